@@ -1,0 +1,58 @@
+"""The errors a user can meet, each a sentence that says what, where and what to do.
+
+The command line prints the sentence without a traceback and exits with the error's ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TunixHackError(Exception):
+    """Base of every error that is meant for the user's eyes."""
+
+    exit_code = 1
+
+
+class UserError(TunixHackError):
+    """Something the user can mend: an option, a file, a server that is not there (exit code 2)."""
+
+    exit_code = 2
+
+
+class MissingExtra(UserError):
+    """A part of the package was used whose optional dependencies are not installed.
+
+    Args:
+        extra: the extra that brings them, for example ``"generate"``.
+        what: what was wanted, the subject of the sentence.
+    """
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(f'{what} needs packages that are not installed: pip install "tunixhack[{extra}]"')
+        self.extra = extra
+
+
+class TeacherFailed(TunixHackError):
+    """The teacher failed for too long; what was received is kept (exit code 3)."""
+
+    exit_code = 3
+
+
+class NearlyAllDropped(TunixHackError):
+    """A step dropped more than 90 % of at least 50 rows beyond what it was asked to drop (exit code 4)."""
+
+    exit_code = 4
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """End a sentence about an unknown name: the nearest known one, and then all of them.
+
+    >>> nearest("creativ", ["creative", "math"])
+    'did you mean creative? Known: creative, math'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"

@@ -1,0 +1,148 @@
+"""What a step is, and the one place that carries a step's verdict out.
+
+A step is called as ``step(rows, ctx)`` with a polars table. It either judges rows, and returns a `Verdict`, or
+makes rows, and returns a table. Only `judge` here selects, writes down rejects and checks that no row
+went missing on the way: a step cannot lose a row silently (contract 3).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from tunixhack.errors import UserError
+
+if TYPE_CHECKING:
+    from tunixhack.teachers.requests import Request
+
+
+class Ask(Protocol):
+    """How a step asks a teacher: answers come from the run's store, and only missing ones are paid for."""
+
+    def __call__(self, requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+        """Return one row per received choice: question_id, sample and the columns of `teachers.choices.FIELDS`."""
+        ...
+
+
+def _no_teacher(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+    raise UserError("this step asks a teacher, but it was called without one: run it in a recipe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a step may know of the run it works for."""
+
+    seed: int = 0
+    """The run's seed."""
+    samples: int = 16
+    """Answers for each question."""
+    quota: int | None = None
+    """For a selecting step, how many rows it has to keep; None outside of one."""
+    trace: str = "written"
+    """Where the reasoning comes from: native, written or guided."""
+    render: Callable[[dict[str, Any]], list[dict[str, str]]] | None = None
+    """A question row to the messages that the domain's teacher is sent."""
+    max_tokens: int | None = None
+    """The limit of one answer as sent to the teacher; None where the server's own applies."""
+    count_tokens: Callable[[Sequence[str]], list[int]] | None = None
+    """Texts to lengths in the student's tokens; None without a student."""
+    student: str | None = None
+    """The student that the tokens belong to."""
+    ask: Ask = _no_teacher
+    """Ask a teacher; see `Ask`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A step's judgement of every row it was given, in the rows' order.
+
+    >>> rows = pl.DataFrame({"question": ["a limerick", "a sonnet"]})
+    >>> Verdict(keep=~rows["question"].str.contains("limerick"), reason="limerick").keep.to_list()
+    [False, True]
+    """
+
+    keep: pl.Series
+    """Booleans, one a row."""
+    reason: str | pl.Series | None = None
+    """A word for each dropped row, or one word for all of them. Ignored for kept rows."""
+    evidence: Sequence[Mapping[str, Any] | None] | None = None
+    """For each row what led to the judgement, as JSON-able mappings. Ignored for kept rows."""
+    columns: Mapping[str, pl.Series] = field(default_factory=dict)
+    """New columns, named ``<step>_…``; a column is written once."""
+
+
+Step = Callable[[pl.DataFrame, Context], "Verdict | pl.DataFrame"]
+
+
+def step_name(step: Step) -> str:
+    """Name a step as tables and the funnel show it: its own ``name``, or its class or function in snake_case."""
+    own = getattr(step, "name", None)
+    if isinstance(own, str):
+        return own
+    plain = getattr(step, "__name__", type(step).__name__)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
+
+
+def share_kept(step: Step) -> float:
+    """Return the share of rows that a step was asked to keep: its ``keep``, or 1 for all."""
+    return float(getattr(step, "keep", 1.0))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of the rows of one step."""
+
+    kept: pl.DataFrame
+    rejected: pl.DataFrame
+    """The dropped rows with ``step``, ``reason`` and ``evidence``."""
+
+
+def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
+    """Carry out a verdict: add its columns, split kept from dropped, and give each dropped row its reason.
+
+    Raises:
+        UserError: the verdict does not fit the rows. Steps can be the user's own, so this names the step and what
+            to change.
+    """
+    name = step_name(step)
+    _check(name, rows, verdict)
+    keep = verdict.keep.rename("keep")
+    judged = rows.with_columns(series.alias(column) for column, series in verdict.columns.items())
+    reason = verdict.reason if isinstance(verdict.reason, pl.Series) else pl.Series([verdict.reason or name])
+    if len(reason) != rows.height:
+        reason = reason.new_from_index(0, rows.height)
+    evidence = verdict.evidence or [None] * rows.height
+    rejected = judged.with_columns(
+        pl.lit(name).alias("step"),
+        reason.cast(pl.String).fill_null(name).alias("reason"),
+        pl.Series("evidence", [None if e is None else _json(e) for e in evidence], dtype=pl.String),
+    ).filter(~keep)
+    kept = judged.filter(keep)
+    if kept.height + rejected.height != rows.height:
+        raise AssertionError(f"step {name}: {rows.height} rows in, {kept.height} kept + {rejected.height} rejected")
+    return Judged(kept, rejected)
+
+
+def _check(name: str, rows: pl.DataFrame, verdict: Verdict) -> None:
+    lengths = {"keep": len(verdict.keep)} | {column: len(series) for column, series in verdict.columns.items()}
+    if isinstance(verdict.reason, pl.Series):
+        lengths["reason"] = len(verdict.reason)
+    if verdict.evidence is not None:
+        lengths["evidence"] = len(verdict.evidence)
+    for part, length in lengths.items():
+        if length != rows.height:
+            raise UserError(f"step {name} got {rows.height} rows, but its verdict has {length} values of {part}")
+    if verdict.keep.dtype != pl.Boolean or verdict.keep.null_count():
+        raise UserError(f"step {name}: keep must be true or false for every row, not {verdict.keep.dtype} with nulls")
+    again = sorted(set(verdict.columns) & set(rows.columns))
+    if again:
+        raise UserError(f"step {name} writes the column {again[0]}, which exists already: a column is written once")
+
+
+def _json(evidence: Mapping[str, Any]) -> str:
+    return json.dumps(evidence, ensure_ascii=False, sort_keys=True, default=str)
