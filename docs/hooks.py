@@ -14,12 +14,11 @@ README_HERE = "<!-- README.md -->"
 def on_files(files: Any, *, config: Any) -> Any:
     """Add one API page for each public module or room of the package, so that none is forgotten."""
     package = Path(config.config_file_path).parent / "tunixhack"
-    modules = {path.stem for path in package.glob("*.py")} | {
-        path.parent.name for path in package.glob("*/__init__.py")
-    }
-    for module in sorted(module for module in modules if not module.startswith("_")):
-        page = f"# tunixhack.{module}\n\n::: tunixhack.{module}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
-        files.append(File.generated(config, f"api/{module}.md", content=page))
+    modules = {path.stem for path in package.glob("*.py")}
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    for name in sorted(name for name in modules | rooms if not name.startswith("_")):
+        page = f"# tunixhack.{name}\n\n::: tunixhack.{name}\n"
+        files.append(File.generated(config, f"api/{name}.md", content=page))
     return files
 
 
