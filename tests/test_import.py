@@ -1,0 +1,96 @@
+"""What importing costs, and what it needs to be there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import tunixhack
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"aiohttp", "bespokelabs", "datasets", "jax", "litellm", "numpy", "pandas", "polars", "pyarrow", "xllamacpp"}
+
+NO_CURATOR = """
+    import sys
+
+    class NotInstalled:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in {"bespokelabs", "litellm"}:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    sys.meta_path.insert(0, NotInstalled())
+"""
+
+
+def fresh_python(*sources: str) -> str:
+    """Run the sources in a process of its own, since this one has long imported everything, and return its output."""
+    code = "\n".join(textwrap.dedent(source) for source in sources)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = fresh_python("import sys, tunixhack; print(*{name.split('.')[0] for name in sys.modules})").split()
+    assert not HEAVY & set(loaded)
+
+
+def test_completing_the_names_of_the_package_loads_nothing_heavy():
+    loaded = fresh_python("import sys, tunixhack; dir(tunixhack); print(*sys.modules)").split()
+    assert "Recipe" in dir(tunixhack)
+    assert not HEAVY & set(loaded)
+
+
+@pytest.mark.parametrize("name", tunixhack.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(tunixhack, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Recipes'"):
+        tunixhack.Recipes  # noqa: B018 - reading the attribute is the point
+
+
+def test_a_domain_without_curator_names_the_extra_that_brings_it():
+    said = fresh_python(
+        NO_CURATOR,
+        """
+        from tunixhack.errors import MissingExtra
+
+        try:
+            from tunixhack.recipes import creative
+        except MissingExtra as error:
+            print(error.extra, error)
+        """,
+    )
+    assert said.startswith("generate ")
+    assert 'pip install "tunixhack[generate]"' in said
+
+
+def test_the_core_works_without_curator():
+    fresh_python(NO_CURATOR, "import tunixhack; tunixhack.Run, tunixhack.Recipe, tunixhack.Source, tunixhack.Verdict")
+
+
+@pytest.fixture(scope="module")
+def wheel_files(tmp_path_factory) -> set[str]:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(zipfile.ZipFile(next(folder.glob("*.whl"))).namelist())
+
+
+def test_the_wheel_carries_all_files_of_the_package(wheel_files):
+    ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tunixhack").rglob("*") if path.is_file()}
+    assert {name for name in ours if "__pycache__" not in name} <= wheel_files
+    assert "tunixhack/py.typed" in wheel_files
+
+
+def test_the_wheel_carries_the_shipped_questions(wheel_files):
+    shipped = {name for name in wheel_files if name.startswith("tunixhack/questions/shipped/")}
+    assert any(name.endswith(".jsonl") for name in shipped)
