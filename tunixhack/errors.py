@@ -5,7 +5,6 @@ The command line prints the sentence without a traceback and exits with the erro
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -52,7 +51,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("creativ", ["creative", "math"])
     'did you mean creative? Known: creative, math'
     """
+    from rapidfuzz import process  # here, so that `import tunixhack` stays cheap
+
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = process.extractOne(name, known, score_cutoff=60)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{hint}Known: {', '.join(known)}"

@@ -8,9 +8,11 @@ went missing on the way: a step cannot lose a row silently (contract 3).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
@@ -91,6 +93,15 @@ def step_name(step: Step) -> str:
 def share_kept(step: Step) -> float:
     """Return the share of rows that a step was asked to keep: its ``keep``, or 1 for all."""
     return float(getattr(step, "keep", 1.0))
+
+
+def candidates_needed(quota: int, keep: float) -> int:
+    """Return how many rows a selecting step needs to keep ``quota`` of them: ceil(quota / keep), without float dust.
+
+    >>> candidates_needed(3, 1 / 3), candidates_needed(10, 0.5)
+    (9, 20)
+    """
+    return math.ceil(quota / Fraction(keep).limit_denominator(10_000))
 
 
 @dataclass(frozen=True)

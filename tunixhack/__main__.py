@@ -1,0 +1,5 @@
+"""``python -m tunixhack``: the command line without its script."""
+
+from tunixhack.cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""The command line: one function per verb, no logic. Sentences go to standard error, results to standard output."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from tunixhack.errors import TunixHackError
+
+app = typer.Typer(
+    help="Questions in, a reasoning dataset out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+INTERRUPTED = 130
+"""The shell's exit code for a program that Ctrl-C ended."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
+
+
+@app.command()
+def build(
+    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
+    source: Annotated[str | None, typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.")] = None,
+    questions: Annotated[int | None, typer.Option(help="Questions that are sent for samples.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Answers to ask for, instead of --questions.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Answers to each question; the recipe's number if left out.")] = None,
+    teacher: Annotated[str, typer.Option(help="local, local/FILE.gguf, lmstudio/MODEL, http://…/v1#MODEL, reference.")] = "local",
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
+    student: Annotated[str | None, typer.Option(help="Tokenizer folder or Hub id whose tokens the budget counts.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
+    ask_again: Annotated[bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build a reasoning dataset, or go on with an interrupted one."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.recipes.find import find
+
+    changes = {"source": source, "samples": samples, "trace": trace, "student": student, "max_tokens": max_tokens}
+    recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
+    run = recipe.build(teacher, questions=questions, rows=rows, out=out, seed=seed, ask_again=ask_again)
+    _show(run, samples=0, as_json=as_json)
+    if not as_json:
+        from tunixhack.publish.card import publish_command
+
+        print(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
+    samples: Annotated[int, typer.Option(help="How many kept answers to show.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Show a run: its funnel, why rows were dropped, and a few samples."""
+    from tunixhack.run import Run
+
+    _show(Run.load(folder), samples, as_json)
+
+
+@app.command("fetch-local")
+def fetch_local() -> None:
+    """Fetch the embedded teacher (SmolLM2-135M-Instruct, 98 MB) into the cache."""
+    from tunixhack.teachers import embedded
+
+    print(embedded.fetch_local())
+
+
+def _show(run: Any, samples: int, as_json: bool) -> None:
+    from tunixhack.show import as_dict, print_run
+
+    if as_json:
+        print(json.dumps(as_dict(run), ensure_ascii=False))
+    else:
+        print_run(run, samples)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code of contract 12."""
+    as_json = "--json" in sys.argv
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except TunixHackError as error:
+        _fail(str(error), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+    except (typer.Abort, EOFError):
+        _fail("stopped", INTERRUPTED, as_json)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's usage errors
+            _fail(error.format_message(), 2, as_json)
+        raise
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(sentence: str, code: int, as_json: bool) -> NoReturn:
+    print(f"tunixhack: {sentence}", file=sys.stderr, flush=True)
+    if as_json:
+        print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), flush=True)
+    sys.exit(code)

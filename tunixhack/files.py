@@ -1,0 +1,47 @@
+"""Writing files so that a half-written one is never taken for whole, on any file system that can rename."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``path``, put it on the disk, and only then give it its name.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; what stood there before still does.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(draft)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; what stood there before is kept") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file as a whole."""
+    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a JSON file as a whole."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_parquet(path: Path, rows: pl.DataFrame) -> None:
+    """Replace a parquet file as a whole; zstd, since answers are text."""
+    write_atomically(path, lambda draft: rows.write_parquet(draft, compression="zstd"))

@@ -1,0 +1,111 @@
+"""The funnel: how many rows went into every step and came out, why the others did not, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+
+NEARLY_ALL = 0.9
+FEW = 50
+
+
+@dataclass
+class Stage:
+    """One line of the funnel.
+
+    ``rows_in = kept + rejected + set_aside`` for a step that judges; a step that makes rows has ``made``.
+    """
+
+    step: str
+    rows_in: int
+    kept: int = 0
+    """Rows that went on."""
+    rejected: int = 0
+    set_aside: int = 0
+    """Candidates that were not needed; neither good nor bad."""
+    made: int | None = None
+    missing: int = 0
+    """Answers that were asked for and not received."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Over every start of the run."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    at_least: bool = False
+    """The server told less than all of its tokens."""
+    cost: float | None = None
+    """Dollars; None where the price is unknown."""
+
+    def check(self) -> None:
+        """Hold the promise that no row disappears (contract 3)."""
+        if self.made is None and self.rows_in != self.kept + self.rejected + self.set_aside:
+            raise AssertionError(
+                f"step {self.step}: {self.rows_in} in, {self.kept} kept, {self.rejected} rejected, "
+                f"{self.set_aside} set aside"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the line as run.json keeps it."""
+        return asdict(self)
+
+
+def nearly_all_dropped(rows_in: int, dropped: int, keep: float) -> bool:
+    """Whether a step dropped over 90 % of at least 50 rows, beyond what it was asked to drop (contract 11).
+
+    >>> nearly_all_dropped(100, 91, 1.0), nearly_all_dropped(100, 91, 0.5), nearly_all_dropped(40, 40, 1.0)
+    (True, False, False)
+    """
+    asked = rows_in * (1 - keep)
+    return rows_in >= FEW and dropped - asked > NEARLY_ALL * (rows_in - asked)
+
+
+def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
+    """Count rejected rows by reason, most frequent first."""
+    return dict(Counter(rejected["reason"].to_list()).most_common())
+
+
+def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
+    """Add up what the server told of the tokens of stored answers (`journal.FIELDS`), each request once.
+
+    Returns:
+        ``prompt_tokens`` and ``completion_tokens``, None where nothing was told, and ``at_least`` where it was not all.
+    """
+    requests = answers.filter(pl.col("usage").is_not_null())["usage"]
+    usages = [json.loads(usage) for usage in requests.to_list()]
+    totals: dict[str, Any] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        known = [usage[name] for usage in usages if isinstance(usage.get(name), int)]
+        totals[name] = sum(known) if known else None
+    answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
+    return totals | {"at_least": len(usages) + 0.5 < answered}
+
+
+def table(funnel: Sequence[dict[str, Any]], title: str) -> Table:
+    """Draw the funnel for a terminal."""
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    drawn.add_column("step")
+    for name in ("in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost"):
+        drawn.add_column(name, justify="right")
+    drawn.add_column("why")
+    for line in funnel:
+        tokens = line["completion_tokens"]
+        out = line["kept"] if line["made"] is None else line["made"]
+        drawn.add_row(
+            line["step"],
+            f"{line['rows_in']:,}",
+            f"{out:,}",
+            f"{line['rejected'] or '':,}" if line["rejected"] else "",
+            f"{line['set_aside']:,}" if line["set_aside"] else "",
+            f"{line['missing']:,}" if line["missing"] else "",
+            f"{line['seconds']:,.1f}",
+            "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
+            "" if tokens is None else ("unknown" if line["cost"] is None else f"${line['cost']:,.2f}"),
+            ", ".join(f"{reason} {count:,}" for reason, count in line["reasons"].items()),
+        )
+    return drawn

@@ -1,0 +1,164 @@
+"""What a run shows while it works: one bar, at most one update a second, and sentences above it.
+
+A terminal gets a live bar, a notebook tqdm's, and a log file a line every ten seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+EVERY = 1.0
+"""Seconds between two updates of the bar."""
+EVERY_LINE = 10.0
+"""The same where there is no bar but lines."""
+
+
+@dataclass
+class Stage:
+    """One stage of a run and how far it is."""
+
+    name: str
+    total: int
+    unit: str
+    questions: int
+    done: int = 0
+    tokens: int | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the stage began."""
+        return max(time.monotonic() - self.started, 1e-9)
+
+    def line(self) -> str:
+        """Describe the stage: its name, questions and answers done, rates, and the time left.
+
+        >>> Stage("sample", total=32, unit="answers", questions=8, done=16, started=time.monotonic() - 4).line()
+        'sample: 4 of 8 questions, 16 of 32 answers, 4.0 answers/s, 0:04 left'
+        """
+        rate = self.done / self.seconds
+        asked = self.questions * self.done // self.total if self.total else self.questions
+        parts = [f"{self.name}: {asked:,} of {self.questions:,} questions"]
+        if self.total != self.questions:
+            parts.append(f"{self.done:,} of {self.total:,} {self.unit}")
+        parts.append(f"{rate:,.1f} {self.unit}/s")
+        if self.tokens is not None:
+            parts.append(f"{self.tokens / self.seconds:,.0f} tokens/s")
+        parts.append(f"{_clock((self.total - self.done) / rate)} left" if self.done else "time left unknown")
+        return ", ".join(parts)
+
+
+class Reporter:
+    """Tells the user what happens.
+
+    Args:
+        stream: where everything goes; standard error by default, so that ``--json`` has standard output for itself.
+        quiet: say nothing but warnings.
+    """
+
+    def __init__(self, stream: TextIO | None = None, quiet: bool = False) -> None:
+        """Look at where the output goes; nothing is written yet."""
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self._stage: Stage | None = None
+        self._show: Callable[[str, int, int], None] = lambda line, done, total: None
+        self._shown = 0.0
+        self._every = EVERY
+
+    def say(self, sentence: str) -> None:
+        """Write one sentence for the user."""
+        if not self.quiet:
+            self._write(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Write one sentence that the user must not miss."""
+        self._write(f"WARNING: {sentence}")
+
+    @contextmanager
+    def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
+        """Show a bar for one stage while the body runs."""
+        self._stage = Stage(name, total, unit, questions)
+        with self._bar(name):
+            try:
+                yield
+            finally:
+                self._update(force=True)
+                self._stage = None
+
+    def advance(self, done: int, tokens: int | None = None) -> None:
+        """Note finished units, and the tokens that they took where those are known."""
+        if self._stage is None:
+            return
+        self._stage.done += done
+        if tokens is not None:
+            self._stage.tokens = (self._stage.tokens or 0) + tokens
+        self._update()
+
+    def _update(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if self._stage and (force or now - self._shown >= self._every):
+            self._shown = now
+            self._show(self._stage.line(), self._stage.done, self._stage.total)
+
+    @contextmanager
+    def _bar(self, name: str) -> Iterator[None]:
+        if self.quiet:
+            yield
+        elif _in_notebook():
+            with _tqdm_bar() as self._show:
+                yield
+        elif self.stream.isatty():
+            with _rich_bar(self.stream) as self._show:
+                yield
+        else:
+            self._show, self._every = lambda line, done, total: self._write(line), EVERY_LINE
+            yield
+        self._show = lambda line, done, total: None
+
+    def _write(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+
+@contextmanager
+def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=24), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(file=stream), auto_refresh=False) as progress:
+        task = progress.add_task("")
+
+        def show(line: str, done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, description=line.replace("[", r"\["))
+            progress.refresh()
+
+        yield show
+
+
+@contextmanager
+def _tqdm_bar() -> Iterator[Callable[[str, int, int], None]]:
+    from tqdm import tqdm
+
+    with tqdm(bar_format="{desc} {percentage:3.0f}%|{bar:24}|", mininterval=EVERY, file=sys.stderr) as bar:
+
+        def show(line: str, done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.set_description_str(line)
+
+        yield show
+
+
+def _in_notebook() -> bool:
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,84 @@
+"""The dataset card: a README.md that makes a run's folder a Hub dataset of its train.parquet, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack.questions.sources import Source
+
+MOST_LINES = 40
+
+
+def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
+    """Write the card of a run.
+
+    Args:
+        state: what run.json keeps; the funnel and teachers are told from it.
+        train: the kept answers.
+        source: whose licence the dataset inherits.
+
+    Returns:
+        At most 40 lines of Markdown with the YAML front matter that the Hub reads.
+    """
+    recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
+    teachers = ", ".join(sorted(set(train["teacher"].drop_nulls().to_list()))) or "none"
+    lines = [
+        "---",
+        f"license: {source.license or 'unknown'}",
+        "task_categories: [text-generation]",
+        "tags: [reasoning, synthetic, tunixhack]",
+        "configs:",
+        "- config_name: default",
+        "  data_files: [{split: train, path: train.parquet}]",
+        "---",
+        f"# {state['domain']}: a reasoning dataset",
+        "",
+        f"{train.height:,} answers to {train['question_id'].n_unique():,} questions, each with its reasoning, made with "
+        f"[TunixHack](https://pypi.org/project/tunixhack) {state['tunixhack']}.",
+        "",
+        f"- Questions: {_where(resolved)}; the licence is the source's"
+        f"{'' if source.license else ', which is not known here: see its page'}",
+        f"- Teacher: {teachers}; trace: {recipe['trace']}; {recipe['samples']} samples a question; seed {order['seed']}",
+        f"- Length: at most {_budget(train, recipe)}; over-long answers are dropped, never cut",
+        "- Answers are not checked for being right, unless a step below says so",
+        "",
+        "| step | in | out | dropped because |",
+        "|---|---:|---:|---|",
+    ]
+    room = MOST_LINES - len(lines) - 2
+    for line in state["funnel"][:room]:
+        out = line["kept"] if line["made"] is None else line["made"]
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(line["reasons"].items())[:4])
+        aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
+        missing = f"{line['missing']:,} not received" if line["missing"] else ""
+        why = "; ".join(part for part in (reasons, aside, missing) if part)
+        lines.append(f"| {line['step']} | {line['rows_in']:,} | {out:,} | {why} |")
+    lines += ["", "Columns: `question`, `context`, `reasoning`, `answer`, and where each row comes from."]
+    return "\n".join(lines) + "\n"
+
+
+def publish_command(folder: Path) -> str:
+    """Return the line that puts the dataset on the Hub: the card and the kept answers, nothing else."""
+    return (
+        f"hf upload USER/NAME {folder} . --repo-type dataset --include README.md --include train.parquet "
+        '--commit-message "A reasoning dataset"'
+    )
+
+
+def _where(resolved: Mapping[str, Any]) -> str:
+    version = resolved.get("commit") or resolved.get("sha256")
+    return f"{resolved['path']}{f' at {version[:12]}' if version else ''}"
+
+
+def _budget(train: pl.DataFrame, recipe: Mapping[str, Any]) -> str:
+    step = next((text for text in recipe["steps"] if text.startswith("Budget(")), None)
+    if step is None:
+        return "what the teacher wrote"
+    limits = dict(part.split("=") for part in step[len("Budget(") : -1].split(", "))
+    if recipe["student"]:
+        return f"{limits['tokens']} tokens of {recipe['student']}"
+    return f"{limits['characters']} characters"

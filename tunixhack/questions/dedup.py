@@ -1,0 +1,148 @@
+"""Exact deduplication of questions: the same question twice is paid for sixteen times too often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.steps import Context, Verdict
+
+DEFAULT_WRAPPERS: tuple[str, ...] = (
+    r"Return your final response within \boxed{}.",
+    r"Please reason step by step, and put your final answer within \boxed{}.",
+    r"Let's think step by step and output the final answer within \boxed{}.",
+    r"Put your final answer within \boxed{}.",
+    "Please reason step by step.",
+    "Let's think step by step.",
+    "Generate an executable Python function generated from the given prompt. The function should take stdin as input "
+    "and print the output. Simply call the function after the definition.",
+    "Generate an executable Python function generated from the given prompt. Return the function body without "
+    "invoking it at the final solution.",
+)
+"""Instructions that public datasets put before or behind the very same question."""
+
+_BLANKS = ("  ", "\t", "\n", "\v", "\f", "\r")
+
+
+@dataclass(frozen=True)
+class ExactDedup:
+    """Drop all but one of the questions that are equal, together with their context.
+
+    Two notions of equal:
+
+    * ``"normalised"`` (default): equal after Unicode NFC, lower case, every run of white space as one space, none at
+      the ends, and without the listed wrappers at the start or end; see `normalise`. The context is normalised alike,
+      but keeps its wrappers.
+    * ``"raw"``: equal as strings, which is what OpenThoughts does (``drop_duplicates`` on the text, arXiv 2506.04178):
+      case, white space, Unicode form and wrapper all count. Raw duplicates within a domain have equal question_ids,
+      so the source has collapsed them already: this choice means "no more than that".
+
+    Lower case makes "5 Mb" and "5 mb" one question; where case carries meaning, take ``"raw"``.
+
+    Of equal questions the one with the smallest question_id stays, whatever the order of the rows (contract 9). The
+    step keeps no state of its own, so it may be called on any table with the question columns.
+
+    Attributes:
+        key: what counts as equal, ``"normalised"`` or ``"raw"``.
+        wrappers: instructions that are no part of a question, in any case and spacing.
+
+    >>> rows = pl.DataFrame({"question_id": ["b", "a"], "question": ["What is 1 + 1?", "what is  1 + 1?"],
+    ...                      "context": [None, None]})
+    >>> verdict = ExactDedup()(rows, Context())
+    >>> verdict.keep.to_list(), verdict.evidence
+    ([False, True], [{'kept': 'a'}, None])
+    """
+
+    key: Literal["normalised", "raw"] = "normalised"
+    wrappers: tuple[str, ...] = DEFAULT_WRAPPERS
+
+    def __post_init__(self) -> None:
+        if self.key not in ("normalised", "raw"):
+            raise UserError(f'ExactDedup(key={self.key!r}): the key is "normalised" or "raw"')
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        """Judge every row; dropped ones carry the question_id that stays as evidence."""
+        question, context = rows["question"], rows["context"].cast(pl.String).fill_null("")
+        if self.key == "normalised":
+            question, context = normalise(question, self.wrappers), normalise(context, ())
+        stays = first_of_equal(pl.DataFrame([question.alias("question"), context.alias("context")]), rows["question_id"])
+        keep = stays == pl.int_range(rows.height, dtype=pl.UInt32, eager=True)
+        kept = rows["question_id"].gather(stays)
+        evidence = [None if own else {"kept": other} for own, other in zip(keep, kept, strict=True)]
+        return Verdict(keep=keep.alias("keep"), reason="duplicate_question", evidence=evidence)
+
+
+def first_of_equal(keys: pl.DataFrame, order: pl.Series | None = None) -> pl.Series:
+    """Find for each row which of the rows equal to it comes first.
+
+    A 64-bit hash finds the few rows that can be equal at all; the keys themselves decide among them, so that a
+    collision costs a comparison and never a row.
+
+    Args:
+        keys: any columns; rows are equal where all are.
+        order: what to be first in, one value a row; rows with equal values, and all rows without it, by position.
+
+    Returns:
+        Row numbers (UInt32), one a row; a row that stays has its own.
+
+    >>> first_of_equal(pl.DataFrame({"question": ["x", "y", "x"]})).to_list()
+    [0, 1, 0]
+    """
+    own = pl.int_range(keys.height, dtype=pl.UInt32, eager=True)
+    perhaps = keys.hash_rows().is_duplicated()
+    if not perhaps.any():
+        return own
+    few = keys.with_columns((own if order is None else order).alias("_order"), own.alias("_row")).filter(perhaps)
+    few = few.sort("_order", "_row").with_columns(pl.col("_row").first().over(keys.columns).alias("_first")).sort("_row")
+    return own.scatter(few["_row"], few["_first"])
+
+
+def normalise(texts: pl.Series, wrappers: Iterable[str] = DEFAULT_WRAPPERS) -> pl.Series:
+    r"""Reduce questions to what makes them different.
+
+    In this order: Unicode NFC, lower case, runs of white space (Unicode's White_Space) to one space and none at the
+    ends, then every wrapper removed that stands whole at the start or the end, several in a row too. A text that is
+    nothing but one wrapper stays. Nulls stay null.
+
+    Clean ASCII, which most questions are, needs only the lower case; the costly rest is done to the other rows.
+
+    Args:
+        texts: strings, one a question.
+        wrappers: instructions around a question; compared in normalised form.
+
+    >>> normalise(pl.Series(["Find\n X.  Return your final response within \\boxed{}."])).to_list()
+    ['find x.']
+    """
+    lowered = texts.to_frame("text").select(
+        pl.col("text").str.to_lowercase(),
+        irregular=pl.any_horizontal(
+            *(pl.col("text").str.contains(blank, literal=True) for blank in _BLANKS),
+            pl.col("text").str.starts_with(" "),
+            pl.col("text").str.ends_with(" "),
+            pl.col("text").str.len_bytes() != pl.col("text").str.len_chars(),
+        ).fill_null(False),
+    )
+    irregular = lowered["irregular"]
+    tidied = _replace(lowered["text"], irregular, _tidy(texts.filter(irregular)))
+    listed = _tidy(pl.Series(list(wrappers), dtype=pl.String)).unique().to_list()
+    if not listed:
+        return tidied
+    # longest first: an alternation takes the first that fits, and one wrapper may begin with another
+    either = "|".join(pl.escape_regex(wrapper) for wrapper in sorted(listed, key=lambda text: (-len(text), text)))
+    before, behind = f"^(?:(?:{either}) )+", f"(?: (?:{either}))+$"
+    wrapped = tidied.to_frame("text").select(
+        (pl.col("text").str.contains(before) | pl.col("text").str.contains(behind)).fill_null(False)
+    )["text"]
+    return _replace(tidied, wrapped, tidied.filter(wrapped).str.replace(before, "").str.replace(behind, ""))
+
+
+def _tidy(texts: pl.Series) -> pl.Series:
+    return texts.str.normalize("NFC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" ")
+
+
+def _replace(texts: pl.Series, mask: pl.Series, changed: pl.Series) -> pl.Series:
+    return texts.clone().scatter(mask.arg_true(), changed) if mask.any() else texts

@@ -1,0 +1,109 @@
+"""`Recipe`: what a dataset is, as a list of steps that can be read top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunixhack.errors import UserError, nearest
+from tunixhack.questions.sources import Source
+from tunixhack.steps import Step
+from tunixhack.teachers.reference import Solution
+
+if TYPE_CHECKING:
+    from tunixhack.progress import Reporter
+    from tunixhack.run import Run
+    from tunixhack.teachers.llm import ReasoningLLM
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """From a question source to a reasoning dataset.
+
+    The fields are the configuration: `replace` makes a recipe that differs in some of them.
+
+    Example:
+        Half as many answers, on questions of your own:
+
+            from tunixhack.recipes import creative
+
+            creative.recipe.replace(samples=8, source="my_questions.jsonl").build(teacher="local")
+    """
+
+    domain: str
+    """A word; part of every question_id."""
+    source: Source
+    """Where the questions come from."""
+    llm: type[ReasoningLLM]
+    """How a question is put to the teacher."""
+    steps: tuple[Step, ...]
+    """Steps on questions, then `Sample`, then steps on answers."""
+    samples: int = 16
+    """Answers to each question."""
+    trace: str = "written"
+    """Where the reasoning comes from: native, written or guided."""
+    max_tokens: int | None = None
+    """The limit of one answer as sent to the teacher; None for the teacher's default."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Sampling parameters over the teacher's defaults, such as ``{"top_p": 0.95}``."""
+    student: str | None = None
+    """A folder, tokenizer.json or Hub id of the student, whose tokens the budget then counts."""
+    solution: Solution | None = None
+    """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return the recipe with some fields changed; ``source`` may be what ``--source`` takes.
+
+        Raises:
+            UserError: a field that recipes do not have.
+        """
+        known = {f.name for f in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                raise UserError(f"a recipe has no {name!r}: {nearest(name, known)}")
+        if isinstance(changes.get("source"), str | Path):
+            changes["source"] = self.source.override(str(changes["source"]))
+        return dataclasses.replace(self, **changes)
+
+    def build(
+        self,
+        teacher: str = "local",
+        *,
+        questions: int | None = None,
+        rows: int | None = None,
+        out: str | Path | None = None,
+        seed: int = 0,
+        reuse: Sequence[str | Path | Run] = (),
+        ask_again: bool = False,
+        report: Reporter | None = None,
+    ) -> Run:
+        """Build the dataset, or go on with one that was interrupted.
+
+        Args:
+            teacher: who answers; see `tunixhack.teachers.resolve`.
+            questions: how many questions are sent for samples; all that the steps leave when both this and ``rows``
+                are None.
+            rows: how many answers are asked for instead: rows / samples questions, rounded up.
+            out: the run's folder; ``runs/<domain>`` when None.
+            seed: which questions are taken, and the base of every sample's seed.
+            reuse: other runs, or their folders, whose answers to the same requests are taken over.
+            ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
+            report: where progress goes; standard error when None.
+
+        Returns:
+            The finished run.
+
+        Raises:
+            UserError: something the user can mend; nothing is lost.
+            TeacherFailed: the teacher failed for too long, or answers are missing; what there is stands in the folder.
+            NearlyAllDropped: a step dropped almost everything; when raised after sampling, all files are written.
+        """
+        from tunixhack.build import Order, build
+
+        order = Order(
+            teacher=teacher, questions=questions, rows=rows, seed=seed, reuse=tuple(reuse), ask_again=ask_again
+        )
+        return build(self, order, Path(out or f"runs/{self.domain}"), report)

@@ -1,0 +1,53 @@
+"""From a domain's name, or the path of a file like the ones here, to its recipe."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tunixhack import recipes
+from tunixhack.errors import TunixHackError, UserError, nearest
+from tunixhack.recipe import Recipe
+
+
+def domains() -> list[str]:
+    """Name the domains that the package has."""
+    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "find")
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of a domain, or of a domain file of the user's own.
+
+    Raises:
+        UserError: no such domain (the nearest is named) or file, or the file has no ``recipe`` or does not import.
+    """
+    if name in domains():
+        return _recipe_of(importlib.import_module(f"tunixhack.recipes.{name}"), name)
+    path = Path(name)
+    if path.suffix != ".py":
+        raise UserError(f"domain {name!r} is unknown: {nearest(name, domains())}; or give the path of a domain file")
+    if not path.is_file():
+        raise UserError(f"there is no domain file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except TunixHackError:
+        raise
+    except Exception as error:  # the user's own file can raise anything
+        raise UserError(f"{path} does not import: {type(error).__name__}: {error}") from error
+    return _recipe_of(module, str(path))
+
+
+def _recipe_of(module: ModuleType, name: str) -> Recipe:
+    recipe = getattr(module, "recipe", None)
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"{name} has no `recipe = Recipe(...)`")
+    return recipe

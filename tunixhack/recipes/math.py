@@ -1,0 +1,82 @@
+'''Grade-school mathematics: word problems whose answer is a number.
+
+Source: openai/gsm8k on the Hub, config main, MIT licence; columns ``question`` and ``answer``. A row as it comes:
+
+    {"question": "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts …?",
+     "answer": "It takes 2/2=<<2/2=1>>1 bolt of white fiber\\nSo the total … is 2+1=<<2+1=3>>3 bolts\\n#### 3"}
+
+The reference is the number after ``####``. ``teacher="reference"`` takes the worked solution itself as the trace.
+'''
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tunixhack.answers.budget import Budget
+from tunixhack.answers.dedup import DedupAnswers
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
+from tunixhack.questions.dedup import ExactDedup
+from tunixhack.questions.length import LengthFilter
+from tunixhack.questions.sources import Source
+from tunixhack.recipe import Recipe
+from tunixhack.teachers.llm import ReasoningLLM
+
+SYSTEM = (
+    "You solve word problems for a reader who wants to follow every step. Name what is asked, compute one quantity at "
+    "a time with its unit, and check the result against the question. The answer is one short sentence that ends with "
+    "the number."
+)
+CALCULATOR = re.compile(r"<<[^<>]*>>")
+"""gsm8k's annotations for a calculator, such as ``<<2+1=3>>``; they are no part of the text."""
+
+
+class MathProblems(ReasoningLLM):
+    """Puts a word problem to a patient solver."""
+
+    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
+        """Return the solver's brief and the problem."""
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row["question"]}]
+
+
+def number(row: Mapping[str, Any]) -> str:
+    """Return the number after ``####``.
+
+    >>> number({"answer": "2 + 1 = <<2+1=3>>3\\n#### 1,003"})
+    '1003'
+    """
+    return str(row["answer"].rsplit("####", 1)[1].strip().replace(",", ""))
+
+
+def worked(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Split the source's solution into its steps and its number."""
+    steps = json.loads(row["inputs"])["solution"].rsplit("####", 1)[0]
+    return CALCULATOR.sub("", steps).strip(), row["reference"]
+
+
+recipe = Recipe(
+    domain="math",
+    source=Source(
+        "openai/gsm8k",
+        name="main",
+        license="mit",
+        columns={"question": "question", "reference": number, "inputs": lambda row: {"solution": row["answer"]}},
+        shipped="math.jsonl",
+    ),
+    llm=MathProblems,
+    samples=16,
+    trace="written",
+    steps=(
+        ExactDedup(),
+        LengthFilter(keep=0.5),
+        Sample(),
+        Parse(),
+        DedupAnswers(),
+        Budget(),
+    ),
+    solution=worked,
+)
+build = recipe.build

@@ -1,0 +1,171 @@
+"""`Run`: the folder of one build, and what stands in it.
+
+================== ====================================================================================
+train.parquet      the dataset: kept answers
+rejected.parquet   every dropped row, by which step, and why
+questions.parquet  every candidate question, and whether it was selected
+answers/           the answer store
+run.json           recipe, versions, seeds, resolved source, teachers, funnel
+README.md          the dataset card
+lock, .work/       while a build works
+================== ====================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.files import write_json
+from tunixhack.lock import holder
+from tunixhack.teachers.store import AnswerStore
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from rich.table import Table
+
+    from tunixhack.answers.formats import Exported
+
+STATE = "run.json"
+RUNNING, STOPPED, DONE = "running", "stopped", "done"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One build's folder, finished or not. It reads the files each time, so it also shows a build at work.
+
+    Example:
+        run = Run.load("runs/creative")
+        run.dataset, run.rejected, run.funnel
+    """
+
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Open a run's folder.
+
+        Raises:
+            UserError: there is no run in it.
+        """
+        run = cls(Path(folder))
+        if not (run.folder / STATE).exists():
+            raise UserError(f"{folder} is not the folder of a run: it has no {STATE}")
+        run.state()
+        return run
+
+    def state(self) -> dict[str, Any]:
+        """Return what run.json keeps; empty before the first build."""
+        path = self.folder / STATE
+        if not path.exists():
+            return {}
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path} is not readable JSON ({error}): restore it, or choose another --out") from error
+        if not isinstance(state, dict):
+            raise UserError(f"{path} is not the state of a run: restore it, or choose another --out")
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace run.json."""
+        write_json(self.folder / STATE, state)
+
+    @property
+    def store(self) -> AnswerStore:
+        """The run's answer store."""
+        return AnswerStore(self.folder / "answers", self.folder / ".work")
+
+    @property
+    def done(self) -> bool:
+        """Whether the last build came to its end."""
+        return self.state().get("state") == DONE
+
+    @property
+    def status(self) -> str:
+        """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
+        state, working = self.state(), holder(self.folder)
+        if working:
+            received = self.store.answers().height + self.store.waiting()
+            return f"at work ({working}): {received:,} answers received; the files below are of an earlier state"
+        if state.get("state") == DONE:
+            return "finished"
+        why = f": {state['why']}" if state.get("why") else ""
+        return f"not finished{why}; go on with: {state.get('command')}"
+
+    @property
+    def train(self) -> pl.DataFrame:
+        """The kept answers as a polars table."""
+        return self._table("train")
+
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """Every dropped row with ``step``, ``reason`` and ``evidence``."""
+        return self._table("rejected")
+
+    @property
+    def questions(self) -> pl.DataFrame:
+        """Every candidate question with ``selected``."""
+        return self._table("questions")
+
+    @property
+    def dataset(self) -> Dataset:
+        """The kept answers as a `datasets.Dataset`, ready for training."""
+        from datasets import Dataset
+
+        return Dataset(self.train.to_arrow())
+
+    @property
+    def funnel(self) -> pl.DataFrame:
+        """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.funnel.Stage`."""
+        return pl.DataFrame(
+            [{**line, "reasons": json.dumps(line["reasons"])} for line in self.state().get("funnel", [])],
+            infer_schema_length=None,
+        )
+
+    def export(self, format: str, path: str | Path | None = None) -> Exported:
+        """Convert the dataset to a training format; see `tunixhack.answers.formats.FORMATS`.
+
+        Args:
+            format: messages, sharegpt, think, openthoughts or hackathon.
+            path: a .jsonl file to write the rows to as well.
+
+        Returns:
+            ``rows``, and as ``rejected`` those whose text holds the format's own tags (reason ``tag_in_text``).
+        """
+        from tunixhack.answers.formats import export
+        from tunixhack.files import write_text
+
+        exported = export(self.train, format)
+        if path is not None:
+            lines = (json.dumps(row, ensure_ascii=False) for row in exported.rows)
+            write_text(Path(path), "".join(f"{line}\n" for line in lines))
+        return exported
+
+    def funnel_table(self) -> Table:
+        """Draw the funnel for a terminal."""
+        from tunixhack.funnel import table
+
+        return table(self.state().get("funnel", []), f"{self.folder}: {self.status}")
+
+    def samples(self, count: int) -> Iterator[dict[str, Any]]:
+        """Yield a few kept answers, of different questions, the same ones every time."""
+        train = self.train
+        yield from train.unique("question_id", keep="first", maintain_order=True).head(count).iter_rows(named=True)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        path = self.folder / f"{name}.parquet"
+        if not path.exists():
+            raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
+        return pl.read_parquet(path)
+
+
+def folders(runs: Sequence[str | Path | Run]) -> list[Run]:
+    """Open several runs, given as such or as their folders."""
+    return [run if isinstance(run, Run) else Run.load(run) for run in runs]

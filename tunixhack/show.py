@@ -1,0 +1,58 @@
+"""How a run is shown to a person, and to a program."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tunixhack.run import Run
+
+WIDTH = 100
+DEMONSTRATION = (
+    "A demonstration: the embedded teacher has 135M parameters, so the form is right and the content is not. "
+    "Train on nothing of it."
+)
+
+
+def print_run(run: Run, samples: int = 2) -> None:
+    """Print the funnel and a few kept answers to standard output.
+
+    What models wrote is printed as plain text: neither markup nor control characters in it have any effect.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(run.funnel_table())
+    state = run.state()
+    if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
+        console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
+    if samples and (run.folder / "train.parquet").exists():
+        for row in run.samples(samples):
+            console.print(f"\n[bold]question {row['question_id']}, sample {row['sample']}[/bold]")
+            for part in ("question", "reasoning", "answer"):
+                console.print(Text(_block(part, row[part])))
+
+
+def as_dict(run: Run) -> dict[str, Any]:
+    """Return what ``--json`` prints: folder, status, row counts and the funnel."""
+    state = run.state()
+    rows = {
+        name: getattr(run, name).height
+        for name in ("train", "rejected", "questions")
+        if (run.folder / f"{name}.parquet").exists()
+    }
+    return {
+        "folder": str(run.folder),
+        "state": state.get("state"),
+        "status": run.status,
+        "rows": rows,
+        "funnel": state.get("funnel", []),
+        "exit_code": 0,
+    }
+
+
+def _block(name: str, text: str | None) -> str:
+    printable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text or "")
+    lines = [textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in printable.splitlines()]
+    return textwrap.indent("\n".join([f"{name}:", *lines]), "  ")

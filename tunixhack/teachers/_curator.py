@@ -1,0 +1,405 @@
+"""Everything that touches Curator's private parts, and nothing else does.
+
+Pinned to bespokelabs-curator 0.1.31; tests/teachers/test_curator.py holds each hook to what is assumed of it here. What
+is hooked, and what would happen otherwise (measured with 0.1.31):
+
+==================================  =====================================================================
+hook                                why
+==================================  =====================================================================
+LLM.__init__ (not called)           its factory builds a processor whose constructor POSTs without a timeout
+get_header_based_rate_limits        that POST; limits are ours: concurrency
+get_token_encoding, estimate_…      download of a tokenizer; a token bucket that allows 200 requests a minute
+call_single_request                 429 answered by eleven attempts in 60 ms; a missing ``usage`` fails a paid answer
+append_generic_response             prompt and answer written three times each; failures written as answers
+create_dataset_files                the engine reads the journal itself and needs no second copy
+attempt_loading_cached_dataset      an edited ``parse`` in an installed package is not noticed
+process_requests_from_file          no way to cancel
+_hash_fingerprint                   system prompt, URL, helpers and prompts of installed packages are not in it
+_tracker_console                    a display beside our own
+==================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import logging
+import os
+import random
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from tunixhack.errors import MissingExtra, UserError
+from tunixhack.ids import digest
+from tunixhack.teachers.wire import Endpoint, Wire
+
+if sys.platform == "win32":  # Curator imports `resource`, which Windows lacks (bespokelabsai/curator#290)
+    raise UserError("generating answers needs Linux or macOS: on Windows, run this inside WSL2")
+
+# Both are read at import. Telemetry also costs 2.6 s at exit without internet; the price table is fetched without it.
+os.environ.setdefault("TELEMETRY_ENABLED", "false")
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+try:
+    import aiohttp
+    from bespokelabs.curator import LLM
+    from bespokelabs.curator.client import Client
+    from bespokelabs.curator.llm.prompt_formatter import PromptFormatter
+    from bespokelabs.curator.request_processor.config import OnlineRequestProcessorConfig
+    from bespokelabs.curator.request_processor.online.base_online_request_processor import APIRequest
+    from bespokelabs.curator.request_processor.online.openai_online_request_processor import OpenAIOnlineRequestProcessor
+    from bespokelabs.curator.types.generic_response import GenericResponse, _TokenUsage
+    from datasets import Dataset
+    from rich.console import Console
+except ImportError as error:
+    raise MissingExtra("generate", f"Asking a teacher ({error.name} is missing)") from error
+
+NO_LIMIT = 10**9
+"""Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""
+MOST_TRIES = 12
+"""Tries for one request whatever else happens, so that one poisoned row cannot hold up a night."""
+LONGEST_PAUSE = 30.0
+
+T = TypeVar("T")
+
+
+class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
+    """A ``curator.LLM`` that keeps paid answers, never serves stale ones, and can be stopped.
+
+    Args:
+        model_name: the model as the server knows it.
+        backend_params: Curator's own, for example ``base_url``, ``api_key``, ``max_concurrent_requests`` and
+            ``request_timeout``. The mapping is copied; Curator would write into it.
+        generation_params: goes into every request's body.
+        backend: only ``"openai"``: any OpenAI-compatible server, by its ``base_url``.
+
+    Raises:
+        UserError: another backend, or parameters that Curator does not know.
+    """
+
+    return_completions_object = True  # the trace stands beside the content, which is all that Curator reads otherwise
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        backend: str = "openai",
+        backend_params: Mapping[str, Any] | None = None,
+        generation_params: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Prepare the calls; nothing is sent yet."""
+        if backend != "openai":
+            raise UserError(f'backend={backend!r} is not supported: use "openai" and a base_url, or a litellm proxy')
+        params = {
+            "require_all_responses": False,
+            "invalid_finish_reasons": [],  # what was paid is kept; Curator would buy it again up to eleven times
+            "max_retries": 0,  # `call_single_request` below retries by itself, at once and not after everything else
+            "request_timeout": 1800,
+            "max_concurrent_requests": 8,
+            "max_requests_per_minute": NO_LIMIT,
+            "max_tokens_per_minute": NO_LIMIT,
+        } | dict(backend_params or {})
+        sampling = dict(generation_params or {})
+        try:
+            config = OnlineRequestProcessorConfig(
+                **params, model=model_name, generation_params=sampling, return_completions_object=True
+            )
+        except ValueError as error:
+            raise UserError(f"backend_params do not fit Curator {sorted(params)}: {error}") from error
+        self._fingerprint = ""
+        self.model_name = model_name
+        self.batch_mode = False
+        self.prompt_formatter = PromptFormatter(
+            model_name=model_name,
+            prompt_func=self.render,
+            parse_func=self.parse,
+            response_format=None,
+            generation_params=sampling,
+        )
+        self._request_processor = _Processor(config)
+
+    def render(self, row: dict[str, Any]) -> list[dict[str, str]]:
+        """Turn a row into the messages that are sent."""
+        raise NotImplementedError
+
+    def keys(self, rows: Dataset) -> list[str]:
+        """Identify what would be asked for each row (contract 5)."""
+        raise NotImplementedError
+
+    def __call__(self, dataset: Any, working_dir: str | None = None) -> Any:
+        """Ask once for each row and return Curator's response; its ``.dataset`` has one row per choice.
+
+        Runs in a thread of its own, since Curator's event loop breaks the one of a notebook (curator A8).
+
+        Args:
+            dataset: a `datasets.Dataset`, or a list of rows.
+            working_dir: where Curator keeps its files; a second call with the same rows goes on there.
+        """
+        rows = dataset if isinstance(dataset, Dataset) else Dataset.from_list(list(dataset))
+        if not rows.num_rows:
+            raise UserError("there are no rows to ask for: the dataset is empty")
+        processor = self._request_processor
+        processor.wire = processor.new_wire()
+        self._fingerprint = digest(self.keys(rows))[:32]
+        try:
+            return in_thread(lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.wire)
+        finally:
+            _drop_file_handlers()
+
+    def _hash_fingerprint(self, dataset_hash: str = "", disable_cache: bool = False) -> str:
+        # Replaced, not extended: Curator's lacks the system prompt, the URL and everything that a prompt() of an
+        # installed package calls, and so returns the old release's answers after an upgrade (curator A4).
+        return self._fingerprint
+
+
+def transport(llm: HardenedLLM, rows: list[dict[str, Any]], folder: Path, wire: Wire) -> None:
+    """Send one request for each row and leave the completions in ``folder``'s journal; see `journal_lines`.
+
+    Blocks; call it in a thread. Returns early, with what was received, when the wire is stopped.
+    """
+    processor = llm._request_processor
+    processor.wire = wire
+    processor.journal_only = True
+    processor.viewer_client = Client()
+    # Curator.__call__ would add metadata.db, whose locks a mounted drive lacks, and a log file that stays open
+    try:
+        processor.run(
+            dataset=Dataset.from_list(rows),
+            working_dir=str(folder),
+            parse_func_hash="journal",
+            prompt_formatter=llm.prompt_formatter,
+        )
+    except asyncio.CancelledError:
+        if not wire.stopping:
+            raise
+
+
+class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
+    """Curator's processor for OpenAI-compatible servers, with the hooks that this module's table lists."""
+
+    def __init__(self, config: OnlineRequestProcessorConfig) -> None:
+        # The constructor wants a key even where the server does not; ours travels in the endpoint's headers.
+        config = config.model_copy(update={"api_key": config.api_key or "none"})
+        super().__init__(config)
+        self.journal_only = False
+        self.wire = self.new_wire()
+        self._tracker_console = Console(file=open(os.devnull, "w"), quiet=True)  # noqa: SIM115  # lives as long as self
+
+    def new_wire(self) -> Wire:
+        """Return the wire of a plain call, from Curator's own parameters."""
+        key = self.config.api_key
+        secret = None if key in (None, "none") else key
+        return Wire(
+            Endpoint(
+                url=self.url.removesuffix(self._DEFAULT_COMPLETION_SUFFIX),
+                model=self.config.model,
+                headers={"Authorization": f"Bearer {secret}"} if secret else {},
+                secret=secret,
+                timeout=self.config.request_timeout,
+                concurrency=self.config.max_concurrent_requests or 8,
+            )
+        )
+
+    def get_header_based_rate_limits(self) -> tuple[int, int]:
+        return 0, 0
+
+    def get_token_encoding(self) -> None:
+        return None
+
+    def estimate_total_tokens(self, messages: list[Any]) -> _TokenUsage:
+        return _TokenUsage(input=0, output=0)
+
+    def attempt_loading_cached_dataset(self, parse_func_hash: str) -> None:
+        return None  # always built anew from the responses, which are never asked for twice
+
+    def create_dataset_files(self, parse_func_hash: str) -> Dataset:
+        return Dataset.from_dict({}) if self.journal_only else super().create_dataset_files(parse_func_hash)
+
+    async def process_requests_from_file(
+        self, generic_request_filepath: str, response_file: str, status_tracker: Any
+    ) -> None:
+        work = asyncio.ensure_future(
+            super().process_requests_from_file(generic_request_filepath, response_file, status_tracker)
+        )
+        try:
+            while not work.done():
+                await asyncio.wait([work], timeout=0.1)
+                if self.wire.stopping:
+                    # Children first: the stock method gathers its tasks and starts more from the request file.
+                    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                        task.cancel()
+                    await asyncio.wait([work], timeout=1.0)
+                    raise asyncio.CancelledError
+            work.result()
+        finally:
+            if hasattr(status_tracker, "_live"):
+                status_tracker._live.stop()
+
+    async def call_single_request(
+        self, request: APIRequest, session: aiohttp.ClientSession, status_tracker: Any
+    ) -> GenericResponse:
+        """Ask until a completion with choices comes, one request's tries are used up, or the wire is stopped."""
+        wire, tries = self.wire, 0
+        while True:
+            try:
+                completion = await self._post(session, request.api_specific_request)
+            except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
+                failure = error if isinstance(error, _Failure) else _transport_failure(error, wire.endpoint)
+                tries += 1
+                wire.failed(str(failure))
+                if tries >= failure.tries(wire.endpoint):
+                    wire.failures[str(failure)] += 1
+                    raise failure from error
+                pause = min(LONGEST_PAUSE, 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
+                await asyncio.sleep(pause if failure.pause is None else failure.pause)
+                continue
+            wire.succeeded()
+            if wire.on_completion:
+                wire.on_completion(request.generic_request.original_row, completion)
+            return _generic(request, completion)
+
+    async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self.wire.endpoint
+        timeout = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10)
+        url = f"{endpoint.url}{self._DEFAULT_COMPLETION_SUFFIX}"
+        async with session.post(url, headers=dict(endpoint.headers), json=payload, timeout=timeout) as response:
+            if response.status != 200:
+                text = endpoint.redact((await response.text(errors="replace"))[:300])
+                refused = 400 <= response.status < 500 and response.status not in (408, 409, 425, 429)
+                raise _Failure(
+                    f"HTTP {response.status}: {text}",
+                    blame="request" if refused else "server",
+                    pause=_retry_after(response.headers.get("Retry-After")),
+                )
+            body = await response.read()
+        return _completion(body)
+
+    async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
+        if data.response_errors is not None:
+            return  # not received, hence missing: asked for again at the next start
+        row = {k: v for k, v in data.generic_request.original_row.items() if k != "messages" or not self.journal_only}
+        slim = data.model_copy(
+            update={
+                "raw_request": None,
+                "raw_response": None,
+                "generic_request": data.generic_request.model_copy(update={"messages": [], "original_row": row}),
+            }
+        )
+        # One write of one line: a kill leaves it whole, or torn at the end of the file where it is recognised.
+        with open(filename, "ab") as journal:
+            journal.write(slim.model_dump_json().encode("utf-8", "replace") + b"\n")
+
+
+class _Failure(OSError):
+    """An attempt that brought no completion.
+
+    Args:
+        why: a sentence without secrets.
+        blame: whose fault it looks like, which decides how often it is tried: a ``request`` that is refused never
+            again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
+            or away as long as it takes.
+        pause: seconds that the server asked to wait.
+    """
+
+    def __init__(self, why: str, *, blame: Literal["request", "answer", "server"], pause: float | None = None) -> None:
+        super().__init__(why)
+        self.blame = blame
+        self.pause = pause
+
+    def tries(self, endpoint: Endpoint) -> int:
+        return {"request": 1, "answer": endpoint.attempts, "server": MOST_TRIES}[self.blame]
+
+
+def _transport_failure(error: Exception, endpoint: Endpoint) -> _Failure:
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return _Failure(f"no answer within {endpoint.timeout:.0f} s", blame="answer")
+    return _Failure(endpoint.redact(str(error) or type(error).__name__), blame="server")
+
+
+def _completion(body: bytes) -> dict[str, Any]:
+    try:
+        completion = json.loads(body)
+    except ValueError as error:
+        raise _Failure(f"the answer is not JSON: {body[:80]!r}", blame="answer") from error
+    choices = completion.get("choices") if isinstance(completion, dict) else None
+    if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
+        raise _Failure(f"the answer has no choices: {body[:200]!r}", blame="answer")
+    return {**completion, "choices": [choice for choice in choices if isinstance(choice, dict)]}
+
+
+def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
+    usage = completion.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    return GenericResponse(
+        response_message=completion,
+        raw_response=None,
+        generic_request=request.generic_request,
+        created_at=request.created_at,
+        finished_at=datetime.datetime.now(datetime.UTC),
+        # Curator adds these up and cannot do without; our own counts are read from the completion, null if unknown
+        token_usage=_TokenUsage(input=_count(usage, "prompt_tokens"), output=_count(usage, "completion_tokens")),
+        response_cost=0.0,
+        finish_reason=str(completion["choices"][0].get("finish_reason")),
+    )
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Read Retry-After in seconds; its other form, a date, is left to our own pause."""
+    try:
+        return min(600.0, max(0.0, float(header))) if header else None
+    except ValueError:
+        return None
+
+
+def in_thread(work: Callable[[], T], wire: Wire, tick: Callable[[], None] = lambda: None) -> T:
+    """Run blocking work beside the caller's event loop; an interrupt stops the wire within two seconds.
+
+    Args:
+        work: what to run; its exceptions are raised here.
+        wire: stopped on an interrupt, or when ``tick`` raises.
+        tick: called about ten times a second in the caller's thread.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="curator", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+            tick()
+    except BaseException:
+        wire.cancel()
+        thread.join(1.5)
+        raise
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _drop_file_handlers() -> None:
+    """Close the log files that each Curator call opens and never closes (curator A8)."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "curator":
+            logger = logging.getLogger(name)
+            for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+                logger.removeHandler(handler)
+                handler.close()
+
+
+logging.getLogger("curator").setLevel(logging.ERROR)

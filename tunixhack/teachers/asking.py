@@ -1,0 +1,133 @@
+"""The teachers of one build: its own, and others that a step names; each answers from the same store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.progress import Reporter
+from tunixhack.steps import Ask
+from tunixhack.teachers import reference
+from tunixhack.teachers.engine import Engine, Watch
+from tunixhack.teachers.reference import REFERENCE, Solution
+from tunixhack.teachers.requests import Request
+from tunixhack.teachers.resolve import Wish, public_name, resolve
+from tunixhack.teachers.teacher import Teacher
+
+if TYPE_CHECKING:
+    from tunixhack.build import Order
+    from tunixhack.recipe import Recipe
+    from tunixhack.run import Run
+
+
+class Teachers:
+    """Who a build asks.
+
+    Args:
+        recipe: how its questions are put, and with which trace and limit.
+        order: who answers, and the seed.
+        run: whose store and memory of earlier teachers are used.
+        report: where progress goes.
+    """
+
+    def __init__(self, recipe: Recipe, order: Order, run: Run, report: Reporter) -> None:
+        """Nobody is asked yet."""
+        self.recipe, self.order, self.run, self.report = recipe, order, run, report
+        self.asked: set[str] = set()
+        self._engines: dict[str, Engine] = {}
+        self._used: dict[str, str] = {}
+
+    @cached_property
+    def main(self) -> Teacher | None:
+        """The run's teacher; None for the reference."""
+        if self.order.teacher == REFERENCE:
+            self._solution()
+            return None
+        return self._engine(self.order.teacher).teacher
+
+    @property
+    def trace(self) -> str:
+        """The run's kind of trace; a solution of the source is its author's own."""
+        return "native" if self.order.teacher == REFERENCE else self.recipe.trace
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The limit of one answer as it is really sent."""
+        return None if self.main is None else self.main.sampling.get("max_tokens")
+
+    @cached_property
+    def render(self) -> Callable[[dict[str, Any]], list[dict[str, str]]]:
+        """A question row to the messages that are sent."""
+        if self.main is None:
+            return lambda row: [{"role": "user", "content": row["question"]}]
+        return self.recipe.llm(self.main.model, trace=self.recipe.trace).render
+
+    def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
+        """Return what a step gets as ``ctx.ask``."""
+
+        def ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+            spec = teacher or self.order.teacher
+            self.asked.add(step)
+            self._used[step] = spec
+            if spec == REFERENCE:
+                return reference.answers(rows, requests, step, self._solution())
+            return self._engine(spec).ask(requests, step, watch)
+
+        return ask
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
+        kept = {}
+        for spec, engine in self._engines.items():
+            teacher = engine.teacher
+            kept[teacher.name] = {
+                "model": teacher.model,
+                "identity": dict(teacher.identity),
+                "counts_one_choice": engine.counts_one_choice,
+            }
+        return kept
+
+    def counts_one_choice(self, step: str) -> bool:
+        """Whether a step's server tells the tokens of one choice only, however many it gave."""
+        engine = self._engines.get(self._used.get(step, ""))
+        return engine is not None and engine.counts_one_choice
+
+    def why_missing(self) -> str:
+        """End a sentence about missing answers with the reasons, most frequent first."""
+        reasons: dict[str, int] = {}
+        for engine in self._engines.values():
+            for why, count in engine.failures.items():
+                reasons[why] = reasons.get(why, 0) + count
+        listed = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+        return "".join(f"; {count:,} times: {why}" for why, count in listed)
+
+    def close(self) -> None:
+        """Let go of all teachers; embedded ones stop."""
+        for engine in self._engines.values():
+            engine.close()
+
+    def _solution(self) -> Solution:
+        if self.recipe.solution is None:
+            raise UserError(
+                f"the source of {self.recipe.domain} has no solutions of its own: name a teacher that answers"
+            )
+        return self.recipe.solution
+
+    def _engine(self, spec: str) -> Engine:
+        if spec not in self._engines:
+            known = self.run.state().get("teachers", {}).get(public_name(spec))
+            wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
+            self._engines[spec] = Engine(
+                store=self.run.store,
+                teacher=resolve(spec, wish, known),
+                seed=self.order.seed,
+                trace=self.recipe.trace,
+                report=self.report,
+                ask_again=self.order.ask_again,
+                counts_one_choice=bool(known and known["counts_one_choice"]),
+            )
+        return self._engines[spec]

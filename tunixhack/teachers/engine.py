@@ -1,0 +1,219 @@
+"""The engine: what is asked for, minus what the store has, sent in blocks and stored as it comes.
+
+It decides *what* is missing; how a request travels is Curator's business (`tunixhack.teachers._curator`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
+from tunixhack.progress import Reporter
+from tunixhack.teachers.journal import FIELDS, rows_of
+from tunixhack.teachers.preflight import examine
+from tunixhack.teachers.requests import Request
+from tunixhack.teachers.store import KEY, AnswerStore
+from tunixhack.teachers.teacher import Capabilities, Teacher
+from tunixhack.teachers.wire import Endpoint, Wire
+
+WAVE = 8192
+"""Requests handed to Curator at once: bounds its memory and its files; a kill loses nothing either way."""
+PASSES = 3
+"""Times that choices which a server left out are asked for in one start."""
+
+Watch = Callable[[list[dict[str, Any]]], None]
+
+
+@dataclass
+class Engine:
+    """Asks one teacher on behalf of one run.
+
+    Args:
+        store: where every answer goes, and comes from when it is there already.
+        teacher: who is asked.
+        seed: the run's seed.
+        trace: native, written or guided; a native teacher has to show its thinking in the preflight.
+        ask_again: whether answers may be asked that replace ones already paid for (contract 10).
+        report: where progress and sentences go.
+    """
+
+    store: AnswerStore
+    teacher: Teacher
+    seed: int
+    trace: str
+    report: Reporter
+    ask_again: bool = False
+    counts_one_choice: bool = False
+    """Whether the server tells the tokens of one choice only; known from an earlier start until it is reached."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Why requests went unanswered, counted, over this start."""
+
+    def __post_init__(self) -> None:
+        """Nothing is opened before something is missing."""
+        self._open = ExitStack()
+        self._connected: tuple[Endpoint, Capabilities] | None = None
+
+    def close(self) -> None:
+        """Let go of the teacher; an embedded one stops."""
+        self._open.close()
+        self._connected = None
+
+    def wanted(self, requests: Sequence[Request]) -> pl.DataFrame:
+        """List what requests ask for: question_id, sample, request_key, seed, request (its number)."""
+        teacher = self.teacher
+        rows = []
+        for number, request in enumerate(requests):
+            key = request_key(teacher.identity, teacher.model, request.messages, teacher.sampling, teacher.grammar)
+            for sample in request.samples:
+                seed = sample_seed(self.seed, request.question_id, sample)
+                rows.append((request.question_id, sample, key, seed, number))
+        schema = {"question_id": pl.String, "sample": pl.Int64, "request_key": pl.String, "seed": pl.Int64}
+        return pl.DataFrame(rows, schema={**schema, "request": pl.Int64}, orient="row")
+
+    def ask(self, requests: Sequence[Request], step: str, watch: Watch | None = None) -> pl.DataFrame:
+        """Return the answers to requests, asking for those only that the store lacks.
+
+        Args:
+            requests: what is asked, in the order in which it is sent: question by question.
+            step: the asking step's name, for the funnel.
+            watch: called with new answers (rows of `journal.FIELDS`) while they come.
+
+        Returns:
+            One row per received answer, in the order asked for; columns `journal.FIELDS`. What was not received is not
+            in it: it is missing, and asked for again by the next call with the same requests.
+
+        Raises:
+            TeacherFailed: the teacher failed for too long; what was received is stored.
+            UserError: the server refuses, or this would replace answers already paid for.
+        """
+        wanted = self.wanted(requests)
+        missing = self._missing(wanted)
+        if missing.height:
+            self._agree(wanted, missing, step)
+            with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
+                self._fetch(requests, wanted, missing, step, watch)
+        answers = self.store.answers()
+        found = wanted.select("request_key", "sample").join(answers, on=KEY, how="inner", maintain_order="left")
+        return found.select(FIELDS)
+
+    def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        return wanted.join(self.store.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
+
+    def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> None:
+        """Say what is reused and what is asked, and refuse to pay twice without being told to."""
+        reused = wanted.height - missing.height
+        self.report.say(f"{step}: {reused:,} answers reused, {missing.height:,} to be asked of {self.teacher.name}")
+        paid = self.store.answers().filter(pl.col("step") == step)
+        replaced = missing.join(paid, on=["question_id", "sample"], how="semi").height
+        if replaced and not self.ask_again:
+            raise UserError(
+                f"{replaced:,} answers of step {step} are paid for already, and the teacher, its sampling or the prompt "
+                "has changed since: add --ask-again to ask for them anew (the old ones stay in the store), or "
+                "choose another --out"
+            )
+
+    def _fetch(
+        self, requests: Sequence[Request], wanted: pl.DataFrame, missing: pl.DataFrame, step: str, watch: Watch | None
+    ) -> None:
+        endpoint, capabilities = self._connect(requests)
+        for _ in range(PASSES):
+            blocks = _blocks(missing, capabilities.block)
+            for start in range(0, len(blocks), WAVE):
+                self._send(endpoint, [_row(b, requests, step, self.teacher) for b in blocks[start : start + WAVE]], watch)
+            before, missing = missing.height, self._missing(wanted)
+            if missing.is_empty() or missing.height == before:
+                return
+
+    def _connect(self, requests: Sequence[Request]) -> tuple[Endpoint, Capabilities]:
+        if self._connected is None:
+            endpoint = self._open.enter_context(self.teacher.connect())
+            longest = max(requests, key=lambda request: sum(len(m["content"]) for m in request.messages))
+            found = examine(endpoint, self.teacher, self.trace, longest.messages, self.report.say)
+            self.counts_one_choice = found.counts_one_choice
+            self._connected = endpoint, found
+        return self._connected
+
+    def _send(self, endpoint: Endpoint, rows: list[dict[str, Any]], watch: Watch | None) -> None:
+        from tunixhack.teachers import _curator
+        from tunixhack.teachers.llm import Courier
+
+        received: list[dict[str, Any]] = []
+        most = max(row["count"] for row in rows)
+        slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // most)
+
+        def on_completion(row: Mapping[str, Any], completion: Mapping[str, Any]) -> None:
+            line = {"generic_request": {"original_row": row}, "response_message": completion, "finished_at": ""}
+            received.extend(rows_of(line))
+
+        def tick() -> None:
+            new, received[:] = received[:], []
+            if new:
+                self.report.advance(len(new), _tokens(new))
+                if watch:
+                    watch(new)
+
+        wire = Wire(endpoint, on_completion)
+        courier = Courier(
+            self.teacher.model,
+            generation_params=dict(self.teacher.sampling)
+            | ({"grammar": self.teacher.grammar} if self.teacher.grammar else {}),
+            backend_params={"base_url": endpoint.url, "max_concurrent_requests": min(slots, endpoint.concurrency)},
+        )
+        try:
+            _curator.in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
+        finally:
+            self.store.import_journal()
+        tick()
+        for why, count in wire.failures.items():
+            self.failures[why] = self.failures.get(why, 0) + count
+        if wire.gave_up:
+            raise TeacherFailed(wire.gave_up)
+
+
+def _blocks(missing: pl.DataFrame, most: int) -> list[dict[str, Any]]:
+    """Group missing samples into runs of one request: contiguous, at most ``most``, and not across the seeds' end."""
+    blocks: list[dict[str, Any]] = []
+    for row in missing.iter_rows(named=True):
+        last = blocks[-1] if blocks else None
+        if (
+            last
+            and last["request"] == row["request"]
+            and last["first"] + last["count"] == row["sample"]
+            and last["count"] < most
+            and last["seed"] + last["count"] < SEED_MODULUS
+        ):
+            last["count"] += 1
+        else:
+            blocks.append({**row, "first": row["sample"], "count": 1})
+    return blocks
+
+
+def _row(block: Mapping[str, Any], requests: Sequence[Request], step: str, teacher: Teacher) -> dict[str, Any]:
+    count = {"n": block["count"]} if block["count"] > 1 else {}
+    return {
+        "messages": json.dumps([dict(message) for message in requests[block["request"]].messages]),
+        # Curator's reserved column: merged into the request's body
+        "generation_params": json.dumps({"seed": block["seed"], **count}),
+        "request_key": block["request_key"],
+        "question_id": block["question_id"],
+        "first": block["first"],
+        "count": block["count"],
+        "seed": block["seed"],
+        "step": step,
+        "teacher": teacher.name,
+    }
+
+
+def _tokens(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """Add up completion tokens as the server told them; None if it told nothing."""
+    usages = [json.loads(row["usage"]) for row in rows if row["usage"]]
+    counts = [usage.get("completion_tokens") for usage in usages]
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if known else None

@@ -1,0 +1,100 @@
+"""Small questions to a server before a run, each failure a sentence that says what the user can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunixhack.errors import UserError
+
+CONNECT_TIMEOUT = 5.0
+LOADING_PATIENCE = 900.0
+"""Seconds that a model may take to load."""
+SAY_AFTER = 5.0
+
+
+class Unreachable(UserError):
+    """Nobody answers at the address."""
+
+
+def get_json(url: str, headers: Mapping[str, str], timeout: float = 8.0) -> Any:
+    """GET a JSON document.
+
+    Raises:
+        Unreachable: no connection.
+        UserError: 401, 403, 404, another status, HTML or anything else that is not JSON.
+    """
+    return _ask("GET", url, headers, None, timeout)
+
+
+def post_json(
+    url: str, headers: Mapping[str, str], body: Mapping[str, Any], timeout: float, say: Callable[[str], None]
+) -> Any:
+    """POST a JSON body and return the JSON answer; waits, and says so, while the server loads its model.
+
+    Raises:
+        Unreachable: no connection.
+        UserError: as `get_json`, or the model did not load in time.
+    """
+    start, said = time.monotonic(), False
+    while True:
+        try:
+            return _ask("POST", url, headers, body, timeout)
+        except _Loading as error:
+            waited = time.monotonic() - start
+            if waited > LOADING_PATIENCE:
+                raise UserError(f"{_place(url)} is still loading its model after {waited:.0f} s") from error
+            if waited > SAY_AFTER and not said:
+                say(f"waiting for the model at {_place(url)} to load")
+                said = True
+            time.sleep(0.5)
+
+
+class _Loading(Exception):
+    """The server is there, its model not yet."""
+
+
+def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, timeout: float) -> Any:
+    import requests
+
+    place = _place(url)
+    try:
+        response = requests.request(
+            method, url, headers=dict(headers), json=body, timeout=(CONNECT_TIMEOUT, timeout), allow_redirects=False
+        )
+    except requests.ConnectionError as error:
+        raise Unreachable(f"no server answers at {place}: start it, or correct the address in --teacher") from error
+    except requests.Timeout as error:
+        raise UserError(f"{place} took the connection but did not answer within {timeout:.0f} s") from error
+    except (requests.RequestException, UnicodeError) as error:
+        raise UserError(f"{place} cannot be asked: {type(error).__name__}; correct the address in --teacher") from error
+    status, text = response.status_code, response.text[:200]
+    if status == 503 and "oading" in text:
+        raise _Loading
+    if status in (401, 403):
+        raise UserError(
+            f"{place} wants another key (HTTP {status}): set it in the environment variable TUNIXHACK_API_KEY"
+        )
+    if status == 404:
+        raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
+    if status != 200:
+        raise UserError(f"{place} answers HTTP {status}: {_redact(text, headers)}")
+    try:
+        return response.json()
+    except ValueError as error:
+        kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
+        raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server") from error
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _redact(text: str, headers: Mapping[str, str]) -> str:
+    for value in headers.values():
+        for secret in (value, value.rpartition(" ")[2]):
+            text = text.replace(secret, "***") if secret else text
+    return text

@@ -1,0 +1,92 @@
+"""What Curator leaves while it runs: a line for each completion, read into rows of the answer store.
+
+The last line can be torn by a kill. It is left out, and what it answered is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack.ids import SEED_MODULUS
+
+FIELDS: dict[str, pl.DataType] = {
+    "request_key": pl.String(),
+    "sample": pl.Int64(),
+    "question_id": pl.String(),
+    "step": pl.String(),
+    "teacher": pl.String(),
+    "seed": pl.Int64(),
+    "count": pl.Int64(),
+    "choice": pl.String(),
+    "finish_reason": pl.String(),
+    "prompt_tokens": pl.Int64(),
+    "completion_tokens": pl.Int64(),
+    "usage": pl.String(),
+    "when": pl.String(),
+}
+"""A stored answer. ``choice`` is the raw element of ``choices`` as JSON. ``usage`` is the whole request's, as JSON, and
+stands on the first choice of a request only, so that adding up counts nothing twice; ``count`` is how many choices
+that request asked for. ``completion_tokens`` is known
+where a request had one choice."""
+
+
+def read_journal(folder: Path) -> pl.DataFrame:
+    """Read every complete line below a folder into rows of `FIELDS`."""
+    rows = [row for line in _lines(folder) for row in rows_of(line)]
+    return pl.DataFrame(rows, schema=FIELDS, orient="row")
+
+
+def count_choices(folder: Path) -> int:
+    """Count the choices in the journal, for a look at a run from outside."""
+    return sum(len(line["response_message"]["choices"]) for line in _lines(folder))
+
+
+def rows_of(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Split a journal line into one row for each choice that was asked for."""
+    sent = line["generic_request"]["original_row"]
+    completion = line["response_message"]
+    usage = completion.get("usage") if isinstance(completion.get("usage"), dict) else None
+    for offset, choice in enumerate(completion["choices"][: sent["count"]]):
+        yield {
+            "request_key": sent["request_key"],
+            "sample": sent["first"] + offset,
+            "question_id": sent["question_id"],
+            "step": sent["step"],
+            "teacher": sent["teacher"],
+            "seed": None if sent["seed"] is None else (sent["seed"] + offset) % SEED_MODULUS,
+            "count": sent["count"],
+            "choice": json.dumps(choice, ensure_ascii=False),
+            "finish_reason": _text(choice.get("finish_reason")),
+            "prompt_tokens": _count(usage, "prompt_tokens"),
+            "completion_tokens": _count(usage, "completion_tokens") if sent["count"] == 1 else None,
+            "usage": None if usage is None or offset else json.dumps(usage),
+            "when": line["finished_at"],
+        }
+
+
+def _lines(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("**/responses_*.jsonl")):
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    continue  # torn by a kill
+                try:
+                    read = json.loads(line)
+                except ValueError:
+                    continue  # a torn line that a later writer went on behind
+                if isinstance(read.get("response_message"), dict):
+                    yield read
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(usage: dict[str, Any] | None, name: str) -> int | None:
+    value = (usage or {}).get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

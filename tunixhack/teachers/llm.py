@@ -1,0 +1,101 @@
+"""`ReasoningLLM`: what a domain subclasses to say how its questions are put to a teacher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from tunixhack.answers.parsing import read_choice
+from tunixhack.ids import request_key
+from tunixhack.teachers._curator import HardenedLLM
+from tunixhack.teachers.traces import Messages, with_system, with_trace
+
+
+class ReasoningLLM(HardenedLLM):
+    """A ``curator.LLM`` that asks for a trace and an answer, and returns one row for each choice.
+
+    A domain overrides `prompt` only. It must be pure: the same row gives the same messages, since the messages
+    decide whether a stored answer still answers the question (contract 5).
+
+    Args:
+        model_name: the model as the server knows it.
+        trace: native, written or guided; see `tunixhack.teachers.traces`.
+        system_prompt: added to the system message.
+        **options: ``backend_params`` and ``generation_params`` as Curator takes them.
+
+    Example:
+        A domain, and its use as a plain Curator LLM against a server on this machine:
+
+            class Riddles(ReasoningLLM):
+                def prompt(self, row):
+                    return [{"role": "user", "content": f"Solve this riddle: {row['question']}"}]
+
+            riddles = Riddles("qwen3-14b", backend_params={"base_url": "http://127.0.0.1:1234/v1"})
+            riddles([{"question": "What has keys but no locks?"}]).dataset["answer"]
+    """
+
+    def __init__(
+        self, model_name: str, *, trace: str = "written", system_prompt: str | None = None, **options: Any
+    ) -> None:
+        """Prepare the calls; nothing is sent yet."""
+        super().__init__(model_name, **options)
+        self.trace = trace
+        self.system_prompt = system_prompt
+
+    def prompt(self, row: dict[str, Any]) -> str | Sequence[Mapping[str, str]]:
+        """Return the task's messages for one question row, without anything about traces or formats."""
+        raise NotImplementedError(f"{type(self).__name__} needs a prompt(row)")
+
+    def render(self, row: dict[str, Any]) -> Messages:
+        """Return the messages as sent: the domain's, with what the trace needs."""
+        messages = with_trace(self.prompt(row), self.trace, row)
+        return with_system(messages, self.system_prompt) if self.system_prompt else messages
+
+    def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Turn a completion into one row per choice: the question's columns and sample, reasoning, answer, problem."""
+        rows = []
+        for sample, choice in enumerate(response["choices"]):
+            parsed = read_choice(choice, self.trace)
+            rows.append(
+                {
+                    **row,
+                    "trace": self.trace,
+                    "sample": sample,
+                    "reasoning": parsed.reasoning,
+                    "answer": parsed.answer,
+                    "problem": parsed.problem,
+                    "teacher": self.model_name,
+                    "finish_reason": choice.get("finish_reason"),
+                }
+            )
+        return rows
+
+    def keys(self, rows: Dataset) -> list[str]:
+        """Identify what is asked for each row; Curator goes on in the folder of equal keys only."""
+        endpoint = self._request_processor.new_wire().endpoint
+        common = dict(self.prompt_formatter.generation_params)
+        return [
+            request_key(
+                {"url": endpoint.url},
+                self.model_name,
+                self.render(row),
+                common | json.loads(row.get("generation_params") or "{}"),
+            )
+            for row in rows
+        ]
+
+
+class Courier(HardenedLLM):
+    """What the engine sends with: rows that carry rendered ``messages`` as JSON."""
+
+    def render(self, row: dict[str, Any]) -> Messages:
+        """Return the messages that the row carries."""
+        messages: Messages = json.loads(row["messages"])
+        return messages
+
+    def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return nothing: the engine reads the journal."""
+        return []

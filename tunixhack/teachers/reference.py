@@ -1,0 +1,43 @@
+"""The teacher that costs nothing: the source's own solutions, split into trace and answer.
+
+The seed project did this with gsm8k. One row a question; there is nothing to sample.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tunixhack.teachers.journal import FIELDS
+from tunixhack.teachers.requests import Request
+
+REFERENCE = "reference"
+
+Solution = Callable[[Mapping[str, Any]], tuple[str, str]]
+"""A question row to (reasoning, answer), read from what the source knows of it."""
+
+
+def answers(rows: pl.DataFrame, requests: Sequence[Request], step: str, solution: Solution) -> pl.DataFrame:
+    """Answer requests with the source's solutions, in the columns of a stored answer.
+
+    The choice is in the native form, its trace apart, so that no text in a solution can be taken for a tag. No
+    tokens are known, and there is neither a request_key nor a seed, since nobody was asked.
+    """
+    by_id = {row["question_id"]: row for row in rows.iter_rows(named=True)}
+    found = []
+    for request in requests:
+        reasoning, answer = solution(by_id[request.question_id])
+        message = {"role": "assistant", "reasoning_content": reasoning, "content": answer}
+        found.append(
+            {
+                "sample": request.samples[0],
+                "question_id": request.question_id,
+                "step": step,
+                "teacher": REFERENCE,
+                "choice": json.dumps({"message": message, "finish_reason": "stop"}, ensure_ascii=False),
+            }
+        )
+    return pl.DataFrame(found, schema=FIELDS)

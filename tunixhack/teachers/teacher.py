@@ -1,0 +1,51 @@
+"""A teacher: who answers, how it is told apart from others, and how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tunixhack.teachers.wire import Endpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What the preflight found out about a server; none of it is part of a request_key."""
+
+    block: int
+    """The most samples that one request may ask for; 1 where seeds are not consecutive over choices."""
+    counts_one_choice: bool = False
+    """Whether ``usage`` tells the tokens of one choice, however many were given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teacher:
+    """Everything that is known of a teacher before it is asked anything.
+
+    ``identity``, ``model``, ``sampling`` and ``grammar`` are part of every request_key (contract 5), the rest is not.
+    """
+
+    name: str
+    """As the user wrote it; stands in the ``teacher`` column."""
+    model: str
+    """The model name that is sent."""
+    identity: Mapping[str, Any]
+    """URL without credentials, or the model file's sha256; the served model and quantisation where told."""
+    sampling: Mapping[str, Any]
+    """Sampling parameters of every request, without seed and n."""
+    grammar: str | None = None
+    """Grammar for written traces, where the server takes one."""
+    most_choices: int = 16
+    """The most choices that may be asked for in one request."""
+    slots: int | None = None
+    """Choices that the server works on at once; requests in flight are kept below it. None where unknown."""
+    context: int | None = None
+    """Context length in tokens that one request can use; None where the server does not tell."""
+    context_setting: str = "the server's context length"
+    """What the user turns to get more of it."""
+    reached: bool = True
+    """False when the server did not answer and the identity is the one that the run remembers."""
+    connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)
+    """Open the way to the server; starts it when it is embedded."""

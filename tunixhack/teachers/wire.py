@@ -1,0 +1,102 @@
+"""What is agreed with the transport before a call, and what it tells while it runs.
+
+This file knows nothing of Curator, so that the engine, the progress bar and the tests need not either.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+WINDOW = 50
+"""Attempts over which a teacher counts as failing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where a teacher answers, and how patient to be with it. Nothing here is part of a request_key."""
+
+    url: str
+    """Base address, ending before ``/chat/completions``; without credentials."""
+    model: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Authorisation; never printed, logged or stored."""
+    secret: str | None = field(default=None, repr=False)
+    """What must not appear in any message, should the server echo it."""
+    concurrency: int = 8
+    """Requests in flight at once."""
+    timeout: float = 1800.0
+    """Seconds for one request; a thinking model on a desk takes minutes."""
+    attempts: int = 5
+    """Tries for one request that fails while others succeed."""
+    patience: float = 300.0
+    """Seconds without any success, most attempts failing, after which the teacher counts as gone."""
+    alive: Callable[[], bool] = lambda: True
+    """False once an embedded server has died, so that nobody waits for it."""
+
+    def redact(self, text: str) -> str:
+        """Take the secret out of a text that may reach a screen or a file."""
+        return text.replace(self.secret, "***") if self.secret else text
+
+
+@dataclass
+class Wire:
+    """The state of one call, written by the transport's thread and read by others."""
+
+    endpoint: Endpoint
+    on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
+    """Called with (row, completion) for each answered request, in the transport's thread."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Why requests went unanswered in the end, counted by sentence."""
+    gave_up: str | None = None
+    """Why the call was stopped before its end; None while all is well."""
+
+    def __post_init__(self) -> None:
+        """Start the clock of the endpoint's patience."""
+        self._outcomes: deque[bool] = deque(maxlen=WINDOW)
+        self._last_success = time.monotonic()
+        self._successes = 0
+        self._stop = threading.Event()
+
+    @property
+    def successes(self) -> int:
+        """Requests answered so far."""
+        return self._successes
+
+    def succeeded(self) -> None:
+        """Note an answered request."""
+        self._outcomes.append(True)
+        self._successes += 1
+        self._last_success = time.monotonic()
+
+    def failed(self, why: str) -> None:
+        """Note a failed attempt, and give the teacher up when it has failed for too long.
+
+        Given up is a server that died, or one that failed most of the last `WINDOW` attempts and answered none for
+        the endpoint's patience.
+        """
+        self._outcomes.append(False)
+        if not self.endpoint.alive():
+            self.give_up(f"the embedded teacher stopped working ({why})")
+        silent = time.monotonic() - self._last_success
+        failing = self._outcomes.count(False) * 2 > len(self._outcomes)
+        if failing and silent > self.endpoint.patience:
+            self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
+
+    def give_up(self, why: str) -> None:
+        """Stop the call for a reason that the user will be told."""
+        self.gave_up = self.gave_up or self.endpoint.redact(why)
+        self._stop.set()
+
+    def cancel(self) -> None:
+        """Stop the call because the user wants it."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the call is to end now."""
+        return self._stop.is_set()
