@@ -70,6 +70,11 @@ def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(rejected["reason"].to_list()).most_common())
 
 
+def listed(reasons: dict[str, int]) -> str:
+    """Name reasons and their counts in a sentence."""
+    return ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+
+
 def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     """Add up what the server told of the tokens of stored answers (`journal.FIELDS`), each request once.
 
@@ -100,12 +105,12 @@ def table(funnel: Sequence[dict[str, Any]], title: str) -> Table:
             line["step"],
             f"{line['rows_in']:,}",
             f"{out:,}",
-            f"{line['rejected'] or '':,}" if line["rejected"] else "",
+            f"{line['rejected']:,}" if line["rejected"] else "",
             f"{line['set_aside']:,}" if line["set_aside"] else "",
             f"{line['missing']:,}" if line["missing"] else "",
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else ("unknown" if line["cost"] is None else f"${line['cost']:,.2f}"),
-            ", ".join(f"{reason} {count:,}" for reason, count in line["reasons"].items()),
+            listed(line["reasons"]),
         )
     return drawn

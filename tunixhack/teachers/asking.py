@@ -41,6 +41,14 @@ class Teachers:
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, str] = {}
 
+    def check(self) -> None:
+        """Find out who the run's teacher is.
+
+        Raises:
+            UserError: it is unknown or not there; see `resolve`.
+        """
+        _ = self.main
+
     @cached_property
     def main(self) -> Teacher | None:
         """The run's teacher; None for the reference."""

@@ -101,7 +101,7 @@ class Engine:
                 self._fetch(requests, wanted, missing, step, watch)
         answers = self.store.answers()
         found = wanted.select("request_key", "sample").join(answers, on=KEY, how="inner", maintain_order="left")
-        return found.select(FIELDS)
+        return found.select(list(FIELDS))
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
         return wanted.join(self.store.answers().select(KEY), on=KEY, how="anti", maintain_order="left")

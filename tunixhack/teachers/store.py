@@ -40,7 +40,7 @@ class AnswerStore:
 
     def add(self, rows: pl.DataFrame) -> int:
         """Store answers that are not there yet and return how many those were; a stored answer is never replaced."""
-        new = rows.select(FIELDS).unique(KEY, keep="first", maintain_order=True)
+        new = rows.select(list(FIELDS)).unique(KEY, keep="first", maintain_order=True)
         new = new.join(self.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
         if new.height:
             number = len(list(self.folder.glob("*.parquet")))

@@ -1,0 +1,60 @@
+"""The funnel accounts for every row and token, and says what it does not know."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+
+from tunixhack.funnel import Stage, count_tokens, nearly_all_dropped
+
+
+def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
+    """Rows of requests: how many choices each had, and its usage."""
+    rows = [
+        {"count": count, "usage": json.dumps(usage) if usage and not i else None}
+        for count, usage in usages
+        for i in range(count)
+    ]
+    return pl.DataFrame(rows, schema={"count": pl.Int64, "usage": pl.String})
+
+
+def test_a_line_whose_rows_do_not_add_up_is_a_bug_that_stops_the_build():
+    with pytest.raises(AssertionError, match="dedup: 10 in, 7 kept, 2 rejected"):
+        Stage("dedup", 10, kept=7, rejected=2).check()
+
+
+def test_tokens_are_added_once_a_request():
+    usage = {"prompt_tokens": 10, "completion_tokens": 100}
+    assert count_tokens(stored((4, usage), (1, usage))) == {
+        "prompt_tokens": 20,
+        "completion_tokens": 200,
+        "at_least": False,
+    }
+
+
+def test_a_request_without_usage_makes_the_sum_a_lower_bound():
+    told = count_tokens(stored((2, {"prompt_tokens": 1, "completion_tokens": 5}), (3, None)))
+    assert told == {"prompt_tokens": 1, "completion_tokens": 5, "at_least": True}
+
+
+def test_nothing_told_is_unknown_and_not_zero():
+    assert count_tokens(stored((1, None)))["completion_tokens"] is None
+
+
+@pytest.mark.parametrize(
+    ("rows_in", "dropped", "keep", "alarm"),
+    [
+        (100, 90, 1.0, False),
+        (100, 91, 1.0, True),
+        (49, 49, 1.0, False),
+        (50, 50, 1.0, True),
+        (100, 50, 0.5, False),
+        (100, 96, 0.5, True),
+    ],
+)
+def test_nearly_everything_dropped_is_measured_beyond_what_the_step_was_asked_to_drop(
+    rows_in: int, dropped: int, keep: float, alarm: bool
+):
+    assert nearly_all_dropped(rows_in, dropped, keep) is alarm

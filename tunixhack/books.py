@@ -1,0 +1,178 @@
+"""The books of one build: run.json, the funnel, the rejects, and the files that are written at the end."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack import __version__
+from tunixhack.columns import CORE, QUESTION, REJECTION, conform
+from tunixhack.files import write_parquet, write_text
+from tunixhack.funnel import Stage, count_reasons, count_tokens
+from tunixhack.publish.card import card
+from tunixhack.run import RUNNING, Run
+from tunixhack.steps import step_name
+from tunixhack.teachers.asking import Teachers
+
+if TYPE_CHECKING:
+    from tunixhack.build import Order
+    from tunixhack.recipe import Recipe
+
+INTERNAL = ["choice"]
+"""Columns that steps pass on and no file shows: the raw choice stands in the store."""
+
+
+@dataclass
+class Books:
+    """What a build writes down while it works."""
+
+    recipe: Recipe
+    order: Order
+    run: Run
+    teachers: Teachers
+    funnel: list[Stage] = field(default_factory=list)
+    rejected: list[pl.DataFrame] = field(default_factory=list)
+
+    def begin(self, resolved: dict[str, Any]) -> None:
+        """Note a new start; one that is still noted as running was killed."""
+        state = self.run.state()
+        starts = state.get("starts", [])
+        for start in starts:
+            if start["state"] == RUNNING:
+                start["state"] = "killed"
+        recipe, order = self.recipe, self.order
+        self._earlier_funnel = state.get("funnel", [])
+        self._earlier_teachers = state.get("teachers", {})
+        self._state: dict[str, Any] = {
+            "tunixhack": __version__,
+            "domain": recipe.domain,
+            "source": recipe.source.describe(),
+            "resolved": resolved,
+            "recipe": {
+                "samples": recipe.samples,
+                "trace": self.teachers.trace,
+                "max_tokens": recipe.max_tokens,
+                "sampling": dict(recipe.sampling),
+                "student": recipe.student,
+                "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
+            },
+            "order": {"questions": order.questions, "rows": order.rows, "seed": order.seed},
+            "versions": _versions(),
+            "command": _command(recipe, order, self.run),
+            "state": RUNNING,
+            "why": None,
+            "starts": [*starts, {"started": _now(), "ended": None, "state": RUNNING, "seconds": {}}],
+        }
+        self._save()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Keep the funnel's line of one step: the body fills in its rows, this adds time and tokens over all starts."""
+        stage, start = Stage(name, 0), time.monotonic()
+        try:
+            yield stage
+        finally:
+            seconds = self._state["starts"][-1]["seconds"]
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+            stage.seconds = round(sum(start["seconds"].get(name, 0.0) for start in self._state["starts"]), 3)
+            if name in self.teachers.asked:
+                self._count_tokens(stage)
+            self.funnel.append(stage)
+            self._save()
+
+    def note(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
+        """Add a line of the funnel that took no time worth telling, with its rejects."""
+        if rejected is not None:
+            self.reject(stage, rejected)
+        stage.check()
+        self.funnel.append(stage)
+
+    def reject(self, stage: Stage, rejected: pl.DataFrame) -> None:
+        """Keep the rows that a step dropped, and their reasons."""
+        stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
+        self.rejected.append(rejected)
+
+    def end(self, state: str, why: str | None) -> None:
+        """Note how the build ended."""
+        self._state |= {"state": state, "why": why}
+        self._state["starts"][-1] |= {"state": state, "ended": _now()}
+        self._save()
+
+    def write(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
+        """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
+        folder = self.run.folder
+        rejected = pl.concat([conform(rows, CORE | REJECTION) for rows in self.rejected], how="diagonal_relaxed")
+        rejected = rejected.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
+        questions = conform(candidates, QUESTION).with_columns(
+            pl.col("question_id").is_in(selected.implode()).alias("selected")
+        )
+        train = conform(kept.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
+        write_parquet(folder / "questions.parquet", questions.sort("question_id"))
+        write_parquet(folder / "rejected.parquet", rejected)
+        write_parquet(folder / "train.parquet", train)
+        state = self._state | {"funnel": [stage.as_dict() for stage in self.funnel]}
+        write_text(folder / "README.md", card(state, train, self.recipe.source))
+
+    def _count_tokens(self, stage: Stage) -> None:
+        answers = self.run.store.answers().filter(pl.col("step") == stage.step)
+        if answers.height:
+            tokens = count_tokens(answers)
+            stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
+            stage.at_least = tokens["at_least"] or self.teachers.counts_one_choice(stage.step)
+
+    def _save(self) -> None:
+        told = {stage.step for stage in self.funnel}
+        # While this start has not come as far as an earlier one, the earlier lines are the best that is known.
+        rest = [line for line in self._earlier_funnel if line["step"] not in told] if self._running else []
+        self.run.save(
+            self._state
+            | {
+                "teachers": self._earlier_teachers | self.teachers.remembered(),
+                "funnel": [stage.as_dict() for stage in self.funnel] + rest,
+            }
+        )
+
+    @property
+    def _running(self) -> bool:
+        return bool(self._state["state"] == RUNNING)
+
+
+def _command(recipe: Recipe, order: Order, run: Run) -> str:
+    """Return the command line that goes on with a run."""
+    parts = ["tunixhack", "build", recipe.domain, "--source", recipe.source.spelling(), "--teacher", order.teacher]
+    for option, value in (
+        ("--questions", order.questions),
+        ("--rows", order.rows),
+        ("--samples", recipe.samples),
+        ("--trace", recipe.trace),
+        ("--student", recipe.student),
+        ("--max-tokens", recipe.max_tokens),
+        ("--seed", order.seed or None),
+        ("--out", run.folder),
+    ):
+        if value is not None:
+            parts += [option, str(value)]
+    return shlex.join(parts)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("tunixhack", "bespokelabs-curator", "datasets", "polars", "xllamacpp"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

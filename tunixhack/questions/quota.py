@@ -1,0 +1,58 @@
+"""How many candidates are needed to end with exactly N questions (contract 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tunixhack.errors import UserError
+from tunixhack.steps import Step, candidates_needed, share_kept, step_name
+
+
+class Chosen(NamedTuple):
+    """What goes into the selecting steps."""
+
+    pool: int
+    """Candidates, the first in rank order."""
+    quotas: dict[int, int]
+    """How many each selecting step has to keep, by its place among the steps."""
+
+
+def choose(available: int, quota: int | None, selecting: Mapping[int, Step]) -> Chosen:
+    """Count backwards from the questions that are wanted to the candidates that are needed.
+
+    Args:
+        available: candidates that are there.
+        quota: questions wanted; None for as many as the candidates give.
+        selecting: the selecting steps by their place, in order.
+
+    Raises:
+        UserError: too few candidates; told before anything is paid.
+
+    >>> from tunixhack.questions.length import LengthFilter
+    >>> choose(1500, 500, {1: LengthFilter(keep=0.5)})
+    Chosen(pool=1000, quotas={1: 500})
+    """
+    most = available
+    for step in selecting.values():
+        most = _most(most, share_kept(step))
+    wanted = most if quota is None else quota
+    quotas, pool = {}, wanted
+    for place in reversed(selecting):
+        quotas[place] = pool
+        pool = candidates_needed(pool, share_kept(selecting[place]))
+    if pool > available or not wanted:
+        shares = "".join(f" ({step_name(s)} keeps {share_kept(s):g} of them)" for s in selecting.values())
+        raise UserError(
+            f"{max(wanted, 1):,} questions need {max(pool, 1):,} candidates{shares}, and after the steps before there "
+            f"are {available:,}: ask for at most {most:,}, or add questions"
+        )
+    return Chosen(pool, quotas)
+
+
+def _most(available: int, keep: float) -> int:
+    """Return the largest quota whose candidates are available."""
+    quota = int(available * keep) + 1
+    while quota and candidates_needed(quota, keep) > available:
+        quota -= 1
+    return quota
