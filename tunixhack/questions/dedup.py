@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +27,14 @@ DEFAULT_WRAPPERS: tuple[str, ...] = (
 """Instructions that public datasets put before or behind the very same question."""
 
 _BLANKS = ("  ", "\t", "\n", "\v", "\f", "\r")
+"""In ASCII these, and a space at an end, are all the white space that is not in order."""
+
+_ODD = r"[^\x00-\x7f\xa1-\x{2ff}\x{2010}-\x{2027}\x{2030}-\x{205e}\x{20a0}-\x{20bf}]"
+"""A character that NFC may change or that may be white space: none of Latin, general punctuation, currency signs."""
+
+_PIECE = 20_000
+_ENDS = 12
+"""Rows, and bytes of a wrapper, that are looked at at once; polars keeps 12 bytes in place."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ class ExactDedup:
         question, context = rows["question"], rows["context"].cast(pl.String).fill_null("")
         if self.key == "normalised":
             question, context = normalise(question, self.wrappers), normalise(context, ())
-        stays = first_of_equal(pl.DataFrame([question.alias("question"), context.alias("context")]), rows["question_id"])
+        stays = first_of_equal(
+            pl.DataFrame([question.alias("question"), context.alias("context")]), rows["question_id"]
+        )
         keep = stays == pl.int_range(rows.height, dtype=pl.UInt32, eager=True)
         kept = rows["question_id"].gather(stays)
         evidence = [None if own else {"kept": other} for own, other in zip(keep, kept, strict=True)]
@@ -93,22 +104,30 @@ def first_of_equal(keys: pl.DataFrame, order: pl.Series | None = None) -> pl.Ser
     [0, 1, 0]
     """
     own = pl.int_range(keys.height, dtype=pl.UInt32, eager=True)
-    perhaps = keys.hash_rows().is_duplicated()
+    hashes = keys.hash_rows()
+    perhaps = hashes.is_duplicated()
     if not perhaps.any():
         return own
-    few = keys.with_columns((own if order is None else order).alias("_order"), own.alias("_row")).filter(perhaps)
-    few = few.sort("_order", "_row").with_columns(pl.col("_row").first().over(keys.columns).alias("_first")).sort("_row")
-    return own.scatter(few["_row"], few["_first"])
+    few = keys.with_columns(
+        (own if order is None else order).alias("_order"), own.alias("_row"), hashes.alias("_hash")
+    ).filter(perhaps)
+    few = few.sort("_order", "_row")
+    first = few.select(pl.col("_row").first().over("_hash"))["_row"]
+    if not keys.select(pl.all().gather(first)).equals(few.select(keys.columns)):
+        first = few.select(pl.col("_row").first().over(keys.columns))["_row"]  # a collision
+    by_row = few["_row"].arg_sort()
+    return own.scatter(few["_row"].gather(by_row), first.gather(by_row))
 
 
-def normalise(texts: pl.Series, wrappers: Iterable[str] = DEFAULT_WRAPPERS) -> pl.Series:
+def normalise(texts: pl.Series, wrappers: Sequence[str] = DEFAULT_WRAPPERS) -> pl.Series:
     r"""Reduce questions to what makes them different.
 
     In this order: Unicode NFC, lower case, runs of white space (Unicode's White_Space) to one space and none at the
     ends, then every wrapper removed that stands whole at the start or the end, several in a row too. A text that is
     nothing but one wrapper stays. Nulls stay null.
 
-    Clean ASCII, which most questions are, needs only the lower case; the costly rest is done to the other rows.
+    Most questions are plain text with single spaces and need only the lower case; the costly rest is done to the
+    rows that call for it.
 
     Args:
         texts: strings, one a question.
@@ -117,31 +136,51 @@ def normalise(texts: pl.Series, wrappers: Iterable[str] = DEFAULT_WRAPPERS) -> p
     >>> normalise(pl.Series(["Find\n X.  Return your final response within \\boxed{}."])).to_list()
     ['find x.']
     """
-    lowered = texts.to_frame("text").select(
-        pl.col("text").str.to_lowercase(),
-        irregular=pl.any_horizontal(
-            *(pl.col("text").str.contains(blank, literal=True) for blank in _BLANKS),
-            pl.col("text").str.starts_with(" "),
-            pl.col("text").str.ends_with(" "),
-            pl.col("text").str.len_bytes() != pl.col("text").str.len_chars(),
-        ).fill_null(False),
-    )
-    irregular = lowered["irregular"]
-    tidied = _replace(lowered["text"], irregular, _tidy(texts.filter(irregular)))
-    listed = _tidy(pl.Series(list(wrappers), dtype=pl.String)).unique().to_list()
-    if not listed:
-        return tidied
-    # longest first: an alternation takes the first that fits, and one wrapper may begin with another
-    either = "|".join(pl.escape_regex(wrapper) for wrapper in sorted(listed, key=lambda text: (-len(text), text)))
-    before, behind = f"^(?:(?:{either}) )+", f"(?: (?:{either}))+$"
-    wrapped = tidied.to_frame("text").select(
-        (pl.col("text").str.contains(before) | pl.col("text").str.contains(behind)).fill_null(False)
-    )["text"]
-    return _replace(tidied, wrapped, tidied.filter(wrapped).str.replace(before, "").str.replace(behind, ""))
+    listed = set(_tidy(pl.Series(list(wrappers), dtype=pl.String))) - {""}
+    pieces = [texts.slice(start, _PIECE) for start in range(0, len(texts), _PIECE)]
+    if not pieces:
+        return texts.cast(pl.String)
+    # polars works on one piece in one thread, and a piece stays in the processor's cache
+    with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
+        return pl.concat(threads.map(lambda piece: _unwrap(_tidy(piece), listed), pieces))
 
 
 def _tidy(texts: pl.Series) -> pl.Series:
-    return texts.str.normalize("NFC").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    """Bring Unicode form, case and white space in order."""
+    text = pl.col("text")
+    blank = (text.str.contains(blank, literal=True) for blank in _BLANKS)
+    seen = texts.to_frame("text").select(
+        foreign=(text.str.len_bytes() != text.str.len_chars()).fill_null(False),
+        spaced=pl.any_horizontal(*blank, text.str.starts_with(" "), text.str.ends_with(" ")).fill_null(False),
+    )
+    foreign = seen["foreign"]
+    odd = _replace(foreign, foreign, texts.filter(foreign).str.contains(_ODD))
+    composed = _replace(texts, odd, texts.filter(odd).str.normalize("NFC"))
+    lowered = composed.str.to_lowercase()
+    spaced = seen["spaced"] | odd
+    return _replace(lowered, spaced, _one_space(lowered.filter(spaced)))
+
+
+def _unwrap(texts: pl.Series, wrappers: Collection[str]) -> pl.Series:
+    """Take wrappers off tidy texts."""
+    if not wrappers:
+        return texts
+    # the regular expression costs more than all the rest: only for rows that begin or end as some wrapper does
+    length = min(_ENDS, *(len(wrapper.encode()) for wrapper in wrappers))
+    head = [wrapper.encode()[:length] for wrapper in wrappers]
+    tail = [wrapper.encode()[-length:] for wrapper in wrappers]
+    raw = texts.cast(pl.Binary)
+    perhaps = (raw.bin.slice(0, length).is_in(head) | raw.bin.slice(-length).is_in(tail)).fill_null(False)
+    # longest first: an alternation takes the first that fits, and one wrapper may begin with another
+    longest = sorted(wrappers, key=lambda wrapper: (-len(wrapper), wrapper))
+    either = "|".join(pl.escape_regex(wrapper) for wrapper in longest)
+    bare = texts.filter(perhaps).str.replace(f"^(?:(?:{either}) )+", "").str.replace(f"(?: (?:{either}))+$", "")
+    return _replace(texts, perhaps, bare)
+
+
+def _one_space(texts: pl.Series) -> pl.Series:
+    # not r"\s+": that would match, and copy, every single space there is
+    return texts.str.replace_all(r"[^\S ]\s*| \s+", " ").str.strip_chars(" ")
 
 
 def _replace(texts: pl.Series, mask: pl.Series, changed: pl.Series) -> pl.Series:
