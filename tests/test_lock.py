@@ -16,7 +16,14 @@ import pytest
 from tunixhack import lock
 from tunixhack.errors import UserError
 
-HOLD = "import sys, time; from pathlib import Path; from tunixhack.lock import locked\nwith locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from tunixhack.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def hold(folder: Path) -> subprocess.Popen[str]:

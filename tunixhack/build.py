@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.alarm import Alarm
+from tunixhack.answers.parsing import TRACES
 from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
 from tunixhack.books import Books
@@ -26,7 +27,6 @@ from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
-from tunixhack.teachers.traces import TRACES
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -201,9 +201,7 @@ class _Build:
             self.alarm = self.alarm or why
         return judged.kept
 
-    def _context(
-        self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None
-    ) -> Context:
+    def _context(self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None) -> Context:
         return Context(
             seed=self.order.seed,
             samples=self._samples,

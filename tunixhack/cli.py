@@ -30,14 +30,22 @@ def build(
     source: Annotated[str | None, typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.")] = None,
     questions: Annotated[int | None, typer.Option(help="Questions that are sent for samples.")] = None,
     rows: Annotated[int | None, typer.Option(help="Answers to ask for, instead of --questions.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Answers to each question; the recipe's number if left out.")] = None,
-    teacher: Annotated[str, typer.Option(help="local, local/FILE.gguf, lmstudio/MODEL, http://…/v1#MODEL, reference.")] = "local",
+    samples: Annotated[
+        int | None, typer.Option(help="Answers to each question; the recipe's number if left out.")
+    ] = None,
+    teacher: Annotated[
+        str, typer.Option(help="local, local/FILE.gguf, lmstudio/MODEL, http://…/v1#MODEL, reference.")
+    ] = "local",
     trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
-    student: Annotated[str | None, typer.Option(help="Tokenizer folder or Hub id whose tokens the budget counts.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Tokenizer folder or Hub id whose tokens the budget counts.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.")] = None,
     seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
-    ask_again: Annotated[bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""

@@ -91,12 +91,12 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     return totals | {"at_least": len(usages) + 0.5 < answered}
 
 
-def table(funnel: Sequence[dict[str, Any]], title: str) -> Table:
+def table(funnel: Sequence[dict[str, Any]]) -> Table:
     """Draw the funnel for a terminal."""
-    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("step")
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    drawn.add_column("step", no_wrap=True)
     for name in ("in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost"):
-        drawn.add_column(name, justify="right")
+        drawn.add_column(name, justify="right", no_wrap=True)
     drawn.add_column("why")
     for line in funnel:
         tokens = line["completion_tokens"]

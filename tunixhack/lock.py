@@ -84,7 +84,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _alive(owner: dict[str, Any], path: Path) -> bool:
     if owner["host"] == socket.gethostname():
-        return _born(owner["pid"]) == owner["born"]  # a pid is given out again, its time of birth is not
+        return bool(_born(owner["pid"]) == owner["born"])  # a pid is given out again, its time of birth is not
     try:
         return time.time() - path.stat().st_mtime < STALE
     except FileNotFoundError:
@@ -113,8 +113,7 @@ def _take_away(path: Path, stale: dict[str, Any] | None) -> None:
     if _read(aside) == stale:
         aside.unlink()
     else:
-        os.link(aside, path)
-        aside.unlink()
+        aside.rename(path)
 
 
 def _beat(path: Path, stop: threading.Event) -> None:

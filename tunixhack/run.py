@@ -152,7 +152,7 @@ class Run:
         """Draw the funnel for a terminal."""
         from tunixhack.funnel import table
 
-        return table(self.state().get("funnel", []), f"{self.folder}: {self.status}")
+        return table(self.state().get("funnel", []))
 
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
         """Yield a few kept answers, of different questions, the same ones every time."""

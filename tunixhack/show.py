@@ -22,9 +22,11 @@ def print_run(run: Run, samples: int = 2) -> None:
 
     What models wrote is printed as plain text: neither markup nor control characters in it have any effect.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(run.funnel_table())
+    console = Console(highlight=False)
+    console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
     state = run.state()
+    console.print(Text(f"{run.folder}: {run.status}\n", style="bold"))
+    console.print(run.funnel_table())
     if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples and (run.folder / "train.parquet").exists():

@@ -37,12 +37,13 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         "---",
         f"# {state['domain']}: a reasoning dataset",
         "",
-        f"{train.height:,} answers to {train['question_id'].n_unique():,} questions, each with its reasoning, made with "
-        f"[TunixHack](https://pypi.org/project/tunixhack) {state['tunixhack']}.",
+        f"{train.height:,} answers to {train['question_id'].n_unique():,} questions, each with its reasoning, made "
+        f"with TunixHack {state['tunixhack']}.",
         "",
         f"- Questions: {_where(resolved)}; the licence is the source's"
         f"{'' if source.license else ', which is not known here: see its page'}",
-        f"- Teacher: {teachers}; trace: {recipe['trace']}; {recipe['samples']} samples a question; seed {order['seed']}",
+        f"- Teacher: {teachers}; trace: {recipe['trace']}; samples a question: {recipe['samples']}; "
+        f"seed {order['seed']}",
         f"- Length: at most {_budget(train, recipe)}; over-long answers are dropped, never cut",
         "- Answers are not checked for being right, unless a step below says so",
         "",

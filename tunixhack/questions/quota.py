@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from tunixhack.errors import UserError
@@ -18,7 +17,7 @@ class Chosen(NamedTuple):
     """How many each selecting step has to keep, by its place among the steps."""
 
 
-def choose(available: int, quota: int | None, selecting: Mapping[int, Step]) -> Chosen:
+def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Chosen:
     """Count backwards from the questions that are wanted to the candidates that are needed.
 
     Args:
@@ -38,9 +37,9 @@ def choose(available: int, quota: int | None, selecting: Mapping[int, Step]) -> 
         most = _most(most, share_kept(step))
     wanted = most if quota is None else quota
     quotas, pool = {}, wanted
-    for place in reversed(selecting):
+    for place, step in reversed(selecting.items()):
         quotas[place] = pool
-        pool = candidates_needed(pool, share_kept(selecting[place]))
+        pool = candidates_needed(pool, share_kept(step))
     if pool > available or not wanted:
         shares = "".join(f" ({step_name(s)} keeps {share_kept(s):g} of them)" for s in selecting.values())
         raise UserError(

@@ -1,4 +1,4 @@
-'''Creative writing: stories, scenes and poems from essay and story prompts.
+"""Creative writing: stories, scenes and poems from essay and story prompts.
 
 Source: sam-paech/essays-creative-writing-prompts on the Hub, its licence on its page; columns ``conversations``
 (ShareGPT). A row as it comes:
@@ -8,7 +8,7 @@ Source: sam-paech/essays-creative-writing-prompts on the Hub, its licence on its
 There is no right answer to check, so traces are written on request and nothing is verified. Sixteen samples a
 question is what OpenThoughts found for mathematics, code and science (arXiv 2506.04178); for open-ended work it is
 untested.
-'''
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-'''Grade-school mathematics: word problems whose answer is a number.
+r"""Grade-school mathematics: word problems whose answer is a number.
 
 Source: openai/gsm8k on the Hub, config main, MIT licence; columns ``question`` and ``answer``. A row as it comes:
 
     {"question": "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts …?",
-     "answer": "It takes 2/2=<<2/2=1>>1 bolt of white fiber\\nSo the total … is 2+1=<<2+1=3>>3 bolts\\n#### 3"}
+     "answer": "It takes 2/2=<<2/2=1>>1 bolt of white fiber\nSo the total … is 2+1=<<2+1=3>>3 bolts\n#### 3"}
 
 The reference is the number after ``####``. ``teacher="reference"`` takes the worked solution itself as the trace.
-'''
+"""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MathProblems(ReasoningLLM):
 def number(row: Mapping[str, Any]) -> str:
     """Return the number after ``####``.
 
-    >>> number({"answer": "2 + 1 = <<2+1=3>>3\\n#### 1,003"})
+    >>> number({"answer": "2 + 1 = <<2+1=3>>3 #### 1,003"})
     '1003'
     """
     return str(row["answer"].rsplit("####", 1)[1].strip().replace(",", ""))

@@ -1,0 +1,1 @@
+"""Who answers, how it is asked, and where its answers are kept."""

@@ -51,7 +51,9 @@ try:
     from bespokelabs.curator.llm.prompt_formatter import PromptFormatter
     from bespokelabs.curator.request_processor.config import OnlineRequestProcessorConfig
     from bespokelabs.curator.request_processor.online.base_online_request_processor import APIRequest
-    from bespokelabs.curator.request_processor.online.openai_online_request_processor import OpenAIOnlineRequestProcessor
+    from bespokelabs.curator.request_processor.online.openai_online_request_processor import (
+        OpenAIOnlineRequestProcessor,
+    )
     from bespokelabs.curator.types.generic_response import GenericResponse, _TokenUsage
     from datasets import Dataset
     from rich.console import Console
@@ -374,7 +376,7 @@ def in_thread(work: Callable[[], T], wire: Wire, tick: Callable[[], None] = lamb
     def run() -> None:
         try:
             outcome.append(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
             failure.append(error)
 
     thread = threading.Thread(target=run, name="curator", daemon=True)

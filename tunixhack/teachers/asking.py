@@ -90,7 +90,7 @@ class Teachers:
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
         kept = {}
-        for spec, engine in self._engines.items():
+        for engine in self._engines.values():
             teacher = engine.teacher
             kept[teacher.name] = {
                 "model": teacher.model,

@@ -114,9 +114,9 @@ class Engine:
         replaced = missing.join(paid, on=["question_id", "sample"], how="semi").height
         if replaced and not self.ask_again:
             raise UserError(
-                f"{replaced:,} answers of step {step} are paid for already, and the teacher, its sampling or the prompt "
-                "has changed since: add --ask-again to ask for them anew (the old ones stay in the store), or "
-                "choose another --out"
+                f"{replaced:,} answers of step {step} are paid for already, and the teacher, its sampling or the "
+                "prompt has changed since: add --ask-again to ask for them anew (the old ones stay in the store), "
+                "or choose another --out"
             )
 
     def _fetch(
@@ -126,7 +126,9 @@ class Engine:
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
-                self._send(endpoint, [_row(b, requests, step, self.teacher) for b in blocks[start : start + WAVE]], watch)
+                self._send(
+                    endpoint, [_row(b, requests, step, self.teacher) for b in blocks[start : start + WAVE]], watch
+                )
             before, missing = missing.height, self._missing(wanted)
             if missing.is_empty() or missing.height == before:
                 return

@@ -139,7 +139,8 @@ def _url(spec: str, wish: Wish) -> Teacher:
     if served and model not in served:
         raise UserError(f"{url} does not serve {model!r}: {nearest(model, served)}")
     entry = served.get(model, {})
-    meta = entry.get("meta") if isinstance(entry.get("meta"), dict) else {}
+    meta = entry.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
     return _server(
         spec,
         url,
@@ -173,9 +174,7 @@ def _server(
     )
 
 
-def _or_remembered(
-    find: Callable[[], Teacher], spec: str, wish: Wish, remembered: Mapping[str, Any] | None
-) -> Teacher:
+def _or_remembered(find: Callable[[], Teacher], spec: str, wish: Wish, remembered: Mapping[str, Any] | None) -> Teacher:
     try:
         return find()
     except Unreachable as error:
