@@ -1,0 +1,66 @@
+"""Child processes that die with their parent, however the parent dies, SIGKILL included.
+
+The child's standard input is a pipe that nobody writes to: when the parent is gone, the pipe ends. A process that the
+parent forked may hold the pipe open a little longer, so the child looks at its parent's process id as well. (Linux's
+PR_SET_PDEATHSIG, the usual way, fires when the *thread* that started the child ends.)
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the parent's process id."""
+
+
+def spawn(module: str, *arguments: str, stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a module of this package as a process, which has to call `end_with_parent`.
+
+    Args:
+        module: as after ``python -m``.
+        arguments: of its command line.
+        stderr: a file for what it complains about; None for the parent's own standard error.
+
+    Returns:
+        The process, with pipes for its standard input and output.
+    """
+    # the child finds the very package that this is, wherever a notebook imported it from
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        # Ctrl-C in a terminal reaches the whole process group: a child ends when its parent says so
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child and close its pipes; a child that is dead already is only cleared away."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def end_with_parent() -> None:
+    """In the child: end this process, without any clean-up, as soon as its parent is gone."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    stdin = sys.stdin.fileno()
+    while os.getppid() == parent:
+        readable, _, _ = select.select([stdin], [], [], LOOK_EVERY)
+        if readable and not os.read(stdin, 4096):
+            break
+    os._exit(0)

@@ -1,0 +1,55 @@
+"""The embedded teacher's process: llama.cpp's server around one model, for as long as its parent lives.
+
+Started by `tunixhack.teachers.embedded.EmbeddedServer`. It prints one line, the address it answers at, to its standard
+output, and what llama.cpp has to say to its standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+from pathlib import Path
+
+from tunixhack.child import end_with_parent
+
+WARNINGS = 2
+"""llama.cpp's verbosity that tells warnings and errors only: requests leave no lines."""
+
+
+def main() -> None:
+    """Serve the model named on the command line until the parent is gone."""
+    end_with_parent()
+    parser = argparse.ArgumentParser(prog="tunixhack.teachers.llama_server")
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--slots", type=int, required=True, help="answers that are generated at once")
+    parser.add_argument("--context", type=int, required=True, help="tokens of each slot, prompt and answer")
+    parser.add_argument("--threads", type=int, required=True)
+    arguments = parser.parse_args()
+    # when memory runs out, this process is to go, and not the notebook that started it
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    _serve(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(arguments.model)
+    # what the server calls its model; by default that is the file's whole path
+    params.model_alias = {arguments.model.stem}
+    params.n_parallel = arguments.slots
+    params.n_ctx = arguments.slots * arguments.context
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = arguments.threads
+    params.cache_ram_mib = 0  # prompts of finished slots would otherwise be kept, up to 8 GiB
+    params.verbosity = WARNINGS
+    params.ui = False
+    params.cors_origins = "http://127.0.0.1"  # no web page that the user looks at may use it
+    server = xllamacpp.Server(params)
+    print(server.listening_address, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""What tests need, ours and yours: a scripted teacher, which is a real HTTP server, and toy questions.
+
+From a shell, ``python -m tunixhack.testing --port 0`` serves until it is killed and prints its address first.
+"""
+
+from __future__ import annotations
+
+from tunixhack.testing.behaviour import Behaviour, Faults
+from tunixhack.testing.questions import toy_questions
+from tunixhack.testing.teacher import ScriptedTeacher
+
+__all__ = ["Behaviour", "Faults", "ScriptedTeacher", "toy_questions"]
