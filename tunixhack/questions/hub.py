@@ -65,8 +65,12 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
     except Exception as error:  # an open set: those of datasets, huggingface_hub, httpx or requests, fsspec, pyarrow
         if gated or _is_gated(error):
             raise _gated(path) from error
-        where = "the cache (the offline switch is set)" if offline else f"the Hub at {_host()}"
-        raise UserError(f"dataset {path} cannot be loaded from {where}: {_reason(error)}") from error
+        if offline:
+            part = f"{path} with config {name}" if name else path
+            raise UserError(
+                f"dataset {part} is not in the cache: go online once, without HF_HUB_OFFLINE, or name a local file"
+            ) from error
+        raise UserError(f"dataset {path} cannot be loaded from the Hub at {_host()}: {_reason(error)}") from error
     if offline:
         commit = _cached_commit(dataset)
         if revision and _COMMIT.fullmatch(revision) and commit and revision != commit:

@@ -184,7 +184,7 @@ class Source:
 
 def _is_file(path: str) -> bool:
     """Tell a local path from a Hub dataset's id, which has at most one slash and no ending of a file."""
-    looks = path.startswith((".", "/", "~")) or path.count("/") > 1 or "\\" in path
+    looks = path.startswith((".", "/", "~")) or "\\" in path or re.split("[:@]", path)[0].count("/") > 1
     return looks or Path(path).suffix.lower() in _FILE_SUFFIXES or Path(path).is_file()
 
 
