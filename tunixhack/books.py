@@ -127,7 +127,9 @@ class Books:
         if answers.height:
             tokens = count_tokens(answers)
             stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
-            stage.at_least = tokens["at_least"] or self.teachers.counts_one_choice(stage.step)
+            several = bool((answers["count"] > 1).any())
+            stage.at_least = tokens["at_least"] or (several and self.teachers.counts_one_choice(stage.step))
+            stage.cost = self.teachers.cost(stage.step)
 
     def _save(self) -> None:
         told = {stage.step for stage in self.funnel}

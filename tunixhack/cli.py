@@ -96,20 +96,18 @@ def main() -> NoReturn:
     as_json = "--json" in sys.argv
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer returns the code of an Exit, and makes one of an interrupt
     except TunixHackError as error:
         _fail(str(error), error.exit_code, as_json)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except (typer.Abort, EOFError):
-        _fail("stopped", INTERRUPTED, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors
             _fail(error.format_message(), 2, as_json)
         raise
-    sys.exit(0)
+    if code == INTERRUPTED:
+        _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
+    sys.exit(code or 0)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -28,6 +28,7 @@ class Stage:
     questions: int
     done: int = 0
     tokens: int | None = None
+    at_least: bool = False
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -48,7 +49,7 @@ class Stage:
             parts.append(f"{self.done:,} of {self.total:,} {self.unit}")
         parts.append(f"{rate:,.1f} {self.unit}/s")
         if self.tokens is not None:
-            parts.append(f"{self.tokens / self.seconds:,.0f} tokens/s")
+            parts.append(f"{'≥ ' if self.at_least else ''}{self.tokens / self.seconds:,.0f} tokens/s")
         parts.append(f"{_clock((self.total - self.done) / rate)} left" if self.done else "time left unknown")
         return ", ".join(parts)
 
@@ -90,13 +91,14 @@ class Reporter:
                 self._update(force=True)
                 self._stage = None
 
-    def advance(self, done: int, tokens: int | None = None) -> None:
-        """Note finished units, and the tokens that they took where those are known."""
+    def advance(self, done: int, tokens: int | None = None, at_least: bool = False) -> None:
+        """Note finished units, and the tokens that they took where those are known, at least."""
         if self._stage is None:
             return
         self._stage.done += done
         if tokens is not None:
             self._stage.tokens = (self._stage.tokens or 0) + tokens
+            self._stage.at_least |= at_least
         self._update()
 
     def _update(self, force: bool = False) -> None:

@@ -56,5 +56,5 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 def _block(name: str, text: str | None) -> str:
     printable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text or "")
-    lines = [textwrap.fill(line, WIDTH, subsequent_indent="  ") for line in printable.splitlines()]
+    lines = [textwrap.fill(line, WIDTH - 4, subsequent_indent="  ") for line in printable.splitlines()]
     return textwrap.indent("\n".join([f"{name}:", *lines]), "  ")

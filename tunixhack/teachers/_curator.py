@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
 import json
 import logging
 import os
@@ -189,7 +190,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         super().__init__(config)
         self.journal_only = False
         self.wire = self.new_wire()
-        self._tracker_console = Console(file=open(os.devnull, "w"), quiet=True)  # noqa: SIM115  # lives as long as self
+        self._tracker_console = Console(file=io.StringIO(), quiet=True)
 
     def new_wire(self) -> Wire:
         """Return the wire of a plain call, from Curator's own parameters."""

@@ -104,6 +104,11 @@ class Teachers:
         engine = self._engines.get(self._used.get(step, ""))
         return engine is not None and engine.counts_one_choice
 
+    def cost(self, step: str) -> float | None:
+        """Return what a step's answers cost in dollars: nothing on this machine's own model, else unknown."""
+        engine = self._engines.get(self._used.get(step, ""))
+        return 0.0 if engine is not None and engine.teacher.free else None
+
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""
         reasons: dict[str, int] = {}

@@ -157,7 +157,7 @@ class Engine:
         def tick() -> None:
             new, received[:] = received[:], []
             if new:
-                self.report.advance(len(new), _tokens(new))
+                self.report.advance(len(new), _tokens(new), at_least=most > 1 and self.counts_one_choice)
                 if watch:
                     watch(new)
 

@@ -90,6 +90,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
         identity={"sha256": embedded.file_sha256(path)},
         sampling={"temperature": 0.8, "max_tokens": limit} | dict(wish.sampling or {}),
         grammar=written_grammar() if bounded else None,
+        free=True,
         slots=SLOTS,
         most_choices=SLOTS,
         context=LOCAL_CONTEXT,

@@ -45,6 +45,8 @@ class Teacher:
     """Context length in tokens that one request can use; None where the server does not tell."""
     context_setting: str = "the server's context length"
     """What the user turns to get more of it."""
+    free: bool = False
+    """Whether an answer costs nothing, since this process runs the model."""
     reached: bool = True
     """False when the server did not answer and the identity is the one that the run remembers."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)

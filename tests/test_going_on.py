@@ -1,0 +1,333 @@
+"""A run goes on where it stopped, asks for what is missing only, and never pays twice unasked (contracts 4 to 10).
+
+The table of what asks again and what does not is the one of part A4 of what was measured with Curator 0.1.31, where
+each of these lines went wrong in one direction or the other.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
+from tunixhack.answers.budget import Budget
+from tunixhack.errors import UserError
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import creative
+from tunixhack.run import Run
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
+
+FULL = 12 + 6 * 4
+"""Twelve probes and four samples of each of six questions."""
+
+
+@pytest.fixture
+def teacher() -> Iterator[ScriptedTeacher]:
+    with ScriptedTeacher() as teacher:
+        yield teacher
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_questions(tmp_path / "questions.jsonl", 40)
+
+
+@pytest.fixture
+def recipe(source: Path) -> Recipe:
+    return small_recipe(source)
+
+
+@pytest.fixture
+def finished(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path) -> Run:
+    run = build(recipe, teacher, tmp_path / "run")
+    assert asked(teacher) == FULL
+    teacher.reset()
+    return run
+
+
+# what changes a request asks again, after it was said so
+
+
+def reworded(self: Any, row: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"Please: {row['question']}"}]
+
+
+def change_prompt(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setattr(creative.CreativeWriting, "prompt", reworded)
+    return recipe
+
+
+def change_constant(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setattr(creative, "SYSTEM", "Write like a sailor.")
+    return recipe
+
+
+def change_helper_in_another_module(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setattr("tunixhack.teachers.traces.WRITTEN", "Reason in <reasoning> tags, answer in <answer> tags.")
+    return recipe
+
+
+def change_sampling(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    return recipe.replace(sampling={"top_p": 0.9})
+
+
+def change_max_tokens(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    return recipe.replace(max_tokens=777)
+
+
+CHANGED_REQUESTS = [change_prompt, change_constant, change_helper_in_another_module, change_sampling, change_max_tokens]
+
+
+@pytest.mark.parametrize("change", CHANGED_REQUESTS)
+def test_what_changes_a_request_is_refused_and_asked_again_when_told_to(
+    change: Any, finished: Run, recipe: Recipe, teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch
+):
+    changed = change(monkeypatch, recipe)
+    before = finished.store.answers()
+    with pytest.raises(UserError, match="12 answers of step length_filter are paid for already.*--ask-again"):
+        build(changed, teacher, finished.folder)
+    assert asked(teacher) == 0
+    build(changed, teacher, finished.folder, ask_again=True)
+    assert asked(teacher) == FULL
+    assert finished.store.answers().height == 2 * FULL
+    assert finished.store.answers().head(before.height).equals(before), "a stored answer is never replaced"
+
+
+def test_another_server_or_model_is_another_teacher(finished: Run, recipe: Recipe):
+    with ScriptedTeacher() as other, pytest.raises(UserError, match="--ask-again"):
+        build(recipe, other, finished.folder)
+    with ScriptedTeacher(models=("scripted", "larger")) as both:
+        first = build(recipe, f"{both.url}#scripted", finished.folder.with_name("first"))
+        with pytest.raises(UserError, match="--ask-again"):
+            build(recipe, f"{both.url}#larger", first.folder)
+
+
+# what does not change a request asks nothing
+
+
+def same(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    return recipe
+
+
+def comment_in_prompt(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    def prompt(self: Any, row: dict[str, Any]) -> list[dict[str, str]]:
+        # a comment, and other lines than before
+        system = {"role": "system", "content": creative.SYSTEM}
+
+        return [system, {"role": "user", "content": row["question"]}]
+
+    patch.setattr(creative.CreativeWriting, "prompt", prompt)
+    return recipe
+
+
+def edited_parse(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    return recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, Budget)))
+
+
+def stricter_filter(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    return recipe.replace(steps=(*recipe.steps[:-1], Budget(characters=300)))
+
+
+def more_patience(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setattr("tunixhack.teachers.wire.Endpoint.timeout", 60.0)
+    patch.setattr("tunixhack.teachers.wire.Endpoint.attempts", 9)
+    return recipe
+
+
+def a_key(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setenv("TUNIXHACK_API_KEY", "sk-secret")
+    return recipe
+
+
+def another_version(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
+    patch.setattr("tunixhack.books.__version__", "9.9.9")
+    return recipe
+
+
+UNCHANGED = [same, comment_in_prompt, edited_parse, stricter_filter, more_patience, a_key, another_version]
+
+
+@pytest.mark.parametrize("change", UNCHANGED)
+def test_what_does_not_change_a_request_asks_nothing(
+    change: Any, finished: Run, recipe: Recipe, teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch
+):
+    build(change(monkeypatch, recipe), teacher, finished.folder)
+    assert teacher.stats["requests"] == 0
+
+
+def test_another_process_and_hash_seed_ask_nothing(finished: Run, source: Path, teacher: ScriptedTeacher):
+    command = [sys.executable, "-m", "tunixhack", "build", "creative", "--source", str(source), "--samples", "4"]
+    command += ["--questions", "6", "--teacher", teacher.url, "--out", str(finished.folder)]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": "99"})
+    assert teacher.stats["requests"] == 0
+
+
+def test_a_filter_that_changed_is_applied_to_all_stored_answers(
+    finished: Run, recipe: Recipe, teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch
+):
+    run = build(stricter_filter(monkeypatch, recipe), teacher, finished.folder)
+    over = run.rejected.filter(step="budget")
+    assert over.height > 0
+    assert run.train.height + over.height == 24
+    assert all(len(r) + len(a) < 300 for r, a in run.train.select("reasoning", "answer").rows())
+
+
+# growing
+
+
+def test_more_samples_ask_for_the_difference(finished: Run, recipe: Recipe, teacher: ScriptedTeacher):
+    run = build(recipe.replace(samples=7), teacher, finished.folder)
+    assert asked(teacher) == 6 * 3
+    assert run.train.height == 6 * 7
+
+
+def test_more_questions_keep_the_fewer_and_ask_for_the_difference(
+    finished: Run, recipe: Recipe, teacher: ScriptedTeacher
+):
+    few = set(finished.train["question_id"])
+    run = build(recipe, teacher, finished.folder, questions=9)
+    assert few < set(run.train["question_id"])
+    assert asked(teacher) == (18 - 12) + (9 - 6) * 4
+
+
+def test_fewer_samples_ask_nothing_and_lose_nothing(finished: Run, recipe: Recipe, teacher: ScriptedTeacher):
+    assert build(recipe.replace(samples=2), teacher, finished.folder).train.height == 12
+    assert build(recipe, teacher, finished.folder).train.height == 24
+    assert teacher.stats["requests"] == 0
+
+
+def test_another_run_lends_its_answers(finished: Run, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(recipe, teacher, tmp_path / "other", reuse=[finished.folder])
+    assert teacher.stats["requests"] == 0
+    assert equal(run, finished)
+
+
+def test_a_finished_run_is_recomputed_while_its_server_is_away(recipe: Recipe, tmp_path: Path):
+    with ScriptedTeacher() as teacher:
+        first = build(recipe, teacher, tmp_path / "run")
+        before = first.train
+    assert build(recipe, teacher, first.folder).train.equals(before)
+    with pytest.raises(UserError, match="no server answers"):
+        build(recipe.replace(samples=5), teacher, first.folder)
+
+
+# a folder
+
+
+def test_a_folder_belongs_to_one_domain_and_source(finished: Run, recipe: Recipe, teacher: ScriptedTeacher):
+    from tunixhack.recipes import math
+
+    with pytest.raises(UserError, match="holds a run of domain creative, not math: choose another --out"):
+        math.recipe.replace(source="shipped").build(teacher.url, out=finished.folder, report=QUIET)
+    with pytest.raises(UserError, match="holds a run of source .*choose another --out"):
+        build(recipe.replace(source="shipped"), teacher, finished.folder)
+
+
+def test_the_second_process_on_a_folder_says_so_and_stops(source: Path, tmp_path: Path):
+    with ScriptedTeacher(faults=Faults(latency=20.0)) as slow:
+        first = start(source, slow, tmp_path / "run")
+        try:
+            wait_for(lambda: (tmp_path / "run" / "lock").exists())
+            second = start(source, slow, tmp_path / "run")
+            assert second.wait(30) == 2
+            assert f"in use by process {first.pid}" in (second.stderr.read() if second.stderr else "")
+        finally:
+            first.kill()
+            first.wait()
+
+
+# interruptions
+
+
+def start(source: Path, teacher: ScriptedTeacher, out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tunixhack", "build", "creative", "--source", str(source), "--samples", "4"]
+    command += ["--questions", "6", "--teacher", teacher.url, "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+PREFLIGHT = ("ok",) * 3
+
+
+@pytest.mark.parametrize("script", [PREFLIGHT + ("hang",) * 60, ("hang",) * 60], ids=["sampling", "preflight"])
+def test_ctrl_c_is_back_within_two_seconds_cancels_what_is_in_flight_and_tells_how_to_go_on(
+    script: tuple[str, ...], source: Path, tmp_path: Path
+):
+    with ScriptedTeacher(faults=Faults(script=script)) as teacher:
+        process = start(source, teacher, tmp_path / "run")
+        wait_for(lambda: teacher.stats["requests"] > script.index("hang"))
+        pressed = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+        took = time.monotonic() - pressed
+        assert process.returncode == 130
+        assert took < 2.0
+        assert "the same command goes on from here" in said
+        assert "Traceback" not in said
+        wait_for(lambda: teacher.stats["cancelled"] >= 1)
+        assert "not finished: interrupted; go on with: tunixhack build creative" in Run.load(tmp_path / "run").status
+
+
+def test_killed_at_random_moments_it_ends_equal_to_an_uninterrupted_run(
+    source: Path, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    whole = build(recipe, teacher, tmp_path / "whole")
+    teacher.reset()
+    teacher.change(faults=Faults(latency=0.15))
+    moments, out = random.Random(7), tmp_path / "run"
+    for _ in range(3):
+        process = start(source, teacher, out)
+        wait_for(lambda: (out / "lock").exists() or process.poll() is not None)
+        time.sleep(moments.uniform(0.2, 1.2))
+        process.kill()
+        process.communicate()
+    assert start(source, teacher, out).wait(60) == 0
+    run = Run.load(out)
+    assert run.done
+    assert equal(run, whole)
+    assert not (out / ".work").exists()
+    assert [start["state"] for start in run.state()["starts"]][-1] == "done"
+    # what was in flight at a kill, at most, was asked again
+    assert sum(given_by_seed(teacher).values()) <= FULL + 3 * 16 * 4
+
+
+def test_shuffled_input_gives_an_equal_run(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    rows = toy_questions(30)
+    rows += [{"question": row["question"].upper()} for row in rows[:5]] + rows[5:8]
+    one = small_recipe(write_questions(tmp_path / "one.jsonl", rows))
+    random.Random(1).shuffle(rows)
+    other_folder = tmp_path / "other"
+    other_folder.mkdir()
+    other = small_recipe(write_questions(other_folder / "one.jsonl", rows))
+    first, second = build(one, teacher, tmp_path / "a"), build(other, teacher, tmp_path / "b")
+    assert first.rejected.filter(step="exact_dedup").height == 5
+    assert first.rejected.filter(step="equal_ids").height == 3
+    assert equal(_without_source(first), _without_source(second))
+
+
+def _without_source(run: Run) -> Run:
+    """The two files have two paths, which is all that may differ."""
+    import polars as pl
+
+    copy = run.folder.with_name(f"{run.folder.name}-bare")
+    shutil.copytree(run.folder, copy)
+    for name in ("train", "rejected", "questions"):
+        path = copy / f"{name}.parquet"
+        pl.read_parquet(path).drop("source").write_parquet(path)
+    return Run(copy)
