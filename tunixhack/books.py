@@ -18,13 +18,13 @@ from tunixhack import __version__
 from tunixhack.columns import CORE, QUESTION, REJECTION, conform
 from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
+from tunixhack.order import Order
 from tunixhack.publish.card import card
 from tunixhack.run import RUNNING, Run
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
 
 if TYPE_CHECKING:
-    from tunixhack.build import Order
     from tunixhack.recipe import Recipe
 
 INTERNAL = ["choice"]

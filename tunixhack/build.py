@@ -18,6 +18,7 @@ from tunixhack.errors import NearlyAllDropped, TeacherFailed, TunixHackError, Us
 from tunixhack.funnel import Stage, listed, nearly_all_dropped
 from tunixhack.ids import rank
 from tunixhack.lock import locked
+from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
@@ -29,18 +30,6 @@ from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
 
 CountTokens = Callable[[Sequence[str]], list[int]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What is asked of one build, beside the recipe; see `Recipe.build`."""
-
-    teacher: str
-    questions: int | None = None
-    rows: int | None = None
-    seed: int = 0
-    reuse: Sequence[str | Path | Run] = ()
-    ask_again: bool = False
 
 
 def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = None) -> Run:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import UserError, nearest
+from tunixhack.order import Order
 from tunixhack.questions.sources import Source
 from tunixhack.steps import Step
 from tunixhack.teachers.reference import Solution
@@ -101,7 +102,7 @@ class Recipe:
             TeacherFailed: the teacher failed for too long, or answers are missing; what there is stands in the folder.
             NearlyAllDropped: a step dropped almost everything; when raised after sampling, all files are written.
         """
-        from tunixhack.build import Order, build
+        from tunixhack.build import build
 
         order = Order(
             teacher=teacher, questions=questions, rows=rows, seed=seed, reuse=tuple(reuse), ask_again=ask_again

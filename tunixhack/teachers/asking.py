@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack.errors import UserError
+from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
@@ -19,7 +20,6 @@ from tunixhack.teachers.resolve import Wish, public_name, resolve
 from tunixhack.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
-    from tunixhack.build import Order
     from tunixhack.recipe import Recipe
     from tunixhack.run import Run
 

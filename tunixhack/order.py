@@ -1,0 +1,23 @@
+"""What is asked of one build, beside the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tunixhack.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The arguments of `tunixhack.recipe.Recipe.build`, which says what each of them means."""
+
+    teacher: str
+    questions: int | None = None
+    rows: int | None = None
+    seed: int = 0
+    reuse: Sequence[str | Path | Run] = ()
+    ask_again: bool = False
