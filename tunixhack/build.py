@@ -180,7 +180,7 @@ class _Build:
             if not isinstance(result, Verdict):
                 raise UserError(f"step {name} must return a Verdict or rows, not {type(result).__name__}")
             judged = judge(step, rows, result)
-            stage.kept = judged.kept.height
+            stage.kept, stage.note = judged.kept.height, result.note
             self.books.reject(stage, judged.rejected)
             stage.check()
         if nearly_all_dropped(rows.height, stage.rejected, share_kept(step)):

@@ -33,6 +33,8 @@ class Stage:
     missing: int = 0
     """Answers that were asked for and not received."""
     reasons: dict[str, int] = field(default_factory=dict)
+    note: str | None = None
+    """What the step says of its judgement as a whole; see `Verdict.note`."""
     seconds: float = 0.0
     """Over every start of the run."""
     prompt_tokens: int | None = None
@@ -111,6 +113,6 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else ("unknown" if line["cost"] is None else f"${line['cost']:,.2f}"),
-            listed(line["reasons"]),
+            "; ".join(filter(None, [listed(line["reasons"]), line["note"]])),
         )
     return drawn

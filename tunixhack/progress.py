@@ -68,7 +68,7 @@ class Reporter:
         self.quiet = quiet
         self._stage: Stage | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
-        self._shown = 0.0
+        self._shown, self._told = 0.0, -1
         self._every = EVERY
 
     def say(self, sentence: str) -> None:
@@ -83,7 +83,7 @@ class Reporter:
     @contextmanager
     def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
         """Show a bar for one stage while the body runs."""
-        self._stage = Stage(name, total, unit, questions)
+        self._stage, self._told = Stage(name, total, unit, questions), -1
         with self._bar(name):
             try:
                 yield
@@ -103,8 +103,8 @@ class Reporter:
 
     def _update(self, force: bool = False) -> None:
         now = time.monotonic()
-        if self._stage and (force or now - self._shown >= self._every):
-            self._shown = now
+        if self._stage and self._stage.done != self._told and (force or now - self._shown >= self._every):
+            self._shown, self._told = now, self._stage.done
             self._show(self._stage.line(), self._stage.done, self._stage.total)
 
     @contextmanager

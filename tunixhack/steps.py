@@ -76,6 +76,8 @@ class Verdict:
     """For each row what led to the judgement, as JSON-able mappings. Ignored for kept rows."""
     columns: Mapping[str, pl.Series] = field(default_factory=dict)
     """New columns, named ``<step>_…``; a column is written once."""
+    note: str | None = None
+    """What the funnel says of the judgement as a whole, such as the limit that was applied."""
 
 
 Step = Callable[[pl.DataFrame, Context], "Verdict | pl.DataFrame"]

@@ -58,4 +58,10 @@ class Budget:
             else None
             for one in lengths
         ]
-        return Verdict(keep=length <= limit, reason="over_budget", evidence=evidence, columns={"budget_length": length})
+        return Verdict(
+            keep=length <= limit,
+            reason="over_budget",
+            evidence=evidence,
+            columns={"budget_length": length},
+            note=f"at most {limit:,} {unit}{f' of {ctx.student}' if ctx.count_tokens and ctx.student else ''}",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"{'' if source.license else ', which is not known here: see its page'}",
         f"- Teacher: {teachers}; trace: {recipe['trace']}; samples a question: {recipe['samples']}; "
         f"seed {order['seed']}",
-        f"- Length: at most {_budget(train, recipe)}; over-long answers are dropped, never cut",
+        f"- Length: {_budget(state['funnel'])}",
         "- Answers are not checked for being right, unless a step below says so",
         "",
         "| step | in | out | dropped because |",
@@ -75,11 +75,7 @@ def _where(resolved: Mapping[str, Any]) -> str:
     return f"{resolved['path']}{f' at {version[:12]}' if version else ''}"
 
 
-def _budget(train: pl.DataFrame, recipe: Mapping[str, Any]) -> str:
-    step = next((text for text in recipe["steps"] if text.startswith("Budget(")), None)
-    if step is None:
-        return "what the teacher wrote"
-    limits = dict(part.split("=") for part in step[len("Budget(") : -1].split(", "))
-    if recipe["student"]:
-        return f"{limits['tokens']} tokens of {recipe['student']}"
-    return f"{limits['characters']} characters"
+def _budget(funnel: Sequence[Mapping[str, Any]]) -> str:
+    """Say which limit the answers were held to."""
+    note = next((line["note"] for line in funnel if line["step"] == "budget"), None)
+    return f"{note}; over-long answers are dropped, never cut" if note else "as the teacher wrote it"

@@ -65,6 +65,7 @@ class LengthFilter:
                 "length_filter_length": length,
                 "length_filter_unit": pl.Series([unit] * rows.height, dtype=pl.String),
             },
+            note=f"the longest by {unit}",
         )
 
     def _probe(self, rows: pl.DataFrame, ctx: Context) -> pl.DataFrame:

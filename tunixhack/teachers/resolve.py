@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tunixhack.errors import UserError, nearest
 from tunixhack.teachers import embedded
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Unreachable, get_json
+from tunixhack.teachers.keys import find_key
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
 
@@ -214,7 +214,7 @@ def _credentials(address: str) -> tuple[str, dict[str, str], str | None]:
     if parts.password or parts.username:
         secret = f"{parts.username or ''}:{parts.password or ''}"
         return url, {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}, parts.password
-    key = os.environ.get(KEY_VARIABLE)
+    key = find_key(KEY_VARIABLE)
     return url, {"Authorization": f"Bearer {key}"} if key else {}, key
 
 
