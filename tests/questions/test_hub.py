@@ -91,6 +91,9 @@ def test_a_domains_default_source_comes_from_the_hub_and_again_from_the_cache(hu
         "path": CREATIVE, "name": None, "split": "train", "revision": None, "commit": hub.commit(CREATIVE),
         "sha256": None, "columns": "own", "rows": 3,
     }  # fmt: skip
+    files = [path for path in hub.asked if f"{CREATIVE}/resolve/" in path]
+    assert files
+    assert all(hub.commit(CREATIVE) in path for path in files)  # never of a branch, which may have moved on since
     for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         asked = len(hub.asked)
         assert load(hub, tmp_path, **{switch: "1"}) == online
