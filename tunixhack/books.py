@@ -20,9 +20,10 @@ from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
 from tunixhack.order import Order
 from tunixhack.publish.card import card
-from tunixhack.run import RUNNING, Run
+from tunixhack.run import RUNNING, STATE, Run
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.resolve import public_name
 
 if TYPE_CHECKING:
     from tunixhack.recipe import Recipe
@@ -45,6 +46,7 @@ class Books:
     def begin(self, resolved: dict[str, Any]) -> None:
         """Note a new start; one that is still noted as running was killed."""
         state = self.run.state()
+        self._before = state, self.run.store.answers().height
         starts = state.get("starts", [])
         for start in starts:
             if start["state"] == RUNNING:
@@ -101,6 +103,17 @@ class Books:
         stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
         self.rejected.append(rejected)
 
+    def take_back(self) -> bool:
+        """Undo the start if it has brought no answer; returns whether it did."""
+        state, answers = self._before
+        if self.run.store.answers().height != answers:
+            return False
+        if state:
+            self.run.save(state)
+        else:
+            (self.run.folder / STATE).unlink()
+        return True
+
     def end(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
         self._state |= {"state": state, "why": why}
@@ -150,8 +163,9 @@ class Books:
 
 def _command(recipe: Recipe, order: Order, run: Run) -> str:
     """Return the command line that goes on with a run."""
-    parts = ["tunixhack", "build", recipe.domain, "--source", recipe.source.spelling(), "--teacher", order.teacher]
+    parts = ["tunixhack", "build", recipe.domain, "--source", recipe.source.spelling()]
     for option, value in (
+        ("--teacher", public_name(order.teacher)),
         ("--questions", order.questions),
         ("--rows", order.rows),
         ("--samples", recipe.samples),

@@ -105,9 +105,16 @@ class _Build:
         except KeyboardInterrupt:
             self.books.end(STOPPED, "interrupted")
             raise
+        except UserError as error:
+            # a mistake that cost nothing leaves the folder as it was, and free for another source
+            if not self.books.take_back():
+                self.books.end(STOPPED, str(error))
+            raise
         except TunixHackError as error:
             self.books.end(STOPPED, str(error))
             raise
+        if self.alarm:
+            raise NearlyAllDropped(f"{self.alarm}; everything is written to {self.books.run.folder}")
 
     def _steps(self, loaded: Loaded) -> None:
         at = next(i for i, step in enumerate(self.recipe.steps) if isinstance(step, Sample))
@@ -123,8 +130,6 @@ class _Build:
                 f"{self.books.run.folder}, and the same command asks for the missing ones"
             )
         self.books.end(DONE, self.alarm)
-        if self.alarm:
-            raise NearlyAllDropped(f"{self.alarm}; everything is written to {self.books.run.folder}")
 
     def _candidates(self, loaded: Loaded) -> pl.DataFrame:
         """Return the source's questions in rank order, each once."""

@@ -95,7 +95,7 @@ class Run:
             received = self.store.answers().height + self.store.waiting()
             return f"at work ({working}): {received:,} answers received; the files below are of an earlier state"
         if state.get("state") == DONE:
-            return "finished"
+            return f"finished, but {state['why']}" if state.get("why") else "finished"
         why = f": {state['why']}" if state.get("why") else ""
         return f"not finished{why}; go on with: {state.get('command')}"
 

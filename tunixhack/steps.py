@@ -142,6 +142,10 @@ def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
 
 
 def _check(name: str, rows: pl.DataFrame, verdict: Verdict) -> None:
+    for part, series in {"keep": verdict.keep, **verdict.columns}.items():
+        if not isinstance(series, pl.Series):  # the step can be the user's own, and untyped
+            kind = "a polars Series of booleans" if part == "keep" else "a polars Series"
+            raise UserError(f"step {name}: {part} must be {kind}, not {type(series).__name__}")
     lengths = {"keep": len(verdict.keep)} | {column: len(series) for column, series in verdict.columns.items()}
     if isinstance(verdict.reason, pl.Series):
         lengths["reason"] = len(verdict.reason)
