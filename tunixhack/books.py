@@ -163,7 +163,7 @@ class Books:
 
 def _command(recipe: Recipe, order: Order, run: Run) -> str:
     """Return the command line that goes on with a run."""
-    parts = ["tunixhack", "build", recipe.domain, "--source", recipe.source.spelling()]
+    parts = ["tunixhack", "build", str(recipe.file or recipe.domain), "--source", recipe.source.spelling()]
     for option, value in (
         ("--teacher", public_name(order.teacher)),
         ("--questions", order.questions),

@@ -103,7 +103,7 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors
-            _fail(error.format_message(), 2, as_json)
+            _fail(error.format_message() or "name a command: build, show or fetch-local", 2, as_json)
         raise
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
@@ -115,6 +115,8 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> NoReturn:
+    # a server's own words may be in it: one line, and nothing that a terminal obeys
+    sentence = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(sentence.split()))
     print(f"tunixhack: {sentence}", file=sys.stderr, flush=True)
     if as_json:
         print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), flush=True)

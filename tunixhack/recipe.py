@@ -54,6 +54,8 @@ class Recipe:
     """A folder, tokenizer.json or Hub id of the student, whose tokens the budget then counts."""
     solution: Solution | None = None
     """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
+    file: Path | None = None
+    """The domain file that it was read from, for the command that goes on; None for the package's own."""
 
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields changed; ``source`` may be what ``--source`` takes.

@@ -72,7 +72,9 @@ def publish_command(folder: Path) -> str:
 
 def _where(resolved: Mapping[str, Any]) -> str:
     version = resolved.get("commit") or resolved.get("sha256")
-    return f"{resolved['path']}{f' at {version[:12]}' if version else ''}"
+    # of a file the name alone, as in the rows: its folder is the user's own affair
+    path = Path(resolved["path"]).name if resolved.get("sha256") else resolved["path"]
+    return f"{path}{f' at {version[:12]}' if version else ''}"
 
 
 def _budget(funnel: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import pkgutil
@@ -43,7 +44,7 @@ def find(name: str) -> Recipe:
         raise
     except Exception as error:  # the user's own file can raise anything
         raise UserError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    return _recipe_of(module, str(path))
+    return dataclasses.replace(_recipe_of(module, str(path)), file=path)
 
 
 def _recipe_of(module: ModuleType, name: str) -> Recipe:

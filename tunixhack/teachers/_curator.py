@@ -405,4 +405,4 @@ def _drop_file_handlers() -> None:
                 handler.close()
 
 
-logging.getLogger("curator").setLevel(logging.ERROR)
+logging.getLogger("curator").setLevel(logging.CRITICAL)  # why requests failed is told once, by whoever called

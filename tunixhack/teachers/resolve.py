@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def resolve(spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None) 
     if spec.startswith(("http://", "https://")):
         return _or_remembered(lambda: _url(spec, wish), spec, wish, remembered)
     raise UserError(
-        f"teacher {spec!r} is unknown: "
+        f"teacher {public_name(spec)!r} is unknown: "
         + nearest(kind, ["local", "local/FILE.gguf", "lmstudio/MODEL", "http://HOST:PORT/v1#MODEL", "reference"])
     )
 
@@ -225,4 +226,6 @@ def public_name(spec: str) -> str:
     'http://gpu:8000/v1#qwen3'
     """
     address = _address(spec)
-    return spec if address is None else _credentials(address)[0] + spec[len(spec.partition("#")[0]) :]
+    if address is None:
+        return re.sub("//[^/#]*@", "//", spec)  # a mistyped address is no less secret
+    return _credentials(address)[0] + spec[len(spec.partition("#")[0]) :]
