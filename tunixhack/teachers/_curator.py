@@ -13,7 +13,7 @@ call_single_request                 429 answered by eleven attempts in 60 ms; a 
 append_generic_response             prompt and answer written three times each; failures written as answers
 create_dataset_files                the engine reads the journal itself and needs no second copy
 attempt_loading_cached_dataset      an edited ``parse`` in an installed package is not noticed
-process_requests_from_file          no way to cancel
+process_requests_from_file          no way to cancel; a folder with requests_ in its path loses its answers
 _hash_fingerprint                   system prompt, URL, helpers and prompts of installed packages are not in it
 _tracker_console                    a display beside our own
 ==================================  =====================================================================
@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from tunixhack.errors import MissingExtra, UserError
+from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.ids import digest
 from tunixhack.teachers.wire import Endpoint, Wire
 
@@ -68,6 +68,7 @@ MOST_TRIES = 12
 LONGEST_PAUSE = 30.0
 
 T = TypeVar("T")
+LOG = logging.getLogger("tunixhack")
 
 
 class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
@@ -141,6 +142,11 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         Args:
             dataset: a `datasets.Dataset`, or a list of rows.
             working_dir: where Curator keeps its files; a second call with the same rows goes on there.
+
+        Raises:
+            UserError: there are no rows.
+            TeacherFailed: no row was answered, or the server was away for too long; what it answered is kept. Rows
+                that went unanswered beside others are logged as a warning and asked for again by the next call.
         """
         rows = dataset if isinstance(dataset, Dataset) else Dataset.from_list(list(dataset))
         if not rows.num_rows:
@@ -149,9 +155,17 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         processor.wire = processor.new_wire()
         self._fingerprint = digest(self.keys(rows))[:32]
         try:
-            return in_thread(lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.wire)
+            response = in_thread(
+                lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.wire
+            )
+        except asyncio.CancelledError as error:
+            raise TeacherFailed(processor.wire.gave_up or "the call was stopped") from error
         finally:
             _drop_file_handlers()
+        if processor.wire.failures:
+            missing = processor.wire.failures.total()
+            LOG.warning("%d of %d rows were not answered: %s", missing, rows.num_rows, _reasons(processor.wire))
+        return response
 
     def _hash_fingerprint(self, dataset_hash: str = "", disable_cache: bool = False) -> str:
         # Replaced, not extended: Curator's lacks the system prompt, the URL and everything that a prompt() of an
@@ -220,11 +234,18 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         return None  # always built anew from the responses, which are never asked for twice
 
     def create_dataset_files(self, parse_func_hash: str) -> Dataset:
-        return Dataset.from_dict({}) if self.journal_only else super().create_dataset_files(parse_func_hash)
+        if self.journal_only:
+            return Dataset.from_dict({})
+        if self.wire.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
+            raise TeacherFailed(f"none of the {self.total_requests:,} rows was answered: {_reasons(self.wire)}")
+        return super().create_dataset_files(parse_func_hash)
 
     async def process_requests_from_file(
         self, generic_request_filepath: str, response_file: str, status_tracker: Any
     ) -> None:
+        # the stock name is made by replacing requests_ in the whole path, hence in the user's folders, too
+        requests = Path(generic_request_filepath)
+        response_file = str(requests.with_name(requests.name.replace("requests_", "responses_")))
         work = asyncio.ensure_future(
             super().process_requests_from_file(generic_request_filepath, response_file, status_tracker)
         )
@@ -271,7 +292,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         url = f"{endpoint.url}{self._DEFAULT_COMPLETION_SUFFIX}"
         async with session.post(url, headers=dict(endpoint.headers), json=payload, timeout=timeout) as response:
             if response.status != 200:
-                text = endpoint.redact((await response.text(errors="replace"))[:300])
+                text = endpoint.redact(await response.text(errors="replace"))[:300]
                 refused = 400 <= response.status < 500 and response.status not in (408, 409, 425, 429)
                 raise _Failure(
                     f"HTTP {response.status}: {text}",
@@ -279,7 +300,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                     pause=_retry_after(response.headers.get("Retry-After")),
                 )
             body = await response.read()
-        return _completion(body)
+        return _completion(body, endpoint)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
         if data.response_errors is not None:
@@ -294,7 +315,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         )
         # One write of one line: a kill leaves it whole, or torn at the end of the file where it is recognised.
         with open(filename, "ab") as journal:
-            journal.write(slim.model_dump_json().encode("utf-8", "replace") + b"\n")
+            journal.write(slim.model_dump_json().encode() + b"\n")
 
 
 class _Failure(OSError):
@@ -323,15 +344,24 @@ def _transport_failure(error: Exception, endpoint: Endpoint) -> _Failure:
     return _Failure(endpoint.redact(str(error) or type(error).__name__), blame="server")
 
 
-def _completion(body: bytes) -> dict[str, Any]:
+def _completion(body: bytes, endpoint: Endpoint) -> dict[str, Any]:
     try:
         completion = json.loads(body)
+        if b"\\u" in body:
+            # half a surrogate pair, as a server sends that cuts an emoji in two: no file and no table can hold it
+            whole = json.dumps(completion, ensure_ascii=False).encode("utf-16", "surrogatepass")
+            completion = json.loads(whole.decode("utf-16", "replace"))
     except ValueError as error:
-        raise _Failure(f"the answer is not JSON: {body[:80]!r}", blame="answer") from error
+        raise _Failure(f"the answer is not JSON: {_quote(body, endpoint)}", blame="answer") from error
     choices = completion.get("choices") if isinstance(completion, dict) else None
     if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
-        raise _Failure(f"the answer has no choices: {body[:200]!r}", blame="answer")
+        raise _Failure(f"the answer has no choices: {_quote(body, endpoint)}", blame="answer")
     return {**completion, "choices": [choice for choice in choices if isinstance(choice, dict)]}
+
+
+def _quote(body: bytes, endpoint: Endpoint) -> str:
+    """Show the beginning of a body; what is secret is taken out before it is cut, or most of a key would stay."""
+    return repr(endpoint.redact(body.decode(errors="replace"))[:200])
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
@@ -348,6 +378,11 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
         response_cost=0.0,
         finish_reason=str(completion["choices"][0].get("finish_reason")),
     )
+
+
+def _reasons(wire: Wire) -> str:
+    """List why requests went unanswered, the most frequent first."""
+    return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

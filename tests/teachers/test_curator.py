@@ -1,0 +1,436 @@
+"""What is assumed of Curator 0.1.31, hook by hook, and what each hook is there for.
+
+A new version of Curator that breaks an assumption breaks a test here, and nowhere else first.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import json
+import logging
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.teachers.odd_server import GOOD, completion, odd_server
+from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.recipes.creative import CreativeWriting
+from tunixhack.teachers import _curator
+
+# from our own file, which switches Curator's telemetry off before it imports Curator
+from tunixhack.teachers._curator import (
+    LLM,
+    GenericResponse,
+    HardenedLLM,
+    OpenAIOnlineRequestProcessor,
+    PromptFormatter,
+    _Processor,
+)
+from tunixhack.teachers.llm import Courier
+from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
+
+stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
+OWN_STATE = {"_fingerprint", "trace", "system_prompt"}
+
+
+@pytest.fixture
+def teacher() -> Iterator[ScriptedTeacher]:
+    with ScriptedTeacher() as teacher:
+        yield teacher
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_curator, "LONGEST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def posts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses to which a constructor posts; nothing is sent, and no tokenizer is fetched."""
+    sent: list[str] = []
+
+    class Limits:
+        headers: ClassVar[dict[str, str]] = {}
+
+    def post(url: str, **options: Any) -> Limits:
+        assert "timeout" not in options, "the stock constructor has learned to time out"
+        sent.append(url)
+        return Limits()
+
+    monkeypatch.setattr(stock_module.requests, "post", post)
+    monkeypatch.setattr(OpenAIOnlineRequestProcessor, "get_token_encoding", lambda self: None)
+    return sent
+
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def stock(url: str = URL, **options: Any) -> Any:
+    return LLM("m", backend="openai", backend_params={"base_url": url, "api_key": "k"}, **options)
+
+
+def writer(url: str = URL, **options: Any) -> CreativeWriting:
+    backend = {"base_url": url} | options.pop("backend_params", {})
+    return CreativeWriting("scripted", backend_params=backend, **options)
+
+
+def courier_rows(*contents: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "messages": json.dumps([{"role": "user", "content": content}]),
+            "generation_params": json.dumps({"seed": number}),
+            "request_key": f"key {number}",
+            "question_id": f"question {number}",
+            "first": 0,
+            "count": 1,
+            "seed": number,
+            "step": "sample",
+            "teacher": "odd",
+        }
+        for number, content in enumerate(contents)
+    ]
+
+
+def send(url: str, rows: list[dict[str, Any]], folder: Path, **endpoint: Any) -> Wire:
+    """Send rows the way the engine does, and return the wire; what came is in the folder."""
+    wire = Wire(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0, "attempts": 2} | endpoint)))
+    llm = Courier("odd", backend_params={"base_url": url})
+    _curator.in_thread(lambda: _curator.transport(llm, rows, folder, wire), wire)
+    return wire
+
+
+def journal(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in folder.glob("**/responses_*.jsonl") for line in file.open()]
+
+
+def received(folder: Path) -> list[str]:
+    return sorted(line["generic_request"]["original_row"]["question_id"] for line in journal(folder))
+
+
+# the pin and the table
+
+
+def test_curator_is_the_version_that_was_read():
+    assert version("bespokelabs-curator") == "0.1.31"
+
+
+def overridden(ours: type, theirs: type) -> set[str]:
+    return {name for name in vars(ours) if name in dir(theirs) and callable(getattr(theirs, name))} - set(dir(object))
+
+
+HOOKS = sorted(overridden(_Processor, OpenAIOnlineRequestProcessor))
+
+
+def test_the_table_at_the_top_of_the_file_names_every_hook():
+    table = ast.get_docstring(ast.parse(inspect.getsource(_curator))) or ""
+    names = set(HOOKS) | overridden(HardenedLLM, LLM)
+    # parse and the call itself are what subclasses are for; an abbreviated name is found by its beginning
+    assert {name for name in names - {"parse", "__call__"} if name[:9] not in table} == set()
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hook_takes_what_the_stock_method_takes(name: str):
+    ours = inspect.signature(getattr(_Processor, name)).parameters
+    theirs = inspect.signature(getattr(OpenAIOnlineRequestProcessor, name)).parameters
+    assert list(ours) == list(theirs)
+    assert inspect.iscoroutinefunction(getattr(_Processor, name)) == inspect.iscoroutinefunction(
+        getattr(OpenAIOnlineRequestProcessor, name)
+    )
+
+
+def test_the_fingerprint_hook_takes_what_the_stock_method_takes():
+    ours = inspect.signature(HardenedLLM._hash_fingerprint).parameters
+    assert list(ours) == list(inspect.signature(LLM._hash_fingerprint).parameters)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_curator_calls_the_hook(name: str, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    calls: list[str] = []
+    original = getattr(_Processor, name)
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(_Processor, name, counted)
+    answers = writer(teacher.url)(toy_questions(2), working_dir=str(tmp_path)).dataset
+    assert calls
+    assert len(answers) == 2
+
+
+# LLM.__init__ (not called), get_header_based_rate_limits, get_token_encoding
+
+
+def test_the_stock_constructor_posts_and_ours_does_not(posts: list[str]):
+    stock()
+    assert posts == [f"{URL}/chat/completions"]
+    writer()
+    assert len(posts) == 1
+
+
+def test_ours_sets_the_attributes_that_the_constructor_it_does_not_call_sets(posts: list[str]):
+    theirs, ours = stock(), writer()
+    assert set(vars(ours)) - OWN_STATE == set(vars(theirs))
+    assert isinstance(ours.prompt_formatter, PromptFormatter)
+    assert set(vars(ours.prompt_formatter)) == set(vars(theirs.prompt_formatter))
+    assert set(vars(ours._request_processor)) - {"journal_only", "wire"} == set(vars(theirs._request_processor))
+
+
+def test_no_tokenizer_is_fetched(monkeypatch: pytest.MonkeyPatch):
+    def fetch(name: str) -> None:
+        raise AssertionError(f"it would download {name}")
+
+    monkeypatch.setattr(stock_module.tiktoken, "get_encoding", fetch)
+    assert writer()._request_processor.token_encoding is None
+
+
+def test_the_limits_are_ours_and_a_request_costs_nothing_of_them():
+    processor = writer()._request_processor
+    assert processor.max_requests_per_minute == _curator.NO_LIMIT
+    assert processor.max_tokens_per_minute == _curator.NO_LIMIT
+    assert processor.estimate_total_tokens([{"role": "user", "content": "x" * 10_000}]).total in (None, 0)
+
+
+def test_as_many_requests_are_in_flight_as_were_allowed(teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(latency=0.1))
+    writer(teacher.url, backend_params={"max_concurrent_requests": 3})(toy_questions(9), working_dir=str(tmp_path))
+    assert teacher.stats["max_concurrency"] == 3
+
+
+# _hash_fingerprint
+
+
+def test_the_stock_fingerprint_lacks_the_system_prompt_and_the_address(posts: list[str]):
+    one = stock()._hash_fingerprint("rows")
+    assert one == stock("http://127.0.0.1:10/v1", system_prompt="Be brief.")._hash_fingerprint("rows")
+
+
+# _tracker_console
+
+
+def test_nothing_is_shown_beside_our_own_bar(
+    teacher: ScriptedTeacher, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    writer(teacher.url)(toy_questions(3), working_dir=str(tmp_path))
+    assert "".join(capfd.readouterr()) == ""
+
+
+# append_generic_response, create_dataset_files, attempt_loading_cached_dataset
+
+
+def test_a_journal_line_holds_the_answer_once_and_curator_reads_it(teacher: ScriptedTeacher, tmp_path: Path):
+    writer(teacher.url)(toy_questions(1), working_dir=str(tmp_path))
+    (file,) = tmp_path.glob("*/responses_0.jsonl")
+    line = file.read_text()
+    content = json.loads(line)["response_message"]["choices"][0]["message"]["content"]
+    assert line.count(json.dumps(content, ensure_ascii=False)) == 1
+    assert GenericResponse.model_validate_json(line).response_errors is None
+    done, _ = writer(teacher.url)._request_processor.validate_existing_response_file(str(file))
+    assert done == {0}
+
+
+def test_the_engines_journal_lacks_the_prompt_too_and_no_dataset_is_built(tmp_path: Path):
+    with odd_server(lambda body, headers: (200, completion(GOOD))) as server:
+        send(server.url, courier_rows("A prompt of its own."), tmp_path)
+    (line,) = journal(tmp_path)
+    assert "A prompt of its own." not in json.dumps(line)
+    assert line["generic_request"]["original_row"]["request_key"] == "key 0"
+    assert not list(tmp_path.glob("**/*.arrow"))
+    assert not list(tmp_path.glob("**/metadata.db"))
+
+
+def test_a_failure_is_no_line_so_that_it_is_asked_again(tmp_path: Path):
+    with odd_server(lambda body, headers: (400, {"error": "no"})) as server:
+        send(server.url, courier_rows("one"), tmp_path)
+    assert journal(tmp_path) == []
+
+
+def test_answers_that_are_no_utf8_are_kept(tmp_path: Path):
+    with odd_server(lambda body, headers: (200, completion("half an emoji: \ud83d"))) as server:
+        send(server.url, courier_rows("one"), tmp_path)
+    assert received(tmp_path) == ["question 0"]
+
+
+# call_single_request: what goes wrong with one row is that row's business alone
+
+
+def test_429_waits_as_long_as_the_server_says(
+    teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def no_sleep(seconds: float, *rest: Any) -> None:
+        slept.append(seconds)
+        await sleep(min(seconds, 0.01))
+
+    monkeypatch.setattr(asyncio, "sleep", no_sleep)
+    teacher.change(faults=Faults(script=("429", "429"), retry_after=7))
+    wire = send(teacher.url, courier_rows("one"), tmp_path)
+    assert slept.count(7.0) == 2
+    assert wire.successes == 1
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("1e9", 600.0), ("-1", 0.0), ("Wed, 21 Oct", None)])
+def test_retry_after_is_believed_within_reason(header: str, seconds: float | None):
+    assert _curator._retry_after(header) == seconds
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "hang", "broken", "html", "no_usage"])
+def test_a_fault_that_passes_costs_one_more_try_at_most(fault: str, teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(script=("ok", fault)))
+    wire = send(teacher.url, courier_rows("one", "two", "three"), tmp_path, timeout=0.3)
+    assert received(tmp_path) == ["question 0", "question 1", "question 2"]
+    assert teacher.stats["requests"] == (3 if fault == "no_usage" else 4)
+    assert not wire.failures
+
+
+POISON = {
+    "broken JSON": (200, b'{"choices": [{"mess'),
+    "a web page": (200, b"<!doctype html><html>Sign in</html>"),
+    "no JSON object": (200, ["choices"]),
+    "no choices": (200, {"choices": []}),
+    "choices that are none": (200, {"choices": [None, 3]}),
+    "an error with status 200": (200, {"error": {"message": "rate limit"}}),
+    "not UTF-8": (200, b'{"choices": "\xff\xfe"}'),
+    "400": (400, {"error": "too long"}),
+    "401": (401, {"error": "who are you"}),
+    "422": (422, {"error": "no"}),
+    "500": (500, {"error": "out of memory"}),
+}
+
+
+@pytest.mark.parametrize("what", POISON)
+def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_curator, "MOST_TRIES", 4)
+    with odd_server(
+        lambda body, _: POISON[what] if "poison" in str(body["messages"]) else (200, completion(GOOD))
+    ) as server:
+        wire = send(server.url, courier_rows("one", "poison", "three"), tmp_path)
+    tries = sum("poison" in str(body["messages"]) for body in server.asked)
+    assert received(tmp_path) == ["question 0", "question 2"]
+    assert sum(wire.failures.values()) == 1
+    assert wire.gave_up is None
+    assert tries == {"4": 1, "2": 2, "5": 4}[str(POISON[what][0])[0]], "refused, no completion, a server's own fault"
+    assert len(server.asked) == tries + 2
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        completion(None),
+        completion(""),
+        completion(GOOD, usage=None),
+        completion(GOOD, usage="many"),
+        completion(GOOD, usage={"prompt_tokens": "3", "completion_tokens": None}),
+        completion(GOOD, finish="content_filter"),
+        {"choices": [{"message": None}]},
+        {"choices": [{}]},
+    ],
+)
+def test_an_odd_completion_is_paid_for_and_kept_and_asked_once(odd: Any, tmp_path: Path):
+    with odd_server(lambda body, _: (200, odd if "odd one" in str(body["messages"]) else completion(GOOD))) as server:
+        wire = send(server.url, courier_rows("one", "odd one"), tmp_path)
+        assert len(server.asked) == 2
+    assert received(tmp_path) == ["question 0", "question 1"]
+    assert not wire.failures
+
+
+# process_requests_from_file
+
+
+def test_a_folder_may_have_requests_in_its_name(teacher: ScriptedTeacher, tmp_path: Path):
+    folder = tmp_path / "requests_of_mine"
+    assert len(writer(teacher.url)(toy_questions(2), working_dir=str(folder)).dataset) == 2
+    send(teacher.url, courier_rows("one"), folder / "engine")
+    assert received(folder / "engine") == ["question 0"]
+
+
+def test_a_stopped_wire_ends_the_call_and_hangs_up(teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(script=("ok", "hang", "hang", "hang")))
+    wire = Wire(Endpoint(url=teacher.url, model="odd"))
+    llm = Courier("odd", backend_params={"base_url": teacher.url})
+
+    def tick() -> None:
+        if wire.successes == 1 and teacher.stats["requests"] == 4:
+            wire.cancel()
+
+    rows = courier_rows(*(str(number) for number in range(4)))
+    _curator.in_thread(lambda: _curator.transport(llm, rows, tmp_path, wire), wire, tick)
+    assert len(received(tmp_path)) == 1
+    while teacher.stats["cancelled"] < 3:  # the test's own time limit ends this
+        pass
+
+
+# keys
+
+
+SECRET = "sk-0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def echoing(status: int, before: int = 0) -> Any:
+    """A server that repeats the key where it must not be repeated."""
+
+    def reply(body: dict[str, Any], headers: Any) -> tuple[int, Any]:
+        if "fine" in str(body["messages"]):
+            return 200, completion(GOOD)
+        return status, f"{'-' * before}bad key: {headers['Authorization']}".encode()
+
+    return reply
+
+
+# a key that is cut off in the middle is still most of a key: 265 and 60 put it across the ends of what is quoted
+@pytest.mark.parametrize(("status", "before"), [(500, 0), (401, 0), (200, 0), (500, 265), (200, 40), (200, 50)])
+def test_the_key_is_in_no_file_no_log_and_no_message(
+    status: int, before: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_curator, "MOST_TRIES", 2)
+    key, part = SECRET, SECRET[:12]
+    with caplog.at_level(logging.DEBUG), odd_server(echoing(status, before)) as server:
+        endpoint = {"headers": {"Authorization": f"Bearer {key}"}, "secret": key}
+        wire = send(server.url, courier_rows("fine", "not"), tmp_path / "engine", **endpoint)
+        llm = writer(server.url, backend_params={"api_key": key, "request_timeout": 5})
+        response = llm([{"question": "fine"}, {"question": "not"}], working_dir=str(tmp_path / "plain"))
+        with pytest.raises(TeacherFailed, match="none of the 1 rows was answered: 1 times: ") as raised:
+            llm([{"question": "not"}], working_dir=str(tmp_path / "failing"))
+    assert len(response.dataset) == 1
+    assert wire.failures
+    assert part not in str(wire.failures)
+    assert part not in caplog.text
+    assert part not in repr(raised.value)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path.name for path in files if part.encode() in path.read_bytes()] == []
+
+
+def test_the_key_is_not_shown_with_its_endpoint():
+    endpoint = Endpoint(url=URL, model="m", headers={"Authorization": f"Bearer {SECRET}"}, secret=SECRET)
+    assert SECRET not in repr(endpoint)
+    assert SECRET not in repr(Wire(endpoint))
+
+
+# parameters
+
+
+def test_backend_params_are_left_as_they_are():
+    params, sampling = {"base_url": URL, "max_concurrent_requests": 2}, {"temperature": 0.5}
+    CreativeWriting("m", backend_params=params, generation_params=sampling)
+    assert params == {"base_url": URL, "max_concurrent_requests": 2}
+    assert sampling == {"temperature": 0.5}
+
+
+def test_unknown_parameters_and_backends_are_a_sentence():
+    with pytest.raises(UserError, match="max_concurent_requests"):
+        writer(backend_params={"max_concurent_requests": 3})
+    with pytest.raises(UserError, match=r"vllm.*not supported"):
+        writer(backend="vllm")
+    with pytest.raises(UserError, match="no rows"):
+        writer()([])
