@@ -14,6 +14,7 @@ append_generic_response             prompt and answer written three times each; 
 create_dataset_files                the engine reads the journal itself and needs no second copy
 attempt_loading_cached_dataset      an edited ``parse`` in an installed package is not noticed
 process_requests_from_file          no way to cancel; a folder with requests_ in its path loses its answers
+validate_existing_response_file     a line torn by a kill in the middle of a letter ends every later call
 _hash_fingerprint                   system prompt, URL, helpers and prompts of installed packages are not in it
 _tracker_console                    a display beside our own
 ==================================  =====================================================================
@@ -239,6 +240,13 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         if self.wire.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
             raise TeacherFailed(f"none of the {self.total_requests:,} rows was answered: {_reasons(self.wire)}")
         return super().create_dataset_files(parse_func_hash)
+
+    def validate_existing_response_file(self, response_file: str) -> Any:
+        file = Path(response_file)
+        if file.exists():
+            whole = file.read_bytes().rpartition(b"\n")
+            os.truncate(file, len(whole[0]) + len(whole[1]))
+        return super().validate_existing_response_file(response_file)
 
     async def process_requests_from_file(
         self, generic_request_filepath: str, response_file: str, status_tracker: Any

@@ -39,8 +39,16 @@ class Endpoint:
     """False once an embedded server has died, so that nobody waits for it."""
 
     def redact(self, text: str) -> str:
-        """Take the secret out of a text that may reach a screen or a file."""
-        return text.replace(self.secret, "***") if self.secret else text
+        """Take what is secret, the key and what its header says, out of a text that may reach a screen or a file.
+
+        >>> Endpoint(url="u", model="m", headers={"Authorization": "Basic bWU6cHc="}, secret="pw").redact("bWU6cHc= pw")
+        '*** ***'
+        """
+        # in the order of length: a key may be part of a header
+        secrets = {self.secret or "", *(value.rpartition(" ")[2] for value in self.headers.values())}
+        for secret in sorted(secrets - {""}, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
 
 
 @dataclass
