@@ -70,7 +70,7 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
         raise UserError(f"{place} took the connection but did not answer within {timeout:.0f} s") from error
     except (requests.RequestException, UnicodeError) as error:
         raise UserError(f"{place} cannot be asked: {type(error).__name__}; correct the address in --teacher") from error
-    status, text = response.status_code, response.text[:200]
+    status, text = response.status_code, _redact(response.text, headers)[:200]  # a key that is cut is a key, too
     if status == 503 and "oading" in text:
         raise _Loading
     if status in (401, 403):
@@ -80,7 +80,7 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
     if status == 404:
         raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
     if status != 200:
-        raise UserError(f"{place} answers HTTP {status}: {_redact(text, headers)}")
+        raise UserError(f"{place} answers HTTP {status}: {text}")
     try:
         return response.json()
     except ValueError as error:

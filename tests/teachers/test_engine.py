@@ -1,0 +1,317 @@
+"""The engine asks for what is missing, in blocks where the server's seeds allow it (contracts 4, 6, 7 and 11)."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builds import QUIET, build, given_by_seed, small_recipe, write_questions
+from tests.teachers.odd_server import GOOD, completion, odd_server
+from tunixhack.answers.parsing import read_choice
+from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
+from tunixhack.ids import SEED_MODULUS, sample_seed
+from tunixhack.progress import Reporter
+from tunixhack.teachers import _curator, engine
+from tunixhack.teachers.engine import Engine, _blocks
+from tunixhack.teachers.journal import FIELDS
+from tunixhack.teachers.preflight import TINY
+from tunixhack.teachers.requests import PROBE, Request
+from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.store import AnswerStore
+from tunixhack.teachers.wire import Endpoint
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
+
+PREFLIGHT = ("ok",) * 3
+"""What becomes of the preflight's requests to a server with consecutive seeds."""
+
+
+@pytest.fixture
+def teacher() -> Iterator[ScriptedTeacher]:
+    with ScriptedTeacher() as teacher:
+        yield teacher
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_curator, "LONGEST_PAUSE", 0.01)
+
+
+def requests(questions: int, samples: int | list[int]) -> list[Request]:
+    wanted = list(range(samples)) if isinstance(samples, int) else samples
+    return [
+        Request(question_id=f"{number:016x}", messages=[{"role": "user", "content": row["question"]}], samples=wanted)
+        for number, row in enumerate(toy_questions(questions))
+    ]
+
+
+def engine_of(teacher: ScriptedTeacher | str, folder: Path, **endpoint: Any) -> Engine:
+    """An engine on the store in a folder; ``endpoint`` are fields of `Endpoint` to be different."""
+    known = resolve(teacher if isinstance(teacher, str) else teacher.url, Wish())
+    with known.connect() as there:
+        changed: Endpoint = replace(there, **endpoint)
+    return Engine(
+        store=AnswerStore(folder / "answers", folder / "work"),
+        teacher=replace(known, connect=lambda: nullcontext(changed)),
+        seed=0,
+        trace="written",
+        report=QUIET,
+    )
+
+
+def bodies(teacher: ScriptedTeacher) -> list[dict[str, Any]]:
+    """The bodies of real requests, by seed."""
+    real = [body for body in teacher.stats["bodies"] if body["max_tokens"] != TINY]
+    return sorted(real, key=lambda body: body["seed"])
+
+
+def blocks_asked(teacher: ScriptedTeacher, question: int = 0) -> list[tuple[int, int]]:
+    """First sample and number of samples of each request for one question."""
+    base = sample_seed(0, f"{question:016x}", 0)
+    asked = [((body["seed"] - base) % SEED_MODULUS, body.get("n", 1)) for body in bodies(teacher)]
+    return sorted(block for block in asked if block[0] < 1000)
+
+
+# contract 6: blocks and seeds
+
+
+@given(
+    st.lists(st.sets(st.integers(0, 40), max_size=30), max_size=4),
+    st.integers(1, 16),
+    st.sampled_from([0, 12345, SEED_MODULUS - 41, SEED_MODULUS - 7, SEED_MODULUS - 1]),
+)
+@settings(max_examples=300)
+def test_blocks_are_the_missing_samples_contiguous_no_longer_than_allowed_and_within_the_seeds(
+    missing: list[set[int]], most: int, base: int
+):
+    rows = [
+        {"question_id": f"q{number}", "sample": sample, "request_key": f"k{number}", "request": number}
+        | {"seed": (base + sample) % SEED_MODULUS}
+        for number, samples in enumerate(missing)
+        for sample in sorted(samples)
+    ]
+    blocks = _blocks(pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(), most)
+    covered = [(block["request"], block["first"] + offset) for block in blocks for offset in range(block["count"])]
+    assert covered == [(row["request"], row["sample"]) for row in rows], "exactly what is missing, in its order"
+    assert all(1 <= block["count"] <= most for block in blocks)
+    assert all(block["seed"] == (base + block["first"]) % SEED_MODULUS for block in blocks)
+    assert all(block["seed"] + block["count"] <= SEED_MODULUS for block in blocks)
+    for one, two in pairwise(blocks):
+        adjacent = one["request"] == two["request"] and one["first"] + one["count"] == two["first"]
+        assert not adjacent or one["count"] == most or two["seed"] == 0, "no more requests than needed"
+
+
+def test_a_server_with_consecutive_seeds_is_asked_in_blocks_of_sixteen(teacher: ScriptedTeacher, tmp_path: Path):
+    answers = engine_of(teacher, tmp_path).ask(requests(2, 20), "sample")
+    assert [blocks_asked(teacher, question) for question in (0, 1)] == [[(0, 16), (16, 4)]] * 2
+    assert answers["sample"].to_list() == [*range(20), *range(20)]
+    assert answers["seed"].to_list() == [sample_seed(0, f"{q:016x}", s) for q in (0, 1) for s in range(20)]
+    assert answers.columns == list(FIELDS)
+
+
+@pytest.mark.parametrize("like", [{"seeds": "own"}, {"seeds": "ignored"}, {"n_supported": False}], ids=str)
+def test_other_servers_are_asked_for_one_sample_at_a_time_with_its_seed(like: dict[str, Any], tmp_path: Path):
+    with ScriptedTeacher(**like) as teacher:
+        answers = engine_of(teacher, tmp_path).ask(requests(2, 4), "sample")
+        assert blocks_asked(teacher) == [(sample, 1) for sample in range(4)]
+        assert not any("n" in body for body in bodies(teacher))
+    assert answers.height == 8
+    assert answers["choice"].n_unique() == 8
+
+
+def test_one_by_one_and_in_blocks_the_same_samples_are_the_same_answers(tmp_path: Path):
+    with ScriptedTeacher() as several, ScriptedTeacher(n_supported=False) as single:
+        one = engine_of(several, tmp_path / "a").ask(requests(3, 5), "sample")
+        two = engine_of(single, tmp_path / "b").ask(requests(3, 5), "sample")
+    message = pl.col("choice").str.json_path_match("$.message")
+    assert one.select("question_id", "sample", message).equals(two.select("question_id", "sample", message))
+
+
+def test_holes_among_stored_samples_are_filled_and_nothing_else(teacher: ScriptedTeacher, tmp_path: Path):
+    asking = engine_of(teacher, tmp_path)
+    asking.ask(requests(1, [0, 1, 5]), "sample")
+    teacher.reset()
+    answers = asking.ask(requests(1, 8), "sample")
+    assert blocks_asked(teacher) == [(2, 3), (6, 2)]
+    assert answers["sample"].to_list() == list(range(8))
+    assert answers["seed"].to_list() == [sample_seed(0, f"{0:016x}", sample) for sample in range(8)]
+
+
+def test_seeds_wrap_at_2_to_the_31(teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engine, "sample_seed", lambda seed, question, sample: (SEED_MODULUS - 2 + sample) % 2**31)
+    answers = engine_of(teacher, tmp_path).ask(requests(1, 5), "sample")
+    assert [(body["seed"], body.get("n", 1)) for body in bodies(teacher)] == [(0, 3), (SEED_MODULUS - 2, 2)]
+    assert answers["seed"].to_list() == [SEED_MODULUS - 2, SEED_MODULUS - 1, 0, 1, 2]
+
+
+def test_a_probe_is_no_sample(teacher: ScriptedTeacher, tmp_path: Path):
+    asking = engine_of(teacher, tmp_path)
+    assert asking.ask(requests(2, [PROBE]), "probe")["sample"].to_list() == [PROBE, PROBE]
+    assert asking.ask(requests(2, 2), "sample")["sample"].to_list() == [0, 1, 0, 1]
+    assert asking.store.answers().height == 6
+
+
+# contract 7: missing is not bad
+
+
+def test_choices_that_a_server_left_out_are_asked_again_and_nothing_else(tmp_path: Path):
+    with ScriptedTeacher(faults=Faults(script=(*PREFLIGHT, "short"))) as teacher:
+        answers = engine_of(teacher, tmp_path).ask(requests(1, 16), "sample")
+        assert blocks_asked(teacher) == [(0, 16), (8, 8)]
+        assert set(given_by_seed(teacher).values()) == {1}
+    assert answers["sample"].to_list() == list(range(16))
+
+
+def test_a_server_that_never_gives_all_is_left_alone_after_a_while(tmp_path: Path):
+    """It answers half of whatever it is asked for: that is not asked for ever."""
+    faults = Faults(script=PREFLIGHT, share={"short": 1.0}, first_attempt_only=False)
+    with ScriptedTeacher(faults=faults) as teacher:
+        answers = engine_of(teacher, tmp_path).ask(requests(1, 16), "sample")
+        assert blocks_asked(teacher) == [(0, 16), (8, 8), (12, 4)]
+    assert answers["sample"].to_list() == list(range(14))
+
+
+@pytest.mark.parametrize(
+    ("faults", "problem"),
+    [
+        (Faults(finish={2: "length"}), "truncated"),
+        (Faults(finish={2: "content_filter"}), "filtered"),
+        (Faults(finish={2: "empty"}), "empty"),
+    ],
+    ids=["truncated", "filtered", "empty"],
+)
+def test_a_bad_choice_is_paid_stored_and_never_asked_again_nor_are_its_fifteen_others(
+    faults: Faults, problem: str, teacher: ScriptedTeacher, tmp_path: Path
+):
+    asking = engine_of(teacher, tmp_path)
+    teacher.change(faults=faults)
+    answers = asking.ask(requests(1, 16), "sample")
+    problems = [read_choice(json.loads(choice), "written").problem for choice in answers["choice"]]
+    assert problems == [problem if sample == 2 else None for sample in range(16)]
+    assert asking.ask(requests(1, 16), "sample").equals(answers)
+    assert blocks_asked(teacher) == [(0, 16)]
+
+
+# faults and interruptions
+
+
+def test_a_teacher_that_dies_is_told_what_came_is_kept_and_the_difference_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_curator, "MOST_TRIES", 10**6)
+    faults = Faults(script=PREFLIGHT + ("ok",) * 4, share={"500": 1.0}, first_attempt_only=False)
+    with ScriptedTeacher(faults=faults) as teacher:
+        asking = engine_of(teacher, tmp_path, patience=0.3)
+        with pytest.raises(TeacherFailed, match=r"has not answered for .* s \(HTTP 500"):
+            asking.ask(requests(12, 4), "sample")
+        assert asking.store.answers().height == 4 * 4
+        assert not asking.store.work.exists()
+        teacher.change(faults=Faults())
+        assert engine_of(teacher, tmp_path).ask(requests(12, 4), "sample").height == 48
+        assert set(given_by_seed(teacher).values()) == {1}
+        assert len(given_by_seed(teacher)) == 48
+
+
+def test_a_request_that_was_refused_once_is_asked_by_the_next_pass_and_told_of(tmp_path: Path):
+    faults = Faults(script=(*PREFLIGHT, "ok", "404", "ok"))
+    with ScriptedTeacher(faults=faults) as teacher:
+        asking = engine_of(teacher, tmp_path, concurrency=1)
+        answers = asking.ask(requests(3, 2), "sample")
+        assert answers.height == 6
+        assert sum(asking.failures.values()) == 1
+        assert "HTTP 404" in next(iter(asking.failures))
+
+
+def test_a_row_that_is_always_refused_leaves_the_others(tmp_path: Path):
+    poisoned = requests(3, 2)[1].messages[0]["content"]
+
+    def reply(body: dict[str, Any], headers: Any) -> Any:
+        refused = body["messages"][0]["content"] == poisoned and body["max_tokens"] != TINY
+        return (400, {"error": "refused"}) if refused else (200, completion(*[GOOD] * body.get("n", 1)))
+
+    with odd_server(reply) as server:
+        answers = engine_of(server.url, tmp_path).ask(requests(3, 2), "sample")
+    assert answers["question_id"].to_list() == [f"{number:016x}" for number in (0, 0, 2, 2)]
+
+
+def test_more_requests_than_a_wave_holds_are_sent_in_waves(
+    teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sizes: list[int] = []
+    transport = _curator.transport
+
+    def counted(llm: Any, rows: list[Any], *rest: Any) -> None:
+        sizes.append(len(rows))
+        transport(llm, rows, *rest)
+
+    monkeypatch.setattr(engine, "WAVE", 5)
+    monkeypatch.setattr(_curator, "transport", counted)
+    answers = engine_of(teacher, tmp_path).ask(requests(12, 2), "sample")
+    assert sizes == [5, 5, 2]
+    assert answers.height == 24
+    assert set(given_by_seed(teacher).values()) == {1}
+
+
+def test_an_interrupted_wave_keeps_what_came_and_asks_the_difference(teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(latency=0.05))
+    came: list[int] = []
+
+    def watch(new: list[dict[str, Any]]) -> None:
+        came.append(len(new))
+        if sum(came) >= 3 * 4:
+            raise KeyboardInterrupt
+
+    asking = engine_of(teacher, tmp_path, concurrency=1)
+    with pytest.raises(KeyboardInterrupt):
+        asking.ask(requests(20, 4), "sample", watch)
+    kept = asking.store.answers().height
+    assert sum(came) <= kept < 80
+    assert not asking.store.work.exists()
+    teacher.change(faults=Faults())
+    assert asking.ask(requests(20, 4), "sample").height == 80
+    again = Counter(given_by_seed(teacher).values())
+    assert again[2] <= 4, "one request was in flight"
+    assert set(again) <= {1, 2}
+
+
+def test_what_is_watched_is_what_is_stored(teacher: ScriptedTeacher, tmp_path: Path):
+    seen: list[dict[str, Any]] = []
+    asking = engine_of(teacher, tmp_path)
+    answers = asking.ask(requests(5, 3), "sample", seen.extend)
+    key = ["question_id", "sample"]
+    assert pl.DataFrame(seen, schema=FIELDS).drop("when").sort(key).equals(answers.drop("when").sort(key))
+
+
+def test_answers_that_are_paid_for_are_not_asked_anew_unless_told_to(teacher: ScriptedTeacher, tmp_path: Path):
+    engine_of(teacher, tmp_path).ask(requests(2, 2), "sample")
+    other = engine_of(teacher, tmp_path)
+    other.teacher = replace(other.teacher, sampling={"temperature": 0.1, "max_tokens": 99})
+    with pytest.raises(UserError, match="4 answers of step sample are paid for already"):
+        other.ask(requests(2, 2), "sample")
+    other.ask_again = True
+    assert other.ask(requests(2, 2), "sample").height == 4
+    assert other.store.answers().height == 8
+
+
+# contract 11: the alarm
+
+
+def test_nearly_only_malformed_answers_are_warned_of_once_and_end_in_an_error(tmp_path: Path):
+    said = io.StringIO()
+    recipe = small_recipe(write_questions(tmp_path / "questions.jsonl", 60))
+    with ScriptedTeacher(style="none", faults=Faults(latency=0.1)) as teacher, pytest.raises(NearlyAllDropped):
+        build(recipe, teacher, tmp_path / "run", questions=28, report=Reporter(said, quiet=True))
+    warnings = [line for line in said.getvalue().splitlines() if "answers" in line and line.startswith("WARNING")]
+    assert len([line for line in warnings if "Ctrl-C stops" in line]) == 1
+    assert "malformed" in warnings[0]
