@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what stood there before is kept") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where the draft could not be made, there may be nothing to take away
+            draft.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 from rich.table import Table
+from rich.text import Text
 
 NEARLY_ALL = 0.9
 FEW = 50
@@ -113,6 +114,6 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else ("unknown" if line["cost"] is None else f"${line['cost']:,.2f}"),
-            "; ".join(filter(None, [listed(line["reasons"]), line["note"]])),
+            Text("; ".join(filter(None, [listed(line["reasons"]), line["note"]]))),  # a step's words, no markup
         )
     return drawn

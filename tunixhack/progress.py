@@ -130,8 +130,10 @@ class Reporter:
 def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
-    columns = (BarColumn(bar_width=24), TextColumn("{task.description}"))
+    # a column of its own, which wraps: in 80 columns the rates and the time left would be cut off
+    columns = (BarColumn(bar_width=16), TextColumn("{task.description}", table_column=Column()))
     with Progress(*columns, console=Console(file=stream), auto_refresh=False) as progress:
         task = progress.add_task("")
 

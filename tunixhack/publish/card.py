@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(line["reasons"].items())[:4])
         aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
         missing = f"{line['missing']:,} not received" if line["missing"] else ""
-        why = "; ".join(part for part in (reasons, aside, missing) if part)
+        why = " ".join("; ".join(part for part in (reasons, aside, missing) if part).split()).replace("|", r"\|")
         lines.append(f"| {line['step']} | {line['rows_in']:,} | {out:,} | {why} |")
     lines += ["", "Columns: `question`, `context`, `reasoning`, `answer`, and where each row comes from."]
     return "\n".join(lines) + "\n"
@@ -65,8 +66,8 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
 def publish_command(folder: Path) -> str:
     """Return the line that puts the dataset on the Hub: the card and the kept answers, nothing else."""
     return (
-        f"hf upload USER/NAME {folder} . --repo-type dataset --include README.md --include train.parquet "
-        '--commit-message "A reasoning dataset"'
+        f"hf upload USER/NAME {shlex.quote(str(folder))} . --repo-type dataset --include README.md "
+        '--include train.parquet --commit-message "A reasoning dataset"'
     )
 
 

@@ -1,0 +1,125 @@
+"""The card makes a run's folder a Hub dataset of its kept answers, in at most forty lines."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.builds import build, small_recipe, write_questions
+from tunixhack.publish.card import MOST_LINES, card, publish_command
+from tunixhack.questions.sources import Source
+from tunixhack.recipes import math
+from tunixhack.run import Run
+from tunixhack.testing import Faults, ScriptedTeacher
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("card")
+    with ScriptedTeacher(faults=Faults(truncated=0.2)) as teacher:
+        return build(small_recipe(write_questions(folder / "questions.jsonl", 20)), teacher, folder / "run")
+
+
+@pytest.fixture
+def text(run: Run) -> str:
+    return (run.folder / "README.md").read_text(encoding="utf-8")
+
+
+def front_matter(text: str) -> dict[str, Any]:
+    start, matter, _ = text.split("---\n", 2)
+    assert start == ""
+    read: dict[str, Any] = yaml.safe_load(matter)
+    return read
+
+
+def stage(step: str, **line: Any) -> dict[str, Any]:
+    empty = {"kept": 1, "made": None, "rejected": 0, "set_aside": 0, "missing": 0, "reasons": {}, "note": None}
+    return {"step": step, "rows_in": 1, **empty, **line}
+
+
+def state(*funnel: dict[str, Any], **resolved: Any) -> dict[str, Any]:
+    return {
+        "tunixhack": "0",
+        "domain": "toy",
+        "recipe": {"trace": "written", "samples": 4, "student": None, "steps": []},
+        "order": {"seed": 0},
+        "resolved": {"path": "user/name", "commit": "0123456789abcdef", "sha256": None, **resolved},
+        "funnel": list(funnel),
+    }
+
+
+NO_ROWS = pl.DataFrame(schema={"question_id": pl.String, "teacher": pl.String})
+
+
+def test_its_front_matter_names_the_kept_answers_alone(text: str):
+    matter = front_matter(text)
+    assert matter["configs"] == [
+        {"config_name": "default", "data_files": [{"split": "train", "path": "train.parquet"}]}
+    ]
+    assert matter["task_categories"] == ["text-generation"]
+    assert matter["license"] == "unknown"
+
+
+def test_the_folder_loads_as_a_dataset_of_the_kept_answers_without_the_hub(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    loaded = datasets.load_dataset(str(run.folder), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    assert loaded["train"].to_list() == run.train.to_dicts()
+
+
+def test_it_has_at_most_forty_lines_however_many_steps_and_reasons_there_are():
+    reasons = {f"reason_{number}": number for number in range(50)}
+    funnel = [stage(f"step_{number}", reasons=reasons) for number in range(100)]
+    assert len(card(state(*funnel), NO_ROWS, Source("user/name")).splitlines()) <= MOST_LINES
+
+
+def test_a_steps_own_words_cannot_break_the_table():
+    written = card(state(stage("mine", reasons={"a|b\n\n# c": 3})), NO_ROWS, Source("user/name"))
+    (line,) = [line for line in written.splitlines() if line.startswith("| mine")]
+    assert line == r"| mine | 1 | 1 | a\|b # c 3 |"
+
+
+def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
+    assert f"{run.train.height} answers to 6 questions" in text
+    assert f"- Teacher: {run.train['teacher'][0]}; trace: written; samples a question: 4; seed 0" in text
+    assert "- Length: at most 3,000 characters; over-long answers are dropped, never cut" in text
+    for line in run.state()["funnel"]:
+        assert f"| {line['step']} | {line['rows_in']:,} | " in text
+    truncated = run.rejected.filter(reason="truncated").height
+    assert f"truncated {truncated}" in text
+
+
+def test_missing_answers_and_candidates_that_were_not_needed_are_told():
+    lines = (stage("rank", set_aside=1234), stage("sample", made=9, missing=7))
+    written = card(state(*lines), NO_ROWS, Source("user/name"))
+    assert "1,234 not needed" in written
+    assert "| sample | 1 | 9 | 7 not received |" in written
+
+
+def test_the_licence_is_the_sources(tmp_path: Path):
+    run = build(math.recipe.replace(source="shipped"), "reference", tmp_path / "run")
+    assert front_matter((run.folder / "README.md").read_text(encoding="utf-8"))["license"] == "apache-2.0"
+    assert front_matter(card(state(), NO_ROWS, math.recipe.source))["license"] == "mit"
+
+
+def test_a_hub_source_is_named_with_its_commit_and_a_file_without_its_folder(run: Run, text: str):
+    assert "- Questions: user/name at 0123456789ab;" in card(state(), NO_ROWS, Source("user/name"))
+    assert "- Questions: questions.jsonl at " in text
+    assert str(run.folder.parent) not in text
+
+
+def test_the_line_that_publishes_uploads_the_card_and_the_kept_answers_only(tmp_path: Path):
+    words = shlex.split(publish_command(tmp_path / "my run"))
+    assert words[:5] == ["hf", "upload", "USER/NAME", str(tmp_path / "my run"), "."]
+    included = [after for word, after in itertools.pairwise(words) if word == "--include"]
+    assert included == ["README.md", "train.parquet"]

@@ -1,0 +1,75 @@
+"""A domain is found by its name or by the path of its file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunixhack.errors import UserError
+from tunixhack.recipes import creative, math
+from tunixhack.recipes.find import domains, find
+
+COPY = "import dataclasses\nfrom tunixhack.recipes import creative\n"
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_packages_domains_are_found_by_name():
+    assert domains() == ["creative", "math"]
+    assert find("creative") is creative.recipe
+    assert find("math") is math.recipe
+
+
+def test_a_file_is_found_by_its_path_and_remembers_it(tmp_path: Path):
+    path = write(tmp_path / "sea.py", COPY + "recipe = creative.recipe.replace(domain='sea')\n")
+    recipe = find(path)
+    assert recipe.domain == "sea"
+    assert recipe.file == Path(path)
+
+
+def test_an_edited_file_is_read_anew(tmp_path: Path):
+    path = tmp_path / "sea.py"
+    for samples in (3, 15):  # of another length, since Python compares sizes
+        assert find(write(path, COPY + f"recipe = creative.recipe.replace(samples={samples})\n")).samples == samples
+
+
+def test_a_file_may_be_called_as_a_module_is(tmp_path: Path):
+    find(write(tmp_path / "json.py", COPY + "recipe = creative.recipe\n"))
+    assert sys.modules["json"] is json
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("creativ", r"domain 'creativ' is unknown: did you mean creative\? Known: creative, math; or give the path"),
+        ("find", "domain 'find' is unknown"),
+        ("", "domain '' is unknown"),
+        ("../creative", "is unknown"),
+        ("nowhere/sea.py", "there is no domain file nowhere/sea.py"),
+    ],
+)
+def test_what_is_not_there_is_named(name: str, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        find(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("x = 1\n", r"has no `recipe = Recipe\(\.\.\.\)`"),
+        ("recipe = 'creative'\n", r"has no `recipe = Recipe\(\.\.\.\)`"),
+        ("def broken(:\n", "does not import: SyntaxError"),
+        ("import no_such_package\n", "does not import: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("1 / 0\n", "does not import: ZeroDivisionError"),
+        (COPY + "recipe = creative.recipe.replace(sample=4)\n", "a recipe has no 'sample': did you mean samples"),
+    ],
+)
+def test_a_file_that_does_not_work_says_why(text: str, sentence: str, tmp_path: Path):
+    with pytest.raises(UserError, match=sentence):
+        find(write(tmp_path / "mine.py", text))

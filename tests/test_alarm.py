@@ -1,0 +1,109 @@
+"""The alarm warns once, from the fiftieth answer on, that a step drops nearly all of them (contract 11)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tunixhack.alarm import Alarm
+from tunixhack.answers.parsing import Parse
+from tunixhack.steps import Context, Step, Verdict
+from tunixhack.teachers.journal import FIELDS
+
+QUESTIONS = pl.DataFrame({"question_id": ["a", "b"], "question": ["one?", "two?"]})
+GOOD, BAD = "<reasoning>r</reasoning><answer>a</answer>", "no tags"
+
+
+def answers(count: int, content: str = BAD) -> list[dict[str, Any]]:
+    """Rows as the engine hands them over while they come."""
+    rows = []
+    for sample in range(count):
+        choice = {"message": {"content": content}, "finish_reason": "stop"}
+        known = {"question_id": "ab"[sample % 2], "sample": sample, "choice": json.dumps(choice)}
+        rows.append(dict.fromkeys(FIELDS) | known | {"step": "sample", "finish_reason": "stop"})
+    return rows
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+def alarm(warnings: list[str], *steps: Step) -> Alarm:
+    return Alarm(QUESTIONS, steps or (Parse(),), Context(trace="written"), warnings.append)
+
+
+def test_forty_nine_bad_answers_are_too_few_to_tell(warnings: list[str]):
+    alarm(warnings)(answers(49))
+    assert warnings == []
+
+
+def test_at_the_fiftieth_it_names_the_step_and_the_reason(warnings: list[str]):
+    watch = alarm(warnings)
+    watch(answers(49))
+    watch(answers(1))
+    assert len(warnings) == 1
+    assert warnings[0].startswith("step parse drops 50 of the first 50 answers (malformed 50)")
+
+
+def test_it_warns_once(warnings: list[str]):
+    watch = alarm(warnings)
+    for _ in range(10):
+        watch(answers(100))
+    assert len(warnings) == 1
+
+
+def test_good_answers_raise_nothing(warnings: list[str]):
+    watch = alarm(warnings)
+    for _ in range(10):
+        watch(answers(100, GOOD))
+    assert warnings == []
+
+
+def test_what_goes_wrong_later_is_seen_later(warnings: list[str]):
+    watch = alarm(warnings)
+    watch(answers(50, GOOD))
+    for _ in range(100):
+        watch(answers(20))
+    assert len(warnings) == 1
+    dropped, seen = (int(word.replace(",", "")) for word in warnings[0].split() if word.replace(",", "").isdigit())
+    assert dropped / seen > 0.9
+
+
+def test_the_whole_is_looked_at_only_when_it_has_doubled(warnings: list[str]):
+    looked: list[int] = []
+
+    def counting(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        looked.append(rows.height)
+        return Verdict(keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True))
+
+    watch = alarm(warnings, counting)
+    for _ in range(1000):
+        watch(answers(1))
+    assert looked == [50, 100, 200, 400, 800]
+
+
+def test_a_later_step_judges_what_the_earlier_ones_kept(warnings: list[str]):
+    def none_of_b(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=rows["question_id"] != "b")
+
+    def only_few(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        assert set(rows["question_id"]) == {"a"}
+        return Verdict(keep=rows["sample"] < 4, reason="late")
+
+    alarm(warnings, Parse(), none_of_b, only_few)(answers(200, GOOD))
+    assert warnings[0].startswith("step only_few drops 98 of the first 100 answers (late 98)")
+
+
+def test_a_step_that_was_asked_to_drop_much_may_do_so(warnings: list[str]):
+    class Few:
+        keep = 0.05
+
+        def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+            return Verdict(keep=pl.Series([at % 20 == 0 for at in range(rows.height)]))
+
+    alarm(warnings, Few())(answers(100))
+    assert warnings == []

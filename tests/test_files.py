@@ -1,0 +1,76 @@
+"""A file is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tunixhack.errors import UserError
+from tunixhack.files import write_atomically, write_json, write_parquet, write_text
+
+
+def test_what_is_written_is_read_back(tmp_path: Path):
+    rows = pl.DataFrame({"answer": ["a\nb", None, "ß…🦊"]})
+    write_parquet(tmp_path / "rows.parquet", rows)
+    write_json(tmp_path / "state.json", {"fox": "🦊"})
+    write_text(tmp_path / "card.md", "ß\n")
+    assert pl.read_parquet(tmp_path / "rows.parquet").equals(rows)
+    assert json.loads((tmp_path / "state.json").read_text(encoding="utf-8")) == {"fox": "🦊"}
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == "ß\n"
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path):
+    write_text(tmp_path / "a" / "b" / "file.txt", "text")
+    assert (tmp_path / "a" / "b" / "file.txt").exists()
+
+
+def test_nothing_but_the_file_is_left(tmp_path: Path):
+    for text in ("one", "two"):
+        write_text(tmp_path / "file.txt", text)
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+    assert (tmp_path / "file.txt").read_text() == "two"
+
+
+def test_who_reads_the_old_file_still_reads_it_whole(tmp_path: Path):
+    path = tmp_path / "file.txt"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "a new and longer text")
+        assert reader.read() == "old"
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), RuntimeError("killed"), KeyboardInterrupt()]
+)
+def test_a_write_that_fails_half_way_keeps_what_stood_there(tmp_path: Path, failure: BaseException):
+    path = tmp_path / "file.txt"
+    write_text(path, "whole")
+
+    def half(draft: Path) -> None:
+        draft.write_text("ha")
+        raise failure
+
+    expected = UserError if isinstance(failure, OSError) else type(failure)
+    with pytest.raises(expected) as caught:
+        write_atomically(path, half)
+    assert path.read_text() == "whole"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+    if isinstance(failure, OSError):
+        assert str(caught.value) == f"cannot write {path}: No space left on device; what stood there before is kept"
+
+
+def test_the_name_is_given_only_after_the_content_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "file.txt"
+    seen: list[bool] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(path.exists()))
+    write_text(path, "text")
+    assert seen == [False]
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot write .*file/state\.json"):
+        write_json(tmp_path / "file" / "state.json", {})
