@@ -136,7 +136,7 @@ class Teachers:
             wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
             self._engines[spec] = Engine(
                 store=self.run.store,
-                teacher=resolve(spec, wish, known),
+                teacher=resolve(spec, wish, known, self.report.say),
                 seed=self.order.seed,
                 trace=self.recipe.trace,
                 report=self.report,

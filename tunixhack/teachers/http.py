@@ -13,35 +13,43 @@ CONNECT_TIMEOUT = 5.0
 LOADING_PATIENCE = 900.0
 """Seconds that a model may take to load."""
 SAY_AFTER = 5.0
+Say = Callable[[str], None]
+"""Takes a sentence for the user."""
+
+
+def _nothing(sentence: str) -> None:
+    """Say nothing."""
 
 
 class Unreachable(UserError):
     """Nobody answers at the address."""
 
 
-def get_json(url: str, headers: Mapping[str, str], timeout: float = 8.0) -> Any:
-    """GET a JSON document.
+def get_json(url: str, headers: Mapping[str, str], timeout: float = 8.0, say: Say = _nothing) -> Any:
+    """GET a JSON document; waits, and says so, while the server loads its model.
 
     Raises:
         Unreachable: no connection.
-        UserError: 401, 403, 404, another status, HTML or anything else that is not JSON.
+        UserError: 401, 403, 404, another status, HTML or anything else that is not JSON; not loaded in time.
     """
-    return _ask("GET", url, headers, None, timeout)
+    return _once_loaded(lambda: _ask("GET", url, headers, None, timeout), url, say)
 
 
-def post_json(
-    url: str, headers: Mapping[str, str], body: Mapping[str, Any], timeout: float, say: Callable[[str], None]
-) -> Any:
+def post_json(url: str, headers: Mapping[str, str], body: Mapping[str, Any], timeout: float, say: Say) -> Any:
     """POST a JSON body and return the JSON answer; waits, and says so, while the server loads its model.
 
     Raises:
         Unreachable: no connection.
-        UserError: as `get_json`, or the model did not load in time.
+        UserError: as `get_json`.
     """
+    return _once_loaded(lambda: _ask("POST", url, headers, body, timeout), url, say)
+
+
+def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
     start, said = time.monotonic(), False
     while True:
         try:
-            return _ask("POST", url, headers, body, timeout)
+            return ask()
         except _Loading as error:
             waited = time.monotonic() - start
             if waited > LOADING_PATIENCE:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
-from tunixhack.teachers.http import post_json
+from tunixhack.teachers.http import Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.wire import Endpoint
 
@@ -16,8 +16,6 @@ SEEDS = (11, 4242, 77007)
 TINY = 12
 THINKING = 1024
 """Tokens in which a thinking model shows its trace on a question that needs none."""
-
-Say = Callable[[str], None]
 
 
 def examine(

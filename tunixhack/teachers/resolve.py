@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.teachers import embedded
 from tunixhack.teachers.grammar import token_limit, written_grammar
-from tunixhack.teachers.http import Unreachable, get_json
+from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import find_key
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
@@ -47,7 +47,9 @@ class Wish:
     """Sampling parameters over the teacher's defaults."""
 
 
-def resolve(spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None) -> Teacher:
+def resolve(
+    spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
+) -> Teacher:
     """Find out who a teacher is.
 
     Args:
@@ -55,6 +57,7 @@ def resolve(spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None) 
         wish: how it shall answer.
         remembered: the identity, model and context that a run kept of this teacher. Used when the server does not
             answer, so that a run whose answers are all there can be recomputed without it.
+        say: told when a server is waited for that still loads its model.
 
     Raises:
         UserError: an unknown teacher, a server that is down or no OpenAI-compatible one, a model that it does not
@@ -64,9 +67,9 @@ def resolve(spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None) 
     if spec == "local" or kind == "local":
         return _local(spec, wish)
     if kind == "lmstudio":
-        return _or_remembered(lambda: _lmstudio(spec, rest, wish), spec, wish, remembered)
+        return _or_remembered(lambda: _lmstudio(spec, rest, wish, say), spec, wish, remembered)
     if spec.startswith(("http://", "https://")):
-        return _or_remembered(lambda: _url(spec, wish), spec, wish, remembered)
+        return _or_remembered(lambda: _url(spec, wish, say), spec, wish, remembered)
     raise UserError(
         f"teacher {public_name(spec)!r} is unknown: "
         + nearest(kind, ["local", "local/FILE.gguf", "lmstudio/MODEL", "http://HOST:PORT/v1#MODEL", "reference"])
@@ -100,10 +103,10 @@ def _local(spec: str, wish: Wish) -> Teacher:
     )
 
 
-def _lmstudio(spec: str, model: str, wish: Wish) -> Teacher:
+def _lmstudio(spec: str, model: str, wish: Wish, say: Say) -> Teacher:
     if not model:
         raise UserError("lmstudio needs a model: --teacher lmstudio/MODEL, as LM Studio names it")
-    listed = get_json(f"{LMSTUDIO}/api/v0/models", {}).get("data", [])
+    listed = get_json(f"{LMSTUDIO}/api/v0/models", {}, say=say).get("data", [])
     models = {entry["id"]: entry for entry in listed if entry.get("type") != "embeddings"}
     loaded = {name: entry for name, entry in models.items() if entry.get("state") == "loaded"}
     if model not in models:
@@ -127,10 +130,10 @@ def _lmstudio(spec: str, model: str, wish: Wish) -> Teacher:
     )
 
 
-def _url(spec: str, wish: Wish) -> Teacher:
+def _url(spec: str, wish: Wish, say: Say) -> Teacher:
     address, _, model = spec.partition("#")
     url, headers, _secret = _credentials(address.rstrip("/"))
-    answer = get_json(f"{url}/models", headers)
+    answer = get_json(f"{url}/models", headers, say=say)
     listed = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(listed, list):
         raise UserError(f"{url}/models lists no models: it is not an OpenAI-compatible server; does it end in /v1?")
@@ -210,11 +213,15 @@ def _address(spec: str) -> str | None:
 
 def _credentials(address: str) -> tuple[str, dict[str, str], str | None]:
     """Split an address into one without credentials, the header that carries them, and the secret itself."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # its text can hold the credentials
+        raise UserError("the address in --teacher cannot be read: it is http://HOST:PORT/v1") from None
     url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     if parts.password or parts.username:
-        secret = f"{parts.username or ''}:{parts.password or ''}"
-        return url, {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}, parts.password
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return url, {"Authorization": f"Basic {basic}"}, password or user
     key = find_key(KEY_VARIABLE)
     return url, {"Authorization": f"Bearer {key}"} if key else {}, key
 
