@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
+from tunixhack.teachers.wire import redact
 
 CONNECT_TIMEOUT = 5.0
 LOADING_PATIENCE = 900.0
@@ -78,7 +79,7 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
         raise UserError(f"{place} took the connection but did not answer within {timeout:.0f} s") from error
     except (requests.RequestException, UnicodeError) as error:
         raise UserError(f"{place} cannot be asked: {type(error).__name__}; correct the address in --teacher") from error
-    status, text = response.status_code, _redact(response.text, headers)[:200]  # a key that is cut is a key, too
+    status, text = response.status_code, redact(response.text, headers)[:200]
     if status == 503 and "oading" in text:
         raise _Loading
     if status in (401, 403):
@@ -99,10 +100,3 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
 def _place(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _redact(text: str, headers: Mapping[str, str]) -> str:
-    for value in headers.values():
-        for secret in (value, value.rpartition(" ")[2]):
-            text = text.replace(secret, "***") if secret else text
-    return text

@@ -106,8 +106,10 @@ def _local(spec: str, wish: Wish) -> Teacher:
 def _lmstudio(spec: str, model: str, wish: Wish, say: Say) -> Teacher:
     if not model:
         raise UserError("lmstudio needs a model: --teacher lmstudio/MODEL, as LM Studio names it")
-    listed = get_json(f"{LMSTUDIO}/api/v0/models", {}, say=say).get("data", [])
-    models = {entry["id"]: entry for entry in listed if entry.get("type") != "embeddings"}
+    listed = _listed(get_json(f"{LMSTUDIO}/api/v0/models", {}, say=say))
+    if listed is None:
+        raise UserError(f"{LMSTUDIO} lists no models: it is not LM Studio, or one older than 0.3.6; update it")
+    models = {name: entry for name, entry in listed.items() if entry.get("type") != "embeddings"}
     loaded = {name: entry for name, entry in models.items() if entry.get("state") == "loaded"}
     if model not in models:
         raise UserError(f"LM Studio does not have {model!r}: {nearest(model, models)}")
@@ -133,11 +135,9 @@ def _lmstudio(spec: str, model: str, wish: Wish, say: Say) -> Teacher:
 def _url(spec: str, wish: Wish, say: Say) -> Teacher:
     address, _, model = spec.partition("#")
     url, headers, _secret = _credentials(address.rstrip("/"))
-    answer = get_json(f"{url}/models", headers, say=say)
-    listed = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(listed, list):
+    served = _listed(get_json(f"{url}/models", headers, say=say))
+    if served is None:
         raise UserError(f"{url}/models lists no models: it is not an OpenAI-compatible server; does it end in /v1?")
-    served = {entry["id"]: entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("id"), str)}
     if not model and len(served) != 1:
         raise UserError(f"{url} serves {len(served)} models: name one, {url}#MODEL. Served: {', '.join(served)}")
     model = model or next(iter(served))
@@ -157,6 +157,14 @@ def _url(spec: str, wish: Wish, say: Say) -> Teacher:
         concurrency=16,
         most_choices=16,
     )
+
+
+def _listed(answer: Any) -> dict[str, dict[str, Any]] | None:
+    """Read a list of models, by their names; None where it is none."""
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list):
+        return None
+    return {entry["id"]: entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str)}
 
 
 def _server(

@@ -5,6 +5,7 @@ This file knows nothing of Curator, so that the engine, the progress bar and the
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections import Counter, deque
@@ -14,6 +15,27 @@ from typing import Any
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
+
+
+def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> str:
+    """Take out of a text what a request's headers carry, as they were sent and as a server reads them.
+
+    Whoever cuts the text does so afterwards: a key that is cut is most of a key.
+
+    >>> redact("you are me:pw, or bWU6cHc=", {"Authorization": "Basic bWU6cHc="})
+    'you are me:***, or ***'
+    """
+    secrets = {secret or ""}
+    for value in headers.values():
+        kind, _, sent = value.rpartition(" ")
+        secrets.add(sent)
+        if kind == "Basic":
+            user, _, password = base64.b64decode(sent).decode().partition(":")
+            secrets.add(password or user)
+    # the longest first: one may be part of another
+    for one in sorted(secrets - {""}, key=len, reverse=True):
+        text = text.replace(one, "***")
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +61,8 @@ class Endpoint:
     """False once an embedded server has died, so that nobody waits for it."""
 
     def redact(self, text: str) -> str:
-        """Take what is secret, the key and what its header says, out of a text that may reach a screen or a file.
-
-        >>> Endpoint(url="u", model="m", headers={"Authorization": "Basic bWU6cHc="}, secret="pw").redact("bWU6cHc= pw")
-        '*** ***'
-        """
-        # in the order of length: a key may be part of a header
-        secrets = {self.secret or "", *(value.rpartition(" ")[2] for value in self.headers.values())}
-        for secret in sorted(secrets - {""}, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        """Take the secret out of a text that may reach a screen or a file."""
+        return redact(text, self.headers, self.secret)
 
 
 @dataclass
