@@ -278,7 +278,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_a_servers_own_words_are_one_line_and_no_terminal_obeys_them(
     tunixhack: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr("tunixhack.teachers.http._redact", lambda text, headers: "\x1b[2J\nclick\r\nhere \u202e")
+    monkeypatch.setattr("tunixhack.teachers.http.redact", lambda text, headers: "\x1b[2J\nclick\r\nhere \u202e")
     with ScriptedTeacher(faults=Faults(always="500")) as bad:
         told = tunixhack("build", "creative", "--source", "shipped", "--teacher", bad.url, "--out", tmp_path).sentence
     assert told.endswith("HTTP 500: \ufffd[2J click here \ufffd")
