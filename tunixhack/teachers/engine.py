@@ -21,6 +21,7 @@ from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.store import KEY, AnswerStore
 from tunixhack.teachers.teacher import Capabilities, Teacher
+from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 
 WAVE = 8192
@@ -169,7 +170,7 @@ class Engine:
             backend_params={"base_url": endpoint.url, "max_concurrent_requests": min(slots, endpoint.concurrency)},
         )
         try:
-            _curator.in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
+            in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
         finally:
             self.store.import_journal()
         tick()
