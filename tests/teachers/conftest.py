@@ -1,0 +1,30 @@
+"""The embedded teacher, started once for all tests that ask it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tunixhack.errors import UserError
+from tunixhack.teachers.embedded import EmbeddedServer, fetch_local
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Path:
+    """The model of the teacher `local`, fetched if the cache lacks it."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip('xllamacpp is not installed: pip install "tunixhack[local]"')
+    try:
+        return fetch_local()
+    except UserError as error:
+        pytest.skip(f"the embedded model cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def embedded_server(local_model: Path) -> Iterator[EmbeddedServer]:
+    """One server for the whole session: each takes a second to start and both cores to answer."""
+    with EmbeddedServer(local_model) as server:
+        yield server
