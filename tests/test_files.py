@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tunixhack.errors import UserError
-from tunixhack.files import write_atomically, write_json, write_parquet, write_text
+from tunixhack.files import make_folder, write_atomically, write_json, write_parquet, write_text
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
@@ -74,3 +74,9 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"cannot write .*file/state\.json"):
         write_json(tmp_path / "file" / "state.json", {})
+
+
+def test_a_folder_where_a_file_stands_is_one_sentence(tmp_path: Path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match=r"cannot make the folder .*taken.*choose another --out"):
+        make_folder(tmp_path / "taken" / "run")

@@ -43,14 +43,21 @@ class Books:
     funnel: list[Stage] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
-    def begin(self, resolved: dict[str, Any]) -> None:
-        """Note a new start; one that is still noted as running was killed."""
+    def begin(self, resolved: dict[str, Any], loading: float) -> None:
+        """Note a new start; one that is still noted as running was killed.
+
+        Args:
+            resolved: what the source turned out to be.
+            loading: seconds that it took to load.
+        """
         state = self.run.state()
         self._before = state, self.run.store.answers().height
         starts = state.get("starts", [])
         for start in starts:
             if start["state"] == RUNNING:
                 start["state"] = "killed"
+        seconds = {"source": round(loading, 3)}
+        this = {"started": _now(), "ended": None, "state": RUNNING, "seconds": seconds}
         recipe, order = self.recipe, self.order
         self._earlier_funnel = state.get("funnel", [])
         self._earlier_teachers = state.get("teachers", {})
@@ -72,7 +79,7 @@ class Books:
             "command": _command(recipe, order, self.run),
             "state": RUNNING,
             "why": None,
-            "starts": [*starts, {"started": _now(), "ended": None, "state": RUNNING, "seconds": {}}],
+            "starts": [*starts, this],
         }
         self._save()
 
@@ -85,7 +92,7 @@ class Books:
         finally:
             seconds = self._state["starts"][-1]["seconds"]
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
-            stage.seconds = round(sum(start["seconds"].get(name, 0.0) for start in self._state["starts"]), 3)
+            stage.seconds = self._seconds(name)
             if name in self.teachers.asked:
                 self._count_tokens(stage)
             self.funnel.append(stage)
@@ -96,6 +103,7 @@ class Books:
         if rejected is not None:
             self.reject(stage, rejected)
         stage.check()
+        stage.seconds = self._seconds(stage.step)
         self.funnel.append(stage)
 
     def reject(self, stage: Stage, rejected: pl.DataFrame) -> None:
@@ -134,6 +142,10 @@ class Books:
         write_parquet(folder / "train.parquet", train)
         state = self._state | {"funnel": [stage.as_dict() for stage in self.funnel]}
         write_text(folder / "README.md", card(state, train, self.recipe.source))
+
+    def _seconds(self, step: str) -> float:
+        """Add up the time of a step over all starts."""
+        return round(sum(float(start["seconds"].get(step, 0.0)) for start in self._state["starts"]), 3)
 
     def _count_tokens(self, stage: Stage) -> None:
         answers = self.run.store.answers().filter(pl.col("step") == stage.step)

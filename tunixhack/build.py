@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
 from tunixhack.books import Books
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, TunixHackError, UserError
+from tunixhack.files import make_folder
 from tunixhack.funnel import Stage, listed, nearly_all_dropped
 from tunixhack.ids import rank
 from tunixhack.lock import locked
@@ -43,13 +45,18 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
     teachers = Teachers(recipe, order, run, report)
     try:
         teachers.check()  # an unknown or absent teacher is told of before the source is loaded
+        start = time.monotonic()
         loaded = recipe.source.load(recipe.domain)
-        out.mkdir(parents=True, exist_ok=True)
+        loading = time.monotonic() - start
+        make_folder(out)
         with locked(out):
+            _check_folder(run, recipe)  # again: another process may have been here meanwhile
             run.store.import_journal()
             for other in reused:
                 run.store.add(other.store.answers())
-            _Build(recipe, order, teachers, Books(recipe, order, run, teachers), report, count_tokens).carry_out(loaded)
+            books = Books(recipe, order, run, teachers)
+            books.begin(loaded.resolved, loading)
+            _Build(recipe, order, teachers, books, report, count_tokens).carry_out(loaded)
     finally:
         teachers.close()
     return run
@@ -99,7 +106,6 @@ class _Build:
     alarm: str | None = None
 
     def carry_out(self, loaded: Loaded) -> None:
-        self.books.begin(loaded.resolved)
         try:
             self._steps(loaded)
         except KeyboardInterrupt:

@@ -34,6 +34,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             draft.unlink()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        UserError: a file stands in its place, or it may not be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder}: {error.strerror or error}; choose another --out") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a text file as a whole."""
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
