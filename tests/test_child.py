@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tunixhack.child import end, spawn
+
 PARENT = """
 import os, sys, time
 from tunixhack.child import spawn
@@ -58,3 +60,13 @@ def test_a_child_ends_when_its_parent_is_killed(forked: bool) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(parent.pid, signal.SIGKILL)
         parent.communicate()
+
+
+def test_a_child_ends_when_its_pipe_is_closed() -> None:
+    child = spawn("tunixhack.testing", "--with-parent")
+    assert child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout.readline().startswith(b"http://127.0.0.1:")
+    child.stdin.close()
+    child.wait(timeout=10)
+    end(child)

@@ -99,12 +99,12 @@ def test_whatever_the_grammar_allows_is_read_as_one_trace_and_one_answer(data: s
     assert read_choice({"message": {"content": text}, "finish_reason": "stop"}, "written").problem is None
 
 
-@given(st.data())
-def test_the_token_limit_has_a_token_for_every_character_of_a_prose_text(data: st.DataObject) -> None:
-    # decimals take three characters of one place in a sentence, comparisons two; prose has neither
-    prose = as_regex(written_grammar(SMALL).replace('| [0-9] "." [0-9] | "<" [^/<|>.!?a-zA-Z\\r\\n]', ""))
-    text = data.draw(st.from_regex(prose, fullmatch=True))
-    assert token_limit(SMALL) >= len(re.sub(r"</?(reasoning|answer)>", "", text))
+def test_the_token_limit_has_a_token_for_every_character_of_the_longest_text_and_five_for_a_tag() -> None:
+    sentence = "x" * 31 + "."
+    text = written(f"{sentence}\n\n{sentence}", sentence)
+    assert as_regex(written_grammar(SMALL)).fullmatch(text)
+    assert not as_regex(written_grammar(SMALL)).fullmatch(text.replace(".", "x."))
+    assert token_limit(SMALL) >= len(re.sub(r"</?(reasoning|answer)>", "12345", text))
 
 
 def test_bounds_that_no_text_fits_are_refused() -> None:
