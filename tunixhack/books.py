@@ -140,8 +140,7 @@ class Books:
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
         write_parquet(folder / "rejected.parquet", rejected)
         write_parquet(folder / "train.parquet", train)
-        state = self._state | {"funnel": [stage.as_dict() for stage in self.funnel]}
-        write_text(folder / "README.md", card(state, train, self.recipe.source))
+        write_text(folder / "README.md", card(self._whole(), train, self.recipe.source))
 
     def _seconds(self, step: str) -> float:
         """Add up the time of a step over all starts."""
@@ -160,13 +159,15 @@ class Books:
         told = {stage.step for stage in self.funnel}
         # While this start has not come as far as an earlier one, the earlier lines are the best that is known.
         rest = [line for line in self._earlier_funnel if line["step"] not in told] if self._running else []
-        self.run.save(
-            self._state
-            | {
-                "teachers": self._earlier_teachers | self.teachers.remembered(),
-                "funnel": [stage.as_dict() for stage in self.funnel] + rest,
-            }
-        )
+        whole = self._whole()
+        self.run.save(whole | {"funnel": whole["funnel"] + rest})
+
+    def _whole(self) -> dict[str, Any]:
+        """Put together what run.json keeps."""
+        return self._state | {
+            "teachers": self._earlier_teachers | self.teachers.remembered(),
+            "funnel": [stage.as_dict() for stage in self.funnel],
+        }
 
     @property
     def _running(self) -> bool:

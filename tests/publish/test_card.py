@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def state(*funnel: dict[str, Any], **resolved: Any) -> dict[str, Any]:
         "domain": "toy",
         "recipe": {"trace": "written", "samples": 4, "student": None, "steps": []},
         "order": {"seed": 0},
+        "teachers": {},
         "resolved": {"path": "user/name", "commit": "0123456789abcdef", "sha256": None, **resolved},
         "funnel": list(funnel),
     }
@@ -123,3 +125,7 @@ def test_the_line_that_publishes_uploads_the_card_and_the_kept_answers_only(tmp_
     assert words[:5] == ["hf", "upload", "USER/NAME", str(tmp_path / "my run"), "."]
     included = [after for word, after in itertools.pairwise(words) if word == "--include"]
     assert included == ["README.md", "train.parquet"]
+
+
+def test_it_names_the_model_behind_a_teacher(text: str):
+    assert re.search(r"- Teacher: http://127\.0\.0\.1:\d+/v1 \(scripted\); trace: written", text)

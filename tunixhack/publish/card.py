@@ -26,7 +26,9 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         At most 40 lines of Markdown with the YAML front matter that the Hub reads.
     """
     recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
-    teachers = ", ".join(sorted(set(train["teacher"].drop_nulls().to_list()))) or "none"
+    names = sorted(set(train["teacher"].drop_nulls().to_list()))
+    models = {name: state["teachers"][name]["model"] for name in names if name in state["teachers"]}
+    teachers = ", ".join(f"{name} ({models[name]})" if name in models else name for name in names) or "none"
     lines = [
         "---",
         f"license: {source.license or 'unknown'}",
