@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def test_a_steps_own_words_cannot_break_the_table():
 
 def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
     assert f"{run.train.height} answers to 6 questions" in text
-    assert f"- Teacher: {run.train['teacher'][0]}; trace: written; samples a question: 4; seed 0" in text
+    assert f"- Teacher: {run.train['teacher'][0]} (scripted); trace: written; samples a question: 4; seed 0" in text
     assert "- Length: at most 3,000 characters; over-long answers are dropped, never cut" in text
     for line in run.state()["funnel"]:
         assert f"| {line['step']} | {line['rows_in']:,} | " in text
@@ -125,7 +124,3 @@ def test_the_line_that_publishes_uploads_the_card_and_the_kept_answers_only(tmp_
     assert words[:5] == ["hf", "upload", "USER/NAME", str(tmp_path / "my run"), "."]
     included = [after for word, after in itertools.pairwise(words) if word == "--include"]
     assert included == ["README.md", "train.parquet"]
-
-
-def test_it_names_the_model_behind_a_teacher(text: str):
-    assert re.search(r"- Teacher: http://127\.0\.0\.1:\d+/v1 \(scripted\); trace: written", text)
