@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,6 @@ from tunixhack.testing import Faults, ScriptedTeacher
 
 PREFLIGHT = ("ok",) * 3
 """What the preflight of a written run costs where seeds are consecutive."""
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_questions(tmp_path / "questions.jsonl", 40)
-
-
-@pytest.fixture
-def recipe(source: Path) -> Recipe:
-    return small_recipe(source)
 
 
 @pytest.fixture

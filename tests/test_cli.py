@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.builds import asked, small_recipe, write_questions
+from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
 from tunixhack import cli
 from tunixhack.publish.card import publish_command
@@ -97,17 +97,6 @@ def tunixhack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
     yield run
     signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_questions(tmp_path / "questions.jsonl", 40)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +29,6 @@ from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 FULL = 12 + 6 * 4
 """Twelve probes and four samples of each of six questions."""
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write_questions(tmp_path / "questions.jsonl", 40)
-
-
-@pytest.fixture
-def recipe(source: Path) -> Recipe:
-    return small_recipe(source)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,12 +35,6 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert true()
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
 
 
 def test_the_same_messages_and_seed_get_the_same_answer_in_another_process_too(teacher: ScriptedTeacher) -> None:

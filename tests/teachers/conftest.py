@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunixhack.errors import UserError
+from tunixhack.teachers import attempts
 from tunixhack.teachers.embedded import EmbeddedServer, fetch_local
 
 
@@ -28,3 +29,9 @@ def embedded_server(local_model: Path) -> Iterator[EmbeddedServer]:
     """One server for the whole session: each takes a second to start and both cores to answer."""
     with EmbeddedServer(local_model) as server:
         yield server
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request's next try follow at once."""
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)

@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,19 +36,10 @@ from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
 OWN_STATE = {"_fingerprint", "trace", "system_prompt"}
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture

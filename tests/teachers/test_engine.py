@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
@@ -33,19 +32,10 @@ from tunixhack.teachers.store import AnswerStore
 from tunixhack.teachers.wire import Endpoint
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 PREFLIGHT = ("ok",) * 3
 """What becomes of the preflight's requests to a server with consecutive seeds."""
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 def requests(questions: int, samples: int | list[int]) -> list[Request]:

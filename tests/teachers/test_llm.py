@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,9 @@ from tunixhack.teachers import _curator, attempts
 from tunixhack.teachers.llm import ReasoningLLM
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
 ROWS = toy_questions(5)
-
-
-@pytest.fixture
-def teacher() -> Iterator[ScriptedTeacher]:
-    with ScriptedTeacher() as teacher:
-        yield teacher
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
 
 
 def writer(url: str, kind: type[ReasoningLLM] = CreativeWriting, **options: Any) -> ReasoningLLM:
