@@ -226,14 +226,20 @@ def test_a_bad_option_gets_one_sentence_and_leaves_a_run_as_it_was(
 
 
 BAD_SERVERS = {
-    "401": ({"faults": Faults(always="401")}, "wants another key (HTTP 401): set it in the environment variable TUNIX"),
-    "missing key": ({"api_key": "sk-right"}, "wants another key (HTTP 401): set it in the environment variable TUNIX"),
+    "401": (
+        {"faults": Faults(always="401")},
+        "wants a key, or another one (HTTP 401): set it in the environment variable TUNIX",
+    ),
+    "missing key": (
+        {"api_key": "sk-right"},
+        "wants a key, or another one (HTTP 401): set it in the environment variable TUNIX",
+    ),
     "404": ({"faults": Faults(always="404")}, "has nothing at /v1/models (HTTP 404): does the address end in /v1?"),
     "HTML": ({"faults": Faults(always="html")}, "answers with a web page: it is not an OpenAI-compatible server"),
     "half a JSON": ({"faults": Faults(always="broken")}, "something that is no JSON"),
     "500": ({"faults": Faults(always="500")}, "answers HTTP 500"),
     "two models": ({"models": ("one", "two")}, "serves 2 models: name one"),
-    "401 when asked": ({"faults": Faults(script=("401",) * 9)}, "wants another key (HTTP 401)"),
+    "401 when asked": ({"faults": Faults(script=("401",) * 9)}, "wants a key, or another one (HTTP 401)"),
     "HTML when asked": ({"faults": Faults(script=("html",) * 9)}, "answers with a web page"),
 }
 
@@ -322,7 +328,7 @@ def test_ctrl_c_is_exit_130_and_says_how_to_go_on(tunixhack: Command, domain: Pa
 def test_show_of_a_folder_that_is_none_is_one_sentence(tunixhack: Command, tmp_path: Path):
     shown = tunixhack("show", tmp_path / "nowhere", "--json")
     assert (shown.code, shown.json["exit_code"]) == (2, 2)
-    assert shown.sentence == f"{tmp_path / 'nowhere'} is not the folder of a run: it has no run.json"
+    assert shown.sentence == f"there is no folder {tmp_path / 'nowhere'}"
 
 
 def test_show_of_a_finished_run_has_funnel_reasons_and_samples(tunixhack: Command, finished: Run):
@@ -367,7 +373,7 @@ def test_show_after_a_kill_tells_a_command_that_finishes_the_run(
     shown = tunixhack("show", "runs/plain", "--json").json
     assert shown["state"] == "running"
     status, _, told = shown["status"].partition("; go on with: tunixhack ")
-    assert status == "not finished"
+    assert status == "not finished; 4 answers received"
     assert "train" not in shown["rows"]
     teacher.change(faults=Faults())
     teacher.reset()

@@ -122,6 +122,11 @@ class Books:
             (self.run.folder / STATE).unlink()
         return True
 
+    @property
+    def command(self) -> str:
+        """The command line that goes on with this run."""
+        return str(self._state["command"])
+
     def end(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
         self._state |= {"state": state, "why": why}

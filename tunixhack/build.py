@@ -31,6 +31,8 @@ from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
 
+MOST_SAMPLES = 10_000
+"""More of one question is a slip of the finger."""
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
@@ -63,8 +65,14 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
 
 
 def _check(recipe: Recipe, order: Order) -> None:
+    numbers: dict[str, Any] = {"samples": recipe.samples, "questions": order.questions, "rows": order.rows}
+    for name, value in (numbers | {"max_tokens": recipe.max_tokens, "seed": order.seed}).items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise UserError(f"{name}={value!r} must be a whole number")
     if recipe.samples < 1:
         raise UserError(f"samples={recipe.samples}: ask for at least one answer a question")
+    if recipe.samples > MOST_SAMPLES:
+        raise UserError(f"samples={recipe.samples}: ask for at most {MOST_SAMPLES:,} answers a question")
     for name, value in (("questions", order.questions), ("rows", order.rows)):
         if value is not None and value < 1:
             raise UserError(f"{name}={value}: ask for at least one")
@@ -79,8 +87,16 @@ def _check(recipe: Recipe, order: Order) -> None:
 
 
 def _check_folder(run: Run, recipe: Recipe) -> None:
-    """Hold contract 10: a folder belongs to one domain and source."""
+    """Hold contract 10: a folder belongs to one domain and source, and is not somebody else's."""
     state = run.state()
+    if not state and run.folder.is_dir():
+        # a killed first start can leave its lock and a draft
+        others = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith((".", "lock")))
+        if others:
+            raise UserError(
+                f"{run.folder} has files but no run.json, so it is not the folder of a run ({others[0]}, …): "
+                "choose another --out, and nothing of yours is overwritten"
+            )
     for what, wanted in (("domain", recipe.domain), ("source", recipe.source.describe())):
         if state.get(what, wanted) != wanted:
             raise UserError(
@@ -110,6 +126,7 @@ class _Build:
             self._steps(loaded)
         except KeyboardInterrupt:
             self.books.end(STOPPED, "interrupted")
+            self._say_how_to_go_on()
             raise
         except UserError as error:
             # a mistake that cost nothing leaves the folder as it was, and free for another source
@@ -118,9 +135,13 @@ class _Build:
             raise
         except TunixHackError as error:
             self.books.end(STOPPED, str(error))
+            self._say_how_to_go_on()
             raise
         if self.alarm:
             raise NearlyAllDropped(f"{self.alarm}; everything is written to {self.books.run.folder}")
+
+    def _say_how_to_go_on(self) -> None:
+        self.report.say(f"to go on: {self.books.command}")
 
     def _steps(self, loaded: Loaded) -> None:
         at = next(i for i, step in enumerate(self.recipe.steps) if isinstance(step, Sample))
@@ -130,6 +151,8 @@ class _Build:
         for step in self.recipe.steps[at + 1 :]:
             rows = self._step(step, rows, paid=True)
         self.books.write(rows, candidates, questions["question_id"])
+        if rows.is_empty():
+            self.report.warn(f"nothing is left of {questions.height:,} questions: train.parquet has no rows")
         if self.missing:
             raise TeacherFailed(
                 f"{self.missing:,} answers were not received{self.teachers.why_missing()}; the others are written to "
@@ -175,7 +198,7 @@ class _Build:
             answers = self.recipe.steps[at](rows, self._context("sample", rows, watch=watch))
             if not isinstance(answers, pl.DataFrame):
                 raise UserError("the sampling step must return rows")
-            stage.made = answers.height
+            stage.made = stage.kept = answers.height
             stage.missing = self.missing = rows.height * self._samples - answers.height
         return answers
 
@@ -184,9 +207,9 @@ class _Build:
         name = step_name(step)
         with self.books.stage(name) as stage:
             stage.rows_in = rows.height
-            result = step(rows, self._context(name, rows, quota=quota))
+            result = self._call(step, rows, self._context(name, rows, quota=quota))
             if isinstance(result, pl.DataFrame):
-                stage.made = result.height
+                stage.made = stage.kept = result.height
                 return result
             if not isinstance(result, Verdict):
                 raise UserError(f"step {name} must return a Verdict or rows, not {type(result).__name__}")
@@ -200,6 +223,18 @@ class _Build:
                 raise NearlyAllDropped(f"{why}: look at the source and the step before paying for answers")
             self.alarm = self.alarm or why
         return judged.kept
+
+    def _call(self, step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame:
+        """Call a step; one that is not the package's own can raise anything."""
+        home = getattr(step, "__module__", None) or type(step).__module__
+        try:
+            return step(rows, ctx)
+        except TunixHackError:
+            raise
+        except Exception as error:
+            if home.startswith("tunixhack."):
+                raise
+            raise UserError(f"step {step_name(step)} failed: {type(error).__name__}: {error}") from error
 
     def _context(self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None) -> Context:
         return Context(

@@ -56,6 +56,22 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
+def read_parquet(path: Path, remedy: str) -> pl.DataFrame:
+    """Read a parquet file.
+
+    Args:
+        path: the file.
+        remedy: what the user can do about a damaged one.
+
+    Raises:
+        UserError: it is damaged or cannot be read.
+    """
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError(f"{path} is damaged or cannot be read: {remedy}") from error
+
+
 def write_parquet(path: Path, rows: pl.DataFrame) -> None:
     """Replace a parquet file as a whole; zstd, since answers are text."""
     write_atomically(path, lambda draft: rows.write_parquet(draft, compression="zstd"))

@@ -26,7 +26,7 @@ class Stage:
     step: str
     rows_in: int
     kept: int = 0
-    """Rows that went on."""
+    """Rows that went on; those made, where a step makes rows."""
     rejected: int = 0
     set_aside: int = 0
     """Candidates that were not needed; neither good nor bad."""
@@ -103,11 +103,10 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
     drawn.add_column("why")
     for line in funnel:
         tokens = line["completion_tokens"]
-        out = line["kept"] if line["made"] is None else line["made"]
         drawn.add_row(
             line["step"],
             f"{line['rows_in']:,}",
-            f"{out:,}",
+            f"{line['kept']:,}",
             f"{line['rejected']:,}" if line["rejected"] else "",
             f"{line['set_aside']:,}" if line["set_aside"] else "",
             f"{line['missing']:,}" if line["missing"] else "",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack.errors import UserError
-from tunixhack.files import write_json
+from tunixhack.files import read_parquet, write_json
 from tunixhack.lock import holder
 from tunixhack.teachers.store import AnswerStore
 
@@ -55,6 +55,8 @@ class Run:
             UserError: there is no run in it.
         """
         run = cls(Path(folder))
+        if not run.folder.is_dir():
+            raise UserError(f"there is no folder {folder}")
         if not (run.folder / STATE).exists():
             raise UserError(f"{folder} is not the folder of a run: it has no {STATE}")
         run.state()
@@ -69,7 +71,7 @@ class Run:
             state = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{path} is not readable JSON ({error}): restore it, or choose another --out") from error
-        if not isinstance(state, dict):
+        if not isinstance(state, dict) or not {"domain", "source", "state", "funnel"} <= state.keys():
             raise UserError(f"{path} is not the state of a run: restore it, or choose another --out")
         return state
 
@@ -97,7 +99,8 @@ class Run:
         if state.get("state") == DONE:
             return f"finished, but {state['why']}" if state.get("why") else "finished"
         why = f": {state['why']}" if state.get("why") else ""
-        return f"not finished{why}; go on with: {state.get('command')}"
+        received = self.store.answers().height + self.store.waiting()
+        return f"not finished{why}; {received:,} answers received; go on with: {state.get('command')}"
 
     @property
     def train(self) -> pl.DataFrame:
@@ -163,7 +166,7 @@ class Run:
         path = self.folder / f"{name}.parquet"
         if not path.exists():
             raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
-        return pl.read_parquet(path)
+        return read_parquet(path, "build again with the same command, which writes it anew from the stored answers")
 
 
 def folders(runs: Sequence[str | Path | Run]) -> list[Run]:

@@ -141,8 +141,12 @@ def ask_both(url: str) -> list[str]:
 @pytest.mark.parametrize(
     ("status", "body", "sentence"),
     [
-        (401, {"error": "who?"}, "wants another key (HTTP 401): set it in the environment variable TUNIXHACK_API_KEY"),
-        (403, b"", "wants another key (HTTP 403)"),
+        (
+            401,
+            {"error": "who?"},
+            "wants a key, or another one (HTTP 401): set it in the environment variable TUNIXHACK_API_KEY",
+        ),
+        (403, b"", "wants a key, or another one (HTTP 403)"),
         (404, {"error": "no"}, "has nothing at /v1 (HTTP 404): does the address end in /v1?"),
         (500, {"error": "CUDA"}, "answers HTTP 500: "),
         (302, b"", "answers HTTP 302"),

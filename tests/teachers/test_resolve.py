@@ -180,7 +180,7 @@ def test_a_server_that_is_away_is_what_the_run_remembers_and_an_error_when_it_is
 def test_the_key_comes_from_its_variable_and_no_other(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
     with ScriptedTeacher(api_key="sk-1") as server:
-        assert f"another key (HTTP 401): set it in the environment variable {KEY}" in refused(server.url)
+        assert f"another one (HTTP 401): set it in the environment variable {KEY}" in refused(server.url)
         monkeypatch.setenv(KEY, "sk-1")
         teacher = resolve(server.url, Wish())
         with teacher.connect() as endpoint:

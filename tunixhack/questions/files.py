@@ -42,7 +42,8 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} is a folder: name one file of questions in it")
     if not path.exists():
-        raise UserError(f"there is no file {path}")
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise UserError(f"there is no file {path}{where}")
     if path.suffix.lower() not in _READERS:
         raise UserError(f"{path}: a file of questions ends in {', '.join(sorted(_READERS))}, and this one does not")
     if not os.access(path, os.R_OK):

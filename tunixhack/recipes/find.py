@@ -42,7 +42,7 @@ def find(name: str) -> Recipe:
         spec.loader.exec_module(module)
     except TunixHackError:
         raise
-    except Exception as error:  # the user's own file can raise anything
+    except (Exception, SystemExit) as error:  # the user's own file can raise anything
         raise UserError(f"{path} does not import: {type(error).__name__}: {error}") from error
     return dataclasses.replace(_recipe_of(module, str(path)), file=path)
 

@@ -281,7 +281,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                 tries += 1
                 wire.failed(str(failure))
                 if tries >= failure.tries(wire.endpoint):
-                    wire.failures[str(failure)] += 1
+                    wire.failures[_whose(request, failure)] += 1
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
@@ -336,6 +336,13 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
 def _reasons(wire: Wire) -> str:
     """List why requests went unanswered, the most frequent first."""
     return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
+
+
+def _whose(request: APIRequest, failure: Failure) -> str:
+    """Name the question where the server refuses its content, so that it can be taken out of the source."""
+    question = request.generic_request.original_row.get("question_id")
+    own = str(failure).startswith(("HTTP 400", "HTTP 413", "HTTP 422"))
+    return f"question {question}: {failure}" if question and own else str(failure)
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import UserError
+from tunixhack.errors import TunixHackError, UserError
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.steps import Ask
@@ -72,7 +72,20 @@ class Teachers:
         """A question row to the messages that are sent."""
         if self.main is None:
             return lambda row: [{"role": "user", "content": row["question"]}]
-        return self.recipe.llm(self.main.model, trace=self.recipe.trace).render
+        llm = self.recipe.llm(self.main.model, trace=self.recipe.trace)
+
+        def render(row: dict[str, Any]) -> list[dict[str, str]]:
+            try:
+                return llm.render(row)
+            except TunixHackError:
+                raise
+            except Exception as error:  # a domain's prompt can raise anything
+                raise UserError(
+                    f"{type(llm).__name__}.prompt(row) failed on question {row.get('question_id')}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+
+        return render
 
     def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
         """Return what a step gets as ``ctx.ask``."""

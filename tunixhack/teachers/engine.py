@@ -29,6 +29,9 @@ WAVE = 8192
 PASSES = 3
 """Times that choices which a server left out are asked for in one start."""
 
+OUTLIER = 8
+"""Times the median length beyond which messages do not stand for the others in the preflight."""
+
 Watch = Callable[[list[dict[str, Any]]], None]
 
 
@@ -137,8 +140,7 @@ class Engine:
     def _connect(self, requests: Sequence[Request]) -> tuple[Endpoint, Capabilities]:
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
-            longest = max(requests, key=lambda request: sum(len(m["content"]) for m in request.messages))
-            found = examine(endpoint, self.teacher, self.trace, longest.messages, self.report.say)
+            found = examine(endpoint, self.teacher, self.trace, _longest_usual(requests), self.report.say)
             self.counts_one_choice = found.counts_one_choice
             self._connected = endpoint, found
         return self._connected
@@ -148,6 +150,7 @@ class Engine:
         from tunixhack.teachers.llm import Courier
 
         received: list[dict[str, Any]] = []
+        told: list[str] = []
         most = max(row["count"] for row in rows)
         slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // most)
 
@@ -156,6 +159,9 @@ class Engine:
             received.extend(rows_of(line))
 
         def tick() -> None:
+            if wire.trouble and not told:
+                told.append(wire.trouble)
+                self.report.say(f"{wire.trouble}; trying again for up to {endpoint.patience:.0f} s")
             new, received[:] = received[:], []
             if new:
                 self.report.advance(len(new), _tokens(new), at_least=most > 1 and self.counts_one_choice)
@@ -171,6 +177,12 @@ class Engine:
         )
         try:
             in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
+        except OSError as error:
+            why = error.strerror or error
+            raise UserError(
+                f"cannot write to {self.store.work}: {why}; what was received before is kept, and the same "
+                "command goes on"
+            ) from error
         finally:
             self.store.import_journal()
         tick()
@@ -178,6 +190,14 @@ class Engine:
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
+
+
+def _longest_usual(requests: Sequence[Request]) -> Sequence[Mapping[str, str]]:
+    """Return the longest messages but for outliers: a question of a megabyte is its own business, not the run's."""
+    by_length = sorted(requests, key=lambda request: sum(len(m["content"]) for m in request.messages))
+    usual = sum(len(m["content"]) for m in by_length[len(by_length) // 2].messages)
+    fitting = [r for r in by_length if sum(len(m["content"]) for m in r.messages) <= OUTLIER * usual]
+    return fitting[-1].messages
 
 
 def _blocks(missing: pl.DataFrame, most: int) -> list[dict[str, Any]]:

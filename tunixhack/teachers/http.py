@@ -14,6 +14,8 @@ CONNECT_TIMEOUT = 5.0
 LOADING_PATIENCE = 900.0
 """Seconds that a model may take to load."""
 SAY_AFTER = 5.0
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before each new try where the server is overloaded or stumbled."""
 Say = Callable[[str], None]
 """Takes a sentence for the user."""
 
@@ -47,10 +49,14 @@ def post_json(url: str, headers: Mapping[str, str], body: Mapping[str, Any], tim
 
 
 def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
-    start, said = time.monotonic(), False
+    start, said, pauses = time.monotonic(), False, list(PAUSES)
     while True:
         try:
             return ask()
+        except _Overloaded as error:
+            if not pauses:
+                raise UserError(str(error)) from error
+            time.sleep(pauses.pop(0))
         except _Loading as error:
             waited = time.monotonic() - start
             if waited > LOADING_PATIENCE:
@@ -59,6 +65,10 @@ def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
                 say(f"waiting for the model at {_place(url)} to load")
                 said = True
             time.sleep(0.5)
+
+
+class _Overloaded(Exception):
+    """The server is there and asks for patience, or stumbled."""
 
 
 class _Loading(Exception):
@@ -84,10 +94,12 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
         raise _Loading
     if status in (401, 403):
         raise UserError(
-            f"{place} wants another key (HTTP {status}): set it in the environment variable TUNIXHACK_API_KEY"
+            f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable TUNIXHACK_API_KEY"
         )
     if status == 404:
         raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
+    if status == 429 or status >= 500:
+        raise _Overloaded(f"{place} answers HTTP {status}: {text}")
     if status != 200:
         raise UserError(f"{place} answers HTTP {status}: {text}")
     try:

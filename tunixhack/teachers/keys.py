@@ -13,7 +13,8 @@ def find_key(variable: str) -> str | None:
     Args:
         variable: the environment variable, and the name of the secret on Kaggle and Colab.
     """
-    return os.environ.get(variable) or _kaggle(variable) or _colab(variable)
+    found = os.environ.get(variable) or _kaggle(variable) or _colab(variable)
+    return found.strip() or None if found else None  # pasted keys end in a newline, which no header can carry
 
 
 def _kaggle(name: str) -> str | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import polars as pl
 
-from tunixhack.files import write_parquet
+from tunixhack.files import read_parquet, write_parquet
 from tunixhack.teachers.journal import FIELDS, count_choices, read_journal
 
 KEY = ["request_key", "sample"]
+LOST = "restore it, or delete it, and its answers are asked for again"
 
 
 class AnswerStore:
@@ -35,7 +36,7 @@ class AnswerStore:
         files = sorted(self.folder.glob("*.parquet"))
         if not files:
             return pl.DataFrame(schema=FIELDS)
-        rows = pl.concat([pl.read_parquet(file) for file in files])
+        rows = pl.concat([read_parquet(file, LOST) for file in files])
         return rows.unique(KEY, keep="first", maintain_order=True)
 
     def add(self, rows: pl.DataFrame) -> int:

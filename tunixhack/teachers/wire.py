@@ -15,6 +15,8 @@ from typing import Any
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
+TELL_AFTER = 5.0
+"""Seconds without an answer after which the user is told that the teacher is being waited for."""
 
 
 def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> str:
@@ -83,6 +85,8 @@ class Wire:
         self._last_success = time.monotonic()
         self._successes = 0
         self._stop = threading.Event()
+        self.trouble: str | None = None
+        """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
 
     @property
     def successes(self) -> int:
@@ -106,6 +110,8 @@ class Wire:
             self.give_up(f"the embedded teacher stopped working ({why})")
         silent = time.monotonic() - self._last_success
         failing = self._outcomes.count(False) * 2 > len(self._outcomes)
+        if failing and silent > TELL_AFTER:
+            self.trouble = f"the teacher at {self.endpoint.url} does not answer ({why})"
         if failing and silent > self.endpoint.patience:
             self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
 

@@ -1,0 +1,162 @@
+"""What somebody with only the README ran into: each is a sentence now, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.builds import QUIET, build, small_recipe, write_questions
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
+from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.progress import Reporter
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import creative
+from tunixhack.run import Run
+from tunixhack.steps import Context, Verdict
+from tunixhack.teachers import http, wire
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
+
+
+class Notes(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    warn = say
+
+
+def test_a_folder_full_of_somebodys_files_is_not_written_to(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("precious")
+    with pytest.raises(UserError, match=r"has files but no run.json.*README.md.*choose another --out"):
+        build(recipe, teacher, mine)
+    assert [path.name for path in mine.iterdir()] == ["README.md"]
+    assert (mine / "README.md").read_text() == "precious"
+
+
+def test_a_run_whose_state_was_lost_or_emptied_is_not_taken_for_a_new_one(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(recipe, teacher, tmp_path / "run")
+    (run.folder / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="is not the state of a run"):
+        build(recipe, teacher, run.folder)
+    (run.folder / "run.json").unlink()
+    with pytest.raises(UserError, match=r"has files but no run\.json"):
+        build(recipe, teacher, run.folder)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 half"])
+def test_a_damaged_file_is_named_with_what_to_do(
+    damage: bytes, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(recipe, teacher, tmp_path / "run")
+    (run.folder / "train.parquet").write_bytes(damage)
+    with pytest.raises(UserError, match=r"train\.parquet is damaged.*build again"):
+        _ = run.train
+    stored = sorted((run.folder / "answers").iterdir())[0]
+    stored.write_bytes(damage)
+    with pytest.raises(UserError, match=rf"{stored.name} is damaged.*asked for again"):
+        build(recipe, teacher, run.folder)
+
+
+def test_a_question_that_is_far_too_long_costs_itself_only(teacher: ScriptedTeacher, tmp_path: Path):
+    rows = [*toy_questions(5), {"question": "x" * 400_000}]
+    recipe = small_recipe(write_questions(tmp_path / "q.jsonl", rows)).replace(steps=(Sample(), Parse()))
+    with pytest.raises(TeacherFailed, match=r"4 answers were not received; .*question [0-9a-f]{16}: HTTP 400"):
+        build(recipe, teacher, tmp_path / "run")
+    assert Run.load(tmp_path / "run").train.height == 5 * 4
+
+
+def test_a_stumble_in_the_preflight_is_tried_again(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http, "PAUSES", (0.0, 0.0, 0.0))
+    teacher.change(faults=Faults(script=("500", "429")))
+    assert build(recipe, teacher, tmp_path / "run").done
+
+
+def test_a_teacher_that_is_waited_for_is_told_of(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(wire, "TELL_AFTER", 0.0)
+    teacher.change(faults=Faults(script=("ok",) * 3 + ("500",) * 12))
+    notes = Notes()
+    build(recipe, teacher, tmp_path / "run", report=notes)
+    assert sum("does not answer (HTTP 500" in sentence for sentence in notes.said) >= 1
+
+
+def test_a_run_that_keeps_nothing_is_warned_of(recipe: Recipe, tmp_path: Path):
+    notes = Notes()
+    with ScriptedTeacher(style="none") as teacher:
+        run = build(recipe, teacher, tmp_path / "run", report=notes)
+    assert run.train.is_empty()
+    assert "nothing is left of 6 questions: train.parquet has no rows" in notes.said
+
+
+def test_a_stop_prints_the_command_that_goes_on(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(script=("ok",) * 3 + ("404",) * 99))
+    notes = Notes()
+    with pytest.raises(TeacherFailed):
+        build(recipe, teacher, tmp_path / "run", report=notes)
+    assert notes.said[-1].startswith("to go on: tunixhack build creative --source")
+
+
+def mistaken(rows: pl.DataFrame, ctx: Context) -> Verdict:
+    raise KeyError("nope")
+
+
+def test_a_mistake_in_ones_own_step_is_a_sentence(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    with pytest.raises(UserError, match="step mistaken failed: KeyError: 'nope'"):
+        build(recipe.replace(steps=(mistaken, Sample(), Parse())), teacher, tmp_path / "run")
+
+
+def test_a_mistake_in_ones_own_prompt_is_a_sentence(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def prompt(self: Any, row: dict[str, Any]) -> str:
+        return str(row["nope"])
+
+    monkeypatch.setattr(creative.CreativeWriting, "prompt", prompt)
+    with pytest.raises(UserError, match=r"CreativeWriting\.prompt\(row\) failed on question [0-9a-f]{16}: KeyError"):
+        build(recipe, teacher, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "order", "sentence"),
+    [
+        ({"samples": "4"}, {}, "samples='4' must be a whole number"),
+        ({}, {"questions": 2.5}, "questions=2.5 must be a whole number"),
+        ({"samples": 5_000_000_000}, {}, "ask for at most 10,000 answers a question"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_before_anything_is_asked(
+    changes: dict[str, Any],
+    order: dict[str, Any],
+    sentence: str,
+    recipe: Recipe,
+    teacher: ScriptedTeacher,
+    tmp_path: Path,
+):
+    with pytest.raises(UserError, match=sentence):
+        recipe.replace(**changes).build(teacher.url, out=tmp_path / "run", report=QUIET, **order)
+    assert teacher.stats["requests"] == 0
+
+
+def test_a_key_with_a_newline_is_the_key(teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TUNIXHACK_API_KEY", "sk-right\n")
+    teacher.change(api_key="sk-right")
+    questions = tmp_path / "q.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in toy_questions(20)))
+    assert build(small_recipe(questions), teacher, tmp_path / "run").done
