@@ -1,0 +1,165 @@
+"""Tokens a second of the embedded teacher through our engine, over one request at a time to the same server.
+
+One llama.cpp server, started as ``--teacher local`` starts it, answers questions of the creative domain (the shipped
+ones): the same messages, grammar, sampling and limits for all. Tokens are counted alike, by the server's own tokenizer
+on the contents that came back. Every way is alone on the server, and starts with nothing of the last one's prompts in
+its slots.
+
+* ours: `Engine.ask`, 16 samples of each question, into an answer store on disk. The preflight is a start's and not an
+  answer's: it is over before the clock runs.
+* loop: one request after the other, one choice each: what a user's first script does. Fewer answers, since it is slow.
+* raw requests in three shapes: ``n=16`` one after the other, 16 at a time with one choice, 2 at a time with ``n=8``.
+
+Prints medians over interleaved rounds: ``embedded_vs_loop`` (goal: ≥ 1.8) and ``embedded_vs_best_raw`` (goal: ≥ 0.9),
+the best being the fastest shape of the same round. Whatever else runs on the machine ruins the figures: the load that is
+printed should be that of the server's two threads alone. Held to a grammar, a token that it forbids costs a pass over
+the whole vocabulary, one answer after the other, which batching does not make cheaper.
+
+    python benchmarks/embedded_vs_loop.py [--questions 2] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tunixhack.ids import sample_seed
+from tunixhack.progress import Reporter
+from tunixhack.recipes import creative
+from tunixhack.teachers.engine import Engine
+from tunixhack.teachers.requests import Request
+from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.store import AnswerStore
+from tunixhack.teachers.teacher import Teacher
+from tunixhack.teachers.wire import Endpoint
+
+SAMPLES = 16
+LOOP_SHARE = 4
+"""The loop asks for one in so many of the answers."""
+SHAPES = {"n=16": (16, 1), "16 at a time": (1, 16), "2 at a time, n=8": (8, 2)}
+"""Of raw requests: choices of one, and how many are in flight."""
+RINSE = [{"role": "user", "content": "zebra " * 40}]
+
+
+@dataclass
+class Bench:
+    """One server and how it is asked."""
+
+    endpoint: Endpoint
+    teacher: Teacher
+
+    def ours(self, requests: list[Request]) -> tuple[list[str], float]:
+        """Ask through the engine; returns the contents and the seconds."""
+        with tempfile.TemporaryDirectory() as folder:
+            store = AnswerStore(Path(folder, "answers"), Path(folder, ".work"))
+            engine = Engine(store, self.teacher, seed=0, trace="written", report=Reporter(quiet=True))
+            engine.ask([Request(question_id="other", messages=RINSE, samples=(0,))], "preflight")
+            start = time.perf_counter()
+            answers = engine.ask(requests, "sample")
+            took = time.perf_counter() - start
+            engine.close()
+        return answers["choice"].str.json_path_match("$.message.content").to_list(), took
+
+    def raw(self, requests: list[Request], n: int, at_once: int, share: int = 1) -> tuple[list[str], float]:
+        """Ask with bare requests of n choices each; returns the contents and the seconds."""
+        bodies = [
+            dict(self.teacher.sampling)
+            | {
+                "model": self.teacher.model,
+                "messages": list(request.messages),
+                "grammar": self.teacher.grammar,
+                "seed": sample_seed(0, request.question_id, first),
+                "n": n,
+            }
+            for request in requests
+            for first in range(0, SAMPLES, n)
+        ]
+        start = time.perf_counter()
+        contents = asyncio.run(self._post_all(bodies[::share], at_once))
+        return contents, time.perf_counter() - start
+
+    async def _post_all(self, bodies: list[dict[str, Any]], at_once: int) -> list[str]:
+        contents: list[str] = []
+        todo = iter(bodies)
+
+        async def work(session: aiohttp.ClientSession) -> None:
+            for body in todo:
+                async with session.post(f"{self.endpoint.url}/chat/completions", json=body) as response:
+                    completion = await response.json()
+                contents.extend(choice["message"]["content"] for choice in completion["choices"])
+
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+            await asyncio.gather(*(work(session) for _ in range(at_once)))
+        return contents
+
+    def tokens(self, contents: list[str]) -> int:
+        """Count tokens with the server's tokenizer."""
+
+        async def count() -> int:
+            url, total = self.endpoint.url.removesuffix("/v1") + "/tokenize", 0
+            async with aiohttp.ClientSession() as session:
+                for content in contents:
+                    async with session.post(url, json={"content": content}) as response:
+                        total += len((await response.json())["tokens"])
+            return total
+
+        return asyncio.run(count())
+
+    def rinse(self) -> None:
+        """Put another prompt into all slots."""
+        body = {"model": self.teacher.model, "messages": RINSE, "n": SAMPLES, "max_tokens": 1}
+        asyncio.run(self._post_all([body], 1))
+
+
+def questions() -> list[list[dict[str, str]]]:
+    """Return the shipped questions as messages."""
+    llm = creative.CreativeWriting("local", trace="written")
+    rows = creative.recipe.replace(source="shipped").source.load("creative").rows
+    return [llm.render(row) for row in rows.iter_rows(named=True)]
+
+
+def main() -> None:
+    """Time interleaved rounds."""
+    options = argparse.ArgumentParser(description="Tokens a second of the embedded teacher over a loop of requests.")
+    options.add_argument("--questions", type=int, default=2)
+    options.add_argument("--rounds", type=int, default=3)
+    asked = options.parse_args()
+    messages = questions()
+    teacher = resolve("local", Wish(trace="written"))
+    rounds = []
+    with teacher.connect() as endpoint:
+        bench = Bench(endpoint, replace(teacher, connect=lambda: nullcontext(endpoint)))
+        ways: list[tuple[str, Any]] = [("ours", bench.ours), ("loop", lambda all_: bench.raw(all_, 1, 1, LOOP_SHARE))]
+        ways += [(name, lambda all_, shape=shape: bench.raw(all_, *shape)) for name, shape in SHAPES.items()]
+        for number in range(asked.rounds):
+            first = number * asked.questions
+            requests = [
+                Request(question_id=f"{at:016x}", messages=messages[at % len(messages)], samples=tuple(range(SAMPLES)))
+                for at in range(first, first + asked.questions)
+            ]
+            rate = {}
+            for name, way in ways if number % 2 else ways[::-1]:
+                bench.rinse()
+                contents, took = way(requests)
+                rate[name] = bench.tokens(contents) / took
+            rounds.append(rate)
+            told = ", ".join(f"{name} {value:.0f}" for name, value in rate.items())
+            print(f"  tokens/s: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
+    print(f"embedded_tokens_per_second: {statistics.median(rate['ours'] for rate in rounds):.0f}")
+    print(f"embedded_vs_loop: {statistics.median(rate['ours'] / rate['loop'] for rate in rounds):.2f}")
+    best = statistics.median(rate["ours"] / max(rate[name] for name in SHAPES) for rate in rounds)
+    print(f"embedded_vs_best_raw: {best:.2f}")
+
+
+if __name__ == "__main__":
+    main()
