@@ -26,8 +26,8 @@ DEFAULT_WRAPPERS: tuple[str, ...] = (
 )
 """Instructions that public datasets put before or behind the very same question."""
 
-_BLANKS = ("  ", "\t", "\n", "\v", "\f", "\r")
-"""In ASCII these, and a space at an end, are all the white space that is not in order."""
+_CONTROL = r"[\t-\r]"
+"""In ASCII these, two spaces in a row and a space at an end are all the white space that is not in order."""
 
 _ODD = r"[^\x00-\x7f\xa1-\x{2ff}\x{2010}-\x{2027}\x{2030}-\x{205e}\x{20a0}-\x{20bf}]"
 """A character that NFC may change or that may be white space: none of Latin, general punctuation, currency signs."""
@@ -148,7 +148,7 @@ def normalise(texts: pl.Series, wrappers: Sequence[str] = DEFAULT_WRAPPERS) -> p
 def _tidy(texts: pl.Series) -> pl.Series:
     """Bring Unicode form, case and white space in order."""
     text = pl.col("text")
-    blank = (text.str.contains(blank, literal=True) for blank in _BLANKS)
+    blank = (text.str.contains("  ", literal=True), text.str.contains(_CONTROL))
     seen = texts.to_frame("text").select(
         foreign=(text.str.len_bytes() != text.str.len_chars()).fill_null(False),
         spaced=pl.any_horizontal(*blank, text.str.starts_with(" "), text.str.ends_with(" ")).fill_null(False),
