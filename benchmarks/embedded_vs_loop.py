@@ -12,8 +12,7 @@ its slots.
 
 Prints medians over interleaved rounds: ``embedded_vs_loop`` (goal: ≥ 1.8) and ``embedded_vs_best_raw`` (goal: ≥ 0.9),
 the best being the fastest shape of the same round. Whatever else runs on the machine ruins the figures: the load that
-is printed should be that of the server's two threads alone. Held to a grammar, a token that it forbids costs a pass
-over the whole vocabulary, one answer after the other, which batching does not make cheaper.
+is printed should be that of the server's two threads alone.
 
     python benchmarks/embedded_vs_loop.py [--questions 2] [--rounds 3]
 """
