@@ -205,6 +205,7 @@ def _or_remembered(find: Callable[[], Teacher], spec: str, wish: Wish, remembere
         model=remembered["model"],
         identity=remembered["identity"],
         sampling=_sampling(wish),
+        reached=False,
         connect=connect,
     )
 

@@ -47,5 +47,7 @@ class Teacher:
     """What the user turns to get more of it."""
     free: bool = False
     """Whether an answer costs nothing, since this process runs the model."""
+    reached: bool = True
+    """False when the server did not answer and the identity is the one that the run remembers."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)
     """Open the way to the server; starts it when it is embedded."""
