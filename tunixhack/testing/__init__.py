@@ -8,5 +8,6 @@ from __future__ import annotations
 from tunixhack.testing.behaviour import Behaviour, Faults
 from tunixhack.testing.questions import toy_questions
 from tunixhack.testing.teacher import ScriptedTeacher
+from tunixhack.testing.tokenizer import ByteTokenizer
 
-__all__ = ["Behaviour", "Faults", "ScriptedTeacher", "toy_questions"]
+__all__ = ["Behaviour", "ByteTokenizer", "Faults", "ScriptedTeacher", "toy_questions"]
