@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+teachers_app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
+app.add_typer(teachers_app, name="teachers")
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
 
@@ -34,7 +36,7 @@ def build(
         int | None, typer.Option(help="Answers to each question; the recipe's number if left out.")
     ] = None,
     teacher: Annotated[
-        str, typer.Option(help="local, local/FILE.gguf, lmstudio/MODEL, http://…/v1#MODEL, reference.")
+        str, typer.Option(help="local, local/FILE.gguf, http://…/v1#MODEL, reference, or one of `tunixhack teachers`.")
     ] = "local",
     trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
     student: Annotated[
@@ -82,6 +84,28 @@ def fetch_local() -> None:
     print(embedded.fetch_local())
 
 
+@teachers_app.callback()
+def teachers(context: typer.Context, as_json: Json = False) -> None:
+    """List the teachers by name, which of them answer now, and what they have loaded."""
+    if context.invoked_subcommand is not None:
+        return
+    from tunixhack.teachers import listing
+
+    seen = listing.look_around()
+    print(json.dumps(listing.as_dict(seen), ensure_ascii=False) if as_json else "\n".join(listing.as_lines(seen)))
+
+
+@teachers_app.command("probe")
+def probe_teacher(
+    teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
+) -> None:
+    """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""
+    from tunixhack.teachers.probe import probe
+
+    finding = probe(teacher, lambda sentence: print(sentence, file=sys.stderr, flush=True))
+    print(json.dumps(finding.as_dict(), ensure_ascii=False) if as_json else "\n".join(finding.as_lines()))
+
+
 def _show(run: Any, samples: int, as_json: bool) -> None:
     from tunixhack.show import as_dict, print_run
 
@@ -103,7 +127,7 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors
-            _fail(error.format_message() or "name a command: build, show or fetch-local", 2, as_json)
+            _fail(error.format_message() or "name a command: build, show, teachers or fetch-local", 2, as_json)
         raise
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)

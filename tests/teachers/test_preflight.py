@@ -125,6 +125,21 @@ def test_a_native_teacher_without_thinking_is_refused_and_the_other_way_is_named
         assert check(teacher, "written").block == 16
 
 
+# servers without seeds
+
+
+def test_a_server_that_takes_no_seed_is_sent_none_and_asked_one_by_one():
+    with ScriptedTeacher(dialect="gemini") as teacher:
+        assert check(teacher, seeded=False).block == 1
+        assert all("seed" not in body for body in teacher.stats["bodies"])
+
+
+def test_the_limit_goes_by_the_name_that_the_server_has_for_it():
+    with ScriptedTeacher(dialect="openai") as teacher:
+        check(teacher, sampling={"max_completion_tokens": 50}, limit_name="max_completion_tokens")
+        assert {body["max_completion_tokens"] for body in teacher.stats["bodies"]} == {TINY}
+
+
 # what can go wrong with an address
 
 

@@ -8,17 +8,19 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.builds import build, small_recipe, write_questions
+from tests.teachers.named import named
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.progress import Reporter
-from tunixhack.teachers import resolve as module
 from tunixhack.teachers.preflight import examine
+from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.resolve import LOCAL_CONTEXT, Wish, public_name, resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
@@ -34,8 +36,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def lmstudio(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """LM Studio with three models, of which one is loaded with less context than it could have."""
     about = {"models": ("qwen3-14b", "gemma-3-1b", "phi-4"), "loaded": ("qwen3-14b",), "context": 3000}
-    with ScriptedTeacher(dialect="lmstudio", n_supported=False, **about) as server:
-        monkeypatch.setattr(module, "LMSTUDIO", server.url.removesuffix("/v1"))
+    with named(monkeypatch, "lmstudio", **about) as server:
         yield server
 
 
@@ -75,18 +76,14 @@ def test_a_model_that_lm_studio_has_not_loaded_is_a_sentence_that_says_how(lmstu
 
 
 def test_a_model_that_lm_studio_does_not_have_is_a_sentence_with_the_nearest(lmstudio: ScriptedTeacher):
-    assert "LM Studio does not have 'qwen3-14': did you mean qwen3-14b?" in refused("lmstudio/qwen3-14")
-    assert "lmstudio needs a model" in refused("lmstudio/")
+    assert "LM Studio does not serve 'qwen3-14': did you mean qwen3-14b?" in refused("lmstudio/qwen3-14")
 
 
 def test_something_else_on_lm_studios_port_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
     for models in ([], {"data": None}, {"data": ["qwen"]}, {"data": [{"name": "x"}]}):
         with odd_server(lambda *_: (404, b""), lambda models=models: (200, models)) as server:  # type: ignore[misc]
-            monkeypatch.setattr(module, "LMSTUDIO", server.url.removesuffix("/v1"))
-            assert re.search("not LM Studio|LM Studio does not have 'qwen'", refused("lmstudio/qwen"))
-    with ScriptedTeacher() as other:
-        monkeypatch.setattr(module, "LMSTUDIO", other.url.removesuffix("/v1"))
-        assert "HTTP 404" in refused("lmstudio/qwen")
+            monkeypatch.setitem(PRESETS, "lmstudio", replace(PRESETS["lmstudio"], url=server.url))
+            assert re.search("not LM Studio|LM Studio does not serve 'qwen'", refused("lmstudio/qwen"))
 
 
 def test_a_whole_build_with_lm_studio(lmstudio: ScriptedTeacher, tmp_path: Path):
@@ -154,7 +151,7 @@ def test_a_broken_server_is_one_sentence(fault: str, sentence: str):
         assert sentence in refused(server.url)
 
 
-@pytest.mark.parametrize("spec", ["gpt-4", "ollama/qwen", "locale", "", "LMSTUDIO/x", "ftp://host/v1"])
+@pytest.mark.parametrize("spec", ["gpt-4", "olama/qwen", "locale", "", "LMSTUDIO/x", "ftp://host/v1"])
 def test_an_unknown_teacher_is_a_sentence_with_those_there_are(spec: str):
     said = refused(spec)
     assert said.startswith(f"teacher {spec!r} is unknown: ")

@@ -65,7 +65,7 @@ class Teachers:
     @property
     def max_tokens(self) -> int | None:
         """The limit of one answer as it is really sent."""
-        return None if self.main is None else self.main.sampling.get("max_tokens")
+        return None if self.main is None else self.main.limit
 
     @cached_property
     def render(self) -> Callable[[dict[str, Any]], list[dict[str, str]]]:

@@ -219,16 +219,17 @@ def _blocks(missing: pl.DataFrame, most: int) -> list[dict[str, Any]]:
 
 
 def _row(block: Mapping[str, Any], requests: Sequence[Request], step: str, teacher: Teacher) -> dict[str, Any]:
+    seed = block["seed"] if teacher.seeded else None
     count = {"n": block["count"]} if block["count"] > 1 else {}
     return {
         "messages": json.dumps([dict(message) for message in requests[block["request"]].messages]),
         # Curator's reserved column: merged into the request's body
-        "generation_params": json.dumps({"seed": block["seed"], **count}),
+        "generation_params": json.dumps(count if seed is None else {"seed": seed, **count}),
         "request_key": block["request_key"],
         "question_id": block["question_id"],
         "first": block["first"],
         "count": block["count"],
-        "seed": block["seed"],
+        "seed": seed,
         "step": step,
         "teacher": teacher.name,
     }

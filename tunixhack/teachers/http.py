@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
+from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.wire import redact
 
 CONNECT_TIMEOUT = 5.0
@@ -28,24 +29,55 @@ class Unreachable(UserError):
     """Nobody answers at the address."""
 
 
-def get_json(url: str, headers: Mapping[str, str], timeout: float = 8.0, say: Say = _nothing) -> Any:
+def get_json(
+    url: str, headers: Mapping[str, str], timeout: float = 8.0, say: Say = _nothing, key: str = KEY_VARIABLE
+) -> Any:
     """GET a JSON document; waits, and says so, while the server loads its model.
+
+    Args:
+        url: what is asked for.
+        headers: what is sent along; never part of an error.
+        timeout: seconds for one try.
+        say: takes the sentence about waiting.
+        key: the variable that an error about a missing key names.
 
     Raises:
         Unreachable: no connection.
         UserError: 401, 403, 404, another status, HTML or anything else that is not JSON; not loaded in time.
     """
-    return _once_loaded(lambda: _ask("GET", url, headers, None, timeout), url, say)
+    return _once_loaded(lambda: _ask("GET", url, headers, None, timeout, key), url, say)
 
 
-def post_json(url: str, headers: Mapping[str, str], body: Mapping[str, Any], timeout: float, say: Say) -> Any:
+def peek_json(url: str, headers: Mapping[str, str], timeout: float, key: str = KEY_VARIABLE) -> Any:
+    """GET a JSON document at once or not at all: for a look at a server that nobody depends on.
+
+    Raises:
+        Unreachable: no connection.
+        UserError: as `get_json`, and where the server still loads its model.
+    """
+    try:
+        return _ask("GET", url, headers, None, timeout, key)
+    except _Overloaded as error:
+        raise UserError(str(error)) from error
+    except _Loading as error:
+        raise UserError(f"{_place(url)} is loading its model") from error
+
+
+def post_json(
+    url: str,
+    headers: Mapping[str, str],
+    body: Mapping[str, Any],
+    timeout: float,
+    say: Say = _nothing,
+    key: str = KEY_VARIABLE,
+) -> Any:
     """POST a JSON body and return the JSON answer; waits, and says so, while the server loads its model.
 
     Raises:
         Unreachable: no connection.
         UserError: as `get_json`.
     """
-    return _once_loaded(lambda: _ask("POST", url, headers, body, timeout), url, say)
+    return _once_loaded(lambda: _ask("POST", url, headers, body, timeout, key), url, say)
 
 
 def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
@@ -75,13 +107,16 @@ class _Loading(Exception):
     """The server is there, its model not yet."""
 
 
-def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, timeout: float) -> Any:
+def _ask(
+    method: str, url: str, headers: Mapping[str, str], body: Mapping[str, Any] | None, timeout: float, key: str
+) -> Any:
     import requests
 
     place = _place(url)
+    patience = (min(CONNECT_TIMEOUT, timeout), timeout)
     try:
         response = requests.request(
-            method, url, headers=dict(headers), json=body, timeout=(CONNECT_TIMEOUT, timeout), allow_redirects=False
+            method, url, headers=dict(headers), json=body, timeout=patience, allow_redirects=False
         )
     except requests.ConnectionError as error:
         raise Unreachable(f"no server answers at {place}: start it, or correct the address in --teacher") from error
@@ -94,8 +129,10 @@ def _ask(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
         raise _Loading
     if status in (401, 403):
         raise UserError(
-            f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable TUNIXHACK_API_KEY"
+            f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable {key}"
         )
+    if status == 404 and "model" in text.lower():  # the address is right, and the model is not
+        raise UserError(f"{place} answers HTTP 404: {text}")
     if status == 404:
         raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
     if status == 429 or status >= 500:

@@ -6,6 +6,9 @@ import os
 from importlib import import_module
 from typing import Any
 
+KEY_VARIABLE = "TUNIXHACK_API_KEY"
+"""The key for ``--teacher http://…``. Not OPENAI_API_KEY: a key is not sent to an address it was not made for."""
+
 
 def find_key(variable: str) -> str | None:
     """Return a secret by its name, or None where nobody has it.

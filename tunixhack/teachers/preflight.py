@@ -35,27 +35,29 @@ def examine(
     """
     ask = _asker(endpoint, teacher, say)
     several = min(2, teacher.most_choices)
-    first = ask(longest, seed=SEEDS[0], n=several, max_tokens=TINY)
+    # thinking that is not shown counts, too, and what is cut within it says nothing
+    first = ask(longest, seed=SEEDS[0], n=several, limit=THINKING if teacher.hidden_trace else TINY)
     _check_context(first, teacher)
     one = several > 1 and _counts_one_choice(first)
     if trace == "native":
         _check_trace(ask, endpoint)
-    if several == 1:
+    if several == 1 or not teacher.seeded:
         return Capabilities(block=1)
     consecutive = any(_consecutive(ask, longest, seed) for seed in SEEDS)
     return Capabilities(block=teacher.most_choices if consecutive else 1, counts_one_choice=one)
 
 
 def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict[str, Any]]:
-    def ask(messages: Sequence[Mapping[str, str]], *, seed: int, n: int, max_tokens: int) -> dict[str, Any]:
+    def ask(messages: Sequence[Mapping[str, str]], *, seed: int, n: int, limit: int) -> dict[str, Any]:
         body = dict(teacher.sampling) | {
             "model": endpoint.model,
             "messages": [dict(message) for message in messages],
-            "seed": seed,
-            "max_tokens": max_tokens,
+            teacher.limit_name: limit,
         }
+        body |= {"seed": seed} if teacher.seeded else {}
         body |= {"n": n} if n > 1 else {}
-        answer = post_json(f"{endpoint.url}/chat/completions", endpoint.headers, body, endpoint.timeout, say)
+        url = f"{endpoint.url}/chat/completions"
+        answer = post_json(url, endpoint.headers, body, endpoint.timeout, say, endpoint.key_variable)
         if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
             raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
         return answer
@@ -65,7 +67,7 @@ def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict
 
 def _check_context(answer: Mapping[str, Any], teacher: Teacher) -> None:
     prompt = (answer.get("usage") or {}).get("prompt_tokens")
-    limit = teacher.sampling.get("max_tokens")
+    limit = teacher.limit
     if teacher.context and isinstance(prompt, int) and isinstance(limit, int) and prompt + limit > teacher.context:
         raise UserError(
             f"the longest prompt has {prompt:,} tokens, and with --max-tokens {limit:,} that does not fit "
@@ -76,7 +78,7 @@ def _check_context(answer: Mapping[str, Any], teacher: Teacher) -> None:
 
 def _check_trace(ask: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
     question = [{"role": "user", "content": "How many minutes are in three hours?"}]
-    choice = ask(question, seed=SEEDS[0], n=1, max_tokens=THINKING)["choices"][0]
+    choice = ask(question, seed=SEEDS[0], n=1, limit=THINKING)["choices"][0]
     seen = read_choice(choice, "native")
     if seen.reasoning is None and seen.problem in ("no_trace", "empty", "truncated"):
         raise UserError(
@@ -86,10 +88,10 @@ def _check_trace(ask: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None
 
 def _consecutive(ask: Callable[..., dict[str, Any]], messages: Sequence[Mapping[str, str]], seed: int) -> bool:
     """Whether the second of two choices of a seed is the one choice of the next seed."""
-    both = [_text(choice) for choice in ask(messages, seed=seed, n=2, max_tokens=TINY)["choices"]]
+    both = [_text(choice) for choice in ask(messages, seed=seed, n=2, limit=TINY)["choices"]]
     if len(both) < 2 or both[0] == both[1]:
         return False
-    return both[1] == _text(ask(messages, seed=seed + 1, n=1, max_tokens=TINY)["choices"][0])
+    return both[1] == _text(ask(messages, seed=seed + 1, n=1, limit=TINY)["choices"][0])
 
 
 def _counts_one_choice(answer: Mapping[str, Any]) -> bool:

@@ -3,7 +3,8 @@
 ===========================  ==================================================================================
 ``local``                    the embedded teacher: SmolLM2-135M on this machine, for trying things out
 ``local/FILE.gguf``          any other GGUF file, served the same way
-``lmstudio/MODEL``           a model loaded in LM Studio on this machine
+``NAME/MODEL``               a server or provider of `tunixhack.teachers.presets`; ``/MODEL`` may be left out where
+                             it is a server of yours that has one loaded, or one at all
 ``http://HOST:PORT/v1#MODEL``  any OpenAI-compatible server; ``#MODEL`` may be left out where it serves one only
 ``reference``                nobody: the source's own solutions (see `tunixhack.teachers.reference`)
 ===========================  ==================================================================================
@@ -15,7 +16,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -23,14 +24,13 @@ from tunixhack.errors import UserError, nearest
 from tunixhack.teachers import embedded
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
-from tunixhack.teachers.keys import find_key
+from tunixhack.teachers.keys import KEY_VARIABLE, find_key
+from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
+from tunixhack.teachers.served import Served, look_openai
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
 
-KEY_VARIABLE = "TUNIXHACK_API_KEY"
-"""The key for ``--teacher http://…``. Not OPENAI_API_KEY: a key is not sent to an address it was not made for."""
 DEFAULT_MAX_TOKENS = 4096
-LMSTUDIO = "http://127.0.0.1:1234"
 SLOTS = 16
 LOCAL_CONTEXT = 2048
 """Tokens of each of the embedded server's slots."""
@@ -47,6 +47,21 @@ class Wish:
     """Sampling parameters over the teacher's defaults."""
 
 
+class MissingKey(UserError):
+    """A provider's key is nowhere to be found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a server is, and what is sent to it with every request."""
+
+    url: str
+    """Without credentials."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret: str | None = field(default=None, repr=False)
+    """What must not appear in any message."""
+
+
 def resolve(
     spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
 ) -> Teacher:
@@ -56,24 +71,31 @@ def resolve(
         spec: see this module's table.
         wish: how it shall answer.
         remembered: the identity, model and context that a run kept of this teacher. Used when the server does not
-            answer, so that a run whose answers are all there can be recomputed without it.
+            answer, or its key is not here, so that a run whose answers are all there can be recomputed without it.
         say: told when a server is waited for that still loads its model.
 
     Raises:
         UserError: an unknown teacher, a server that is down or no OpenAI-compatible one, a model that it does not
-            serve, a missing key.
+            serve, a missing key, a native trace where it is hidden.
     """
-    kind, _, rest = spec.partition("/")
-    if spec == "local" or kind == "local":
+    name, _, rest = spec.partition("/")
+    if name == "local":
         return _local(spec, wish)
-    if kind == "lmstudio":
-        return _or_remembered(lambda: _lmstudio(spec, rest, wish, say), spec, wish, remembered)
-    if spec.startswith(("http://", "https://")):
-        return _or_remembered(lambda: _url(spec, wish, say), spec, wish, remembered)
-    raise UserError(
-        f"teacher {public_name(spec)!r} is unknown: "
-        + nearest(kind, ["local", "local/FILE.gguf", "lmstudio/MODEL", "http://HOST:PORT/v1#MODEL", "reference"])
-    )
+    if _address(spec) is not None:
+        preset, find = ANY_SERVER, lambda: _by_address(spec, wish, say)
+    elif name in PRESETS:
+        preset, find = PRESETS[name], lambda: _by_name(spec, name, rest, wish, say)
+    else:
+        names = [f"{name}/MODEL" for name in PRESETS]
+        raise UserError(
+            f"teacher {public_name(spec)!r} is unknown: "
+            + nearest(name, ["local", "local/FILE.gguf", *names, "http://HOST:PORT/v1#MODEL", "reference"])
+        )
+    if wish.trace == "native" and preset.trace is None:
+        raise UserError(
+            f"{preset.title} keeps its models' thinking to itself: use --trace written, which asks for a trace"
+        )
+    return _or_remembered(find, spec, preset, wish, remembered)
 
 
 def _local(spec: str, wish: Wish) -> Teacher:
@@ -103,94 +125,109 @@ def _local(spec: str, wish: Wish) -> Teacher:
     )
 
 
-def _lmstudio(spec: str, model: str, wish: Wish, say: Say) -> Teacher:
-    if not model:
-        raise UserError("lmstudio needs a model: --teacher lmstudio/MODEL, as LM Studio names it")
-    listed = _listed(get_json(f"{LMSTUDIO}/api/v0/models", {}, say=say))
-    if listed is None:
-        raise UserError(f"{LMSTUDIO} lists no models: it is not LM Studio, or one older than 0.3.6; update it")
-    models = {name: entry for name, entry in listed.items() if entry.get("type") != "embeddings"}
-    loaded = {name: entry for name, entry in models.items() if entry.get("state") == "loaded"}
-    if model not in models:
-        raise UserError(f"LM Studio does not have {model!r}: {nearest(model, models)}")
-    if model not in loaded:
-        raise UserError(
-            f"{model} is not loaded in LM Studio (loaded: {', '.join(loaded) or 'none'}): load it there, or with "
-            f"`lms load {model} --context-length N`, N for prompt and answer"
+def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
+    """Find a teacher of the table; a provider is asked nothing, since its first answer tells as much."""
+    preset = PRESETS[name]
+    address = preset_address(preset)
+    if preset.key_needed and not address.secret:
+        raise MissingKey(
+            f"{preset.title} needs a key: put it into the environment variable {preset.key}, or on Kaggle and Colab "
+            "into a secret of that name"
         )
-    entry = loaded[model]
-    return _server(
-        spec,
-        f"{LMSTUDIO}/v1",
-        model,
-        wish,
-        quantisation=entry.get("quantization"),
-        context=entry.get("loaded_context_length") or entry.get("max_context_length"),
-        context_setting="the context length in LM Studio's load settings",
-        concurrency=4,
-        most_choices=1,  # LM Studio's server gives one choice whatever n is
-    )
+    if preset.look is None:
+        if not model:
+            raise UserError(f"{name} needs a model: --teacher {name}/MODEL, as {preset.title} names it")
+        return _teacher(spec, preset, address, Served(name=model), wish)
+    served = preset.look(address.url, lambda url: get_json(url, address.headers, say=say, key=preset.key))
+    chosen = _chosen(model, served, preset.title, f"{name}/MODEL")
+    if not chosen.loaded and preset.load:
+        loaded = ", ".join(other.name for other in served.values() if other.loaded)
+        how = preset.load.format(model=chosen.name)
+        raise UserError(f"{chosen.name} is not loaded in {preset.title} (loaded: {loaded or 'none'}): {how}")
+    if not chosen.loaded and chosen.context is None:
+        say(f"{chosen.name} is not loaded in {preset.title} yet, so that its context length is not known")
+    return _teacher(spec, preset, address, chosen, wish)
 
 
-def _url(spec: str, wish: Wish, say: Say) -> Teacher:
-    address, _, model = spec.partition("#")
-    url, headers, _secret = _credentials(address.rstrip("/"))
-    served = _listed(get_json(f"{url}/models", headers, say=say))
-    if served is None:
-        raise UserError(f"{url}/models lists no models: it is not an OpenAI-compatible server; does it end in /v1?")
-    if not model and len(served) != 1:
-        raise UserError(f"{url} serves {len(served)} models: name one, {url}#MODEL. Served: {', '.join(served)}")
-    model = model or next(iter(served))
-    if served and model not in served:
-        raise UserError(f"{url} does not serve {model!r}: {nearest(model, served)}")
-    entry = served.get(model, {})
-    meta = entry.get("meta")
-    meta = meta if isinstance(meta, dict) else {}
-    return _server(
-        spec,
-        url,
-        model,
-        wish,
-        # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
-        quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
-        context=entry.get("max_model_len") or meta.get("n_ctx"),
-        concurrency=16,
-        most_choices=16,
-    )
+def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
+    """Find a teacher by its address."""
+    address = _credentials(_address(spec) or "")
+    served = look_openai(address.url, lambda url: get_json(url, address.headers, say=say))
+    model = spec.partition("#")[2]
+    if model and not served:  # some list none, and serve what they are asked for
+        served = {model: Served(name=model)}
+    chosen = _chosen(model, served, address.url, f"{address.url}#MODEL")
+    return _teacher(spec, ANY_SERVER, address, chosen, wish)
 
 
-def _listed(answer: Any) -> dict[str, dict[str, Any]] | None:
-    """Read a list of models, by their names; None where it is none."""
-    data = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(data, list):
-        return None
-    return {entry["id"]: entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("id"), str)}
+def _chosen(model: str, served: Mapping[str, Served], server: str, how: str) -> Served:
+    """Return the model that is named, or where none is, the one that is loaded, or the only one there is."""
+    if model:
+        found = served.get(model) or served.get(f"{model}:latest")  # as Ollama reads a name without a tag
+        if found is None:
+            raise UserError(f"{server} does not serve {model!r}: {nearest(model, served)}")
+        return found
+    candidates = [one for one in served.values() if one.loaded] or list(served.values())
+    if len(candidates) != 1:
+        listed = ", ".join(one.name for one in candidates) or "none"
+        raise UserError(f"{server} serves {len(candidates)} models: name one, {how}. Served: {listed}")
+    return candidates[0]
 
 
-def _server(
-    spec: str, url: str, model: str, wish: Wish, *, quantisation: Any, concurrency: int, **about: Any
-) -> Teacher:
+def preset_address(preset: Preset) -> Address:
+    """Return where a preset's server is, with its key where there is one.
+
+    Raises:
+        UserError: the variable that tells the address holds none.
+    """
+    key = find_key(preset.key)
+    return Address(url=preset.address(), headers={"Authorization": f"Bearer {key}"} if key else {}, secret=key)
+
+
+def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: Wish) -> Teacher:
     """Put together a teacher that answers over HTTP."""
-    address, headers, secret = _credentials(_address(spec) or url)
 
     @contextmanager
     def connect() -> Iterator[Endpoint]:
-        yield Endpoint(url=address, model=model, headers=headers, secret=secret, concurrency=concurrency)
+        yield Endpoint(
+            url=address.url,
+            model=served.name,
+            headers=address.headers,
+            secret=address.secret,
+            key_variable=preset.key,
+            concurrency=preset.concurrency,
+        )
 
     return Teacher(
         name=public_name(spec),
-        model=model,
-        identity={"url": url, "served": model, "quantisation": quantisation},
-        sampling=_sampling(wish),
+        model=served.name,
+        identity={"url": address.url, "served": served.name, "quantisation": served.quantisation},
+        slots=served.slots,
+        most_choices=min(preset.most_choices, served.slots or preset.most_choices),
+        context=served.context,
+        context_setting=preset.context_setting,
         connect=connect,
-        **about,
+        **_asked_with(preset, wish),
     )
 
 
-def _or_remembered(find: Callable[[], Teacher], spec: str, wish: Wish, remembered: Mapping[str, Any] | None) -> Teacher:
+def _asked_with(preset: Preset, wish: Wish) -> dict[str, Any]:
+    """Return what of a preset and a wish decides how requests look."""
+    limit = {preset.limit: wish.max_tokens or DEFAULT_MAX_TOKENS}
+    return {
+        "sampling": {**preset.sampling, **limit, **(wish.sampling or {})},
+        "limit_name": preset.limit,
+        "seeded": preset.seeded,
+        "hidden_trace": preset.trace is None,
+    }
+
+
+def _or_remembered(
+    find: Callable[[], Teacher], spec: str, preset: Preset, wish: Wish, remembered: Mapping[str, Any] | None
+) -> Teacher:
     try:
         return find()
-    except Unreachable as error:
+    except (Unreachable, MissingKey) as error:
         if not remembered:
             raise
         away = error
@@ -204,23 +241,18 @@ def _or_remembered(find: Callable[[], Teacher], spec: str, wish: Wish, remembere
         name=public_name(spec),
         model=remembered["model"],
         identity=remembered["identity"],
-        sampling=_sampling(wish),
         reached=False,
         connect=connect,
+        **_asked_with(preset, wish),
     )
-
-
-def _sampling(wish: Wish) -> dict[str, Any]:
-    """Return what a served model is asked with: temperature 1, as OpenThoughts sampled throughout (issue 31 there)."""
-    return {"temperature": 1.0, "max_tokens": wish.max_tokens or DEFAULT_MAX_TOKENS} | dict(wish.sampling or {})
 
 
 def _address(spec: str) -> str | None:
     return spec.partition("#")[0].rstrip("/") if spec.startswith(("http://", "https://")) else None
 
 
-def _credentials(address: str) -> tuple[str, dict[str, str], str | None]:
-    """Split an address into one without credentials, the header that carries them, and the secret itself."""
+def _credentials(address: str) -> Address:
+    """Take the credentials out of an address, or else the key for it from its variable."""
     try:
         parts = urlsplit(address)
     except ValueError:  # its text can hold the credentials
@@ -229,9 +261,9 @@ def _credentials(address: str) -> tuple[str, dict[str, str], str | None]:
     if parts.password or parts.username:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return url, {"Authorization": f"Basic {basic}"}, password or user
+        return Address(url=url, headers={"Authorization": f"Basic {basic}"}, secret=password or user)
     key = find_key(KEY_VARIABLE)
-    return url, {"Authorization": f"Bearer {key}"} if key else {}, key
+    return Address(url=url, headers={"Authorization": f"Bearer {key}"} if key else {}, secret=key)
 
 
 def public_name(spec: str) -> str:
@@ -243,4 +275,4 @@ def public_name(spec: str) -> str:
     address = _address(spec)
     if address is None:
         return re.sub("//[^/#]*@", "//", spec)  # a mistyped address is no less secret
-    return _credentials(address)[0] + spec[len(spec.partition("#")[0]) :]
+    return _credentials(address).url + spec[len(spec.partition("#")[0]) :]

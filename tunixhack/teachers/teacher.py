@@ -37,6 +37,12 @@ class Teacher:
     """Sampling parameters of every request, without seed and n."""
     grammar: str | None = None
     """Grammar for written traces, where the server takes one."""
+    limit_name: str = "max_tokens"
+    """The name of the sampling parameter that limits an answer."""
+    seeded: bool = True
+    """Whether requests carry a seed; a server that knows none may refuse them for it."""
+    hidden_trace: bool = False
+    """Whether the server keeps a model's thinking to itself, and yet counts it against the limit."""
     most_choices: int = 16
     """The most choices that may be asked for in one request."""
     slots: int | None = None
@@ -51,3 +57,9 @@ class Teacher:
     """False when the server did not answer and the identity is the one that the run remembers."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)
     """Open the way to the server; starts it when it is embedded."""
+
+    @property
+    def limit(self) -> int | None:
+        """The most tokens of one answer, thinking included; None where it has no limit."""
+        limit: int | None = self.sampling.get(self.limit_name)
+        return limit

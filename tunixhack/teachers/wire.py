@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunixhack.teachers.keys import KEY_VARIABLE
+
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
 TELL_AFTER = 5.0
@@ -51,6 +53,8 @@ class Endpoint:
     """Authorisation; never printed, logged or stored."""
     secret: str | None = field(default=None, repr=False)
     """What must not appear in any message, should the server echo it."""
+    key_variable: str = KEY_VARIABLE
+    """Where the user puts the key that this server takes."""
     concurrency: int = 8
     """Requests in flight at once."""
     timeout: float = 1800.0

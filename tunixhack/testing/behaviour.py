@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from tunixhack.testing.dialects import Dialect
+
 ANSWERED = "ok"
 FAULTS = ("429", "500", "hang", "broken", "html", "401", "404", "no_usage", "short")
 """What can happen to a request: an HTTP status; no answer at all; half a JSON document; a web page; an answer without
@@ -112,13 +114,16 @@ class Behaviour:
     """False for a server that gives one choice whatever ``n`` is (Ollama, LM Studio)."""
     usage: Literal["all", "one", "none"] = "all"
     """Whether ``usage`` counts all choices, the first alone (llama.cpp), or is left out."""
-    dialect: Literal["openai", "lmstudio", "llamacpp"] = "openai"
-    """Whose other addresses are served: LM Studio's /api/v0/models, llama.cpp's /props and /health."""
+    dialect: Dialect = "plain"
+    """Whose other addresses are served (LM Studio's /api/v0/models, Ollama's /api/ps, llama.cpp's /props), and who
+    refuses what, as `tunixhack.testing.dialects` has it; ``plain`` takes everything."""
     models: tuple[str, ...] = ("scripted",)
     loaded: tuple[str, ...] | None = None
-    """LM Studio's loaded models; None for all."""
+    """The models that LM Studio or Ollama has loaded; None for all."""
     context: int = 8192
-    """Tokens of context, as LM Studio and llama.cpp tell; a longer prompt is refused with 400."""
+    """Tokens of context, as servers tell; a longer prompt is refused with 400."""
+    slots: int | None = None
+    """Requests that are worked on at once, each for ``faults.latency`` seconds; None for all that come."""
     loading_seconds: float = 0.0
     """How long after its start the server answers 503, as llama.cpp does while it loads."""
     api_key: str | None = None

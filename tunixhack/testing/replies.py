@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tunixhack.testing.behaviour import Behaviour
+from tunixhack.testing.dialects import GIVE_ONE, refusal
 from tunixhack.testing.script import cut, message, message_hash, say, spoken_characters, tokens
 
 PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>"
@@ -61,6 +62,9 @@ def chat(
     prompt = tokens(request.messages.decode())
     if prompt > behaviour.context:
         return 400, error(400, f"the request ({prompt} tokens) exceeds the context of {behaviour.context} tokens"), []
+    refused = refusal(behaviour.dialect, request.body)
+    if refused:
+        return 400, error(400, refused), []
     seeds = _seeds(behaviour, request.body, given)
     if fault == "short":
         seeds = seeds[: len(seeds) // 2]
@@ -84,7 +88,8 @@ def chat(
 
 
 def _seeds(behaviour: Behaviour, body: dict[str, Any], given: int) -> list[int]:
-    n = int(body.get("n") or 1) if behaviour.n_supported else 1
+    several = behaviour.n_supported and behaviour.dialect not in GIVE_ONE
+    n = int(body.get("n") or 1) if several else 1
     seed = body.get("seed")
     if seed is None or behaviour.seeds == "ignored":
         # above every seed that a client may send

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunixhack.testing.behaviour import ANSWERED, Behaviour, behaviour_from
+from tunixhack.testing.dialects import page
 from tunixhack.testing.replies import PAGE, chat, error, read
 
 Answer = Callable[[list[dict[str, Any]], int], str]
@@ -61,6 +62,7 @@ class Server:
         self.given = 0  # choices of all time: what makes each choice of a server that ignores seeds another one
         self.connections: set[Connection] = set()
         self._attempts: Counter[int] = Counter()
+        self._free_at: list[float] = []  # when each slot that is in use is free again
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         """Start to listen on 127.0.0.1."""
@@ -84,14 +86,10 @@ class Server:
         if (method, path) == ("POST", "/behaviour"):
             self.behaviour = behaviour_from(json.loads(body))
             return 200, {}
-        if path == "/v1/models":
-            return 200, {"object": "list", "data": [{"id": name, "object": "model"} for name in known.models]}
-        if known.dialect == "lmstudio" and path == "/api/v0/models":
-            return 200, {"object": "list", "data": [_lmstudio_model(name, known) for name in known.models]}
-        if known.dialect == "llamacpp" and path == "/health":
-            return 200, {"status": "ok"}
-        if known.dialect == "llamacpp" and path == "/props":
-            return 200, {"default_generation_settings": {"n_ctx": known.context}, "total_slots": 16}
+        models = {name: known.loaded is None or name in known.loaded for name in known.models}
+        found = page(known.dialect, path, models, known.context, known.slots)
+        if found is not None:
+            return 200, found
         return 404, error(404, f"there is nothing at {path}")
 
     def fate(self, body: bytes) -> str:
@@ -101,6 +99,16 @@ class Server:
         fault = self.behaviour.faults.of_request(body, self.stats.requests, attempt)
         self.stats.requests += 1
         return fault
+
+    def delay(self) -> float:
+        """Take a slot for a request; returns the seconds until its answer."""
+        known, now = self.behaviour, time.monotonic()
+        if known.slots is None:
+            return known.faults.latency
+        self._free_at = sorted(free for free in self._free_at if free > now)
+        begin = self._free_at[-known.slots] if len(self._free_at) >= known.slots else now
+        self._free_at.append(begin + known.faults.latency)
+        return self._free_at[-1] - now
 
     def refusal(self, headers: Mapping[bytes, bytes]) -> tuple[int, Any] | None:
         """Answer what is answered whatever was asked: loading, a wrong key, or a server that is broken for good."""
@@ -188,7 +196,7 @@ class Connection(asyncio.Protocol):
                 self._answer(request, fault)
 
         if server.behaviour.faults.latency:
-            asyncio.get_running_loop().call_later(server.behaviour.faults.latency, answer)
+            asyncio.get_running_loop().call_later(server.delay(), answer)
         else:
             answer()
 
@@ -230,10 +238,3 @@ class Connection(asyncio.Protocol):
             return
         head = f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}\r\nContent-Type: {kind}\r\n{extra}"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-
-
-def _lmstudio_model(name: str, known: Behaviour) -> dict[str, Any]:
-    loaded = known.loaded is None or name in known.loaded
-    about: dict[str, Any] = {"id": name, "object": "model", "type": "llm", "arch": "scripted", "quantization": "Q4_K_M"}
-    about |= {"state": "loaded" if loaded else "not-loaded", "max_context_length": 32768}
-    return about | ({"loaded_context_length": known.context} if loaded else {})

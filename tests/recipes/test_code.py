@@ -1,0 +1,130 @@
+"""Code: the question names the function, and its wording is the student's own affair."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builds import asked, build
+from tunixhack.questions.mapping import Column
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import code
+from tunixhack.testing import ScriptedTeacher
+
+ROW: dict[str, Any] = {
+    "text": "Write a function to add.",
+    "code": "import os\r\n\r\ndef helper(x): \r\n    return x\r\ndef add(a, b=1, *rest): \r\n    return a + b\r\n",
+    "task_id": 1,
+    "test_setup_code": "one = 1 \r\ntwo = 2",
+    "test_list": ["assert (add(one, helper(two))) == 3 ", "assert add(1) == 2"],
+    "challenge_test_list": ["assert add(0) == 1"],
+}
+
+
+def shown(question: Column) -> Recipe:
+    """The shipped tasks with a student's question of that wording, two samples each."""
+    source = dataclasses.replace(code.recipe.source, columns={**code.recipe.source.columns, "question": question})
+    return code.recipe.replace(source=source).replace(source="shipped", samples=2)
+
+
+def test_the_question_shows_the_first_test_and_what_that_needs():
+    assert code.with_test(ROW) == (
+        "Write a function to add.\n\nYour code has to pass this test:\n\n"
+        "one = 1\ntwo = 2\nassert (add(one, helper(two))) == 3"
+    )
+
+
+def test_or_it_shows_the_signature():
+    assert code.with_signature(ROW) == (
+        "Write a function to add.\n\nThe function's signature:\n\ndef add(a, b=1, *rest):"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"test_list": ["assert other(1)"]}, {"code": "def add(:"}, {"test_list": ["assert ("]}, {"code": "x = 1"}],
+)
+def test_a_signature_that_cannot_be_found_is_an_unreadable_row(change: dict[str, Any]):
+    with pytest.raises(ValueError, match=r"calls no function|is no Python"):
+        code.signature(ROW | change)
+
+
+def test_reference_and_inputs_have_plain_line_ends_and_all_tests():
+    assert "\r" not in code.tidy(ROW["code"])
+    assert code.tests(ROW) == {
+        "task": ROW["text"],
+        "setup": "one = 1\ntwo = 2",
+        "tests": ROW["test_list"],
+        "challenge_tests": ["assert add(0) == 1"],
+    }
+
+
+def test_the_teacher_is_asked_from_the_inputs_whatever_the_students_wording():
+    llm = code.CodeTasks("any", trace="native")
+    row = {"question": "Anything.", "inputs": json.dumps(code.tests(ROW))}
+    messages = llm.render(row)
+    assert messages == llm.render(row | {"question": "Anything else."})
+    assert "assert (add(one, helper(two))) == 3" in messages[1]["content"]
+    assert "assert add(1) == 2" not in messages[1]["content"], "the student is not shown the other tests either"
+
+
+@pytest.mark.parametrize("inputs", [None, "{}", "[1]", '{"tests": []}'])
+def test_a_question_of_another_source_is_asked_as_it_stands(inputs: str | None):
+    row = {"question": "Write a function to add.", "inputs": inputs}
+    assert code.CodeTasks("any", trace="native").render(row)[1]["content"] == row["question"]
+
+
+def test_another_wording_for_the_student_asks_nothing_again(teacher: ScriptedTeacher, tmp_path: Path):
+    first = build(shown(code.with_test), teacher, tmp_path / "run", questions=None)
+    before, paid, stored = first.train, asked(teacher), first.store.answers()
+    assert paid == 22 * 2
+    second = build(shown(code.with_signature), teacher, tmp_path / "run", questions=None)
+    assert asked(teacher) == paid
+    assert second.store.answers().equals(stored)
+    assert not set(before["question_id"]) & set(second.train["question_id"])
+    assert second.train["question"].str.contains("signature").all()
+    same = ["request_key", "sample", "seed", "reasoning", "answer", "inputs", "reference"]
+    assert second.train.select(same).sort(same).equals(before.select(same).sort(same))
+
+
+def test_two_questions_that_ask_the_teacher_the_same_pay_once_and_both_get_it(teacher: ScriptedTeacher, tmp_path: Path):
+    rows = [{"question": wording, "inputs": code.tests(ROW)} for wording in ("First wording.", "Second wording.")]
+    file = tmp_path / "two.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    run = build(code.recipe.replace(source=file, samples=3), teacher, tmp_path / "run", questions=None)
+    assert asked(teacher) == 3
+    assert sorted(run.train["question"]) == ["First wording."] * 3 + ["Second wording."] * 3
+    assert run.train["request_key"].n_unique() == 1
+
+
+def test_the_shipped_solutions_pass_their_tests():
+    rows = code.recipe.replace(source="shipped").source.load("code").rows
+    assert rows.height >= 20
+    for row in rows.iter_rows(named=True):
+        inputs, scope = json.loads(row["inputs"]), {}
+        assert len(inputs["tests"]) == 3
+        exec("\n".join([row["reference"], inputs["setup"], *inputs["tests"]]), scope)  # noqa: S102  # our own file
+
+
+def test_no_shipped_text_names_its_function():
+    for row in code.recipe.replace(source="shipped").source.load("code").rows.iter_rows(named=True):
+        inputs = json.loads(row["inputs"])
+        name = code.signature({"code": row["reference"], "test_list": inputs["tests"]}).split("(")[0].split()[1]
+        assert name in row["question"]
+
+
+def test_mbpp_is_read_whole_in_both_wordings(shared_data: Path):
+    file = shared_data / "mbpp" / "train.jsonl"
+    for question in (code.with_test, code.with_signature):
+        loaded = shown(question).replace(source=file).source.load("code")
+        assert loaded.rejected.is_empty()
+        assert loaded.rows.height == 374
+        assert loaded.resolved["columns"] == "own"
+        assert not loaded.rows["question"].str.contains("\r").any()
+    texts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    named = [row for row in texts if code.signature(row).split("(")[0].split()[1] in row["text"].split()]
+    assert len(named) < 374 / 20, "which is why the question shows more than the text"

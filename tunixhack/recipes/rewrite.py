@@ -1,0 +1,63 @@
+"""Rewriting: a text and how it is to be changed.
+
+Source: Wanfq/Explore_Instruct_Rewriting_10k on the Hub, CC BY-NC 4.0 (what is made of it may not be sold), newest
+revision (run.json keeps the commit that was read); columns ``instruction``, ``input``, ``output``. A row as it comes:
+
+    {"instruction": "Replace passive voice with active voice.", "input": "The report was written by the team.",
+     "output": "The team wrote the report."}
+
+The instruction is the question, the input its context, and the output the reference, which no teacher sees unless
+traces are guided. There is no filter for length: it would rank the texts by their length and not by what is hard.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunixhack.answers.budget import Budget
+from tunixhack.answers.dedup import DedupAnswers
+from tunixhack.answers.formats import user_message
+from tunixhack.answers.leaks import GivesAway
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
+from tunixhack.questions.dedup import ExactDedup
+from tunixhack.questions.sources import Source
+from tunixhack.recipe import Recipe
+from tunixhack.teachers.llm import ReasoningLLM
+
+SYSTEM = (
+    "You are an editor. Say to yourself what has to change and what has to stay: facts, names, the writer's intent. "
+    "Try two ways of putting the hardest phrase and choose. The answer is the rewritten text alone, without comment."
+)
+
+
+class Rewriting(ReasoningLLM):
+    """Puts a text and the change that is wanted to an editor."""
+
+    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
+        """Return the editor's brief, the change and the text."""
+        task = user_message(row["question"], row.get("context"))
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task}]
+
+
+recipe = Recipe(
+    domain="rewrite",
+    source=Source(
+        "Wanfq/Explore_Instruct_Rewriting_10k",
+        license="cc-by-nc-4.0",
+        columns={"question": "instruction", "context": "input", "reference": "output"},
+        shipped="rewrite.jsonl",
+    ),
+    llm=Rewriting,
+    samples=16,
+    trace="written",
+    steps=(
+        ExactDedup(),
+        Sample(),
+        Parse(),
+        GivesAway(),
+        DedupAnswers(),
+        Budget(),
+    ),
+)
+build = recipe.build

@@ -1,0 +1,101 @@
+"""Who could answer: every teacher by name, which of them answer now, and what they have loaded.
+
+Servers of the user's own are asked with a short timeout, all at once. A provider is asked nothing: it is said whether
+its key is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tunixhack.errors import UserError
+from tunixhack.teachers.http import Unreachable, peek_json
+from tunixhack.teachers.presets import PRESETS, Preset
+from tunixhack.teachers.resolve import preset_address
+from tunixhack.teachers.served import Served
+
+PEEK = 1.5
+"""Seconds for each question to a server."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A teacher of the table, as it is now."""
+
+    name: str
+    url: str
+    local: bool
+    """Whether it is a server of the user's own; else a provider that is paid."""
+    key: str
+    """The variable that holds its key."""
+    key_set: bool
+    answers: bool | None
+    """Whether it answers now; None for a provider, which is not asked."""
+    loaded: tuple[str, ...]
+    """Models that answer at once."""
+    available: tuple[str, ...]
+    """Models that it would have to load first."""
+    problem: str | None
+    """Why it is of no use now, in a sentence; None where nobody is there, or all is well."""
+    trace: str | None
+    """Where a thinking model's trace is found; None where it is hidden."""
+
+
+def look_around() -> list[Seen]:
+    """Look at every teacher of the table, in its order; takes a few seconds at most."""
+    with ThreadPoolExecutor(len(PRESETS)) as pool:
+        return list(pool.map(_look, PRESETS, PRESETS.values()))
+
+
+def _look(name: str, preset: Preset) -> Seen:
+    served: Mapping[str, Served] = {}
+    problem, url, key_set, answers = None, preset.url, False, None
+    try:
+        address = preset_address(preset)
+        url, key_set = address.url, bool(address.secret)
+        if preset.look:
+            served = preset.look(url, lambda asked: peek_json(asked, address.headers, PEEK, preset.key))
+            answers = True
+    except Unreachable:
+        answers = False
+    except UserError as error:
+        answers, problem = False, str(error)
+    return Seen(
+        name=name,
+        url=url,
+        local=preset.local,
+        key=preset.key,
+        key_set=key_set,
+        answers=answers,
+        loaded=tuple(one.name for one in served.values() if one.loaded),
+        available=tuple(one.name for one in served.values() if not one.loaded),
+        problem=problem,
+        trace=preset.trace,
+    )
+
+
+def as_dict(seen: list[Seen]) -> dict[str, Any]:
+    """Return what was seen as JSON-able data."""
+    return {"teachers": [asdict(one) for one in seen]}
+
+
+def as_lines(seen: list[Seen]) -> list[str]:
+    """Say what was seen, a line each; a server's own words hold nothing that a terminal obeys."""
+    wide = max(len(one.name) for one in seen)
+    lines = [f"{one.name:<{wide}}  {_state(one)}" for one in seen]
+    return ["".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines]
+
+
+def _state(one: Seen) -> str:
+    hidden = "" if one.trace else "; its trace is hidden, use --trace written"
+    if not one.local:
+        return (f"{one.key} is set" if one.key_set else f"needs a key in {one.key}") + hidden
+    if one.problem:
+        return one.problem
+    if not one.answers:
+        return f"nobody answers at {one.url}"
+    more = f"; {len(one.available)} more could be loaded" if one.available else ""
+    return f"answers at {one.url}, loaded: {', '.join(one.loaded) or 'nothing'}{more}"

@@ -1,0 +1,202 @@
+"""Teachers by name: what is known of each server before it is asked, one row each.
+
+``--teacher NAME/MODEL`` resolves through `PRESETS`. What stands here was read in the providers' documentation and in
+reports of their users; nobody has tried it live. docs/teachers.md shows the table, with where each fact is from. To
+change a row in a script or a test, put ``dataclasses.replace(PRESETS["ollama"], url=…)`` in its place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from tunixhack.errors import UserError
+from tunixhack.teachers.keys import KEY_VARIABLE
+from tunixhack.teachers.served import Look, look_llamacpp, look_lmstudio, look_ollama, look_openai
+
+OPENTHOUGHTS = {"temperature": 1.0}
+"""As OpenThoughts sampled throughout (issue 31 there)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What is known of a server by its name. Nothing in it but ``url``, ``sampling`` and ``limit`` is in a request_key.
+
+    A preset with a ``look`` is a server of the user's own, which can be asked for nothing what it serves; one without
+    is a provider that is paid.
+    """
+
+    title: str
+    """How its makers write it."""
+    url: str
+    """The OpenAI-compatible base address, ending before ``/chat/completions``."""
+    key: str
+    """The variable that has the key."""
+    key_needed: bool = True
+    concurrency: int
+    """Requests in flight at once."""
+    most_choices: int
+    """The largest ``n`` that is asked for; the preflight sees whether more than one is of use."""
+    trace: str | None
+    """Where a thinking model's trace is found; None where it is hidden."""
+    sampling: Mapping[str, Any] = field(default_factory=lambda: OPENTHOUGHTS)
+    """What is asked with unless the user wishes otherwise."""
+    limit: str = "max_tokens"
+    """The name of the parameter that limits an answer."""
+    seeded: bool = True
+    """Whether requests carry a ``seed``."""
+    look: Look | None = None
+    load: str | None = None
+    """How the user loads a model that is there, but not loaded; None where the server does so when it is asked."""
+    context_setting: str = "the server's context length"
+    """What the user turns to get more context."""
+    url_variable: str | None = None
+    """The server's own variable for where it listens."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a server of the user's own."""
+        return self.look is not None
+
+    def address(self) -> str:
+        """Return the base address: the one in the server's own variable where that is set.
+
+        Raises:
+            UserError: the variable holds no address.
+        """
+        told = os.environ.get(self.url_variable, "").strip() if self.url_variable else ""
+        return _from_host(told, self) if told else self.url
+
+
+def _from_host(told: str, preset: Preset) -> str:
+    """Read HOST, HOST:PORT, :PORT or an address; where a server listens everywhere, it is asked on this machine."""
+    usual = urlsplit(preset.url)
+    try:
+        parts = urlsplit(told if "://" in told else f"http://{told}")
+        host, port = parts.hostname or usual.hostname or "", parts.port
+    except ValueError:
+        raise UserError(f"{preset.url_variable} holds no address: it is HOST:PORT") from None
+    if port is None:
+        port = usual.port if "://" not in told else None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/').removesuffix('/v1')}/v1"
+
+
+ANY_SERVER = Preset(
+    title="an OpenAI-compatible server",
+    url="http://HOST:PORT/v1",
+    key=KEY_VARIABLE,
+    key_needed=False,
+    concurrency=16,
+    most_choices=16,
+    trace="any of the three",
+    look=look_openai,
+)
+"""Of a server that is named by its address nothing else is known."""
+
+PRESETS: dict[str, Preset] = {
+    "lmstudio": Preset(
+        title="LM Studio",
+        url="http://127.0.0.1:1234/v1",
+        key=KEY_VARIABLE,
+        key_needed=False,
+        concurrency=4,
+        most_choices=1,
+        trace="<think> tags",
+        look=look_lmstudio,
+        load="load it there, or with `lms load {model} --context-length N`, N for prompt and answer",
+        context_setting="the context length in LM Studio's load settings",
+    ),
+    "ollama": Preset(
+        title="Ollama",
+        url="http://127.0.0.1:11434/v1",
+        key=KEY_VARIABLE,
+        key_needed=False,
+        concurrency=4,
+        most_choices=1,
+        trace="reasoning",
+        look=look_ollama,
+        context_setting="OLLAMA_CONTEXT_LENGTH for `ollama serve`",
+        url_variable="OLLAMA_HOST",
+    ),
+    "vllm": Preset(
+        title="vLLM",
+        url="http://127.0.0.1:8000/v1",
+        key="VLLM_API_KEY",
+        key_needed=False,
+        concurrency=64,
+        most_choices=16,
+        trace="reasoning",
+        look=look_openai,
+        context_setting="--max-model-len of `vllm serve`",
+    ),
+    "llamacpp": Preset(
+        title="llama.cpp",
+        url="http://127.0.0.1:8080/v1",
+        key="LLAMA_API_KEY",
+        key_needed=False,
+        concurrency=16,
+        most_choices=16,
+        trace="reasoning_content",
+        look=look_llamacpp,
+        context_setting="--ctx-size of `llama-server`, which its slots share",
+    ),
+    "openai": Preset(
+        title="OpenAI",
+        url="https://api.openai.com/v1",
+        key="OPENAI_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace=None,
+        sampling={},  # its reasoning models refuse a temperature
+        limit="max_completion_tokens",
+    ),
+    "deepseek": Preset(
+        title="DeepSeek",
+        url="https://api.deepseek.com/v1",
+        key="DEEPSEEK_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace="reasoning_content",
+        seeded=False,
+    ),
+    "gemini": Preset(
+        title="Gemini",
+        url="https://generativelanguage.googleapis.com/v1beta/openai",
+        key="GEMINI_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace=None,
+        seeded=False,
+    ),
+    "openrouter": Preset(
+        title="OpenRouter",
+        url="https://openrouter.ai/api/v1",
+        key="OPENROUTER_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace="reasoning",
+    ),
+    "together": Preset(
+        title="Together AI",
+        url="https://api.together.xyz/v1",
+        key="TOGETHER_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace="<think> tags",
+    ),
+    "anthropic": Preset(
+        title="Anthropic",
+        url="https://api.anthropic.com/v1",
+        key="ANTHROPIC_API_KEY",
+        concurrency=32,
+        most_choices=1,
+        trace=None,
+        seeded=False,
+    ),
+}
+"""By what stands before the slash in ``--teacher``."""

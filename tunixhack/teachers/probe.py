@@ -1,0 +1,161 @@
+"""Does a server work on several requests at once? Ten seconds of asking it tell, and its documentation does not.
+
+It is asked for five seconds by one asker, and for five by four. What counts is what a build would get: the tokens of
+all answers, over the time until the last of them came.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tunixhack.errors import UserError
+from tunixhack.teachers.http import Say, post_json
+from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.teacher import Teacher
+from tunixhack.teachers.wire import Endpoint
+
+SECONDS = 5.0
+"""For each of the two concurrencies; a request that is under way is waited for."""
+ASKERS = 4
+TOKENS = 64
+"""The limit of each answer: enough for the speed to show, few enough for a slow desk."""
+PARALLEL, PARTLY = 2.0, 1.3
+"""Times the speed of one asker from which four count as served at once, and as served at once in part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What one round of asking measured."""
+
+    askers: int
+    requests: int
+    seconds: float
+    tokens: int | None
+    """Completion tokens as the server tells them; None where it does not."""
+
+    @property
+    def requests_per_second(self) -> float:
+        """Answers a second."""
+        return self.requests / self.seconds
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens a second over all askers; None where the server does not tell them."""
+        return None if self.tokens is None else self.tokens / self.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One asker beside four."""
+
+    teacher: str
+    model: str
+    one: Pace
+    four: Pace
+
+    @property
+    def speedup(self) -> float:
+        """Times as fast with four askers: of tokens where they are told, else of answers."""
+        one, four = self.one.tokens_per_second, self.four.tokens_per_second
+        if one and four:
+            return four / one
+        return self.four.requests_per_second / self.one.requests_per_second
+
+    def verdict(self) -> str:
+        """Say what it means for a build."""
+        if self.speedup >= PARALLEL:
+            return "it works on several requests at once"
+        if self.speedup >= PARTLY:
+            return "it works on several requests at once, with less gain than it could have"
+        return "it works on one request after the other: see its setting for parallel requests or slots"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        paces = {f"at_{pace.askers}": _figures(pace) for pace in (self.one, self.four)}
+        return {"teacher": self.teacher, "model": self.model, "speedup": round(self.speedup, 2), **paces}
+
+    def as_lines(self) -> list[str]:
+        """Say the figures and the verdict, a line each."""
+        return [*(_line(pace) for pace in (self.one, self.four)), f"{self.speedup:.1f} times as fast: {self.verdict()}"]
+
+
+def probe(spec: str, say: Say, seconds: float = SECONDS) -> Finding:
+    """Ask a teacher for ten seconds; a provider takes money for it.
+
+    Args:
+        spec: as after ``--teacher``.
+        say: takes sentences while it goes on.
+        seconds: how long requests are started at each concurrency.
+
+    Raises:
+        UserError: the teacher is unknown or refuses, or has stopped answering.
+    """
+    teacher = resolve(spec, Wish(max_tokens=TOKENS), say=say)
+    with teacher.connect() as endpoint:
+        _ask(endpoint, teacher, 0, say)  # loads the model where that is still to be done
+        say(f"asking {teacher.name} for about {2 * seconds:.0f} s")
+        one, four = (_pace(endpoint, teacher, askers, seconds, say) for askers in (1, ASKERS))
+    return Finding(teacher=teacher.name, model=teacher.model, one=one, four=four)
+
+
+def _pace(endpoint: Endpoint, teacher: Teacher, askers: int, seconds: float, say: Say) -> Pace:
+    start = time.monotonic()
+
+    def work(asker: int) -> list[int | None]:
+        told: list[int | None] = []
+        while time.monotonic() - start < seconds:
+            told.append(_ask(endpoint, teacher, (askers * 10 + asker) * 100_000 + len(told) + 1, say))
+        return told
+
+    with ThreadPoolExecutor(askers) as pool:
+        told = [tokens for one in pool.map(work, range(askers)) for tokens in one]
+    known = [tokens for tokens in told if tokens is not None]
+    return Pace(
+        askers=askers,
+        requests=len(told),
+        seconds=time.monotonic() - start,
+        tokens=sum(known) if len(known) == len(told) else None,
+    )
+
+
+def _ask(endpoint: Endpoint, teacher: Teacher, number: int, say: Say) -> int | None:
+    """Ask something new, which no cache of prompts has; returns the answer's tokens as told."""
+    question = f"Number {number}. Name things that one can find in a kitchen, as many as you can, one a line."
+    body = dict(teacher.sampling) | {
+        "model": endpoint.model,
+        "messages": [{"role": "user", "content": question}],
+        teacher.limit_name: TOKENS,
+    }
+    body |= {"seed": number} if teacher.seeded else {}
+    url = f"{endpoint.url}/chat/completions"
+    answer = post_json(url, endpoint.headers, body, endpoint.timeout, say, endpoint.key_variable)
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not choices:
+        raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
+    usage = answer.get("usage")
+    told = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return told if isinstance(told, int) else None
+
+
+def _figures(pace: Pace) -> Mapping[str, Any]:
+    tokens = pace.tokens_per_second
+    return {
+        "requests": pace.requests,
+        "tokens": pace.tokens,
+        "seconds": round(pace.seconds, 2),
+        "requests_per_second": round(pace.requests_per_second, 3),
+        "tokens_per_second": None if tokens is None else round(tokens, 1),
+    }
+
+
+def _line(pace: Pace) -> str:
+    rate = pace.tokens_per_second
+    tokens = "tokens not told" if rate is None else f"{rate:,.1f} tokens/s"
+    return (
+        f"{pace.askers} at once: {tokens}, {pace.requests_per_second:,.2f} answers/s "
+        f"({pace.requests} answers in {pace.seconds:.1f} s)"
+    )

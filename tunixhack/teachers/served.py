@@ -1,0 +1,138 @@
+"""What a server on this machine or in the next room serves: each kind of server tells it in its own words.
+
+Every look is made of GET requests that cost nothing. It is handed the way to ask, so that a build can wait for a model
+that loads while a mere listing does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tunixhack.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A model that a server could answer with."""
+
+    name: str
+    loaded: bool = True
+    """False where it would have to be loaded first."""
+    quantisation: Any = None
+    """What tells this file of the model apart from others, as far as the server says."""
+    context: int | None = None
+    """Tokens that one request can use."""
+    slots: int | None = None
+    """Choices that the server works on at once."""
+
+
+Get = Callable[[str], Any]
+"""From an address to its JSON; raises UserError."""
+Look = Callable[[str, Get], dict[str, Served]]
+"""From a base address that ends in /v1, and a way to ask, to what is served there, by name."""
+
+
+def look_openai(url: str, get: Get) -> dict[str, Served]:
+    """Ask any OpenAI-compatible server, vLLM among them.
+
+    Raises:
+        UserError: it is none, or cannot be asked.
+    """
+    listed = _by(get(f"{url}/models"), "data", "id")
+    if listed is None:
+        raise UserError(f"{url}/models lists no models: it is not an OpenAI-compatible server; does it end in /v1?")
+    served = {}
+    for name, entry in listed.items():
+        meta = _dict(entry.get("meta"))
+        served[name] = Served(
+            name=name,
+            # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
+            quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
+            context=entry.get("max_model_len") or meta.get("n_ctx"),
+        )
+    return served
+
+
+def look_llamacpp(url: str, get: Get) -> dict[str, Served]:
+    """Ask llama.cpp's server, which tells how many slots it has and how long each is.
+
+    Raises:
+        UserError: it is another server, or cannot be asked.
+    """
+    served = look_openai(url, get)
+    props = _dict(get(f"{_root(url)}/props"))
+    context, slots = _dict(props.get("default_generation_settings")).get("n_ctx"), props.get("total_slots")
+    return {
+        name: Served(name=name, quantisation=model.quantisation, context=_int(context), slots=_int(slots))
+        for name, model in served.items()
+    }
+
+
+def look_lmstudio(url: str, get: Get) -> dict[str, Served]:
+    """Ask LM Studio, which tells what is loaded and with how much context.
+
+    Raises:
+        UserError: it is another server, or cannot be asked.
+    """
+    listed = _by(get(f"{_root(url)}/api/v0/models"), "data", "id")
+    if listed is None:
+        raise UserError(f"{_root(url)} lists no models: it is not LM Studio, or one older than 0.3.6; update it")
+    return {
+        name: Served(
+            name=name,
+            loaded=entry.get("state") == "loaded",
+            quantisation=entry.get("quantization"),
+            context=entry.get("loaded_context_length") or entry.get("max_context_length"),
+        )
+        for name, entry in listed.items()
+        if entry.get("type") != "embeddings"
+    }
+
+
+def look_ollama(url: str, get: Get) -> dict[str, Served]:
+    """Ask Ollama, which tells what it has and what of that is loaded; the context is known of what is loaded.
+
+    Raises:
+        UserError: it is another server, or cannot be asked.
+    """
+    here = _by(get(f"{_root(url)}/api/tags"), "models", "name")
+    running = _by(get(f"{_root(url)}/api/ps"), "models", "name")
+    if here is None or running is None:
+        raise UserError(f"{_root(url)} lists no models: it is not Ollama")
+    return {
+        name: Served(
+            name=name,
+            loaded=name in running,
+            # the digest too: a name that is pulled anew can be another model
+            quantisation=" ".join(_texts(_dict(entry.get("details")).get("quantization_level"), entry.get("digest")))
+            or None,
+            context=_int(running.get(name, {}).get("context_length")),
+        )
+        for name, entry in here.items()
+    }
+
+
+def _root(url: str) -> str:
+    return url.removesuffix("/v1")
+
+
+def _by(answer: Any, field: str, name: str) -> dict[str, dict[str, Any]] | None:
+    """Read a list of models by their names; None where it is none."""
+    listed = _dict(answer).get(field)
+    if not isinstance(listed, list):
+        return None
+    return {entry[name]: entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get(name), str)}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _texts(*values: Any) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str) and value)
