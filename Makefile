@@ -58,17 +58,17 @@ $(VENV)/.local: $(VENV)/.made $(SETUP)
 
 $(VENV)/.test: $(VENV)/.local
 	@echo "Installing what the tests need"
-	@$(INSTALL) '.[local,test]'
+	@$(INSTALL) '.[all,test]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.local
 	@echo "Installing the linters and the documentation's tools"
-	@$(INSTALL) '.[local,lint,docs]'
+	@$(INSTALL) '.[all,lint,docs]'
 	@touch $@
 
 constraints: $(VENV)/.made  ## Solve constraints.txt anew, in a scratch environment (then: make lint test bench)
 	@rm -rf .venv-solve && $(BIN)/python -m venv .venv-solve
-	@.venv-solve/bin/python -m pip install -qq --no-input -e '.[local,test,lint,docs]'
+	@.venv-solve/bin/python -m pip install -qq --no-input -e '.[all,test,lint,docs]'
 	@sed -n '/^#/p' constraints.txt > constraints.new
 	@.venv-solve/bin/python -m pip freeze --exclude-editable >> constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-solve

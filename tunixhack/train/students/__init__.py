@@ -1,0 +1,1 @@
+"""The families of students, one file each: how each one's hidden states come about."""
