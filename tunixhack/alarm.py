@@ -27,7 +27,7 @@ class Alarm:
         self, questions: pl.DataFrame, steps: Sequence[Step], ctx: Context, warn: Callable[[str], None]
     ) -> None:
         """Nothing has come yet."""
-        self._questions = questions.with_columns(pl.lit(ctx.trace).alias("trace"))
+        self._questions = questions.with_columns(ctx.traces(questions))
         self._steps, self._ctx, self._warn = steps, ctx, warn
         self._received: list[dict[str, Any]] = []
         self._look_at = FEW

@@ -243,6 +243,7 @@ class _Build:
             quota=quota,
             trace=self.teachers.trace,
             render=self.teachers.render,
+            trace_of=self.teachers.trace_of,
             max_tokens=self.teachers.max_tokens,
             count_tokens=self.count_tokens,
             student=self.recipe.student,

@@ -49,6 +49,8 @@ class Context:
     """Where the reasoning comes from: native, written or guided."""
     render: Callable[[dict[str, Any]], list[dict[str, str]]] | None = None
     """A question row to the messages that the domain's teacher is sent."""
+    trace_of: Callable[[dict[str, Any]], str] | None = None
+    """A question row to the kind of trace it is asked for; None where ``trace`` holds for all of them."""
     max_tokens: int | None = None
     """The limit of one answer as sent to the teacher; None where the server's own applies."""
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
@@ -57,6 +59,11 @@ class Context:
     """The student that the tokens belong to."""
     ask: Ask = _no_teacher
     """Ask a teacher; see `Ask`."""
+
+    def traces(self, rows: pl.DataFrame) -> pl.Series:
+        """Return the kind of trace that each question row is asked for, as the column ``trace``."""
+        kinds = [self.trace_of(row) if self.trace_of else self.trace for row in rows.iter_rows(named=True)]
+        return pl.Series("trace", kinds, dtype=pl.String)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,6 @@ class Sample:
             for row in rows.iter_rows(named=True)
         ]
         answers = ctx.ask(requests).drop("step", "usage", "count", "when")
-        return rows.with_columns(pl.lit(ctx.trace).alias("trace")).join(
+        return rows.with_columns(ctx.traces(rows)).join(
             answers, on="question_id", how="inner", maintain_order="left_right"
         )

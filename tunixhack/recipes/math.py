@@ -17,6 +17,7 @@ from typing import Any
 
 from tunixhack.answers.budget import Budget
 from tunixhack.answers.dedup import DedupAnswers
+from tunixhack.answers.leaks import GivesAway
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.questions.dedup import ExactDedup
@@ -74,6 +75,7 @@ recipe = Recipe(
         LengthFilter(keep=0.5),
         Sample(),
         Parse(),
+        GivesAway(),
         DedupAnswers(),
         Budget(),
     ),

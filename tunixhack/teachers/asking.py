@@ -22,6 +22,7 @@ from tunixhack.teachers.teacher import Teacher
 if TYPE_CHECKING:
     from tunixhack.recipe import Recipe
     from tunixhack.run import Run
+    from tunixhack.teachers.llm import ReasoningLLM
 
 
 class Teachers:
@@ -72,7 +73,7 @@ class Teachers:
         """A question row to the messages that are sent."""
         if self.main is None:
             return lambda row: [{"role": "user", "content": row["question"]}]
-        llm = self.recipe.llm(self.main.model, trace=self.recipe.trace)
+        llm = self._llm
 
         def render(row: dict[str, Any]) -> list[dict[str, str]]:
             try:
@@ -86,6 +87,14 @@ class Teachers:
                 ) from error
 
         return render
+
+    def trace_of(self, row: dict[str, Any]) -> str:
+        """Return the kind of trace that a question row is asked for."""
+        return self.trace if self.main is None else self._llm.trace_of(row)
+
+    @cached_property
+    def _llm(self) -> ReasoningLLM:
+        return self.recipe.llm(self.main.model if self.main else REFERENCE, trace=self.recipe.trace)
 
     def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
         """Return what a step gets as ``ctx.ask``."""

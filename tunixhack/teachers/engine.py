@@ -104,11 +104,14 @@ class Engine:
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, watch)
         answers = self.store.answers()
-        found = wanted.select("request_key", "sample").join(answers, on=KEY, how="inner", maintain_order="left")
+        # under the question that asks now: a student's question that was worded anew has another id, and the same key
+        asking = wanted.select("question_id", *KEY)
+        found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(list(FIELDS))
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        return wanted.join(self.store.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
+        missing = wanted.join(self.store.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
+        return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
 
     def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""

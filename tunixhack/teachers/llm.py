@@ -49,20 +49,24 @@ class ReasoningLLM(HardenedLLM):
         """Return the task's messages for one question row, without anything about traces or formats."""
         raise NotImplementedError(f"{type(self).__name__} needs a prompt(row)")
 
+    def trace_of(self, row: dict[str, Any]) -> str:
+        """Return the kind of trace to ask of one row; a domain that guides only some of its questions overrides it."""
+        return self.trace
+
     def render(self, row: dict[str, Any]) -> Messages:
         """Return the messages as sent: the domain's, with what the trace needs."""
-        messages = with_trace(self.prompt(row), self.trace, row)
+        messages = with_trace(self.prompt(row), self.trace_of(row), row)
         return with_system(messages, self.system_prompt) if self.system_prompt else messages
 
     def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Turn a completion into one row per choice: the question's columns and sample, reasoning, answer, problem."""
-        rows = []
+        rows, trace = [], self.trace_of(row)
         for sample, choice in enumerate(response["choices"]):
-            parsed = read_choice(choice, self.trace)
+            parsed = read_choice(choice, trace)
             rows.append(
                 {
                     **row,
-                    "trace": self.trace,
+                    "trace": trace,
                     "sample": sample,
                     "reasoning": parsed.reasoning,
                     "answer": parsed.answer,
