@@ -62,6 +62,11 @@ def test_the_teachers_that_are_promised_are_there():
     assert set(PRESETS) == promised | {"lmstudio"}
 
 
+def test_a_name_that_is_mistyped_is_answered_with_the_nearest():
+    assert "did you mean ollama/MODEL?" in refused("olama/qwen3:8b")
+    assert "did you mean deepseek/MODEL?" in refused("deepseak/deepseek-chat")
+
+
 # what each is asked
 
 

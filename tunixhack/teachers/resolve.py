@@ -86,11 +86,9 @@ def resolve(
     elif name in PRESETS:
         preset, find = PRESETS[name], lambda: _by_name(spec, name, rest, wish, say)
     else:
-        names = [f"{name}/MODEL" for name in PRESETS]
-        raise UserError(
-            f"teacher {public_name(spec)!r} is unknown: "
-            + nearest(name, ["local", "local/FILE.gguf", *names, "http://HOST:PORT/v1#MODEL", "reference"])
-        )
+        known = ["local", "local/FILE.gguf", *(f"{name}/MODEL" for name in PRESETS), "http://HOST:PORT/v1#MODEL"]
+        meant = f"{name}/MODEL" if rest else name
+        raise UserError(f"teacher {public_name(spec)!r} is unknown: {nearest(meant, [*known, 'reference'])}")
     if wish.trace == "native" and preset.trace is None:
         raise UserError(
             f"{preset.title} keeps its models' thinking to itself: use --trace written, which asks for a trace"
