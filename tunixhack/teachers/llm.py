@@ -17,8 +17,8 @@ from tunixhack.teachers.traces import Messages, with_system, with_trace
 class ReasoningLLM(HardenedLLM):
     """A ``curator.LLM`` that asks for a trace and an answer, and returns one row for each choice.
 
-    A domain overrides `prompt` only. It must be pure: the same row gives the same messages, since the messages
-    decide whether a stored answer still answers the question (contract 5).
+    A domain overrides `prompt`, and `trace_of` if it guides some rows only. Both must be pure: the same row gives the
+    same messages, since the messages decide whether a stored answer still answers the question (contract 5).
 
     Args:
         model_name: the model as the server knows it.
