@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 from tunix.models.gemma3 import model as gemma3
 
 VOCABULARY = 512
 
 
-def tiny_gemma3(seed=0):
+def tiny_gemma3(seed=0, mesh=None):
     config = gemma3.ModelConfig(
         num_layers=6,
         num_embed=VOCABULARY,
@@ -30,5 +31,10 @@ def tiny_gemma3(seed=0):
         0.08 * jax.random.normal(key, leaf.shape, jnp.float32) if leaf.ndim > 1 else jnp.zeros(leaf.shape, jnp.float32)
         for key, leaf in zip(keys, leaves, strict=True)
     ]
-    nnx.update(model, jax.tree.unflatten(tree, fresh))
+    state = jax.tree.unflatten(tree, fresh)
+    if mesh is not None:
+        specs = nnx.get_partition_spec(nnx.state(model, nnx.Param))
+        where = jax.tree.map(lambda s: NamedSharding(mesh, s), specs, is_leaf=lambda s: isinstance(s, PartitionSpec))
+        state = jax.device_put(state, where)
+    nnx.update(model, state)
     return model

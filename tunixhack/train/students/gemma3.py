@@ -1,13 +1,14 @@
 """Gemma 3 as Tunix has it (`tunix.models.gemma3`), seen by the loss.
 
-Tunix's model gives logits of the whole sequence, and no hidden states: with a vocabulary of 262,144 these logits are
-what fills the memory. So its layers are called here one after the other, as its own ``__call__`` does, and the logits
-are left to `tunixhack.train.loss`.
+Tunix's model returns logits of the whole sequence: with a vocabulary of 262,144 these are what fills the memory. The
+hidden states are taken out on the way, and the logits, which nobody uses then, are removed by the compiler: call this
+inside jit.
 """
 
 from __future__ import annotations
 
 import jax
+from flax import nnx
 from tunix.models.gemma3 import model as tunix_gemma3
 
 
@@ -15,6 +16,9 @@ def hidden_states(
     model: tunix_gemma3.Gemma3, tokens: jax.Array, positions: jax.Array, attention_mask: jax.Array
 ) -> jax.Array:
     """Return the hidden states behind the last norm.
+
+    The model is called as a whole. Its layers can be called one by one as well, and give the same states, but qwix
+    adds LoRA in the model's ``__call__`` only: without it every gradient of the adapters is zero, and no error tells.
 
     Args:
         model: with or without LoRA.
@@ -26,11 +30,10 @@ def hidden_states(
     Returns:
         [B, L, D] in the model's dtype.
     """
-    states = model.embedder.encode(tokens)
-    for layer in model.layers:
-        _, states = layer(states, positions, None, attention_mask)
-    normed: jax.Array = model.final_norm(states)
-    return normed
+    model(tokens, positions, None, attention_mask, output_hidden_states=True)
+    (states,) = jax.tree.leaves(nnx.pop(model, nnx.Intermediate))
+    found: jax.Array = states
+    return found
 
 
 def output_table(model: tunix_gemma3.Gemma3) -> jax.Array:
