@@ -99,17 +99,16 @@ class Packed:
                 f"a row has {longest:,} tokens and a training row {length:,}: tokenise with max_length={length}, so "
                 "that longer rows are dropped and counted"
             )
-        self.length, self.batch, self._whole = length, batch, not validation
+        self._batch, self._whole = batch, not validation
         source = _Kept(data, rows) if validation else _Drawn(data, epochs, seed)
-        shape = {"tokens": length, "loss_mask": length}
-        self._rows = grain.experimental.FirstFitPackIterDataset(
+        packed = grain.experimental.FirstFitPackIterDataset(
             # one thread, so that the place in the rows is exact
             grain.MapDataset.source(source).to_iter_dataset(grain.ReadOptions(num_threads=0)),
-            length_struct=shape,
+            length_struct={"tokens": length, "loss_mask": length},
             num_packing_bins=BINS,
             shuffle_bins=False,
         )
-        self._at = iter(self._rows)
+        self._at = iter(packed)
 
     def __iter__(self) -> Iterator[Batch]:
         """Go on from where `state` stands."""
@@ -121,12 +120,12 @@ class Packed:
         rows = []
         for row in self._at:
             rows.append(row)
-            if len(rows) == self.batch:
+            if len(rows) == self._batch:
                 return _batch(rows)
         if not rows or self._whole:
             return None
         empty = {name: np.zeros_like(array) for name, array in rows[0].items()}
-        return _batch(rows + [empty] * (self.batch - len(rows)))
+        return _batch(rows + [empty] * (self._batch - len(rows)))
 
     @property
     def state(self) -> dict[str, Any]:
