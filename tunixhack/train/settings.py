@@ -1,0 +1,149 @@
+"""How a student is trained: every number, its default by method, and where that default comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from tunixhack.errors import UserError, nearest
+from tunixhack.train.chat import Format
+
+Method = Literal["full", "lora", "qlora"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a training does with its data; two trainings with equal settings, data and students are the same.
+
+    The defaults are those of LoRA, as `defaults` gives them for the other methods.
+    """
+
+    method: Method = "lora"
+    """``full``: every weight, in fp32 masters; ``lora``: adapters; ``qlora``: adapters on weights of 4 bits (nf4)."""
+    epochs: int = 2
+    """How often each row of weight 1 is learnt."""
+    length: int = 1024
+    """Tokens of a training row, into which rows are packed. A longer row is dropped, not cut."""
+    batch: int = 8
+    """Training rows of a step. The devices must divide it."""
+    at_once: int | None = None
+    """Training rows in memory at once; None for all of the batch. Its gradients are added up, each token counting
+    alike."""
+    learning_rate: float = 2e-4
+    """The highest one, at the end of the warm-up."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises from 0; then it falls to 0 as a cosine."""
+    clip: float = 1.0
+    """The largest norm of a step's gradient."""
+    weight_decay: float = 0.0
+    """AdamW's."""
+    rank: int = 16
+    """Of LoRA's adapters."""
+    alpha: float = 32.0
+    """Their output is scaled by ``alpha / rank``."""
+    format: Format = "tags"
+    """How trace and answer are written; see `tunixhack.train.chat.LAYOUTS`."""
+    system: str | None = None
+    """A system text for every conversation that brings none."""
+    held_back: int = 64
+    """Questions to validate on, at most a tenth of them all."""
+    seed: int = 0
+    """Of the order of the rows, the questions that are held back, and the adapters' first values."""
+    compute: Literal["bfloat16", "float32"] = "bfloat16"
+    """The numbers that forward and backward pass compute with."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UserError: a number is out of its range.
+        """
+        if self.method not in get_args(Method):
+            raise UserError(f"method {self.method!r} is unknown: {nearest(str(self.method), get_args(Method))}")
+        for name in ("learning_rate", "clip", "alpha"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise UserError(f"{name} is {value}: it must be above 0")
+        for name in ("epochs", "length", "batch", "rank"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.length < 2:
+            raise UserError("length is 1: a training row needs at least 2 tokens, one to learn behind another")
+        if not 0 <= self.warmup < 1:
+            raise UserError(f"warmup is {self.warmup}: it is a share of the steps, from 0 to below 1")
+        if self.weight_decay < 0 or self.held_back < 0:
+            raise UserError("weight_decay and held_back must not be negative")
+        if self.at_once is not None and (self.at_once < 1 or self.batch % self.at_once):
+            raise UserError(
+                f"at_once is {self.at_once}, which does not divide the batch of {self.batch}: take one of "
+                f"{', '.join(str(n) for n in range(1, self.batch + 1) if self.batch % n == 0)}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it, for JSON."""
+        return dataclasses.asdict(self)
+
+
+_BY_METHOD: Mapping[str, Mapping[str, Any]] = {
+    # Rank, alpha and rate of Google's own LoRA notebooks and of the hackathon's entries: rank 16 to 64, 1e-4 to 2e-4
+    "lora": {"learning_rate": 2e-4},
+    "qlora": {"learning_rate": 2e-4},  # Dettmers et al., QLoRA, 2023, table 9: 2e-4 up to 13B parameters
+    # Qwen2.5-7B in OpenThoughts' "small" and "1k" configurations
+    "full": {"learning_rate": 2e-5},
+}
+
+SCALES: Mapping[str, Mapping[str, Any]] = {
+    "micro": {"batch": 32, "learning_rate": 1e-5, "epochs": 13},
+    "small": {"batch": 96, "learning_rate": 2e-5, "epochs": 7},
+    "1k": {"batch": 96, "learning_rate": 2e-5, "epochs": 11},
+    "medium": {"batch": 128, "learning_rate": 4e-5, "epochs": 5},
+    "large": {"batch": 512, "learning_rate": 8e-5, "epochs": 5},
+}
+"""OpenThoughts' configurations by the size of the dataset (316, 1,000 … rows for micro, 31,600 for medium), with a
+warm-up of 0.1 and full fine-tuning of a 7B model at 16,384 tokens [1]. Their batch counts rows, ours packed training
+rows: with several rows in each, take a smaller one.
+
+[1] https://github.com/open-thoughts/OpenThoughts-Agent, sft/lf_configs/qwen2_5/extra
+"""
+
+
+def settings(method: Method = "lora", *, scale: str | None = None, **changes: Any) -> Settings:
+    """Return a method's settings with some of them changed.
+
+    Args:
+        method: see `Settings.method`.
+        scale: one of `SCALES`; a change goes before it.
+        changes: fields of `Settings`; None leaves the default.
+
+    Raises:
+        UserError: an unknown name or scale, or a number out of its range.
+
+    >>> settings("full").learning_rate, settings("full", scale="micro", epochs=2).batch
+    (2e-05, 32)
+    """
+    known = [field.name for field in dataclasses.fields(Settings)]
+    for name in changes:
+        if name not in known:
+            raise UserError(f"there is no setting {name!r}: {nearest(name, known)}")
+    if scale is not None and scale not in SCALES:
+        raise UserError(f"scale {scale!r} is unknown: {nearest(scale, SCALES)}")
+    if method not in _BY_METHOD:
+        raise UserError(f"method {method!r} is unknown: {nearest(str(method), _BY_METHOD)}")
+    presets = {**_BY_METHOD[method], **({"warmup": 0.1} | dict(SCALES[scale]) if scale else {})}
+    return Settings(**{"method": method, **presets, **{name: v for name, v in changes.items() if v is not None}})
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say where two descriptions of a training differ, a phrase for each.
+
+    >>> differences({"batch": 8, "seed": 0}, {"batch": 16, "seed": 0})
+    ['batch was 8 and is 16']
+    """
+    return [
+        f"{name} was {before.get(name)} and is {now.get(name)}"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]

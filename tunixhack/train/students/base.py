@@ -1,0 +1,45 @@
+"""A student before it is trained: a folder of weights whose header was read, and what to make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+from jax.sharding import Mesh
+
+from tunixhack.train.students import gemma3
+from tunixhack.train.students.family import Family
+from tunixhack.train.students.tokenizer import StudentTokenizer
+
+FAMILIES: tuple[Family, ...] = (gemma3.FAMILY,)
+"""All that can be trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A student's folder, checked without loading its weights."""
+
+    name: str
+    """As the user named it: a folder, a Hub id, …"""
+    folder: Path
+    """A Hugging Face folder: config.json, tokenizer.json, one or several safetensors files."""
+    family: Family
+    config: Any
+    """Tunix's ModelConfig."""
+    description: Mapping[str, Any]
+    """Its config.json."""
+    tokenizer: StudentTokenizer
+    fingerprint: str
+    """64 hex digits of config.json, tokenizer.json, and each tensor's name, type, shape and first 4 kB: what tells
+    students from one another without reading all of their weights."""
+    parameters: int
+    """Numbers in its weights, each tensor once."""
+    context: int
+    """Tokens of the longest sequence that it takes."""
+
+    def load(self, mesh: Mesh | None, dtype: Any) -> nnx.Module:
+        """Read the weights onto a mesh (None: the first device), in a dtype of jax."""
+        return self.family.load(self.folder, self.config, mesh, dtype)

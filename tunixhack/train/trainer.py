@@ -1,0 +1,288 @@
+"""Tunix's trainer as we use it: the one file that knows its private ways (google-tunix 0.1.7).
+
+Kept from Tunix: the loop, the optimizer on LoRA's parameters or all, sharded inputs, checkpoints. Ours, each through
+a function that Tunix lets a subclass override:
+
+* the step: our loss, the rows in parts with every token counting alike, the learning rate as an input, and no update
+  where a number is not finite;
+* when a checkpoint is due: never behind a step that was not finite, and always with the place in the data, which
+  Tunix's last save forgets;
+* what is logged: Tunix's own logger sends everything to W&B wherever that is installed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+from flax import nnx
+from tunix.sft import hooks, peft_trainer
+
+from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
+from tunixhack.train.packing import Batch
+from tunixhack.train.settings import Settings
+from tunixhack.train.students.family import Family
+
+Inputs = dict[str, Any]
+"""A step's arrays: those of a `Batch` and the learning rate."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step found; reading a number waits for the step."""
+
+    step: int
+    """From 1: the number of updates with this one."""
+    seconds: float
+    """Since the step before it was handed over; the first one's hold the compilation."""
+    loss: Any
+    """fp32 []: the mean over the learnt tokens, before the update."""
+    gradient_norm: Any
+    """fp32 []: before clipping."""
+    learning_rate: float
+    tokens: int
+    """Without padding."""
+    learnt: int
+    fill: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient are numbers; where not, the step changed nothing."""
+        return bool(np.isfinite(self.loss) and np.isfinite(self.gradient_norm))
+
+
+def optimizer(settings: Settings) -> optax.GradientTransformationExtraArgs:
+    """Return AdamW with clipping, whose learning rate is given with every update."""
+
+    def update(updates: Any, state: Any, params: Any = None, *, learning_rate: Any, **rest: Any) -> tuple[Any, Any]:
+        return jax.tree.map(lambda change: -learning_rate * change, updates), state
+
+    given_rate = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    found: optax.GradientTransformationExtraArgs = optax.chain(
+        optax.clip_by_global_norm(settings.clip),
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(settings.weight_decay),
+        given_rate,
+    )
+    return found
+
+
+def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
+    """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
+    graph, state = nnx.split(model)
+    computing = nnx.merge(graph, in_compute_dtype(state, dtype))
+    mask = attention_mask(inputs["segments"])
+    hidden = family.hidden_states(computing, inputs["tokens"], inputs["positions"], mask)
+    return token_losses(hidden, family.output_table(computing), inputs["tokens"], inputs["loss_mask"]).sum()
+
+
+class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
+    """Trains a model on batches until they end.
+
+    Args:
+        model: with or without LoRA, on the mesh.
+        family: how it is called.
+        settings: method, batch and optimizer.
+        folder: of the checkpoints.
+        keep: how many checkpoints to keep.
+        save_every: seconds between two checkpoints.
+        next_batch: gives the next batch and its learning rate; None ends the training.
+        place: tells where the data stands behind the last batch given, as JSON.
+        after_step: told of every step, in order and before the next one is handed over.
+    """
+
+    def __init__(
+        self,
+        model: nnx.Module,
+        *,
+        family: Family,
+        settings: Settings,
+        folder: Path,
+        keep: int,
+        save_every: float,
+        next_batch: Callable[[int], tuple[Batch, float] | None],
+        place: Callable[[], Mapping[str, Any]],
+        after_step: Callable[[StepResult], None],
+    ) -> None:
+        self._family, self._settings = family, settings
+        self._place, self._after_step = place, after_step
+        self._dtype = jnp.dtype(settings.compute)
+        self._given: tuple[Batch, float] | None = None
+        self._last: StepResult | None = None
+        self._handed = self._saved = time.monotonic()
+        self._save_every = save_every
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            should_save_fn=self._due,
+            cleanup_tmp_directories=True,
+            # a save that hangs is a failure that the user hears of
+            async_options=ocp.AsyncOptions(timeout_secs=int(datetime.timedelta(hours=1).total_seconds())),
+        )
+        config = peft_trainer.TrainingConfig(
+            eval_every_n_steps=1,  # required; without an eval_ds it does nothing
+            checkpoint_root_directory=str(folder.resolve()),
+            checkpointing_options=options,
+        )
+        self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
+        super().__init__(model, optimizer(settings), config)
+        self.with_data_hooks(_Data(self, next_batch))
+
+    @property
+    def restored(self) -> tuple[int, Mapping[str, Any] | None]:
+        """The step of the checkpoint that was found, and the place that was kept with it; 0 and None without one."""
+        return self._train_steps, self._restored_custom_metadata.get("place")
+
+    def create_train_step_fn(self) -> Callable[..., Any]:
+        """Make the function that Tunix compiles and calls with every batch."""
+        family, settings, dtype, kind = self._family, self._settings, self._dtype, self._learnt_kind
+
+        def step(model: nnx.Module, optimizer: Any, inputs: Inputs) -> Any:
+            arrays = {name: array for name, array in inputs.items() if name != "learning_rate"}
+            total, gradients = _gradients(model, kind, family, arrays, settings, dtype)
+            learnt = jnp.maximum(arrays["loss_mask"][:, 1:].sum(), 1)
+            loss, gradients = total / learnt, jax.tree.map(lambda one: one / learnt, gradients)
+            norm = optax.global_norm(gradients)
+            finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+            before = _leaves(model, optimizer, kind)
+            optimizer.update(model, gradients, learning_rate=inputs["learning_rate"])
+            _keep(model, optimizer, kind, finite, before)
+            return loss, norm, norm
+
+        return step
+
+    def _post_process_train_step(self, aux: Any) -> None:
+        """Take what a step found; Tunix calls this behind each."""
+        if self._given is None:
+            return
+        batch, rate = self._given
+        now = time.monotonic()
+        self._last = StepResult(
+            step=self._train_steps + 1,
+            seconds=now - self._handed,
+            loss=self._buffered_train_metrics.losses[-1],
+            gradient_norm=aux,
+            learning_rate=rate,
+            tokens=int((batch.segments > 0).sum()),
+            learnt=int(batch.loss_mask.sum()),
+            fill=batch.fill,
+        )
+        self._handed = now
+
+    def take_batch(self, next_batch: Callable[[int], tuple[Batch, float] | None]) -> Inputs | None:
+        """Report the step before, and return the next one's arrays."""
+        if self._last is not None:
+            last, self._last = self._last, None
+            self._after_step(last)
+            # what was done between the steps is no step's time
+            self._handed = time.monotonic()
+        self._given = next_batch(self._train_steps)
+        if self._given is None:
+            return None
+        batch, rate = self._given
+        return {
+            "tokens": batch.tokens,
+            "loss_mask": batch.loss_mask,
+            "segments": batch.segments,
+            "positions": batch.positions,
+            "learning_rate": np.asarray(rate, np.float32),
+        }
+
+    def custom_checkpoint_metadata(self) -> dict[str, Any]:
+        """Return what is kept beside the weights."""
+        return {"place": dict(self._place())}
+
+    def save_now(self) -> None:
+        """Save what there is, unless it is saved already, and wait until it is on the disk."""
+        self.wait_for_saves()
+        self._save_last_checkpoint()
+        self.wait_for_saves()
+
+    def wait_for_saves(self) -> None:
+        """Wait until the checkpoint that is being written is on the disk.
+
+        Raises:
+            OSError: it could not be written; those before it are still there.
+        """
+        self.checkpoint_manager._checkpoint_manager.wait_until_finished()
+
+    def _save_last_checkpoint(self) -> None:
+        """Save with the place in the data, which Tunix's function of this name leaves out."""
+        manager = self.checkpoint_manager
+        if manager.latest_step() == self._train_steps or not self._train_steps:
+            return
+        manager.save(
+            self._train_steps,
+            self.model,
+            self.optimizer,
+            save_only_lora_params=self._lora_enabled,
+            force=True,
+            custom_metadata=self.custom_checkpoint_metadata(),
+        )
+
+    def _due(self, step: int, saved: int | None) -> bool:
+        if time.monotonic() - self._saved < self._save_every or self._last is None or not self._last.finite:
+            return False
+        self._saved = time.monotonic()
+        return True
+
+    def _log_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """Log nothing: `after_step` is told of every step."""
+
+
+class _Data(hooks.DataHooks):  # type: ignore[misc]
+    """Gives Tunix's loop its batches."""
+
+    def __init__(self, trainer: Trainer, next_batch: Callable[[int], tuple[Batch, float] | None]) -> None:
+        self._trainer, self._next = trainer, next_batch
+
+    def load_next_train_batch(self, train_ctx: Any) -> Inputs | None:
+        return self._trainer.take_batch(self._next)
+
+    def load_next_eval_batch(self, train_ctx: Any) -> None:
+        return None
+
+
+def _gradients(
+    model: nnx.Module, kind: Any, family: Family, arrays: Inputs, settings: Settings, dtype: Any
+) -> tuple[jax.Array, Any]:
+    """Return the summed loss of a batch and its gradients, computed over parts of the batch one after the other."""
+    graph, learnt, rest = nnx.split(model, kind, ...)
+    at_once = jax.value_and_grad(
+        lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype)
+    )
+    parts = settings.batch // (settings.at_once or settings.batch)
+    if parts == 1:
+        found: tuple[jax.Array, Any] = at_once(learnt, arrays)
+        return found
+    # [batch, …] becomes [parts, batch / parts, …] such that each device keeps the rows that it has
+    split = {name: jnp.swapaxes(a.reshape(-1, parts, *a.shape[1:]), 0, 1) for name, a in arrays.items()}
+
+    def add(sums: Any, part: Inputs) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, at_once(learnt, part)), None
+
+    nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, learnt)
+    sums, _ = jax.lax.scan(add, nothing, split)
+    return sums[0], sums[1]
+
+
+def _leaves(model: nnx.Module, optimizer: Any, kind: Any) -> list[jax.Array]:
+    return jax.tree.leaves((nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)))
+
+
+def _keep(model: nnx.Module, optimizer: Any, kind: Any, finite: jax.Array, before: list[jax.Array]) -> None:
+    """Where a step was not finite, put everything back that it changed."""
+    states = nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)
+    after, tree = jax.tree.flatten(states)
+    kept = [jnp.where(finite, new, old) for new, old in zip(after, before, strict=True)]
+    of_model, of_optimizer = jax.tree.unflatten(tree, kept)
+    nnx.update(model, of_model)
+    nnx.update(optimizer, of_optimizer)
