@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 EVERY = 1.0
 """Seconds between two updates of the bar."""
 EVERY_LINE = 10.0
 """The same where there is no bar but lines."""
+
+
+class Bar(Protocol):
+    """What a bar is drawn of."""
+
+    @property
+    def done(self) -> int:
+        """Units that are done."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Units in all."""
+        ...
+
+    def line(self) -> str:
+        """Describe how far it is."""
+        ...
 
 
 @dataclass
@@ -50,7 +68,7 @@ class Stage:
         parts.append(f"{rate:,.1f} {self.unit}/s")
         if self.tokens is not None:
             parts.append(f"{'≥ ' if self.at_least else ''}{self.tokens / self.seconds:,.0f} tokens/s")
-        parts.append(f"{_clock((self.total - self.done) / rate)} left" if self.done else "time left unknown")
+        parts.append(f"{clock((self.total - self.done) / rate)} left" if self.done else "time left unknown")
         return ", ".join(parts)
 
 
@@ -66,7 +84,7 @@ class Reporter:
         """Look at where the output goes; nothing is written yet."""
         self.stream = stream or sys.stderr
         self.quiet = quiet
-        self._stage: Stage | None = None
+        self._bar_of: Bar | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
         self._shown, self._told = 0.0, -1
         self._every = EVERY
@@ -83,32 +101,56 @@ class Reporter:
     @contextmanager
     def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
         """Show a bar for one stage while the body runs."""
-        self._stage, self._told = Stage(name, total, unit, questions), -1
-        with self._bar(name):
+        with self.bar(Stage(name, total, unit, questions)):
+            yield
+
+    @contextmanager
+    def bar(self, of: Bar) -> Iterator[None]:
+        """Show a bar while the body runs; `update` draws it anew."""
+        self._bar_of, self._told = of, -1
+        with self._drawn():
             try:
                 yield
             finally:
-                self._update(force=True)
-                self._stage = None
+                self.update(force=True)
+                self._bar_of = None
+
+    @contextmanager
+    def timed(self, name: str, seconds: MutableMapping[str, float] | None = None) -> Iterator[None]:
+        """Name what the body does before it begins, and tell how long it took.
+
+        Args:
+            name: of the stage.
+            seconds: to what is kept there under the name, the stage's seconds are added.
+        """
+        self.say(f"{name} …")
+        started = time.monotonic()
+        yield
+        took = time.monotonic() - started
+        if seconds is not None:
+            seconds[name] = seconds.get(name, 0.0) + took
+        self.say(f"{name}: {clock(took)}")
 
     def advance(self, done: int, tokens: int | None = None, at_least: bool = False) -> None:
         """Note finished units, and the tokens that they took where those are known, at least."""
-        if self._stage is None:
+        stage = self._bar_of
+        if not isinstance(stage, Stage):
             return
-        self._stage.done += done
+        stage.done += done
         if tokens is not None:
-            self._stage.tokens = (self._stage.tokens or 0) + tokens
-            self._stage.at_least |= at_least
-        self._update()
+            stage.tokens = (stage.tokens or 0) + tokens
+            stage.at_least |= at_least
+        self.update()
 
-    def _update(self, force: bool = False) -> None:
-        now = time.monotonic()
-        if self._stage and self._stage.done != self._told and (force or now - self._shown >= self._every):
-            self._shown, self._told = now, self._stage.done
-            self._show(self._stage.line(), self._stage.done, self._stage.total)
+    def update(self, force: bool = False) -> None:
+        """Draw the bar anew, if it is time to and something was done."""
+        now, bar = time.monotonic(), self._bar_of
+        if bar and bar.done != self._told and (force or now - self._shown >= self._every):
+            self._shown, self._told = now, bar.done
+            self._show(bar.line(), bar.done, bar.total)
 
     @contextmanager
-    def _bar(self, name: str) -> Iterator[None]:
+    def _drawn(self) -> Iterator[None]:
         if self.quiet:
             yield
         elif _in_notebook():
@@ -162,7 +204,12 @@ def _in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write seconds as a clock shows them.
+
+    >>> clock(75), clock(3661)
+    ('1:15', '1:01:01')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

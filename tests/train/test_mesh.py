@@ -24,13 +24,13 @@ from tests.train.test_packing import token_set
 from tunixhack.train.loss import attention_mask, mean_loss
 from tunixhack.train.mesh import device_mesh, with_lora
 from tunixhack.train.packing import Packed
-from tunixhack.train.students.gemma3 import hidden_states, output_table
+from tunixhack.train.students.gemma3 import FAMILY, hidden_states, output_table
 
 data = token_set([20, 11, 30, 25, 17, 9] * 40)
 data.tokens[:] = np.arange(len(data.tokens)) % 4 + 8  # little to learn, so that it shows in 20 steps
 mesh = device_mesh(8)
 model = tiny_gemma3(mesh=mesh)
-model = with_lora(model, mesh, rank=4, alpha=8.0)
+model = with_lora(model, mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0)
 on = {len(leaf.sharding.device_set) for leaf in jax.tree.leaves(nnx.state(model, nnx.LoRAParam))}
 assert on == {jax.device_count()}, on
 optimizer = nnx.Optimizer(model, optax.adamw(1e-2), wrt=nnx.LoRAParam)

@@ -7,10 +7,12 @@ replicated without a word; and LoRA parameters stay on the first device, so that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import qwix
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -20,8 +22,11 @@ from tunixhack.errors import UserError
 FSDP, TP = "fsdp", "tp"
 """The mesh's axes, as Tunix's models name them: over the first, weights and batches are split."""
 
-LORA_MODULES = ".*q_einsum|.*kv_einsum|.*attn_vec_einsum|.*gate_proj|.*up_proj|.*down_proj"
-"""Every matrix of attention and feed-forward, as Tunix's Gemma 3 names them."""
+TILE = 128
+"""Weights that share one scale in nf4, at most: what QLoRA's own figures are for is 64 [1].
+
+[1] Dettmers et al., QLoRA, 2023, https://arxiv.org/abs/2305.14314
+"""
 
 
 def device_mesh(batch: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -44,19 +49,25 @@ def device_mesh(batch: int, devices: Sequence[jax.Device] | None = None) -> Mesh
     return jax.make_mesh((len(found), 1), (FSDP, TP), axis_types=(AxisType.Auto,) * 2, devices=found)
 
 
-def with_lora(model: Any, mesh: Mesh, *, rank: int, alpha: float, seed: int = 0) -> nnx.Module:
-    """Add LoRA to a model of Tunix and put its parameters on the mesh.
+def with_lora(
+    model: Any, mesh: Mesh, *, modules: str, rank: int, alpha: float, seed: int = 0, quantised: bool = False
+) -> nnx.Module:
+    """Add LoRA to a model of Tunix, in fp32 whatever the model is in, and put its parameters on the mesh.
 
     Args:
         model: on the mesh already; it has Tunix's ``get_model_input``.
         mesh: as `device_mesh` makes it; not entered, since Tunix's dummy batch of 2 would not divide it.
+        modules: a regular expression over the paths of the modules that get adapters.
         rank: of the adapters.
         alpha: their output is scaled by ``alpha / rank``.
         seed: of their first values.
+        quantised: keep the weights of these modules in four bits (nf4), as QLoRA does.
     """
-    provider = qwix.LoraProvider(module_path=LORA_MODULES, rank=rank, alpha=alpha)
+    four_bits = {"weight_qtype": "nf4", "tile_size": _tile(model)} if quantised else {}
+    provider = qwix.LoraProvider(module_path=modules, rank=rank, alpha=alpha, **four_bits)
     adapted: nnx.Module = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
-    state = nnx.state(adapted, nnx.LoRAParam)
+    # qwix makes them in the model's own numbers: in bf16 most of Adam's updates would be lost to rounding
+    state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), nnx.state(adapted, nnx.LoRAParam))
     where = jax.tree.map(
         lambda spec: NamedSharding(mesh, spec),
         nnx.get_partition_spec(state),
@@ -64,3 +75,9 @@ def with_lora(model: Any, mesh: Mesh, *, rank: int, alpha: float, seed: int = 0)
     )
     nnx.update(adapted, jax.device_put(state, where))
     return adapted
+
+
+def _tile(model: Any) -> int:
+    """Return the largest tile that divides every matrix, a power of two."""
+    sizes = [size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)) if leaf.ndim > 1 for size in leaf.shape[-2:]]
+    return math.gcd(TILE, *sizes)

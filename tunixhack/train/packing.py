@@ -34,6 +34,8 @@ class Batch:
     """int32 [B, L]: 1 for the first of the packed rows, and so on; 0 on padding."""
     positions: npt.NDArray[np.int32]
     """int32 [B, L]: from 0 in each packed row."""
+    rows: npt.NDArray[np.int64]
+    """int64 [B, L]: the number of each token's row in the token set; 0 on padding, where segments is 0, too."""
 
     @property
     def fill(self) -> float:
@@ -104,7 +106,7 @@ class Packed:
         packed = grain.experimental.FirstFitPackIterDataset(
             # one thread, so that the place in the rows is exact
             grain.MapDataset.source(source).to_iter_dataset(grain.ReadOptions(num_threads=0)),
-            length_struct={"tokens": length, "loss_mask": length},
+            length_struct={"tokens": length, "loss_mask": length, "rows": length},
             num_packing_bins=BINS,
             shuffle_bins=False,
         )
@@ -173,7 +175,7 @@ def measure(data: TokenSet, *, length: int, batch: int, epochs: int = 1, seed: i
 
 def _element(data: TokenSet, number: int) -> dict[str, Any]:
     row = data.row(number)
-    return {"tokens": row.tokens, "loss_mask": row.loss_mask}
+    return {"tokens": row.tokens, "loss_mask": row.loss_mask, "rows": np.full(len(row.tokens), number)}
 
 
 def _batch(rows: Sequence[dict[str, Any]]) -> Batch:
@@ -187,4 +189,5 @@ def _batch(rows: Sequence[dict[str, Any]]) -> Batch:
         loss_mask=stacked("loss_mask").astype(np.bool_) & (positions > 0),
         segments=stacked("tokens_segment_ids").astype(np.int32),
         positions=positions,
+        rows=stacked("rows").astype(np.int64),
     )

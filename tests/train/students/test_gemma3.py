@@ -13,7 +13,7 @@ from tunix.sft import peft_trainer
 from tests.train.students.tiny import tiny_gemma3
 from tunixhack.train.loss import attention_mask, mean_loss
 from tunixhack.train.mesh import device_mesh, with_lora
-from tunixhack.train.students.gemma3 import hidden_states, output_table
+from tunixhack.train.students.gemma3 import FAMILY, hidden_states, output_table
 
 TOKENS = jnp.arange(2 * 24).reshape(2, 24) % 50 + 8
 POSITIONS = jnp.tile(jnp.arange(24), (2, 1))
@@ -30,7 +30,9 @@ def theirs(model):
 
 
 def test_gradients_reach_the_adapters_as_through_tunix():
-    model = with_lora(tiny_gemma3(), device_mesh(jax.device_count()), rank=4, alpha=8.0)
+    model = with_lora(
+        tiny_gemma3(), device_mesh(jax.device_count()), modules=FAMILY.lora_modules, rank=4, alpha=8.0
+    )
     adapters = nnx.DiffState(0, nnx.LoRAParam)
     one = jax.tree.leaves(nnx.value_and_grad(ours, argnums=adapters)(model)[1])
     other = jax.tree.leaves(nnx.value_and_grad(theirs, argnums=adapters)(model)[1])

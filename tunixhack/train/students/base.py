@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +43,8 @@ class Base:
     def load(self, mesh: Mesh | None, dtype: Any) -> nnx.Module:
         """Read the weights onto a mesh (None: the first device), in a dtype of jax."""
         return self.family.load(self.folder, self.config, mesh, dtype)
+
+    def with_remat(self) -> Base:
+        """Return this base such that the backward pass computes each layer again instead of keeping it."""
+        whole_layers = type(self.config.remat_config).DECODER
+        return replace(self, config=replace(self.config, remat_config=whole_layers))

@@ -1,0 +1,343 @@
+"""The training itself, from its first step or its last checkpoint to the record of what came of it."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunixhack.errors import UserError
+from tunixhack.progress import Reporter
+from tunixhack.progress import clock as as_clock
+from tunixhack.train import checkpoints, metrics, record
+from tunixhack.train.compliance import Reply
+from tunixhack.train.datasets import Dataset
+from tunixhack.train.evidence import ValidationLoss, chosen, replies, samples
+from tunixhack.train.pace import Pace
+from tunixhack.train.packing import Batch, Extent, Packed
+from tunixhack.train.rows import Example
+from tunixhack.train.schedule import Clock, learning_rate
+from tunixhack.train.student import Student
+from tunixhack.train.token_set import TokenSet
+from tunixhack.train.trainer import StepResult, Trainer
+
+VALIDATIONS = 10
+"""How often the rows that are held back are looked at during a training, beside its beginning and end."""
+EXAMPLES_NAMED = 8
+"""Rows of a batch that an error names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a training is run; nothing here changes what is learnt, but for where it ends."""
+
+    out: Path
+    scratch: Path
+    """Where the checkpoints go."""
+    steps: int | None
+    samples: int
+    """Questions that are held back to ask before and after."""
+    save_every: float
+    """Seconds between two checkpoints."""
+    wandb: str | None
+    """A project to log to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A student and what it is to learn."""
+
+    student: Student
+    datasets: Sequence[Dataset]
+    data: TokenSet
+    extent: Extent
+    plan: Plan
+    keep: int
+    """Checkpoints."""
+
+
+@dataclass
+class Progress:
+    """The bar of a training."""
+
+    total: int
+    done: int = 0
+    loss: float = math.nan
+    rate: float = 0.0
+    """Tokens a second, padding not counted."""
+    fill: float = 0.0
+    seconds: float = 0.0
+    """Of a step."""
+
+    def line(self) -> str:
+        """Describe how far the training is.
+
+        >>> Progress(total=400, done=120, loss=1.2345, rate=3200.4, fill=0.94, seconds=2.5).line()
+        'train: step 120 of 400, loss 1.234, 3,200 tokens/s, fill 94%, 11:40 left'
+        """
+        left = as_clock((self.total - self.done) * self.seconds) if self.seconds else "time"
+        return (
+            f"train: step {self.done:,} of {self.total:,}, loss {self.loss:.3f}, {self.rate:,.0f} tokens/s, "
+            f"fill {self.fill:.0%}, {left} {'left' if self.seconds else 'left unknown'}"
+        )
+
+
+class Loop:
+    """Trains, logs, saves, and asks before and after.
+
+    Args:
+        job: what is learnt by whom.
+        clock: the time that there is.
+        report: where progress is shown.
+        kept: the record so far, which is written anew at every turn.
+    """
+
+    def __init__(self, job: Job, clock: Clock, report: Reporter, kept: dict[str, Any]) -> None:
+        self._job, self._student, self._clock, self._report = job, job.student, clock, report
+        self._record = kept
+        self._seconds: dict[str, float] = kept["seconds"]
+        settings = job.student.settings
+        self._packed = Packed(
+            job.data, length=settings.length, batch=settings.batch, epochs=settings.epochs, seed=settings.seed
+        )
+        planned = kept.get("plan", {})
+        total = planned.get("steps", 0) if planned.get("wanted") == job.extent.steps else 0
+        self._pace = Pace(job.extent.steps, clock, self._reserve, total=total)
+        self._bar = Progress(self._pace.total)
+        self._examples: list[Example] = chosen(job.datasets, job.data, job.plan.samples)
+        self._validation: ValidationLoss | None = None
+        self._sinks: list[metrics.Sink] = []
+        self._batch: Batch | None = None
+        self._first = 0
+        """The step that this start begins with."""
+        self._stop: str | None = None
+        """Why it ends before its last step."""
+
+    def run(self) -> Student:
+        """Train to the end; see `tunixhack.train.sft.sft`."""
+        job, report = self._job, self._report
+        before = self._before()
+        trainer = self._trainer()
+        self._first, place = trainer.restored
+        if place is not None:
+            self._packed.restore(dict(place))
+            report.say(f"going on behind step {self._first:,} of {self._pace.total:,}")
+        with ExitStack() as closing:
+            self._open_sinks(closing)
+            with report.bar(self._bar), self._student.mesh, _interruptible(self._interrupt):
+                self._bar.done = self._first
+                self._validate(self._first)
+                try:
+                    trainer.train([])
+                except OSError as error:
+                    raise self._disk_trouble(error) from error
+                finally:
+                    trainer.checkpoint_manager.close()
+            if self._stop == "interrupted":
+                report.say(
+                    f"stopped behind step {self._bar.done:,}, which is saved; the same command goes on from here"
+                )
+                raise KeyboardInterrupt
+            self._validate(self._bar.done)
+        self._keep_weights()
+        self._after(before)
+        self._record["status"] = "out of time" if self._stop else "finished"
+        self._write()
+        if self._stop:
+            report.warn(
+                f"the time was over behind step {self._bar.done:,} of {self._pace.total:,}, before the learning rate "
+                "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
+            )
+        self._tell()
+        return self._student
+
+    # -- the steps
+
+    def _trainer(self) -> Trainer:
+        plan, student = self._job.plan, self._student
+        return Trainer(
+            student.model,
+            family=student.base.family,
+            settings=student.settings,
+            folder=plan.scratch / checkpoints.FOLDER,
+            keep=self._job.keep,
+            save_every=plan.save_every,
+            next_batch=self._next,
+            place=lambda: self._packed.state,
+            after_step=self._after_step,
+        )
+
+    def _next(self, step: int) -> tuple[Batch, float] | None:
+        """Give the batch behind ``step`` steps, and its learning rate."""
+        if self._stop is None and step < self._pace.total and step > self._first and self._pace.over:
+            self._stop = "out of time"
+        if self._stop is not None or step >= self._pace.total:
+            return None
+        self._batch = self._packed.next()
+        if self._batch is None:
+            return None
+        settings = self._student.settings
+        rate = learning_rate(step, total=self._pace.total, peak=settings.learning_rate, warmup=settings.warmup)
+        return self._batch, rate
+
+    def _after_step(self, result: StepResult) -> None:
+        """Log a step, and stop where it went wrong."""
+        if not result.finite:
+            raise self._not_finite(result)
+        compiled = result.step == self._first + 1
+        if compiled:
+            self._seconds["compiling, with the first step"] = result.seconds
+            self._report.say(f"compiling, with the first step: {as_clock(result.seconds)}")
+        elif (told := self._pace.timed(result.step, result.seconds)) is not None:
+            self._report.say(told)
+            self._keep_plan()
+        bar = self._bar
+        bar.done, bar.total, bar.loss = result.step, self._pace.total, float(result.loss)
+        bar.rate, bar.fill, bar.seconds = result.tokens / result.seconds, result.fill, self._pace.seconds or 0.0
+        numbers = {
+            "loss": bar.loss,
+            "learning_rate": result.learning_rate,
+            "grad_norm": float(result.gradient_norm),
+            "tokens_per_second": bar.rate,
+            "learnt": result.learnt,
+            "fill": result.fill,
+            "seconds": result.seconds,
+        }
+        metrics.write_all(self._sinks, result.step, numbers)
+        self._report.update()
+        every = max(self._pace.total // VALIDATIONS, 1)
+        if result.step % every == 0 and result.step < self._pace.total:
+            self._validate(result.step)
+
+    def _validate(self, step: int) -> None:
+        """Log the loss of the rows that are held back."""
+        if not self._job.data.held_back.any() or any(
+            "validation_loss" in line for line in metrics.read(self._job.plan.out) if line["step"] == step
+        ):
+            return
+        began = time.monotonic()
+        if self._validation is None:
+            rows = self._student.settings.at_once or self._student.settings.batch
+            self._validation = ValidationLoss(self._student, self._job.data, rows)
+        metrics.write_all(self._sinks, step, {"validation_loss": self._validation()})
+        self._add_seconds("validating", began)
+
+    def _not_finite(self, result: StepResult) -> UserError:
+        saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
+        rows = sorted(set(self._batch.rows[self._batch.segments > 0].tolist())) if self._batch is not None else []
+        examples = [example for dataset in self._job.datasets for example in dataset.examples]
+        named = [
+            f"{place} ({' '.join(examples[place].question.split())[:40]!r})"
+            for place in (int(self._job.data.example[row]) for row in rows[:EXAMPLES_NAMED])
+        ]
+        more = f" and {len(rows) - EXAMPLES_NAMED} more" if len(rows) > EXAMPLES_NAMED else ""
+        return UserError(
+            f"step {result.step:,} has a loss or gradient that is no number; its update was not made, and "
+            f"{f'the checkpoint of step {saved.name} is good' if saved else 'there is no checkpoint yet'}. Rows that "
+            f"were in it: {', '.join(named)}{more}. Look at these, or train with a lower learning rate in another "
+            "folder"
+        )
+
+    def _disk_trouble(self, error: OSError) -> UserError:
+        saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
+        kept = f"the checkpoint of step {saved.name} is kept" if saved else "no checkpoint was saved yet"
+        return UserError(
+            f"a checkpoint could not be written to {self._job.plan.scratch}: {error.strerror or error}; {kept}, and "
+            "the same command goes on from it once there is room"
+        )
+
+    def _interrupt(self) -> None:
+        self._stop = "interrupted"
+        self._report.say("stopping behind this step; once more stops at once")
+
+    # -- before and after
+
+    def _before(self) -> list[Reply]:
+        """Ask the questions that are held back before the first step, or read what an earlier start was told."""
+        kept = self._record.get("samples")
+        if "before" in self._record and kept is not None:
+            return [Reply(**one["before"]) for one in kept]
+        if not self._examples:
+            return []
+        with self._report.timed("asking before", self._seconds):
+            said, evidence = replies(self._student, self._examples)
+        self._record["before"] = evidence.as_dict()
+        self._record["samples"] = samples(self._examples, said)
+        self._write()
+        return said
+
+    def _after(self, before: Sequence[Reply]) -> None:
+        """Ask them again."""
+        if not self._examples:
+            return
+        with self._report.timed("asking after", self._seconds):
+            said, evidence = replies(self._student, self._examples)
+        self._record["after"] = evidence.as_dict()
+        self._record["samples"] = samples(self._examples, before, said)
+
+    def _keep_weights(self) -> None:
+        """Have the last weights in the training's own folder, wherever the checkpoints were."""
+        plan = self._job.plan
+        if plan.scratch != plan.out:
+            checkpoints.keep_weights(plan.scratch / checkpoints.FOLDER, plan.out / checkpoints.FOLDER)
+
+    def _tell(self) -> None:
+        """Write what there is to look at, and say where."""
+        from tunixhack.train.report import write_report
+
+        for line in write_report(self._job.plan.out):
+            self._report.say(line)
+
+    # -- the record
+
+    def _open_sinks(self, closing: ExitStack) -> None:
+        plan = self._job.plan
+        self._sinks = [metrics.JsonLines(plan.out, self._first), metrics.TensorBoard(plan.out, self._first)]
+        if plan.wandb is not None:
+            self._sinks.append(metrics.WeightsAndBiases(plan.wandb, plan.out, self._record["settings"]))
+        for sink in self._sinks:
+            closing.callback(sink.close)
+        self._keep_plan()
+
+    def _keep_plan(self) -> None:
+        self._record["plan"] = {"wanted": self._job.extent.steps, "steps": self._pace.total}
+        self._record["status"] = "training"
+        self._write()
+
+    def _write(self) -> None:
+        self._record["seconds"] = dict(self._seconds)
+        self._record["steps"] = self._bar.done
+        record.write(self._job.plan.out, self._record)
+
+    def _add_seconds(self, name: str, began: float) -> None:
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
+
+    def _reserve(self) -> float:
+        """Return the seconds that the end takes, by what the beginning took."""
+        load = self._seconds.get("loading the student", 0.0)
+        return 1.1 * self._seconds.get("asking before", 0.0) + 2 * load
+
+
+@contextmanager
+def _interruptible(on_interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C end the training behind its step; the second one is as everywhere."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.getsignal(signal.SIGINT)
+
+    def first(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, usual)
+        on_interrupt()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -1,0 +1,112 @@
+"""The numbers of every step, as lines of JSON, and for TensorBoard and W&B."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from tunixhack.errors import UserError
+from tunixhack.files import write_text
+
+FILE = "metrics.jsonl"
+
+
+class Sink(Protocol):
+    """Takes numbers of a step."""
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Take the numbers of one step."""
+        ...
+
+    def close(self) -> None:
+        """Write what is held back."""
+        ...
+
+
+class JsonLines:
+    """``metrics.jsonl``: a line a step, with ``step`` and its numbers.
+
+    Args:
+        folder: of the training.
+        step: the last one that is kept; what an earlier start did beyond it is done again.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        path = folder / FILE
+        kept = [line for line in read(folder) if line["step"] <= step]
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Append a line and hand it to the system."""
+        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class TensorBoard:
+    """An event file in ``tensorboard``; what was logged beyond ``step`` before is hidden by the new file."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Add a scalar for each number."""
+        for name, number in numbers.items():
+            self._writer.add_scalar(f"train/{name}", number, step)
+
+    def close(self) -> None:
+        """Write and close."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A run in a project of W&B, for those who ask for it."""
+
+    def __init__(self, project: str, folder: Path, settings: dict[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            raise UserError("wandb is not installed: pip install wandb, or leave wandb out") from error
+        self._run = wandb.init(project=project, dir=str(folder), config=settings, resume="allow", id=folder.name)
+
+    def write(self, step: int, numbers: dict[str, float]) -> None:
+        """Log the numbers."""
+        self._run.log(numbers, step=step)
+
+    def close(self) -> None:
+        """Finish the run."""
+        self._run.finish()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Read the lines of ``metrics.jsonl``; none where it is missing, and without a last one that is cut off."""
+    lines: list[dict[str, Any]] = []
+    with suppress(FileNotFoundError):
+        for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue  # cut off by a crash: its step is done again
+            if isinstance(found, dict) and isinstance(found.get("step"), int):
+                lines.append(found)
+    return lines
+
+
+def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> None:
+    """Give every sink the numbers of a step."""
+    for sink in sinks:
+        sink.write(step, numbers)
+
+
+def bring(source: Path, target: Path) -> None:
+    """Copy the lines of another training, which are read there and no more."""
+    write_text(target / FILE, "".join(json.dumps(line) + "\n" for line in read(source)))

@@ -1,0 +1,296 @@
+"""Teach a student: from datasets to a student that shows its work, in a folder that goes on where it was stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import psutil
+
+from tunixhack.errors import UserError
+from tunixhack.files import make_folder
+from tunixhack.lock import locked
+from tunixhack.progress import Reporter
+from tunixhack.train import checkpoints, metrics, needs, record
+from tunixhack.train.chat import Renderer
+from tunixhack.train.datasets import Dataset, read_all
+from tunixhack.train.doctor import require_device
+from tunixhack.train.loop import Job, Loop, Plan
+from tunixhack.train.mesh import device_mesh
+from tunixhack.train.packing import Extent, measure
+from tunixhack.train.schedule import Clock
+from tunixhack.train.settings import Method, Settings, settings
+from tunixhack.train.student import Student
+from tunixhack.train.students.base import Base
+from tunixhack.train.students.find import find
+from tunixhack.train.token_set import TokenSet
+from tunixhack.train.tokens import tokenise
+
+if TYPE_CHECKING:
+    from tunixhack.run import Run
+
+SAVE_EVERY = 180.0
+"""Seconds between two checkpoints, as Tunix has it: what a crash costs at most."""
+SAMPLES = 10
+"""Questions that are held back and asked before and after."""
+
+
+def sft(
+    datasets: str | Path | Run | Iterable[str | Path | Run] | Mapping[str, float],
+    model: str | Path,
+    method: Method = "lora",
+    *,
+    out: str | Path | None = None,
+    steps: int | None = None,
+    hours: float | None = None,
+    started: float | None = None,
+    resume_from: str | Path | None = None,
+    scratch: str | Path | None = None,
+    samples: int = SAMPLES,
+    save_every: float = SAVE_EVERY,
+    scale: str | None = None,
+    cpu: bool = False,
+    accept_terms: bool = False,
+    wandb: str | None = None,
+    report: Reporter | None = None,
+    **changes: Any,
+) -> Student:
+    """Train a student on datasets, or go on with a training that was stopped.
+
+    Args:
+        datasets: one or several; see `tunixhack.train.datasets.read_all`.
+        model: the student to begin with; see `tunixhack.train.students.find.find`.
+        method: ``full``, ``lora`` or ``qlora``.
+        out: the training's folder; ``students/`` and the first dataset's name if left out. Started again with the same
+            arguments it goes on from the last checkpoint; ``hours``, ``steps`` and what stands below may change.
+        steps: how many updates, instead of all of ``epochs``.
+        hours: the ceiling, counted from ``started``, for everything from loading to the last sample. The learning
+            rate's schedule is made for as many steps as fit.
+        started: when the session began, in seconds since 1970; by default when this process did.
+        resume_from: another training's folder, which is only read: its last checkpoint is where ``out`` begins.
+        scratch: a folder for the checkpoints, for a larger disk than that of ``out``; the weights that the training
+            ends with are in ``out`` all the same.
+        samples: how many questions that are held back to ask before and after.
+        save_every: seconds between two checkpoints.
+        scale: one of `tunixhack.train.settings.SCALES`.
+        cpu: train on the CPU though an accelerator is here.
+        accept_terms: the terms of the model were read and accepted.
+        wandb: a project of Weights & Biases to log to as well.
+        report: where progress is shown.
+        changes: any of `tunixhack.train.settings.Settings`, such as ``epochs=3`` or ``learning_rate=1e-4``.
+
+    Returns:
+        The student as it was at the last step.
+
+    Raises:
+        UserError: something that the user can mend: an unknown option, no room on the disk or in memory, data that
+            cannot be learnt from, a folder with another training, a loss that is not a number.
+
+    >>> from tunixhack import train  # doctest: +SKIP
+    >>> student = train.sft("runs/creative", "google/gemma-3-1b-it", epochs=2, hours=8.5)  # doctest: +SKIP
+    """
+    clock = Clock(hours, started)
+    report = report or Reporter()
+    report.say(f"training on {require_device(cpu)}")
+    changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
+    wanted = settings(method, scale=scale, **changes)
+    seconds: dict[str, float] = {}
+    with report.timed("reading the data", seconds):
+        read = read_all(datasets)
+        base = find(model, accept_terms=accept_terms, say=report.say)
+    _fits(base, wanted)
+    folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
+    plan = Plan(
+        out=folder,
+        scratch=Path(scratch) / folder.name if scratch is not None else folder,
+        steps=steps,
+        samples=samples,
+        save_every=save_every,
+        wandb=wandb,
+    )
+    for place in (plan.out, plan.scratch):
+        make_folder(place)
+    with locked(folder):
+        return _train(read, base, wanted, plan, clock, report, seconds, resume_from)
+
+
+def _train(
+    datasets: tuple[Dataset, ...],
+    base: Base,
+    wanted: Settings,
+    plan: Plan,
+    clock: Clock,
+    report: Reporter,
+    seconds: dict[str, float],
+    resume_from: str | Path | None,
+) -> Student:
+    renderer = Renderer(base.family.chat, base.tokenizer, wanted.format, wanted.system)
+    mesh = device_mesh(wanted.at_once or wanted.batch)
+    with report.timed("tokenising", seconds):
+        data = _tokens(datasets, renderer, wanted, plan.out)
+    new = _record(base, wanted, datasets, data)
+    kept = _going_on(plan, new, resume_from)
+    with report.timed("packing", seconds):
+        extent = _extent(data, wanted, plan.steps)
+    _tell(report, datasets, data, extent, wanted)
+    base, keep = _room(base, wanted, plan, mesh.size, report)
+    with report.timed("loading the student", seconds):
+        student = Student.prepare(base, wanted, mesh)
+        student.folder = plan.out
+    job = Job(student=student, datasets=datasets, data=data, extent=extent, plan=plan, keep=keep)
+    return Loop(job, clock, report, kept | {"seconds": seconds}).run()
+
+
+def _fits(base: Base, wanted: Settings) -> None:
+    if wanted.length > base.context:
+        raise UserError(
+            f"a training row of {wanted.length:,} tokens is longer than {base.name} takes: give a length of at most "
+            f"{base.context:,}"
+        )
+
+
+def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings, folder: Path) -> TokenSet:
+    questions = len({example.question_id for dataset in datasets for example in dataset.examples})
+    return tokenise(
+        datasets,
+        renderer,
+        max_length=wanted.length,
+        held_back=min(wanted.held_back, questions // 10),
+        seed=wanted.seed,
+        folder=folder,
+    )
+
+
+def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
+    """Count the steps of all epochs; where more are asked for, of as many epochs as they take."""
+    extent = measure(data, length=wanted.length, batch=wanted.batch, epochs=wanted.epochs, seed=wanted.seed)
+    if steps is None:
+        return extent
+    if steps < 1:
+        raise UserError(f"steps is {steps}: it must be at least 1")
+    if steps > extent.steps:
+        raise UserError(
+            f"{wanted.epochs} epochs of this data are {extent.steps:,} steps, and {steps:,} are asked for: give more "
+            "epochs, or fewer steps"
+        )
+    return replace(extent, steps=steps)
+
+
+def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> dict[str, Any]:
+    return {
+        "base": {
+            "name": os.path.abspath(base.name) if Path(base.name).is_dir() else base.name,
+            "family": base.family.name,
+            "fingerprint": base.fingerprint,
+            "parameters": base.parameters,
+        },
+        "settings": wanted.as_dict(),
+        "data": {
+            "key": data.key,
+            "datasets": [
+                {
+                    "name": one.name,
+                    "weight": one.weight,
+                    "rows": len(one.examples),
+                    "left_out": {out.reason: out.rows for out in one.left_out},
+                }
+                for one in datasets
+            ],
+            "domains": [
+                {
+                    "name": one.name,
+                    "rows": one.rows,
+                    "held_back": one.held_back,
+                    "tokens": one.tokens,
+                    "learnt": one.learnt,
+                    "dropped": dict(one.dropped),
+                }
+                for one in data.by_domain()
+            ],
+            "notes": [note for one in datasets for note in one.notes],
+        },
+        "versions": record.versions(),
+    }
+
+
+def _going_on(plan: Plan, new: dict[str, Any], resume_from: str | Path | None) -> dict[str, Any]:
+    """Return the record to go on with: what an earlier start kept, or a new one."""
+    if record.exists(plan.out):
+        kept = record.read(plan.out)
+        record.refuse_changes(plan.out, kept, new)
+        return kept | new
+    if resume_from is not None:
+        source = Path(resume_from)
+        kept = record.read(source)
+        record.refuse_changes(source, kept, new)
+        checkpoints.bring(source, plan.scratch / checkpoints.FOLDER)
+        metrics.bring(source, plan.out)
+        new = kept | new
+    elif any(name for name in os.listdir(plan.out) if name not in ("lock",) and not name.startswith("tokens-")):
+        raise UserError(
+            f"{plan.out} has files in it, but no training was begun there: choose another folder as out, or empty it"
+        )
+    record.write(plan.out, new | {"status": "begun"})
+    return new
+
+
+def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, extent: Extent, wanted: Settings) -> None:
+    """Say what there is to learn from, and what was left out."""
+    for dataset in datasets:
+        report.say(dataset.summary())
+        for note in dataset.notes:
+            report.warn(note)
+    for domain in data.by_domain():
+        dropped = "".join(f", {rows:,} dropped as {reason}" for reason, rows in sorted(domain.dropped.items()))
+        report.say(
+            f"  {domain.name}: {domain.rows:,} rows, {domain.tokens:,} tokens, {domain.learnt:,} of them to learn, "
+            f"{domain.held_back:,} rows held back{dropped}"
+        )
+    if any(domain.dropped.get("too_long") for domain in data.by_domain()):
+        report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.length:,} were dropped")
+    report.say(f"{extent.steps:,} steps of {wanted.batch} × {wanted.length:,} tokens, {extent.fill:.0%} of them filled")
+
+
+def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Reporter) -> tuple[Base, int]:
+    """Look whether memory and disk suffice, and say so.
+
+    Returns:
+        The base, with remat where memory is short, and how many checkpoints to keep.
+    """
+    shape = needs.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=wanted)
+    free = free_memory()
+    plain, remat = (needs.memory(shape, wanted, devices=devices, remat=twice) for twice in (False, True))
+    short = plain.total > free * needs.SPARE
+    needed = (remat if short else plain).total
+    longest = needs.longest_that_fits(shape, wanted, bytes_free=free, devices=devices, most=base.context)
+    if not longest:
+        raise UserError(
+            f"{base.name} does not fit into {needs.in_gb(free)} with method {wanted.method}: take lora or qlora, a "
+            "smaller student, or a larger machine"
+        )
+    if needed > free:
+        raise UserError(
+            f"a step needs about {needs.in_gb(needed)} on each device, which has {needs.in_gb(free)}: give a length of "
+            f"at most {longest:,}, or a smaller at_once than {wanted.at_once or wanted.batch}"
+        )
+    size = needs.checkpoint_bytes(shape, wanted)
+    place = plan.scratch / checkpoints.FOLDER
+    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=checkpoints.count(place))
+    report.say(
+        f"memory: about {needs.in_gb(needed)} of {needs.in_gb(free)} on each of {devices} device(s)"
+        f"{', computing each layer twice (remat) to save some' if short else ''}; rows of up to {longest:,} tokens fit"
+    )
+    report.say(f"disk: {keep} checkpoint(s) of {needs.in_gb(size)} are kept in {place}")
+    return base.with_remat() if short else base, keep
+
+
+def free_memory() -> int:
+    """Return the bytes of a device that a training may use: the accelerator's, or what this machine has left."""
+    told = jax.local_devices()[0].memory_stats()
+    if told and "bytes_limit" in told:
+        return int(told["bytes_limit"]) - int(told.get("bytes_in_use", 0))
+    return int(psutil.virtual_memory().available) // jax.local_device_count()
