@@ -10,20 +10,21 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from tunixhack import cli_train
+from tunixhack.cli_train import Json
 from tunixhack.errors import TunixHackError
 
 app = typer.Typer(
-    help="Questions in, a reasoning dataset out.",
+    help="Questions in, a reasoning dataset out, and a student that learns from it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 teachers_app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
 app.add_typer(teachers_app, name="teachers")
+VERBS = "build, show, teachers, fetch-local, train, generate, export or doctor"
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
-
-Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 
 
 @app.command()
@@ -106,6 +107,10 @@ def probe_teacher(
     print(json.dumps(finding.as_dict(), ensure_ascii=False) if as_json else "\n".join(finding.as_lines()))
 
 
+for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
+    app.command()(verb)
+
+
 def _show(run: Any, samples: int, as_json: bool) -> None:
     from tunixhack.show import as_dict, print_run
 
@@ -127,7 +132,7 @@ def main() -> NoReturn:
         code = INTERRUPTED
     except Exception as error:
         if hasattr(error, "format_message"):  # click's usage errors
-            _fail(error.format_message() or "name a command: build, show, teachers or fetch-local", 2, as_json)
+            _fail(error.format_message() or f"name a command: {VERBS}", 2, as_json)
         raise
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)

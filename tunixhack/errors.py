@@ -26,10 +26,12 @@ class MissingExtra(UserError):
     Args:
         extra: the extra that brings them, for example ``"generate"``.
         what: what was wanted, the subject of the sentence.
+        ask_doctor: point to the command that knows which extra this machine needs.
     """
 
-    def __init__(self, extra: str, what: str) -> None:
-        super().__init__(f'{what} needs packages that are not installed: pip install "tunixhack[{extra}]"')
+    def __init__(self, extra: str, what: str, *, ask_doctor: bool = False) -> None:
+        more = "; `tunixhack doctor` tells which extra this machine needs" if ask_doctor else ""
+        super().__init__(f'{what} needs packages that are not installed: pip install "tunixhack[{extra}]"{more}')
         self.extra = extra
 
 

@@ -1,0 +1,51 @@
+"""A part of the extra [train] that cannot be imported points to the doctor; a mistake of our own does not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tunixhack.errors import MissingExtra, UserError
+from tunixhack.train import extra
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """A module of somebody else's whose import does what a test says."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(code):
+        (tmp_path / "brittle.py").write_text(code)
+        sys.modules.pop("brittle", None)
+
+    yield write
+    sys.modules.pop("brittle", None)
+
+
+def test_what_is_there_is_imported():
+    assert extra.load("json", "training").__name__ == "json"
+
+
+def test_a_package_that_is_not_installed_is_told_with_its_extra(broken):
+    broken("import no_such_package")
+    with pytest.raises(MissingExtra, match=r"training \(no_such_package is missing\).*tunixhack\[train\].*doctor"):
+        extra.load("brittle", "training")
+
+
+@pytest.mark.parametrize(
+    "code", ["from json import no_such_name", "raise TypeError('Descriptors cannot be created')", "import json; json.x"]
+)
+def test_versions_that_clash_point_to_the_doctor(broken, code):
+    broken(code)
+    with pytest.raises(UserError, match=r"training cannot be imported \(\w+Error: .*tunixhack doctor"):
+        extra.load("brittle", "training")
+
+
+def test_a_mistake_of_our_own_is_not_blamed_on_versions(broken, tmp_path, monkeypatch):
+    broken("raise NameError('sft')")
+    monkeypatch.setattr(extra, "PACKAGE", tmp_path)
+    with pytest.raises(NameError):
+        extra.load("brittle", "training")
+    with pytest.raises(ModuleNotFoundError):
+        extra.load("tunixhack.train.no_such_module", "training")

@@ -1,0 +1,142 @@
+"""The command line's verbs for students; as in `tunixhack.cli`, one function per verb and no logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
+Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Insist on the CPU, whatever accelerator is here.")]
+Student = Annotated[Path, typer.Argument(help="The folder of a training.")]
+
+
+def train(
+    datasets: Annotated[
+        list[str], typer.Argument(help="Runs' folders, files, or Hub datasets; PLACE=WEIGHT to draw one more often.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A folder, a Hub id, kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, gemma-3-270m or FILE.gguf.")
+    ],
+    method: Annotated[str, typer.Option(help="full, lora or qlora.")] = "lora",
+    out: Annotated[Path | None, typer.Option(help="The training's folder; students/DATASET if left out.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often each row is learnt.")] = None,
+    steps: Annotated[int | None, typer.Option(help="How many updates, instead of all of the epochs.")] = None,
+    hours: Annotated[float | None, typer.Option(help="The ceiling for everything, loading and samples too.")] = None,
+    started: Annotated[
+        float | None, typer.Option(help="When the session began, as `date +%s` prints it; now if left out.")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="OpenThoughts' settings by size: micro, small, 1k, medium or large.")
+    ] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens of a training row, into which rows are packed.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Training rows of a step.")] = None,
+    at_once: Annotated[int | None, typer.Option(help="Training rows in memory at once; all if left out.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Of LoRA's adapters.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="LoRA's output is scaled by alpha / rank.")] = None,
+    format: Annotated[str | None, typer.Option(help="tags or think: how trace and answer are written.")] = None,
+    system: Annotated[str | None, typer.Option(help="A system text where a row brings none.")] = None,
+    held_back: Annotated[int | None, typer.Option(help="Questions to validate on.")] = None,
+    samples: Annotated[int, typer.Option(help="Questions held back to ask before and after.")] = 10,
+    seed: Annotated[int | None, typer.Option(help="Of the order of the rows and of the adapters.")] = None,
+    scratch: Annotated[Path | None, typer.Option(help="A folder on a larger disk, for the checkpoints.")] = None,
+    resume_from: Annotated[
+        Path | None, typer.Option(help="A training's folder, which is only read, to go on from in a new --out.")
+    ] = None,
+    wandb: Annotated[str | None, typer.Option(help="A project of Weights & Biases to log to as well.")] = None,
+    accept_terms: Terms = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Train a student on datasets, or go on with an interrupted training."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.train.extra import load
+
+    changes = {"epochs": epochs, "length": length, "batch": batch, "at_once": at_once, "learning_rate": learning_rate}
+    changes |= {"rank": rank, "alpha": alpha, "format": format, "system": system, "held_back": held_back, "seed": seed}
+    student = load("tunixhack.train.sft", "training").sft(
+        datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
+        scratch=scratch, resume_from=resume_from, wandb=wandb, accept_terms=accept_terms, cpu=cpu,
+        **{name: value for name, value in changes.items() if value is not None},
+    )  # fmt: skip
+    if as_json:
+        from tunixhack.train.record import read
+
+        print(json.dumps({"folder": str(student.folder), **read(student.folder)}, ensure_ascii=False))
+    else:
+        print(f"\nwritten to {student.folder}; to ask it, and to export it:")
+        print(f'  tunixhack generate {student.folder} "QUESTION"\n  tunixhack export {student.folder} DIR')
+
+
+def generate(
+    student: Student,
+    question: Annotated[str | None, typer.Argument(help="One question.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="A .jsonl, .csv or .parquet file of questions.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .jsonl file for the replies, instead of printing them.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Where a reply is cut off.")] = 768,
+    temperature: Annotated[float, typer.Option(help="0 for the likeliest token each time.")] = 0.0,
+    top_p: Annotated[float | None, typer.Option(help="Of the likeliest tokens, as few as have this chance.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="As many of the likeliest tokens.")] = None,
+    seed: Annotated[int, typer.Option(help="With a temperature, another one gives other replies.")] = 42,
+    accept_terms: Terms = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a trained student: one question, or a file of them."""
+    if (question is None) == (questions is None):
+        raise typer.BadParameter("give a question, or --questions FILE")
+    from tunixhack.train import asking
+
+    texts = [question] if question is not None else asking.read_questions(questions or Path())
+    loaded = _load(student, accept_terms, cpu)
+    options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    replies = list(asking.ask(loaded, texts, seed=seed, **options))
+    if out is not None:
+        asking.write_replies(out, replies)
+        print(json.dumps({"replies": len(replies), "out": str(out)}) if as_json else f"{len(replies)} replies in {out}")
+    elif question is not None and not as_json:
+        from tunixhack.train.samples import printable
+
+        print(printable(replies[0]["reply"]))
+    else:
+        print("\n".join(json.dumps(reply, ensure_ascii=False) for reply in replies))
+
+
+def export(
+    student: Student,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    formats: Annotated[str, typer.Option(help="Some of safetensors,orbax,gguf.")] = "safetensors,orbax,gguf",
+    accept_terms: Terms = False,
+    cpu: Cpu = False,
+    as_json: Json = False,
+) -> None:
+    """Write a trained student for others, each format checked against the live one."""
+    exported = _load(student, accept_terms, cpu).export(folder, [name.strip() for name in formats.split(",")])
+    if as_json:
+        from dataclasses import asdict
+
+        print(json.dumps(asdict(exported), default=str))
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say which devices jax sees and which versions clash, and the command that mends each."""
+    from tunixhack.train.doctor import examine
+
+    report = examine()
+    print(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else "\n".join(report.as_lines()))
+    raise typer.Exit(0 if report.well else 2)
+
+
+def _load(student: Path, accept_terms: bool, cpu: bool) -> Any:
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.train.doctor import require_device
+    from tunixhack.train.extra import load
+
+    load("tunixhack.train.generate", "a student")
+    require_device(cpu)
+    return load("tunixhack.train.student", "a student").Student.load(student, accept_terms=accept_terms)
