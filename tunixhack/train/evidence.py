@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,12 +86,3 @@ def replies(
     asked: list[Sequence[Message]] = [example.messages() for example in examples]
     said = generate(student, asked, max_new_tokens=max_new_tokens, progress=progress) if asked else []
     return said, measure(said, student.renderer.format, max_new_tokens)
-
-
-def samples(examples: Sequence[Example], before: Sequence[Reply], after: Sequence[Reply] = ()) -> list[dict[str, Any]]:
-    """Put the replies of before and, once there are any, of after side by side, for student.json."""
-    told = [
-        {"question": example.question, "domain": example.domain, "before": one._asdict()}
-        for example, one in zip(examples, before, strict=True)
-    ]
-    return [one | {"after": other._asdict()} for one, other in zip(told, after, strict=True)] if after else told

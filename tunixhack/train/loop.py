@@ -8,20 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
-from tunixhack.train import checkpoints, metrics, record
-from tunixhack.train.compliance import Reply
+from tunixhack.train import checkpoints, metrics, record, samples
+from tunixhack.train.compliance import Share
 from tunixhack.train.datasets import Dataset
-from tunixhack.train.evidence import ValidationLoss, chosen, replies, samples
+from tunixhack.train.evidence import ValidationLoss, chosen, replies
 from tunixhack.train.pace import Pace
 from tunixhack.train.packing import Batch, Extent, Packed
+from tunixhack.train.report import write_report
 from tunixhack.train.rows import Example
+from tunixhack.train.samples import Sample, side_by_side
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
@@ -29,6 +31,8 @@ from tunixhack.train.trainer import StepResult, Trainer
 
 VALIDATIONS = 10
 """How often the rows that are held back are looked at during a training, beside its beginning and end."""
+SHOWN = 2
+"""Samples shown at the end; all are in samples.json."""
 EXAMPLES_NAMED = 8
 """Rows of a batch that an error names."""
 
@@ -121,7 +125,7 @@ class Loop:
 
     def run(self) -> Student:
         """Train to the end; see `tunixhack.train.sft.sft`."""
-        job, report = self._job, self._report
+        report = self._report
         before = self._before()
         trainer = self._trainer()
         self._first, place = trainer.restored
@@ -205,6 +209,7 @@ class Loop:
             "learning_rate": result.learning_rate,
             "grad_norm": float(result.gradient_norm),
             "tokens_per_second": bar.rate,
+            "tokens": result.tokens,
             "learnt": result.learnt,
             "fill": result.fill,
             "seconds": result.seconds,
@@ -258,28 +263,33 @@ class Loop:
 
     # -- before and after
 
-    def _before(self) -> list[Reply]:
+    def _before(self) -> list[Sample]:
         """Ask the questions that are held back before the first step, or read what an earlier start was told."""
-        kept = self._record.get("samples")
-        if "before" in self._record and kept is not None:
-            return [Reply(**one["before"]) for one in kept]
+        kept = samples.read(self._job.plan.out)
+        if kept and "evidence" in self._record:
+            return kept
         if not self._examples:
             return []
         with self._report.timed("asking before", self._seconds):
             said, evidence = replies(self._student, self._examples)
-        self._record["before"] = evidence.as_dict()
-        self._record["samples"] = samples(self._examples, said)
+        told = [
+            Sample(question=example.question, domain=example.domain, before=reply)
+            for example, reply in zip(self._examples, said, strict=True)
+        ]
+        samples.write(self._job.plan.out, told)
+        self._record["evidence"] = {"before": evidence.as_dict()}
         self._write()
-        return said
+        return told
 
-    def _after(self, before: Sequence[Reply]) -> None:
+    def _after(self, before: Sequence[Sample]) -> None:
         """Ask them again."""
         if not self._examples:
             return
         with self._report.timed("asking after", self._seconds):
             said, evidence = replies(self._student, self._examples)
-        self._record["after"] = evidence.as_dict()
-        self._record["samples"] = samples(self._examples, before, said)
+        told = [replace(sample, after=reply) for sample, reply in zip(before, said, strict=True)]
+        samples.write(self._job.plan.out, told)
+        self._record["evidence"] = self._record.get("evidence", {}) | {"after": evidence.as_dict()}
 
     def _keep_weights(self) -> None:
         """Have the last weights in the training's own folder, wherever the checkpoints were."""
@@ -288,11 +298,19 @@ class Loop:
             checkpoints.keep_weights(plan.scratch / checkpoints.FOLDER, plan.out / checkpoints.FOLDER)
 
     def _tell(self) -> None:
-        """Write what there is to look at, and say where."""
-        from tunixhack.train.report import write_report
-
-        for line in write_report(self._job.plan.out):
-            self._report.say(line)
+        """Write what there is to look at, and show it."""
+        out, evidence = self._job.plan.out, self._record.get("evidence", {})
+        for path in write_report(out):
+            self._report.say(f"written: {path}")
+        self._report.say(side_by_side(samples.read(out)[:SHOWN]))
+        for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
+            told = [
+                f"{when} {Share(evidence[when][name]['count'], evidence[when][name]['of'])}"
+                for when in ("before", "after")
+                if when in evidence
+            ]
+            if told:
+                self._report.say(f"{what}: {', '.join(told)}")
 
     # -- the record
 
@@ -311,9 +329,15 @@ class Loop:
         self._write()
 
     def _write(self) -> None:
+        out = self._job.plan.out
         self._record["seconds"] = dict(self._seconds)
         self._record["steps"] = self._bar.done
-        record.write(self._job.plan.out, self._record)
+        lines = metrics.read(out)
+        self._record["tokens"] = sum(line.get("tokens", 0) for line in lines)
+        self._record["losses"] = _ends(lines, "loss", "first", "last") | _ends(
+            lines, "validation_loss", "held_back_first", "held_back_last"
+        )
+        record.write(out, self._record)
 
     def _add_seconds(self, name: str, began: float) -> None:
         self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
@@ -322,6 +346,11 @@ class Loop:
         """Return the seconds that the end takes, by what the beginning took."""
         load = self._seconds.get("loading the student", 0.0)
         return 1.1 * self._seconds.get("asking before", 0.0) + 2 * load
+
+
+def _ends(lines: Sequence[dict[str, Any]], name: str, first: str, last: str) -> dict[str, float]:
+    found = [line[name] for line in lines if name in line]
+    return {first: found[0], last: found[-1]} if found else {}
 
 
 @contextmanager

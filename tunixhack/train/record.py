@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,8 @@ from tunixhack.train.settings import differences
 
 FILE = "student.json"
 
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)([:@].*)?", re.ASCII)
+_FILES = (".jsonl", ".json", ".csv", ".parquet", ".gguf")
 _PACKAGES = ("google-tunix", "jax", "flax", "qwix", "grain", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -44,6 +47,16 @@ def read(folder: Path) -> dict[str, Any]:
 def write(folder: Path, record: Mapping[str, Any]) -> None:
     """Replace a training's record as a whole."""
     write_json(folder / FILE, record)
+
+
+def hub_id(name: str) -> str | None:
+    """Return the Hub's id in what a user named; None where it is a folder or file, or comes from elsewhere.
+
+    >>> hub_id("google/gemma-3-1b-it@main"), hub_id("runs/creative.jsonl"), hub_id("kaggle:google/gemma-3/flax/1b")
+    ('google/gemma-3-1b-it', None, None)
+    """
+    found = _HUB_ID.fullmatch(name)
+    return found[1] if found and not Path(name).expanduser().exists() and not name.endswith(_FILES) else None
 
 
 def versions() -> dict[str, str]:

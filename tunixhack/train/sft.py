@@ -95,7 +95,8 @@ def sft(
     """
     clock = Clock(hours, started)
     report = report or Reporter()
-    report.say(f"training on {require_device(cpu)}")
+    devices = require_device(cpu)
+    report.say(f"training on {devices}")
     changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
     wanted = settings(method, scale=scale, **changes)
     seconds: dict[str, float] = {}
@@ -115,7 +116,7 @@ def sft(
     for place in (plan.out, plan.scratch):
         make_folder(place)
     with locked(folder):
-        return _train(read, base, wanted, plan, clock, report, seconds, resume_from)
+        return _train(read, base, wanted, plan, clock, report, {"seconds": seconds, "devices": devices}, resume_from)
 
 
 def _train(
@@ -125,9 +126,10 @@ def _train(
     plan: Plan,
     clock: Clock,
     report: Reporter,
-    seconds: dict[str, float],
+    begun: dict[str, Any],
     resume_from: str | Path | None,
 ) -> Student:
+    seconds: dict[str, float] = begun["seconds"]
     renderer = Renderer(base.family.chat, base.tokenizer, wanted.format, wanted.system)
     mesh = device_mesh(wanted.at_once or wanted.batch)
     with report.timed("tokenising", seconds):
@@ -142,7 +144,7 @@ def _train(
         student = Student.prepare(base, wanted, mesh)
         student.folder = plan.out
     job = Job(student=student, datasets=datasets, data=data, extent=extent, plan=plan, keep=keep)
-    return Loop(job, clock, report, kept | {"seconds": seconds}).run()
+    return Loop(job, clock, report, kept | begun).run()
 
 
 def _fits(base: Base, wanted: Settings) -> None:
@@ -187,6 +189,7 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
             "family": base.family.name,
             "fingerprint": base.fingerprint,
             "parameters": base.parameters,
+            "hub": record.hub_id(base.name),
         },
         "settings": wanted.as_dict(),
         "data": {
@@ -194,6 +197,7 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
             "datasets": [
                 {
                     "name": one.name,
+                    "hub": record.hub_id(one.name),
                     "weight": one.weight,
                     "rows": len(one.examples),
                     "left_out": {out.reason: out.rows for out in one.left_out},
@@ -211,8 +215,8 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
                 }
                 for one in data.by_domain()
             ],
-            "notes": [note for one in datasets for note in one.notes],
         },
+        "notes": [note for one in datasets for note in one.notes],
         "versions": record.versions(),
     }
 

@@ -10,11 +10,11 @@ from typing import Any
 from flax import nnx
 from jax.sharding import Mesh
 
-from tunixhack.train.students import gemma3
+from tunixhack.train.students import gemma3, llama, qwen
 from tunixhack.train.students.family import Family
 from tunixhack.train.students.tokenizer import StudentTokenizer
 
-FAMILIES: tuple[Family, ...] = (gemma3.FAMILY,)
+FAMILIES: tuple[Family, ...] = (gemma3.FAMILY, llama.FAMILY, qwen.FAMILY)
 """All that can be trained."""
 
 

@@ -1,0 +1,38 @@
+"""The numbers of every step, over a crash."""
+
+import json
+
+from tunixhack.train import metrics
+
+
+def test_what_was_done_beyond_the_checkpoint_is_done_again(tmp_path):
+    first = metrics.JsonLines(tmp_path, 0)
+    for step in range(1, 6):
+        first.write(step, {"loss": float(step)})
+    first.close()
+    (tmp_path / metrics.FILE).open("a").write('{"step": 6, "lo')  # a crash in the middle of a line
+    again = metrics.JsonLines(tmp_path, 3)
+    again.write(4, {"loss": 40.0})
+    again.close()
+    assert [line["loss"] for line in metrics.read(tmp_path)] == [1.0, 2.0, 3.0, 40.0]
+
+
+def test_a_folder_without_lines_has_none(tmp_path):
+    assert metrics.read(tmp_path) == []
+
+
+def test_lines_are_brought_without_touching_their_source(tmp_path):
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.mkdir()
+    (source / metrics.FILE).write_text(json.dumps({"step": 1, "loss": 2.0}) + "\n")
+    target.mkdir()
+    metrics.bring(source, target)
+    assert metrics.read(target) == metrics.read(source) == [{"step": 1, "loss": 2.0}]
+
+
+def test_tensorboard_reads_back_what_was_written(tmp_path):
+    sink = metrics.TensorBoard(tmp_path, 0)
+    sink.write(1, {"loss": 2.5})
+    sink.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/loss" in events.read_bytes()
