@@ -1,7 +1,8 @@
-"""A Hugging Face Hub on 127.0.0.1 for tests: serves folders as dataset repositories over the Hub's protocol.
+"""A Hugging Face Hub on 127.0.0.1 for tests: serves folders as repositories over the Hub's protocol.
 
-Enough of it for ``huggingface_hub.HfApi.dataset_info`` and ``datasets.load_dataset``: the repository's facts, its tree,
-its files, with the commit and the error codes that the real one sends. A process uses it by ``HF_ENDPOINT``.
+Enough of it for ``huggingface_hub``'s ``dataset_info``, ``model_info`` and ``snapshot_download``, and for
+``datasets.load_dataset``: the repository's facts, its tree, its files, with the commit and the error codes that the
+real one sends. A process uses it by ``HF_ENDPOINT``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-_INFO = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
-_TREE = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(/(?P<path>.*))?")
-_PATHS = re.compile(r"/api/datasets/(?P<repo>[^/]+/[^/]+)/paths-info/(?P<revision>[^/]+)")
-_FILE = re.compile(r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_KIND = "(datasets|models)"
+_INFO = re.compile(rf"/api/{_KIND}/(?P<repo>[^/]+/[^/]+)(/revision/(?P<revision>[^/]+))?")
+_TREE = re.compile(rf"/api/{_KIND}/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(/(?P<path>.*))?")
+_PATHS = re.compile(rf"/api/{_KIND}/(?P<repo>[^/]+/[^/]+)/paths-info/(?P<revision>[^/]+)")
+_FILE = re.compile(r"(/datasets)?/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Hub:
     """The served repositories; a context manager.
 
     Attributes:
-        repos: dataset id to the folder whose files it has.
+        repos: dataset's or model's id to the folder whose files it has.
         gated: ids whose facts are open and whose files are answered with 403 and GatedRepo.
         status: ids that are answered with this status, whatever is asked.
     """
@@ -103,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, repo: str, *_: Any) -> None:
         gated = "auto" if repo in self.hub.gated else False
-        siblings = [{"rfilename": path} for path in self.hub.files(repo)]
+        siblings = [{"rfilename": path, "size": len(data)} for path, data in self.hub.files(repo).items()]
         facts = {"id": repo, "sha": self.hub.commit(repo), "gated": gated, "private": False, "disabled": False}
         self._json(facts | {"downloads": 0, "likes": 0, "tags": [], "siblings": siblings})
 

@@ -8,28 +8,21 @@ from __future__ import annotations
 
 import inspect
 import re
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from tunixhack.errors import UserError
+from tunixhack.hub import PATIENCE, host, page, within
 from tunixhack.questions.files import table_rows
 from tunixhack.questions.mapping import Row
 
 if TYPE_CHECKING:
     import datasets
 
-_PATIENCE = 8.0
-"""Seconds in all for the Hub's first answer, whatever number of addresses its name has."""
-
 _BATCH = 10_000
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
             raise UserError(
                 f"dataset {part} is not in the cache: go online once, without HF_HUB_OFFLINE, or name a local file"
             ) from error
-        raise UserError(f"dataset {path} cannot be loaded from the Hub at {_host()}: {_reason(error)}") from error
+        raise UserError(f"dataset {path} cannot be loaded from the Hub at {host()}: {_reason(error)}") from error
     if offline:
         commit = _cached_commit(dataset)
         if revision and _COMMIT.fullmatch(revision) and commit and revision != commit:
@@ -100,7 +93,7 @@ def _resolve(path: str, revision: str | None) -> tuple[str, bool]:
     )
 
     try:
-        info = _within(_PATIENCE, lambda: HfApi().dataset_info(path, revision=revision, timeout=_PATIENCE / 2))
+        info = within(PATIENCE, lambda: HfApi().dataset_info(path, revision=revision, timeout=PATIENCE / 2))
     except HFValidationError as error:
         raise UserError(f"{path!r} is no dataset's id, which looks like user/name") from error
     except GatedRepoError as error:
@@ -109,35 +102,21 @@ def _resolve(path: str, revision: str | None) -> tuple[str, bool]:
         raise UserError(f"dataset {path} has no revision {revision}: see {_page(path)}/commits/main") from error
     except RepositoryNotFoundError as error:
         raise UserError(
-            f"there is no dataset {path} on the Hub at {_host()}, or it is private (then set HF_TOKEN), nor a file of "
+            f"there is no dataset {path} on the Hub at {host()}, or it is private (then set HF_TOKEN), nor a file of "
             "that name here"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         hint = ": set HF_TOKEN to a token that may read it" if status in (401, 403) else ""
-        raise UserError(f"the Hub at {_host()} answers {status} for dataset {path}{hint}") from error
+        raise UserError(f"the Hub at {host()} answers {status} for dataset {path}{hint}") from error
     except Exception as error:  # an open set: no network, name or certificate, in the words of httpx or requests
         raise UserError(
-            f"the Hub at {_host()} cannot be reached for dataset {path} ({type(error).__name__}): go online, set "
+            f"the Hub at {host()} cannot be reached for dataset {path} ({type(error).__name__}): go online, set "
             "HF_ENDPOINT to a mirror or HF_HUB_OFFLINE=1 to use the cache, or name a local file"
         ) from error
     if info.sha is None:
-        raise UserError(f"the Hub at {_host()} tells no commit of dataset {path}: name one as its revision")
+        raise UserError(f"the Hub at {host()} tells no commit of dataset {path}: name one as its revision")
     return info.sha, bool(info.gated)
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Call in a thread that is left behind when it takes longer: each address of a host has its own timeout."""
-    result: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            result.set_result(call())
-        except Exception as error:  # noqa: BLE001 (raised again by result() below)
-            result.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return result.result(timeout=seconds)
 
 
 def _load(path: str, name: str | None, split: str, commit: str | None) -> datasets.Dataset:
@@ -182,18 +161,8 @@ def _gated(path: str) -> UserError:
     )
 
 
-def _host() -> str:
-    return urlsplit(_endpoint()).netloc.rsplit("@", 1)[-1]  # without credentials
-
-
 def _page(path: str) -> str:
-    return f"{urlsplit(_endpoint()).scheme}://{_host()}/datasets/{path}"
-
-
-def _endpoint() -> str:
-    import huggingface_hub.constants
-
-    return str(huggingface_hub.constants.ENDPOINT)
+    return page(f"datasets/{path}")
 
 
 def _reason(error: Exception) -> str:

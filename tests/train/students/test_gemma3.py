@@ -30,9 +30,7 @@ def theirs(model):
 
 
 def test_gradients_reach_the_adapters_as_through_tunix():
-    model = with_lora(
-        tiny_gemma3(), device_mesh(jax.device_count()), modules=FAMILY.lora_modules, rank=4, alpha=8.0
-    )
+    model = with_lora(tiny_gemma3(), device_mesh(jax.device_count()), modules=FAMILY.lora_modules, rank=4, alpha=8.0)
     adapters = nnx.DiffState(0, nnx.LoRAParam)
     one = jax.tree.leaves(nnx.value_and_grad(ours, argnums=adapters)(model)[1])
     other = jax.tree.leaves(nnx.value_and_grad(theirs, argnums=adapters)(model)[1])
