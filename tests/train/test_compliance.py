@@ -1,0 +1,183 @@
+"""What replies are like: exactly one trace and one answer, how often, and how sure that is."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunixhack.errors import UserError
+from tunixhack.train.chat import LAYOUTS
+from tunixhack.train.compliance import Evidence, Reply, Share, check, looping, measure, repetition, wilson
+
+GOOD = "<reasoning>2 + 2</reasoning>\n<answer>4</answer>"
+FORMATS = st.sampled_from(sorted(LAYOUTS))
+PIECES = st.sampled_from([*(tag for layout in LAYOUTS.values() for tag in layout.tags), "a", " ", "\n", "\n\n", "4"])
+TEXTS = st.text() | st.lists(PIECES).map("".join)
+
+
+def plain(text):
+    return bool(text.strip()) and "<" not in text
+
+
+@given(FORMATS, st.text().filter(plain), st.text().filter(plain))
+def test_what_a_student_is_trained_to_write_is_compliant(format, reasoning, answer):
+    assert check(LAYOUTS[format].text(reasoning, answer), format)
+
+
+@given(FORMATS, TEXTS)
+def test_a_compliant_text_is_one_trace_and_one_answer_and_nothing_else(format, text):
+    if check(text, format):
+        layout = LAYOUTS[format]
+        assert all(text.count(tag) == 1 for tag in layout.tags)
+        assert text.startswith(layout.tags[0])
+        assert text == layout.text(*layout.read(text))
+
+
+@given(FORMATS, TEXTS.filter(bool))
+def test_anything_before_it_or_a_second_one_behind_it_is_not(format, more):
+    good = LAYOUTS[format].text("2 + 2", "4")
+    assert not check(more + good, format)
+    assert not check(good + good, format)
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        ("", "tags"),
+        ("4", "tags"),
+        (GOOD + "\n", "tags"),
+        (GOOD + " I hope this helps!", "tags"),
+        (GOOD.replace("\n", ""), "tags"),
+        (GOOD.replace("\n", "\n\n"), "tags"),
+        (GOOD.replace("4", " "), "tags"),
+        (GOOD.replace("2 + 2", "\n"), "tags"),
+        (GOOD.replace("2 + 2", "<answer>"), "tags"),
+        (GOOD.removesuffix("</answer>"), "tags"),
+        (GOOD, "think"),
+        ("<think>2 + 2</think>4", "think"),
+        ("<think>\n2 + 2\n</think>\n\n", "think"),
+        ("2 + 2\n</think>\n\n4", "think"),
+        ("<think>\n2 + 2\n</think>\n\n4", "tags"),
+    ],
+)
+def test_not_compliant(text, format):
+    assert not check(text, format)
+
+
+def test_repetition_is_the_share_of_4_grams_seen_before():
+    assert repetition("") == 0
+    assert repetition("a b c") == 0
+    assert repetition("a b c d a b c d") == pytest.approx(1 / 5)  # abcd bcda cdab dabc abcd
+    assert repetition("a\nb, c" * 200) > 0.95
+
+
+@given(TEXTS)
+def test_repetition_is_a_share(text):
+    assert 0 <= repetition(text) < 1
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=2, max_size=9), st.text(alphabet="xyz .\n"))
+def test_a_phrase_three_times_at_the_end_is_a_loop_and_text_behind_it_ends_it(phrase, before):
+    text = f"{before} {' '.join(phrase * 3)}"
+    assert looping(text)
+    assert not looping(f"{text} Done now, finally")
+
+
+def test_no_loop():
+    assert not looping("")
+    assert not looping("no no no")  # one word three times is no phrase three times
+    assert not looping("to be or not to be or not")
+    assert looping("- - - - - -")
+    assert looping("-" * 9)
+
+
+def test_a_reply_that_was_cut_off_in_a_word_may_still_be_in_a_loop():
+    cut = "it rains and it rains and it rains and i"
+    assert not looping(cut)
+    assert looping(cut, finished=False)
+
+
+def test_wilson_as_published():
+    # Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+    for (successes, n), ends in {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0.0, 0.1611),
+        (1, 29): (0.0061, 0.1718),
+    }.items():
+        assert wilson(successes, n) == pytest.approx(ends, abs=5e-5)
+
+
+@given(st.integers(0, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_share_and_mirrors_its_complement(counts):
+    successes, n = counts
+    low, high = wilson(successes, n)
+    assert 0 <= low <= high <= 1
+    if n:
+        assert low <= successes / n <= high
+        other = wilson(n - successes, n)
+        assert math.isclose(low, 1 - other[1], abs_tol=1e-12)
+        assert math.isclose(high, 1 - other[0], abs_tol=1e-12)
+
+
+def test_more_replies_make_it_surer():
+    widths = [high - low for low, high in (wilson(n // 2, n) for n in (0, 10, 50, 250))]
+    assert widths == sorted(widths, reverse=True)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(-1, 5), (6, 5), (0, -1)])
+def test_impossible_counts_are_refused(successes, n):
+    with pytest.raises(ValueError, match="no share"):
+        wilson(successes, n)
+
+
+def test_replies_are_counted():
+    replies = [
+        Reply(GOOD, 20, True),
+        Reply(GOOD, 30, False),  # reads whole, but nobody knows what it would have gone on to say
+        Reply("the cat the cat the cat", 700, False),
+        Reply("4", 2, True),
+    ]
+    evidence = measure(replies, "tags", 768)
+    assert evidence.compliant == Share(1, 4)
+    assert evidence.unfinished == Share(2, 4)
+    assert evidence.looping == Share(1, 4)
+    assert evidence.mean_tokens == 188
+    assert evidence.longest == 700
+    assert evidence.repetition == pytest.approx(sum(repetition(reply.text) for reply in replies) / 4)
+    assert str(evidence.compliant) == "0.25 (1 of 4; 0.05 to 0.70)"
+
+
+REPLIES = st.lists(st.builds(Reply, TEXTS, st.integers(0, 768), st.booleans()), max_size=5)
+
+
+@given(REPLIES, FORMATS)
+def test_evidence_survives_json(replies, format):
+    evidence = measure(replies, format, 768)
+    written = json.loads(json.dumps(evidence.as_dict(), allow_nan=False))
+    assert Evidence.from_dict(written) == evidence
+    low, high = evidence.compliant.interval
+    assert (written["compliant"]["low"], written["compliant"]["high"]) == (low, high)
+
+
+def test_without_replies_nothing_is_known():
+    evidence = measure([], "tags", 768)
+    assert evidence.compliant.value is evidence.repetition is evidence.mean_tokens is evidence.longest is None
+    assert str(evidence.compliant) == "unknown (of 0)"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"compliant": None},
+        {"format": "xml"},
+        {"compliant": {"count": 3, "of": 2}},
+    ],
+)
+def test_broken_evidence_is_a_sentence(broken):
+    content = measure([], "tags", 768).as_dict()
+    with pytest.raises(UserError, match=r"student\.json"):
+        Evidence.from_dict({**content, **broken} if broken else {})

@@ -1,0 +1,232 @@
+"""The model card: a README.md beside a student that says what it is, what came of it, and how sure that is.
+
+It is told from what ``student.json`` has. Of these keys, ``base``, ``settings`` and ``data`` must be there; the others
+are left out of the card where they are missing or null.
+
+============= ==========================================================================================================
+``base``      ``name``, as the user gave it; ``family``, ``parameters``; ``hub``: its Hub id, where it has one
+``settings``  `tunixhack.train.settings.Settings` as a dict
+``data``      ``datasets``: each ``name``, ``weight``, and ``hub`` where it has an id there; ``domains``: each as
+              `tunixhack.train.token_set.Domain` as a dict, with ``dropped`` rows by reason
+``steps``     updates
+``tokens``    that were trained on in all, padding not counted
+``seconds``   of each stage by its name (load, pack, compile, train, samples, …)
+``devices``   in words
+``versions``  of packages by name
+``losses``    ``first`` and ``last`` of the training; ``held_back_first``, ``held_back_last``
+``evidence``  ``before`` and ``after``: `tunixhack.train.compliance.Evidence` as dicts
+``notes``     sentences that whoever uses the student must know
+============= ==========================================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from tunixhack.errors import UserError
+from tunixhack.train.compliance import Evidence
+from tunixhack.train.samples import Sample, printable
+
+MOST_LINES = 60
+MOST_SAMPLES = 10
+MOST_DOMAINS = 8
+MOST_NOTES = 3
+SHOWN = 240
+"""Characters of a text in a table."""
+
+_METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
+_MARKUP = re.compile(r"[&\\|`*_\[\]<>#~:@$]|(?<=www)\.", re.IGNORECASE)
+_ENTITIES = {"&": "&amp;", "\\": "&#92;", "|": "&#124;"}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+
+
+def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bool = False) -> str:
+    """Write the card of a student.
+
+    Args:
+        record: the content of student.json; see the module.
+        samples: at most ten are shown, shortened.
+        curve: whether a ``loss.png`` is beside the card.
+
+    Returns:
+        At most 60 lines of Markdown with the YAML front matter that the Hub reads of a model. The licence is not
+        chosen here: it is the base's.
+
+    Raises:
+        UserError: what must be there of the record is not, or its evidence is damaged.
+    """
+    try:
+        base, settings, data = record["base"], record["settings"], record["data"]
+        name, method = title(base), _METHODS[settings["method"]]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            "student.json lacks what a card tells (base, settings and data): train again, or restore the file"
+        ) from error
+    rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
+    lines = [
+        *_front_matter(base, data),
+        f"# {escape(name)}, taught to show its work",
+        "",
+        *(f"- **Note**: {escape(_line(str(note)))}" for note in list(record.get("notes") or [])[:MOST_NOTES]),
+        f"- Base: {escape(name)}{_parameters(base)}; its licence and terms are this student's, too",
+        f"- Method: {method}{rank}, {settings['epochs']} epochs, batches of {settings['batch']} × "
+        f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}",
+        f"- Replies: {_format(settings['format'])}",
+        *_training(record),
+        *_losses(record, curve),
+        "",
+        *_evidence(record.get("evidence") or {}),
+        *_domains(data.get("domains") or []),
+        *_samples(samples),
+    ]
+    return "\n".join(lines[:MOST_LINES]) + "\n"
+
+
+def title(base: Mapping[str, Any]) -> str:
+    """Return the name of a base on one line; of a folder or file the name alone, the path to it is the user's affair.
+
+    >>> title({"name": "/home/me/models/gemma"}), title({"name": "google/gemma-3-1b-it", "hub": "google/gemma-3-1b-it"})
+    ('gemma', 'google/gemma-3-1b-it')
+    """
+    name = str(base["name"])
+    return _line(name if base.get("hub") or ":" in name else PurePath(name).name)
+
+
+def escape(text: str) -> str:
+    r"""Return a line of text as Markdown that shows just this text, in a table's cell as elsewhere.
+
+    A bar and a backslash become entities, since tables read these two each in their own way.
+
+    >>> escape("<b>|*1*")
+    '\\<b\\>&#124;\\*1\\*'
+    """
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
+
+
+def _front_matter(base: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    hub = base.get("hub")
+    model = hub if isinstance(hub, str) and _HUB_ID.fullmatch(hub) else None
+    ids = [str(one.get("hub")) for one in data.get("datasets") or [] if _HUB_ID.fullmatch(str(one.get("hub") or ""))]
+    return [
+        "---",
+        *([f"base_model: {json.dumps(model)}"] if model else []),
+        *([f"datasets: {json.dumps(sorted(set(ids)))}"] if ids else []),
+        "license: other",
+        "license_name: terms-of-the-base-model",
+        *([f"license_link: {json.dumps(f'https://huggingface.co/{model}')}"] if model else []),
+        "pipeline_tag: text-generation",
+        "tags: [reasoning, tunix, tunixhack]",
+        "---",
+    ]
+
+
+def _parameters(base: Mapping[str, Any]) -> str:
+    return f", {base['parameters']:,} parameters" if base.get("parameters") else ""
+
+
+def _format(format: str) -> str:
+    if format == "think":
+        return "`<think>` reasoning `</think>`, an empty line, and the answer"
+    return "`<reasoning>` … `</reasoning>`, a new line, `<answer>` … `</answer>`"
+
+
+def _training(record: Mapping[str, Any]) -> list[str]:
+    seconds = record.get("seconds") or {}
+    said = [
+        f"{record['steps']:,} steps" if record.get("steps") else "",
+        f"{record['tokens']:,} tokens" if record.get("tokens") else "",
+        f"on {_line(str(record['devices']))}" if record.get("devices") else "",
+    ]
+    times = [f"{_line(str(stage))} {_duration(float(spent))}" for stage, spent in seconds.items() if spent]
+    versions = [f"{name} {version}" for name, version in (record.get("versions") or {}).items()]
+    return [
+        *([f"- Training: {escape(', '.join(filter(None, said)))}"] if any(said) else []),
+        *([f"- Time: {escape(', '.join(times))}"] if times else []),
+        *([f"- Made with {escape(_line(', '.join(versions)))}"] if versions else []),
+    ]
+
+
+def _losses(record: Mapping[str, Any], curve: bool) -> list[str]:
+    losses = record.get("losses") or {}
+    pairs = (("training", "first", "last"), ("held-back questions", "held_back_first", "held_back_last"))
+    said = [
+        f"{what} {losses[first]:.3f} to {losses[last]:.3f}"
+        for what, first, last in pairs
+        if losses.get(first) is not None and losses.get(last) is not None
+    ]
+    return [
+        *([f"- Loss (nats per token): {'; '.join(said)}"] if said else []),
+        *(["", "![The loss by step](loss.png)"] if curve else []),
+    ]
+
+
+def _evidence(evidence: Mapping[str, Any]) -> list[str]:
+    found = [Evidence.from_dict(evidence[name]) if evidence.get(name) else None for name in ("before", "after")]
+    known = [one for one in found if one is not None]
+    if not known:
+        return []
+    limit = max(one.max_new_tokens for one in known)
+
+    def row(what: str, tell: Any) -> str:
+        return f"| {what} | " + " | ".join("not measured" if one is None else str(tell(one)) for one in found) + " |"
+
+    return [
+        f"Held-back questions, at most {limit:,} new tokens; in brackets the count and the Wilson interval of 95 %. "
+        "Whether an answer is right is not judged.",
+        "",
+        "| share of replies | before | after |",
+        "|---|---|---|",
+        row("exactly one trace and one answer", lambda one: one.compliant),
+        row("cut off by the limit", lambda one: one.unfinished),
+        row("ending in a loop", lambda one: one.looping),
+        row("repeated 4-grams, mean", lambda one: _number(one.repetition, ".2f")),
+        row("tokens, mean", lambda one: _number(one.mean_tokens, ".0f")),
+        "",
+    ]
+
+
+def _domains(domains: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not domains:
+        return []
+    rows = []
+    for one in domains[:MOST_DOMAINS]:
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in list(one["dropped"].items())[:3])
+        rows.append(
+            f"| {_cell(str(one['name']))} | {one['rows']:,} | {one['held_back']:,} | {one['learnt']:,} | "
+            f"{_cell(dropped)} |"
+        )
+    more = [f"{len(domains) - MOST_DOMAINS:,} domains more are not shown.", ""] if len(domains) > MOST_DOMAINS else []
+    return ["| domain | rows | held back | tokens learnt | dropped |", "|---|---:|---:|---:|---|", *rows, "", *more]
+
+
+def _samples(samples: Sequence[Sample]) -> list[str]:
+    rows = [
+        f"| {_cell(sample.question)} | {_cell(sample.before.text if sample.before else '')} | "
+        f"{_cell(sample.after.text if sample.after else '')} |"
+        for sample in samples[:MOST_SAMPLES]
+    ]
+    return ["| held-back question | before | after |", "|---|---|---|", *rows] if rows else []
+
+
+def _cell(text: str) -> str:
+    line = _line(text)
+    return escape(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
+
+
+def _line(text: str) -> str:
+    """Put a text on one line; where it had several, a sign tells."""
+    return " ".join(" ⏎ ".join(printable(text).strip().splitlines()).split())
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,229 @@
+"""Does a student show its work: what its replies look like, counted, with how sure one can be.
+
+Nothing here judges whether a reply is right, and nothing here imports jax.
+
+============== =========================================================================================
+``compliant``  the reply ended by itself and is exactly one trace and one answer, neither of them blank
+``unfinished`` it ran into the limit of new tokens
+``looping``    it ends in a phrase of at least two words, three times in a row, the measure of Holtzman et
+               al., The Curious Case of Neural Text Degeneration (ICLR 2020, arXiv:1904.09751)
+``repetition`` the share of its 4-grams that stood there before, seq-rep-4 of Welleck et al., Neural Text
+               Generation with Unlikelihood Training (ICLR 2020, arXiv:1908.04319); here over words
+============== =========================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from tunixhack.errors import UserError
+from tunixhack.train.chat import LAYOUTS, Format
+
+NGRAM = 4
+"""Words of the phrases whose repetition is measured."""
+
+Z95 = 1.959963984540054
+"""The standard normal distribution's quantile at 0.975."""
+
+_WORDS = re.compile(r"\w+|[^\w\s]")
+"""A word or a sign: what repeats itself in a loop of dashes as well as in one of sentences."""
+
+
+class Reply(NamedTuple):
+    """What a student said."""
+
+    text: str
+    """Without the token that ended it."""
+    tokens: int
+    """As many as the text was generated in."""
+    finished: bool
+    """False where the limit of new tokens, or the end of the student's context, cut it off."""
+
+
+def check(text: str, format: Format) -> bool:
+    r"""Tell whether a reply is exactly one trace and one answer, as a format writes them.
+
+    It is as strict as the hackathon's readers are taken to be: the tags once each and in order, nothing before,
+    between and behind them but what the format puts there, and neither trace nor answer blank.
+
+    Args:
+        text: the whole reply.
+        format: ``tags`` or ``think``; see `tunixhack.train.chat.LAYOUTS`.
+
+    >>> check("<reasoning>2 + 2</reasoning>\n<answer>4</answer>", "tags")
+    True
+    >>> check("Sure! <reasoning>2 + 2</reasoning>\n<answer>4</answer>", "tags")
+    False
+    """
+    layout = LAYOUTS[format]
+    pair = layout.read(text)
+    return pair is not None and all(map(str.strip, pair)) and layout.text(*pair) == text
+
+
+def repetition(text: str) -> float:
+    """Return the share of a text's 4-grams of words that stood in it before: 0 for none, nearly 1 for a loop.
+
+    >>> repetition("one two three four five six")
+    0.0
+    >>> round(repetition("to be or not to be or not to be"), 2)
+    0.43
+    """
+    words = _WORDS.findall(text)
+    grams = [tuple(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def looping(text: str, *, finished: bool = True) -> bool:
+    """Tell whether a text ends in a phrase of at least two words, three times in a row.
+
+    Args:
+        text: the reply.
+        finished: False leaves its last word out where it was cut off, which may be half of one.
+
+    >>> looping("I think that I think that I think that")
+    True
+    """
+    words = _WORDS.findall(text)
+    return _ends_in_loop(words) or (not finished and _ends_in_loop(words[:-1]))
+
+
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
+    """Return the interval in which a share lies, having seen some of it.
+
+    Wilson, Probable Inference, the Law of Succession, and Statistical Inference (JASA 22, 1927, pages 209 to 212).
+    Unlike the textbook's interval it is right for few observations and for shares near 0 and 1, which is where format
+    compliance is; see Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion (Statistical Science 16,
+    2001).
+
+    Args:
+        successes: how many had it, 0 to n.
+        n: how many were seen; none tells nothing, hence 0 to 1.
+        z: the normal quantile; the default makes intervals of 95 %.
+
+    Raises:
+        ValueError: the counts are impossible.
+
+    >>> [round(end, 3) for end in wilson(46, 50)]
+    [0.812, 0.968]
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} of {n} is no share")
+    if n == 0:
+        return 0.0, 1.0
+    share = successes / n
+    scale = 1 + z * z / n
+    middle = (share + z * z / (2 * n)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # exact at both ends, where rounding would miss 0 and 1 by a hair
+    return (0.0 if successes == 0 else middle - half), (1.0 if successes == n else middle + half)
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many."""
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """Return it as a number from 0 to 1; None of nothing."""
+        return self.count / self.of if self.of else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return its Wilson interval of 95 %."""
+        return wilson(self.count, self.of)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "unknown (of 0)"
+        low, high = self.interval
+        return f"{self.value:.2f} ({self.count} of {self.of}; {low:.2f} to {high:.2f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the replies to some held-back questions were like; see the module for the words."""
+
+    format: Format
+    """What a compliant reply was taken to be."""
+    max_new_tokens: int
+    """The limit that they were given."""
+    compliant: Share
+    unfinished: Share
+    looping: Share
+    repetition: float | None
+    """The mean over the replies; None without any."""
+    mean_tokens: float | None
+    """Of a reply; None without any."""
+    longest: int | None
+    """Tokens of the longest; None without any."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it JSON-able, each share with its value and interval, for student.json."""
+        content = asdict(self)
+        for name in _SHARES:
+            share: Share = getattr(self, name)
+            low, high = share.interval
+            content[name] = {"count": share.count, "of": share.of, "value": share.value, "low": low, "high": high}
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Evidence:
+        """Read what `as_dict` wrote; values and intervals are made anew of the counts.
+
+        Raises:
+            UserError: something is missing or of another kind.
+        """
+        try:
+            shares = {name: Share(int(content[name]["count"]), int(content[name]["of"])) for name in _SHARES}
+            plain = {name: content[name] for name in cls.__dataclass_fields__ if name not in _SHARES}
+            if plain["format"] not in LAYOUTS or any(not 0 <= share.count <= share.of for share in shares.values()):
+                raise ValueError
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                "what is told of a student's replies is not whole: it must be as a training wrote it to student.json"
+            ) from error
+        return cls(**shares, **plain)
+
+
+_SHARES = ("compliant", "unfinished", "looping")
+
+
+def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> Evidence:
+    """Count what replies are like.
+
+    Args:
+        replies: to one question each.
+        format: what the student was trained to write.
+        max_new_tokens: the limit that the replies were generated under.
+    """
+    n = len(replies)
+
+    def share(those: Sequence[bool]) -> Share:
+        return Share(sum(those), n)
+
+    return Evidence(
+        format=format,
+        max_new_tokens=max_new_tokens,
+        compliant=share([reply.finished and check(reply.text, format) for reply in replies]),
+        unfinished=share([not reply.finished for reply in replies]),
+        looping=share([looping(reply.text, finished=reply.finished) for reply in replies]),
+        repetition=statistics.fmean(repetition(reply.text) for reply in replies) if n else None,
+        mean_tokens=statistics.fmean(reply.tokens for reply in replies) if n else None,
+        longest=max(reply.tokens for reply in replies) if n else None,
+    )
+
+
+def _ends_in_loop(words: Sequence[str]) -> bool:
+    end = len(words)
+    return any(
+        words[end - period :] == words[end - 2 * period : end - period] == words[end - 3 * period : end - 2 * period]
+        for period in range(2, end // 3 + 1)
+    )
