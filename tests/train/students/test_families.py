@@ -116,8 +116,9 @@ def test_compiled_the_whole_logits_are_never_made(base):
 
 def test_it_computes_in_its_weights_type(base):
     graph, state = nnx.split(base.load(None, jnp.float32))
-    half = nnx.merge(graph, jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state))
-    states = jax.eval_shape(lambda: base.family.hidden_states(half, TOKENS, POSITIONS, SEEN))
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
+    run = lambda state: base.family.hidden_states(nnx.merge(graph, state), TOKENS, POSITIONS, SEEN)  # noqa: E731
+    states = jax.eval_shape(run, half)
     assert states.dtype == jnp.bfloat16
 
 
