@@ -175,6 +175,8 @@ def test_without_replies_nothing_is_known():
         {"compliant": None},
         {"format": "xml"},
         {"compliant": {"count": 3, "of": 2}},
+        {"repetition": "often"},
+        {"longest": []},
     ],
 )
 def test_broken_evidence_is_a_sentence(broken):

@@ -183,17 +183,25 @@ class Evidence:
         """
         try:
             shares = {name: Share(int(content[name]["count"]), int(content[name]["of"])) for name in _SHARES}
-            plain = {name: content[name] for name in cls.__dataclass_fields__ if name not in _SHARES}
-            if plain["format"] not in LAYOUTS or any(not 0 <= share.count <= share.of for share in shares.values()):
+            if content["format"] not in LAYOUTS or any(not 0 <= share.count <= share.of for share in shares.values()):
                 raise ValueError
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls(
+                format=content["format"],
+                max_new_tokens=int(content["max_new_tokens"]),
+                compliant=shares["compliant"],
+                unfinished=shares["unfinished"],
+                looping=shares["looping"],
+                **{name: None if content[name] is None else float(content[name]) for name in _MEANS},
+                longest=None if content["longest"] is None else int(content["longest"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 "what is told of a student's replies is not whole: it must be as a training wrote it to student.json"
             ) from error
-        return cls(**shares, **plain)
 
 
 _SHARES = ("compliant", "unfinished", "looping")
+_MEANS = ("repetition", "mean_tokens")
 
 
 def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> Evidence:
