@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.builds import small_recipe, write_questions
+from tests.commands import Command, Result
+from tunixhack import cli
 from tunixhack.recipe import Recipe
 from tunixhack.testing import ScriptedTeacher
 
@@ -38,3 +41,21 @@ def source(tmp_path: Path) -> Path:
 def recipe(source: Path) -> Recipe:
     """The creative domain on that file, four samples each."""
     return small_recipe(source)
+
+
+@pytest.fixture
+def tunixhack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Run a command in this process: a process of its own spends three seconds on imports."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str | Path) -> Result:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["tunixhack", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Result(code, *capsys.readouterr())
+
+    yield run
+    signal.signal(signal.SIGTERM, before)

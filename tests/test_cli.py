@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 
 from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
+from tests.commands import Command, Result
 from tunixhack import cli
 from tunixhack.publish.card import publish_command
 from tunixhack.run import Run
@@ -52,51 +51,6 @@ build = recipe.build
 """A domain file by the README's four parts, but for its steps."""
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 """So that a process in another folder finds a package that is not installed."""
-
-
-@dataclass
-class Result:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def sentence(self) -> str:
-        """Return the one sentence that tells of an error, and see that it is one and the last."""
-        told = [line for line in self.err.splitlines() if line.startswith("tunixhack: ")]
-        assert len(told) == 1, self.err
-        assert self.err.endswith(f"{told[0]}\n")
-        assert "Traceback" not in self.out + self.err
-        return told[0].removeprefix("tunixhack: ")
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """Return the JSON object of the last line of standard output."""
-        found: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return found
-
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def tunixhack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run a command in this process: a process of its own spends three seconds on imports."""
-    before = signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: str | Path) -> Result:
-        capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["tunixhack", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return Result(code, *capsys.readouterr())
-
-    yield run
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

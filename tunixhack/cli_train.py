@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tunixhack.errors import UserError
+
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Insist on the CPU, whatever accelerator is here.")]
@@ -59,7 +61,7 @@ def train(
 
     changes = {"epochs": epochs, "length": length, "batch": batch, "at_once": at_once, "learning_rate": learning_rate}
     changes |= {"rank": rank, "alpha": alpha, "format": format, "system": system, "held_back": held_back, "seed": seed}
-    student = load("tunixhack.train.sft", "training").sft(
+    student = load("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
         scratch=scratch, resume_from=resume_from, wandb=wandb, accept_terms=accept_terms, cpu=cpu,
         **{name: value for name, value in changes.items() if value is not None},
@@ -89,7 +91,7 @@ def generate(
 ) -> None:
     """Ask a trained student: one question, or a file of them."""
     if (question is None) == (questions is None):
-        raise typer.BadParameter("give a question, or --questions FILE")
+        raise UserError("give a question, or --questions FILE, and not both")
     from tunixhack.train import asking
 
     texts = [question] if question is not None else asking.read_questions(questions or Path())
