@@ -9,7 +9,7 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.students import gguf, hub, shipped
+from tunixhack.train.students import hub, shipped
 from tunixhack.train.students.find import find
 
 HANDLE = "google/gemma-3/transformers/gemma-3-1b-it"
@@ -120,18 +120,10 @@ def test_without_kagglehub(monkeypatch):
         find(f"kaggle:{HANDLE}")
 
 
-def test_gemmas_terms_are_shown_before_anything_is_downloaded(monkeypatch, tmp_path):
-    monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path))
-    monkeypatch.setattr(shipped, "download_wheels", lambda *_, **__: pytest.fail("downloaded"))
-    with pytest.raises(UserError, match=r"https://ai.google.dev/gemma/terms.*--accept-terms"):
-        find("gemma-3-270m")
-
-
-def test_shipped_names_are_fetched_and_converted(monkeypatch, folder, tmp_path):
-    monkeypatch.setattr(shipped, "fetch_gemma", lambda **options: tmp_path / str(options["accept_terms"]))
-    monkeypatch.setattr(shipped, "fetch_smollm2", lambda say: tmp_path / "smol")
-    converted = []
-    monkeypatch.setattr(gguf, "folder_of", lambda path, say: converted.append(path.name) or folder)
+def test_shipped_names_are_fetched(monkeypatch, folder):
+    asked = []
+    monkeypatch.setattr(shipped, "gemma", lambda **options: asked.append(options["accept_terms"]) or folder)
+    monkeypatch.setattr(shipped, "smollm2", lambda say: asked.append("smollm2") or folder)
     assert find("gemma-3-270m", accept_terms=True).name == "gemma-3-270m"
     assert find("smollm2-135m-instruct").name == "smollm2-135m-instruct"
-    assert converted == ["True", "smol"]
+    assert asked == [True, "smollm2"]

@@ -48,9 +48,9 @@ def _folder(name: str, path: Path, accept_terms: bool, say: Callable[[str], None
             raise UserError(f"there is no file {name}: name a GGUF file on this machine")
         return gguf.folder_of(path, say)
     if name == shipped.GEMMA:
-        return gguf.folder_of(shipped.fetch_gemma(accept_terms=accept_terms, say=say), say)
+        return shipped.gemma(accept_terms=accept_terms, say=say)
     if name == shipped.SMOLLM2:
-        return gguf.folder_of(shipped.fetch_smollm2(say), say)
+        return shipped.smollm2(say)
     if name.startswith(kaggle.PREFIX):
         return kaggle.download(name.removeprefix(kaggle.PREFIX), say)
     match = hub.HUB_ID.fullmatch(name)

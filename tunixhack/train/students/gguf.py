@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,13 @@ class _Architecture:
     """Undo what llama.cpp's converter did to a tensor, given by its name there."""
 
 
-def folder_of(path: Path, say: Callable[[str], None] = lambda sentence: None) -> Path:
+def folder_of(path: Path, say: Callable[[str], None] = lambda sentence: None, *, beside: Sequence[Path] = ()) -> Path:
     """Convert a GGUF file into a folder of the cache, unless it is there.
 
     Args:
         path: of the Llama or Gemma 3 architecture, quantised or not.
         say: takes a sentence before what takes long.
+        beside: files that go with the weights, as their licence.
 
     Returns:
         A folder with config.json, tokenizer.json, tokenizer_config.json and model.safetensors in float32: four bytes
@@ -83,6 +84,8 @@ def folder_of(path: Path, say: Callable[[str], None] = lambda sentence: None) ->
     except OSError as error:
         raise UserError(f"cannot make {target}: {error.strerror or error}; TUNIXHACK_CACHE moves the cache") from error
     try:
+        for file in beside:
+            shutil.copy(file, draft)
         convert(path, draft)
         draft.replace(target)
     except OSError as error:
