@@ -15,7 +15,7 @@ SETUP := pyproject.toml constraints.txt
 # -qq: pip's errors are shown, its warnings about a machine's own index settings are not.
 INSTALL := $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt -e
 
-.PHONY: help quickstart test lint bench constraints clean
+.PHONY: help quickstart test lint bench bench-export constraints clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ bench: $(VENV)/.local $(VENV)/.test  ## Every figure that the documentation clai
 	  echo "== $$script"; $(BIN)/python "$$script" || failed="$$failed $$script"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+bench-export: $(VENV)/.local $(VENV)/.test  ## Exported students through transformers; installs PyTorch
+	@$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python benchmarks/export_vs_transformers.py
 
 $(VENV)/.made:
 	@rm -rf $(VENV)

@@ -1,0 +1,32 @@
+"""Tiny students as a training leaves them: adapters that change something, in no time."""
+
+import jax
+import numpy as np
+from flax import nnx
+
+from tunixhack.testing.student import write_tiny_student
+from tunixhack.train.mesh import device_mesh
+from tunixhack.train.settings import settings
+from tunixhack.train.student import Student
+from tunixhack.train.students.find import find
+
+TEXT = "A short text to look at, twice as long as the window of a sliding layer."
+
+
+def trained(folder, family="gemma3", method="lora", devices=1, **changes):
+    """Make a student whose weights differ from its base's, as much as a long training would make them."""
+    base = find(write_tiny_student(folder, family))
+    chosen = settings(method, compute="float32", rank=4, alpha=8.0, system="Be brief.", **changes)
+    student = Student.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
+    kind = nnx.Param if method == "full" else nnx.LoRAParam
+    random = np.random.default_rng(7)
+
+    def changed(leaf):
+        return leaf + jax.device_put(0.05 * random.standard_normal(leaf.shape).astype(leaf.dtype), leaf.sharding)
+
+    nnx.update(student.model, jax.tree.map(changed, nnx.state(student.model, kind)))
+    return student
+
+
+def tokens_of(student, text=TEXT):
+    return student.base.tokenizer.encode(text)

@@ -1,0 +1,1 @@
+"""A trained student for others: merged safetensors, Orbax as the hackathon loads it, GGUF for llama.cpp."""

@@ -1,0 +1,94 @@
+"""LoRA merged into plain weights: W + (alpha / rank) · A · B for every matrix that has adapters.
+
+Tunix merges for Gemma only, into one safetensors file, and removes the folder that it writes into. Here the result is
+a model of Tunix like any other, which a family writes as it writes a fully trained one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from flax import nnx
+
+A, B = "_lora_a", "_lora_b"
+"""How qwix names the two adapters of a parameter, behind the parameter's own name."""
+
+Array = npt.NDArray[np.float32]
+
+
+def plain_model(student: Any) -> nnx.Module:
+    """Return a student's weights as a model without adapters.
+
+    Args:
+        student: a `tunixhack.train.student.Student`. Fully trained, its own model is returned. Otherwise the base is
+            read again, in fp32, from where it came: under QLoRA its weights in memory have lost four fifths of their
+            bits, and the adapters are as good on those that they were quantised from.
+    """
+    if student.settings.method == "full":
+        model: nnx.Module = student.model
+        return model
+    plain: nnx.Module = student.base.load(student.mesh, jnp.float32)
+    merge(student.model, plain, scale=student.settings.alpha / student.settings.rank)
+    return plain
+
+
+def merge(adapted: nnx.Module, plain: nnx.Module, *, scale: float) -> None:
+    """Add a model's adapters to the weights of a model without any.
+
+    Args:
+        adapted: has LoRA by qwix.
+        plain: the same model before, with weights in fp32; changed in place, each weight where it is.
+        scale: alpha / rank.
+    """
+    adapters = dict(nnx.to_flat_state(nnx.state(adapted, nnx.LoRAParam)))
+    firsts = [path for path in adapters if str(path[-1]).endswith(A)]
+    if not firsts or len(adapters) != 2 * len(firsts):
+        raise ValueError("the model's adapters are not pairs of _lora_a and _lora_b")
+    for path in firsts:
+        where, name = path[:-1], str(path[-1]).removesuffix(A)
+        first, second = _numbers(adapters[path]), _numbers(adapters[*where, name + B])
+        weight = getattr(_at(plain, where), name)
+        old = weight[...]
+        change = _product(_at(adapted, where), name, first, second, old.shape)
+        weight[...] = jax.device_put(np.asarray(old, np.float32) + np.float32(scale) * change, old.sharding)
+
+
+def _product(module: Any, name: str, first: Array, second: Array, shape: tuple[int, ...]) -> Array:
+    """Multiply two adapters such that the result lies as the weight does.
+
+    qwix gives A the contracted dimensions of the weight and B the others, both in the weight's order. Which are which
+    an einsum says; any other weight with adapters is the kernel [in, out] of a linear layer.
+    """
+    adapted_einsum = getattr(module, f"{name}_lora_einsum_str", None)
+    if adapted_einsum is None:
+        assert len(shape) == 2, f"{name} of shape {shape} is no kernel of a linear layer"
+        return first @ second
+    _, left, right = adapted_einsum.partition("->")[0].split(",")
+    weight = module.einsum_str.replace(" ", "").partition("->")[0].split(",")[1]
+    product: Array = np.einsum(f"{left},{right}->{weight}", first, second, optimize=True)
+    return product
+
+
+def first_broken(model: nnx.Module) -> str | None:
+    """Name the first parameter that holds a number that is not finite, or None."""
+    finite = jax.jit(lambda array: jnp.isfinite(array).all())
+    for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        for leaf in jax.tree.leaves(variable):  # several of a quantised weight
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and not finite(leaf):
+                return ".".join(map(str, path))
+    return None
+
+
+def _at(model: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        model = model[key] if isinstance(key, int) or isinstance(model, Mapping) else getattr(model, key)
+    return model
+
+
+def _numbers(variable: Any) -> Array:
+    return np.asarray(jax.device_get(variable[...]), np.float32)
