@@ -1,1 +1,35 @@
-"""From a dataset to a student that shows its work; nothing here imports Curator."""
+"""From a dataset to a student that shows its work; nothing here imports Curator.
+
+The names below are loaded when they are first used: jax and Tunix come with the part that needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunixhack.train.settings import Settings
+    from tunixhack.train.student import Student
+    from tunixhack.train.supervised import sft
+
+__all__ = ["Settings", "Student", "sft"]
+
+_HOME = {
+    "Settings": "tunixhack.train.settings",
+    "Student": "tunixhack.train.student",
+    "sft": "tunixhack.train.supervised",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tunixhack.train.extra import load
+
+    value = getattr(load(_HOME[name], f"train.{name}"), name)
+    globals()[name] = value  # the next use does not come here again
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

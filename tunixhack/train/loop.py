@@ -85,11 +85,9 @@ class Progress:
         >>> Progress(total=400, done=120, loss=1.2345, rate=3200.4, fill=0.94, seconds=2.5).line()
         'train: step 120 of 400, loss 1.234, 3,200 tokens/s, fill 94%, 11:40 left'
         """
-        left = as_clock((self.total - self.done) * self.seconds) if self.seconds else "time"
-        return (
-            f"train: step {self.done:,} of {self.total:,}, loss {self.loss:.3f}, {self.rate:,.0f} tokens/s, "
-            f"fill {self.fill:.0%}, {left} {'left' if self.seconds else 'left unknown'}"
-        )
+        left = f"{as_clock((self.total - self.done) * self.seconds)} left" if self.seconds else "time left unknown"
+        rate = f", {self.rate:,.0f} tokens/s" if self.rate else ""
+        return f"train: step {self.done:,} of {self.total:,}, loss {self.loss:.3f}{rate}, fill {self.fill:.0%}, {left}"
 
 
 class Loop:
@@ -124,7 +122,7 @@ class Loop:
         """Why it ends before its last step."""
 
     def run(self) -> Student:
-        """Train to the end; see `tunixhack.train.sft.sft`."""
+        """Train to the end; see `tunixhack.train.supervised.sft`."""
         report = self._report
         before = self._before()
         trainer = self._trainer()
@@ -203,12 +201,14 @@ class Loop:
             self._keep_plan()
         bar = self._bar
         bar.done, bar.total, bar.loss = result.step, self._pace.total, float(result.loss)
-        bar.rate, bar.fill, bar.seconds = result.tokens / result.seconds, result.fill, self._pace.seconds or 0.0
+        bar.fill, bar.seconds = result.fill, self._pace.seconds or 0.0
+        if not compiled:
+            bar.rate = result.tokens / result.seconds
         numbers = {
             "loss": bar.loss,
             "learning_rate": result.learning_rate,
             "grad_norm": float(result.gradient_norm),
-            "tokens_per_second": bar.rate,
+            "tokens_per_second": result.tokens / result.seconds,
             "tokens": result.tokens,
             "learnt": result.learnt,
             "fill": result.fill,

@@ -49,7 +49,7 @@ class Settings:
     system: str | None = None
     """A system text for every conversation that brings none."""
     held_back: int = 64
-    """Questions to validate on, at most a tenth of them all."""
+    """Questions to validate on, at most an eighth of them all."""
     seed: int = 0
     """Of the order of the rows, the questions that are held back, and the adapters' first values."""
     compute: Literal["bfloat16", "float32"] = "bfloat16"

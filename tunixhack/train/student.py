@@ -17,8 +17,8 @@ from tunixhack.train.settings import Settings
 from tunixhack.train.students.base import Base
 
 if TYPE_CHECKING:
+    from tunixhack.train.compliance import Reply
     from tunixhack.train.export.exported import Exported
-    from tunixhack.train.generate import Reply
 
 
 @dataclass(eq=False, kw_only=True)

@@ -150,7 +150,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             total, gradients = _gradients(model, kind, family, arrays, settings, dtype)
             learnt = jnp.maximum(arrays["loss_mask"][:, 1:].sum(), 1)
             loss, gradients = total / learnt, jax.tree.map(lambda one: one / learnt, gradients)
-            norm = optax.global_norm(gradients)
+            norm = optax.tree.norm(gradients)
             finite = jnp.isfinite(loss) & jnp.isfinite(norm)
             before = _leaves(model, optimizer, kind)
             optimizer.update(model, gradients, learning_rate=inputs["learning_rate"])
@@ -255,7 +255,8 @@ def _gradients(
     model: nnx.Module, kind: Any, family: Family, arrays: Inputs, settings: Settings, dtype: Any
 ) -> tuple[jax.Array, Any]:
     """Return the summed loss of a batch and its gradients, computed over parts of the batch one after the other."""
-    graph, learnt, rest = nnx.split(model, kind, ...)
+    graph, *states = nnx.split(model, kind, ...)
+    learnt, rest = states
     at_once = jax.value_and_grad(
         lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype)
     )

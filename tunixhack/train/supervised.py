@@ -161,7 +161,7 @@ def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings,
         datasets,
         renderer,
         max_length=wanted.length,
-        held_back=min(wanted.held_back, questions // 10),
+        held_back=min(wanted.held_back, questions // 8),
         seed=wanted.seed,
         folder=folder,
     )

@@ -1,0 +1,292 @@
+"""A training from its data to a student, stopped, changed and broken in every way that a user meets."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tunix", reason="needs tunixhack[train]")
+
+import jax
+from flax import nnx
+
+from tests.train.toy import SETTINGS, sums, write_sums, write_toy
+from tunixhack import train
+from tunixhack.errors import UserError
+from tunixhack.progress import Reporter
+from tunixhack.train import checkpoints, metrics, record, supervised
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = """
+import json, sys
+from tunixhack import train
+train.sft(*json.loads(sys.argv[1]), cpu=True, **json.loads(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """The data, the tiny student, and a training of them that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("toy")
+    rows, tiny = write_toy(folder)
+    out = folder / "whole"
+    student = train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(quiet=True))
+    return rows, tiny, out, student
+
+
+def losses(folder):
+    return {line["step"]: line["loss"] for line in metrics.read(folder) if "loss" in line}
+
+
+def start(rows, tiny, options, **environment):
+    """Start a training in a process of its own."""
+    arguments = [json.dumps([str(rows), str(tiny)]), json.dumps(options, default=str)]
+    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"} | environment
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_training_teaches_and_tells_what_it_did(toy):
+    _, _, out, _ = toy
+    kept = record.read(out)
+    assert kept["status"] == "finished"
+    assert kept["steps"] == kept["plan"]["steps"] == len(losses(out)) > 20
+    assert kept["losses"]["last"] < kept["losses"]["first"] / 5
+    assert kept["losses"]["held_back_last"] < kept["losses"]["held_back_first"] / 5
+    assert sum(domain["rows"] + domain["held_back"] for domain in kept["data"]["domains"]) == 144
+    assert {domain["name"] for domain in kept["data"]["domains"]} == {"even", "odd"}
+    after = kept["evidence"]["after"]["compliant"]
+    assert after["of"] == 2
+    assert 0 <= after["low"] <= after["value"] <= after["high"] <= 1
+    assert {"loading the student", "asking before", "tokenising"} <= set(kept["seconds"])
+    for name in ("README.md", "loss.png", "samples.json", "tensorboard", "metrics.jsonl"):
+        assert (out / name).exists()
+
+
+def test_a_student_that_is_loaded_again_says_the_same(toy):
+    _, _, out, student = toy
+    question = "What is 3 + 4?"
+    assert train.Student.load(out).generate(question, max_new_tokens=40) == student.generate(
+        question, max_new_tokens=40
+    )
+
+
+def test_killed_at_any_moment_it_goes_on_to_equal_losses(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    options = SETTINGS | {"out": tmp_path / "out", "save_every": 0}
+    for upto in (4, 15):
+        process = start(rows, tiny, options)
+        try:
+            deadline = time.monotonic() + 200
+            while max(losses(tmp_path / "out"), default=0) < upto:
+                assert process.poll() is None, process.communicate()[1][-2000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    process = start(rows, tiny, options)
+    said = process.communicate(timeout=250)[1]
+    assert process.returncode == 0, said[-3000:]
+    assert "going on behind step" in said
+    wanted, found = losses(whole), losses(tmp_path / "out")
+    assert list(found) == list(wanted)
+    np.testing.assert_allclose(list(found.values()), list(wanted.values()), rtol=1e-5)
+
+
+def test_finished_and_started_again_it_trains_no_more(toy):
+    rows, tiny, out, _ = toy
+    before = checkpoints.latest(out / "actor")
+    lines = metrics.read(out)
+    train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(quiet=True))
+    assert checkpoints.latest(out / "actor") == before
+    assert metrics.read(out) == lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"learning_rate": 2e-2}, "learning_rate was 0.01 and is 0.02"),
+        ({"seed": 1}, "seed was 0 and is 1"),
+        ({"method": "full"}, "method was lora and is full"),
+    ],
+)
+def test_another_setting_in_the_same_folder_is_refused_by_name(toy, changes, named):
+    rows, tiny, out, _ = toy
+    with pytest.raises(UserError, match=named):
+        train.sft(rows, tiny, out=out, **SETTINGS | changes, report=Reporter(quiet=True))
+
+
+def test_other_data_or_another_weight_in_the_same_folder_is_refused(toy, tmp_path):
+    rows, tiny, out, _ = toy
+    with pytest.raises(UserError, match="the rows, their tokens or their order"):
+        train.sft(write_sums(tmp_path, 100), tiny, out=out, **SETTINGS, report=Reporter(quiet=True))
+    with pytest.raises(UserError, match="the weight of"):
+        train.sft({str(rows): 2.0}, tiny, out=out, **SETTINGS, report=Reporter(quiet=True))
+
+
+def test_a_training_goes_on_in_a_new_folder_and_leaves_the_old_one_as_it_was(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    first = tmp_path / "first"
+    train.sft(rows, tiny, out=first, **SETTINGS | {"steps": 12}, report=Reporter(quiet=True))
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    out = tmp_path / "second"
+    train.sft(rows, tiny, out=out, resume_from=first, **SETTINGS, report=Reporter(quiet=True))
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == before
+    assert list(losses(out)) == list(losses(whole))
+
+
+def test_rows_in_parts_are_the_same_steps(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    train.sft(rows, tiny, out=tmp_path / "out", **SETTINGS | {"at_once": 2, "steps": 8}, report=Reporter(quiet=True))
+    few = losses(tmp_path / "out")
+    # the schedule is another one, so that the first step alone is the same
+    assert few[1] == pytest.approx(losses(whole)[1], rel=1e-5)
+    train.sft(rows, tiny, out=tmp_path / "one", **SETTINGS | {"steps": 8}, report=Reporter(quiet=True))
+    np.testing.assert_allclose(list(few.values()), list(losses(tmp_path / "one").values()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["full", "qlora"])
+def test_the_other_methods_teach_as_well_and_are_loaded_again(toy, tmp_path, method):
+    rows, tiny, _, _ = toy
+    out = tmp_path / method
+    student = train.sft(
+        rows, tiny, method, out=out, **SETTINGS | {"steps": 15, "learning_rate": 5e-3}, report=Reporter(quiet=True)
+    )
+    found = list(losses(out).values())
+    assert found[-1] < found[0] / 2
+    again = train.Student.load(out)
+    for one, other in zip(*(jax.tree.leaves(nnx.state(s.model)) for s in (student, again)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_loss_that_is_no_number_stops_it_and_keeps_the_last_good_checkpoint(toy, tmp_path):
+    rows, tiny, _, _ = toy
+    out = tmp_path / "out"
+    options = SETTINGS | {"save_every": 0.0}
+    with pytest.raises(UserError, match=r"step \d+ has a loss or gradient that is no number.*What is") as stopped:
+        train.sft(rows, tiny, out=out, **options | {"learning_rate": 1e30}, report=Reporter(quiet=True))
+    place = checkpoints.latest(out / "actor")
+    assert place is not None
+    assert f"the checkpoint of step {place.name} is good" in str(stopped.value)
+    student = train.Student.load(out)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(nnx.state(student.model, nnx.LoRAParam)))
+
+
+def test_a_ceiling_ends_the_schedule_in_time(toy, tmp_path, monkeypatch):
+    rows, tiny, _, _ = toy
+    out = tmp_path / "out"
+    slow = supervised.Clock.__post_init__
+
+    class Fast(supervised.Clock):
+        """A clock on which a real second is a minute and a half."""
+
+        def __post_init__(self):
+            real = time.time()
+            self.now = lambda: real + 90 * (time.time() - real)
+            self.started = real
+            slow(self)
+
+    monkeypatch.setattr(supervised, "Clock", Fast)
+    student = train.sft(rows, tiny, out=out, hours=2, **SETTINGS | {"epochs": 40}, report=Reporter(quiet=True))
+    kept = record.read(student.folder)
+    assert kept["plan"]["steps"] < kept["plan"]["wanted"]
+    if kept["status"] == "finished":
+        rates = [line["learning_rate"] for line in metrics.read(out) if "loss" in line]
+        assert rates[-1] < 0.05 * SETTINGS["learning_rate"]
+    else:
+        assert kept["status"] == "out of time"
+
+
+def test_interrupted_it_saves_the_step_and_goes_on(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    options = SETTINGS | {"out": tmp_path / "out"}
+    process = start(rows, tiny, options)
+    while len(losses(tmp_path / "out")) < 3:
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=100)[1]
+    assert process.returncode != 0
+    assert "the same command goes on from here" in said
+    place = checkpoints.latest(tmp_path / "out" / "actor")
+    assert place is not None
+    assert int(place.name) == max(losses(tmp_path / "out"))
+    train.sft(rows, tiny, **options, report=Reporter(quiet=True))
+    np.testing.assert_allclose(list(losses(tmp_path / "out").values()), list(losses(whole).values()), rtol=1e-5)
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(toy, tmp_path):
+    rows, tiny, _, _ = toy
+    small = tmp_path / "small"
+    small.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(small)], check=False)
+    if made.returncode:
+        pytest.skip("no file system of a chosen size can be made here")
+    try:
+        options = SETTINGS | {"out": tmp_path / "out", "scratch": small, "save_every": 0, "method": "full"}
+        del options["out"]
+        # full checkpoints of 2 MB: the disk takes some, and is filled up under way
+        process = start(rows, tiny, options | {"out": tmp_path / "out"})
+        while len(losses(tmp_path / "out")) < 6:
+            assert process.poll() is None, process.communicate()[1][-3000:]
+            time.sleep(0.02)
+        with (small / "filler").open("wb") as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+                    file.flush()
+            except OSError:
+                pass
+        said = process.communicate(timeout=200)[1]
+        assert process.returncode != 0
+        assert "a checkpoint could not be written" in said, said[-3000:]
+        assert "No space left" in said
+        place = checkpoints.latest(small / "out" / "actor")
+        assert place is not None
+        (small / "filler").unlink()
+        process = start(rows, tiny, options | {"out": tmp_path / "out"})
+        said = process.communicate(timeout=200)[1]
+        assert process.returncode == 0, said[-3000:]
+        assert train.Student.load(tmp_path / "out")
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_bad_input_is_one_sentence(toy, tmp_path):
+    rows, tiny, _, _ = toy
+    quiet = Reporter(quiet=True)
+    with pytest.raises(UserError, match=r"longer than .* takes: give a length of at most 4,096"):
+        train.sft(rows, tiny, out=tmp_path / "a", length=100_000, report=quiet)
+    with pytest.raises(UserError, match="epochs of this data are"):
+        train.sft(rows, tiny, out=tmp_path / "b", **SETTINGS | {"steps": 10_000}, report=quiet)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="has files in it"):
+        train.sft(rows, tiny, out=tmp_path / "c", **SETTINGS, report=quiet)
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    (broken / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"tokenizer\.json"):
+        train.sft(rows, broken, out=tmp_path / "d", **SETTINGS, report=quiet)
+    with pytest.raises(UserError, match=r"no checkpoint to go on from|is not the folder of a student"):
+        train.sft(rows, tiny, out=tmp_path / "e", resume_from=tmp_path / "c", **SETTINGS, report=quiet)
+
+
+def test_few_questions_are_all_learnt_from_without_validation(tmp_path):
+    rows, tiny = write_toy(tmp_path, 9)
+    student = train.sft(
+        rows, tiny, out=tmp_path / "out", **SETTINGS | {"epochs": 4, "samples": 3}, report=Reporter(quiet=True)
+    )
+    kept = record.read(student.folder)
+    assert kept["data"]["domains"][0]["held_back"] == 0
+    assert "held_back_last" not in kept["losses"]
+    assert len(sums(9)) == sum(domain["rows"] for domain in kept["data"]["domains"])
