@@ -3,12 +3,12 @@
 Tunix has a Sampler for this, which is what the hackathon's readers use; greedily, it gives the same tokens as this
 loop (a test compares them). The loop is our own because that Sampler
 
-- adds a start token of its own to every prompt, and takes every token equal to the padding for padding: SmolLM2 pads
-  with the token that ends its turns, so that part of each prompt would not be seen;
+- takes texts and makes tokens of them its own way, and takes every token that equals the padding for padding, in
+  prompts and replies: SmolLM2 pads with the token that ends its turns, which would not be seen then;
 - keeps its compiled code with the object, with the stop tokens and the exact lengths in it, so that each call of ours
   would compile again: here, lengths are rounded up and all calls share what was compiled;
-- takes the cache's dtype from the model's first array, which fails where base and adapters differ;
-- makes logits of every token of a prompt, 1 MiB each with Gemma's vocabulary, and uses the last;
+- takes the cache's dtype from the model's first array, and fails where the base is bf16 and its adapters fp32;
+- asks the model for logits of every token of a prompt, 1 MiB each with Gemma's vocabulary, and uses the last;
 - draws one random number a step for the whole batch, so that a question's sample depends on its neighbours.
 """
 
@@ -303,7 +303,8 @@ def _decode(
     real = places >= first[:, None]  # [B, L]: what is in front of a prompt is never seen
 
     def empty() -> jax.Array:
-        return jax.lax.with_sharding_constraint(jnp.zeros((rows, whole, heads, size), dtype), split)
+        zeros: jax.Array = jax.lax.with_sharding_constraint(jnp.zeros((rows, whole, heads, size), dtype), split)
+        return zeros
 
     cache = {
         f"layer_{layer}": {"k": empty(), "v": empty(), "end_index": jnp.zeros((rows,), jnp.int32)}
