@@ -40,7 +40,7 @@ SHOWN = 240
 
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
 _MARKUP = re.compile(r"[&\\|`*_\[\]<>#~:@$]|(?<=www)\.", re.IGNORECASE)
-_ENTITIES = {"&": "&amp;", "\\": "&#92;", "|": "&#124;"}
+_ENTITIES = {"&": "&amp;", "|": "&#124;"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -99,7 +99,7 @@ def title(base: Mapping[str, Any]) -> str:
 def escape(text: str) -> str:
     r"""Return a line of text as Markdown that shows just this text, in a table's cell as elsewhere.
 
-    A bar and a backslash become entities, since tables read these two each in their own way.
+    A bar becomes an entity, since tables do not all read a backslash before it the same way.
 
     >>> escape("<b>|*1*")
     '\\<b\\>&#124;\\*1\\*'
