@@ -9,14 +9,17 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 pytest.importorskip("gguf", reason="needs tunixhack[train]")
 
 import gguf
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from safetensors.numpy import load_file
 
 from tunixhack.errors import UserError
+from tunixhack.teachers import embedded
 from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.loss import attention_mask
 from tunixhack.train.students import gguf as ours
+from tunixhack.train.students import shipped
 from tunixhack.train.students.find import find
 
 TEXTS = [
@@ -31,7 +34,6 @@ PROMPTS = [
     "Water boils at a temperature of",
     "Once upon a time, in a small village,",
     "<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n",
-    "<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n",
     "def add(a, b):\n    return",
 ]
 LAYER = {
@@ -224,17 +226,18 @@ def test_quantised_weights_are_what_they_stand_for(tmp_path, cache, kind, step):
         np.testing.assert_allclose(found[name], weight, atol=step, err_msg=name)
 
 
-@pytest.fixture(scope="module")
-def smollm2():
-    """The embedded teacher's model as a student, and llama.cpp with the same file."""
+@pytest.fixture(scope="module", params=["smollm2-135m-instruct", "gemma-3-270m"])
+def judged(request):
+    """A shipped student that is in the cache, and the address of llama.cpp with the same file."""
     pytest.importorskip("xllamacpp", reason="needs tunixhack[local]")
-    from tunixhack.teachers import embedded
-
-    path = embedded.cache_dir() / embedded.GGUF
-    if not path.is_file():
-        pytest.skip("the embedded teacher's model is not here: run `tunixhack fetch-local`")
-    with embedded.EmbeddedServer(path, slots=1, context=512) as server:
-        yield find(path), server.url.removesuffix("/v1")
+    files = {
+        shipped.SMOLLM2: embedded.cache_dir() / embedded.GGUF,
+        shipped.GEMMA: embedded.cache_dir() / shipped.GEMMA / shipped.GEMMA_GGUF,
+    }
+    if not files[request.param].is_file():
+        pytest.skip(f"{request.param} is not in the cache, and no test downloads it")
+    with embedded.EmbeddedServer(files[request.param], slots=1, context=512) as server:
+        yield find(request.param), server.url.removesuffix("/v1")
 
 
 def ask(url, path, **content):
@@ -247,29 +250,35 @@ def ask(url, path, **content):
 
 @pytest.mark.embedded
 @pytest.mark.slow
-def test_smollm2s_tokens_are_llama_cpps(smollm2):
-    base, url = smollm2
+def test_a_shipped_students_tokens_are_llama_cpps(judged):
+    base, url = judged
     for text in TEXTS:
         found = ask(url, "/tokenize", content=text, parse_special=True)["tokens"]
         assert base.tokenizer.encode(text) == found, text
+        assert base.tokenizer.decode(found) == text
 
 
 @pytest.mark.embedded
 @pytest.mark.slow
-def test_smollm2_continues_as_in_llama_cpp(smollm2):
-    base, url = smollm2
+def test_a_shipped_student_thinks_of_llama_cpps_words_as_llama_cpp_does(judged):
+    base, url = judged
+    bos = base.tokenizer.bos_id()
     model = base.load(None, jnp.float32)
-    step = nnx.jit(lambda model, tokens, positions, seen: model(tokens, positions, None, seen)[0])
-    same = 0
+    seen, positions = attention_mask(jnp.ones((1, 64), int)), jnp.arange(64)[None]
+    step = nnx.jit(lambda model, tokens: jax.nn.log_softmax(model(tokens, positions, None, seen)[0][0]))
+    same, apart = [], []
     for prompt in PROMPTS:
-        ids = base.tokenizer.encode(prompt)
-        wanted = ask(url, "/completion", prompt=ids, n_predict=20, temperature=0.0, return_tokens=True)["tokens"]
-        found = []
-        for _ in range(20):
-            row = np.zeros((1, 64), np.int32)
-            row[0, : len(ids) + len(found)] = [*ids, *found]
-            scores = step(model, jnp.asarray(row), jnp.arange(64)[None], attention_mask(jnp.ones((1, 64), int)))
-            found.append(int(scores[0, len(ids) + len(found) - 1].argmax()))
-        same += found[: len(wanted)] == wanted
-    # llama.cpp rounds what goes into a product of a quantised matrix to eight bits, which decides near ties otherwise
-    assert same >= len(PROMPTS) - 2
+        given = [*([] if bos is None else [bos]), *base.tokenizer.encode(prompt)]
+        asked = {"prompt": given, "n_predict": 16, "temperature": 0.0, "return_tokens": True, "n_probs": 1}
+        answer = ask(url, "/completion", **asked)
+        said = answer["tokens"]
+        row = np.zeros((1, 64), np.int32)
+        row[0, : len(given) + len(said)] = [*given, *said]
+        scores = np.asarray(step(model, jnp.asarray(row)))[len(given) - 1 :][: len(said)]
+        same += list(scores.argmax(-1) == said)
+        theirs = [token["logprob"] for token in answer["completion_probabilities"]]
+        apart += list(np.abs(scores[np.arange(len(said)), said] - theirs))
+    # llama.cpp rounds what is multiplied with quantised weights to eight bits: of the same weights in float32 it says
+    # all tokens as we do, 0.0005 apart
+    assert np.mean(same) > 0.9
+    assert np.mean(apart) < 0.08

@@ -53,13 +53,15 @@ def test_a_tag_of_a_reply_is_no_control_token(llama):
     assert set(llama.control_ids) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
 
 
-def test_qwens_unmarked_control_tokens_are_found(llama, tmp_path):
+def test_qwens_unmarked_control_tokens_are_found_and_spare_ones_left_out(llama, tmp_path):
     content = json.loads((llama.folder / "tokenizer.json").read_text())
-    token = {"id": 267, "content": "<|fim_prefix|>", "special": False}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    content["added_tokens"].append(token | plain)
+    for id, token in ((267, "<|fim_prefix|>"), (268, "<unused0>")):
+        content["added_tokens"].append({"id": id, "content": token, "special": id == 268} | plain)
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    assert StudentTokenizer(tmp_path).control_ids["<|fim_prefix|>"] == 267
+    found = StudentTokenizer(tmp_path).control_ids
+    assert found["<|fim_prefix|>"] == 267
+    assert "<unused0>" not in found
 
 
 def test_what_fills_never_ends_a_turn(llama, tmp_path):

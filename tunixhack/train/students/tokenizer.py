@@ -31,6 +31,7 @@ REPLY_TAGS = frozenset((*HACKATHON.tags, *THINK.tags))
 
 _FILLERS = ("<pad>", "<|endoftext|>", "<|finetune_right_pad_id|>", "<|end_of_text|>", "<unk>")
 _MARKED = re.compile(r"<\|[^|]+\|>")
+_SPARE = re.compile(r"<unused\d+>|<\|reserved_special_token_\d+\|>")
 
 
 class StudentTokenizer:
@@ -74,13 +75,15 @@ class StudentTokenizer:
         """The id of each token that structures a conversation or a file, by its text.
 
         These are the added tokens that are marked as special, or are spelled ``<|like_this|>`` as Qwen has some that
-        are not marked; a tag of a reply, such as ``<think>``, is none of them.
+        are not marked. A tag of a reply, such as ``<think>``, is none of them, nor are the thousands that are spare.
         """
         added = self._tokenizer.get_added_tokens_decoder()
         return {
             token.content: id
             for id, token in sorted(added.items())
-            if (token.special or _MARKED.fullmatch(token.content)) and token.content not in REPLY_TAGS
+            if (token.special or _MARKED.fullmatch(token.content))
+            and token.content not in REPLY_TAGS
+            and not _SPARE.fullmatch(token.content)
         }
 
     @property
