@@ -44,7 +44,7 @@ CUDA_12_DRIVER = 525
 
 _JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")
 """Of the environment's variables, those whose values are told."""
-_RESTART = "; in a notebook, restart the kernel then"
+_RESTART = "  # in a notebook, restart the kernel then"
 
 
 @dataclass(frozen=True)

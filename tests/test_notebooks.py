@@ -1,0 +1,80 @@
+"""The notebooks run from top to bottom, on this processor and with a tiny student."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+EXPORTED = {
+    "kaggle_tpu_sft": ["export/orbax/actor/*/model_params", "export/safetensors/model.safetensors"],
+    "colab_sft": ["export/safetensors/model.safetensors", "export/gguf/*.gguf"],
+}
+"""What each leaves behind, under its folder."""
+
+
+def cells(path: Path, kind: str = "code") -> list[str]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == kind]
+
+
+def test_both_are_there():
+    assert {path.stem for path in NOTEBOOKS} == set(EXPORTED)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_installed_is_one_constant_in_the_first_cell(path: Path):
+    first, *others = cells(path)
+    assert re.fullmatch(r'INSTALL = "[^"]+"\n\n%pip install --quiet "\$INSTALL"', first)
+    assert not any("INSTALL" in cell or "pip install" in cell for cell in others)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_that_was_run_is_kept(path: Path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("tunix", reason="needs tunixhack[train]")
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    from tunixhack.testing.student import write_tiny_student
+
+    given: dict[str, Any] = {
+        "MODEL": str(write_tiny_student(tmp_path / "tiny")),
+        "SOURCE": "shipped",
+        "QUESTIONS": 8,
+        "SETTINGS": {"epochs": 2, "batch": 2, "length": 2048, "held_back": 2},
+        "HOURS": 1.0,
+        "OUT": str(tmp_path / "student"),
+        "SCRATCH": str(tmp_path / "scratch"),
+        "EXPORT": str(tmp_path / "export"),
+        "CPU": True,
+    }
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code[0].source = ""  # it is installed already
+    for name, value in given.items():
+        code[1].source = re.sub(
+            rf"^{name} = .*$", lambda _, v=value, n=name: f"{n} = {v!r}", code[1].source, flags=re.M
+        )
+    # what a shell command of the notebook finds, and where the package is imported from
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(path.parents[1]))
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    runner = nbclient.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}})
+    runner.execute()
+    assert all(list(tmp_path.glob(pattern)) for pattern in EXPORTED[path.stem])
+    shown = [output.get("text", "") for cell in code for output in cell.outputs if output.output_type == "stream"]
+    assert any("ready to train" in text for text in shown)
