@@ -60,13 +60,15 @@ def test_the_exported_folder_is_the_live_student(tmp_path, family, method):
 
 
 def test_all_formats_lie_in_one_folder(tmp_path, student):
+    (student.base.folder / "NOTICE.md").write_text("terms")
     exported = export(student, str(tmp_path / "deep" / "out"), step=12, say=lambda sentence: None)
     out = tmp_path / "deep" / "out"
     assert left(out) == ["export.json", "gguf", "orbax", "safetensors"]
     assert exported.orbax == out / "orbax"
     assert (out / "orbax" / "actor" / "12" / "model_params").is_dir()
     assert exported.gguf == out / "gguf" / "out-f16.gguf"
-    assert left(out / "gguf") == ["Modelfile", "out-f16.gguf"]
+    assert left(out / "gguf") == ["Modelfile", "NOTICE.md", "out-f16.gguf"]
+    assert (out / "safetensors" / "NOTICE.md").read_text() == "terms"
     assert left(out.parent) == ["out"]
     record = json.loads((out / "export.json").read_text())
     assert record["settings"]["rank"] == 4

@@ -38,6 +38,14 @@ def test_a_merged_student_is_the_live_one(tmp_path, family):
     assert differ(student, student.model, untrained).largest > 0.1
 
 
+@pytest.mark.parametrize("family", [family.name for family in FAMILIES])
+def test_adapters_trained_on_rounded_weights_are_merged_into_those(tmp_path, family):
+    student = trained(tmp_path / "base", family, compute="bfloat16")  # the folder has fp32
+    plain = plain_model(student)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(plain, nnx.Param))} == {jnp.dtype("float32")}
+    assert differ(student, student.model, plain).largest < 1e-4
+
+
 def test_the_adapters_are_scaled_by_alpha_over_rank(tmp_path):
     student = trained(tmp_path / "base")
     other = student.base.load(student.mesh, jnp.float32)

@@ -64,6 +64,19 @@ print("same on", jax.device_count())
 """
 
 
+EXPORT = """
+import sys
+from pathlib import Path
+import jax
+from tests.train.export.trained import trained as student
+from tunixhack.train.export.export import export
+
+folder, method = Path(sys.argv[1]), sys.argv[2]
+made = student(folder / "base", method=method, devices=jax.device_count())
+print(export(made, folder / "out", ("safetensors", "orbax")).measured["safetensors"]["largest"])
+"""
+
+
 def child(code, devices, *arguments):
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
@@ -88,6 +101,12 @@ def child(code, devices, *arguments):
 def test_what_some_devices_wrote_others_read(tmp_path, method, wrote, reads):
     assert child(WRITE, wrote, tmp_path, method) == str(tmp_path / "actor" / "7" / "model_params")
     assert child(READ, reads, tmp_path, method) == f"same on {reads}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_student_is_exported_from_eight_devices(tmp_path, method):
+    assert float(child(EXPORT, 8, tmp_path, method)) < 1e-3
 
 
 def test_a_number_that_differs_is_named(tmp_path):

@@ -13,10 +13,10 @@ from tunixhack.train.students.find import find
 TEXT = "A short text to look at, twice as long as the window of a sliding layer."
 
 
-def trained(folder, family="gemma3", method="lora", devices=1, **changes):
+def trained(folder, family="gemma3", method="lora", devices=1, compute="float32"):
     """Make a student whose weights differ from its base's, as much as a long training would make them."""
     base = find(write_tiny_student(folder, family))
-    chosen = settings(method, compute="float32", rank=4, alpha=8.0, system="Be brief.", **changes)
+    chosen = settings(method, compute=compute, rank=4, alpha=8.0, system="Be brief.")
     student = Student.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
     kind = nnx.Param if method == "full" else nnx.LoRAParam
     random = np.random.default_rng(7)

@@ -20,7 +20,7 @@ from tunixhack.train import checkpoints
 from tunixhack.train.chat import Renderer
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
-from tunixhack.train.export.folder import Ends, write_beside_weights
+from tunixhack.train.export.folder import Ends, copy_terms, write_beside_weights
 from tunixhack.train.export.gguf import write_gguf
 from tunixhack.train.export.llama_cpp import TOKENS, available, compare_written
 from tunixhack.train.export.merge import first_broken, plain_model
@@ -152,6 +152,7 @@ class _Export:
             file = folder / f"{self.out.name}-f16.gguf"
             self.say(f"writing a GGUF file in F16 ({2 * base.parameters / 1e9:.1f} GB)")
             write_gguf(file, base, student.renderer, base.family.to_huggingface(plain), name=self.out.name)
+            copy_terms(folder, base)
             if (text := modelfile(file.name, student.renderer)) is not None:
                 (folder / "Modelfile").write_text(text, encoding="utf-8")
             exported.gguf = self.out / "gguf" / file.name

@@ -58,9 +58,9 @@ def write_beside_weights(folder: Path, base: Base, renderer: Renderer) -> None:
         UserError: a file of the base cannot be read.
         OSError: the disk is full.
     """
-    for source in (*base.tokenizer.files, *(file for pattern in TERMS for file in sorted(base.folder.glob(pattern)))):
-        if source.is_file():
-            shutil.copyfile(source, folder / source.name)
+    for source in base.tokenizer.files:
+        shutil.copyfile(source, folder / source.name)
+    copy_terms(folder, base)
     ends = Ends.of(base)
     description = {**base.description, "eos_token_id": ends.ids, "torch_dtype": "float32"}
     if "dtype" in description:  # its newer name
@@ -75,6 +75,14 @@ def write_beside_weights(folder: Path, base: Base, renderer: Renderer) -> None:
     _write(folder / "tokenizer_config.json", {**_tokenizer_config(base), "chat_template": template})
     # newer programs read this file, older ones the entry above
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+
+def copy_terms(folder: Path, base: Base) -> None:
+    """Copy the licence and terms of the base, which hold for whatever was made of its weights."""
+    for pattern in TERMS:
+        for source in sorted(base.folder.glob(pattern)):
+            if source.is_file():
+                shutil.copyfile(source, folder / source.name)
 
 
 def _tokenizer_config(base: Base) -> Mapping[str, Any]:

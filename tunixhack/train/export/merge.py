@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from flax import nnx
 
+from tunixhack.train.loss import in_compute_dtype
+
 A, B = "_lora_a", "_lora_b"
 """How qwix names the two adapters of a parameter, behind the parameter's own name."""
 
@@ -26,13 +28,14 @@ def plain_model(student: Any) -> nnx.Module:
 
     Args:
         student: a `tunixhack.train.student.Student`. Fully trained, its own model is returned. Otherwise the base is
-            read again, in fp32, from where it came: under QLoRA its weights in memory have lost four fifths of their
-            bits, and the adapters are as good on those that they were quantised from.
+            read again, rounded as it was for the training, and the adapters are merged into that in fp32. Under QLoRA
+            these are the weights before they were quantised to four bits.
     """
     if student.settings.method == "full":
         model: nnx.Module = student.model
         return model
-    plain: nnx.Module = student.base.load(student.mesh, jnp.float32)
+    plain: nnx.Module = student.base.load(student.mesh, jnp.dtype(student.settings.compute))
+    nnx.update(plain, in_compute_dtype(nnx.state(plain, nnx.Param), jnp.float32))
     merge(student.model, plain, scale=student.settings.alpha / student.settings.rank)
     return plain
 
