@@ -46,6 +46,10 @@ def theirs(model):
     return peft_trainer._default_loss_fn(model, TOKENS, LEARNT, POSITIONS, SEEN)
 
 
+def halved(state):
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
+
+
 def untie(folder):
     """Give a student an output table of its own."""
     path = folder / "config.json"
@@ -101,9 +105,25 @@ def test_gradients_reach_the_adapters_as_through_tunix(base):
 
 def test_the_model_keeps_nothing_of_a_pass(base):
     model = base.load(None, jnp.float32)
+    nnx.update(model, halved(nnx.state(model)))
     before = nnx.graphdef(model)
     base.family.hidden_states(model, TOKENS, POSITIONS, SEEN)
     assert nnx.graphdef(model) == before
+
+
+def test_token_by_token_from_a_cache_it_computes_the_same(base):
+    model = base.load(None, jnp.float32)
+    wanted, _ = model(TOKENS, POSITIONS, None, SEEN)
+    shape = (2, 24, base.config.num_kv_heads, base.config.head_dim)
+    empty = {"k": jnp.zeros(shape), "v": jnp.zeros(shape), "end_index": jnp.zeros(2, jnp.int32)}
+    cache = {f"layer_{number}": empty for number in range(base.config.num_layers)}
+    step = nnx.jit(lambda model, tokens, positions, cache, seen: model(tokens, positions, cache, seen))
+    found, cache = step(model, TOKENS[:, :20], POSITIONS[:, :20], cache, SEEN[:, :20])
+    np.testing.assert_allclose(found, wanted[:, :20], atol=1e-3)
+    for at in range(20, 24):
+        one = slice(at, at + 1)
+        found, cache = step(model, TOKENS[:, one], POSITIONS[:, one], cache, SEEN[:, one])
+        np.testing.assert_allclose(found[:, 0], wanted[:, at], atol=1e-3)
 
 
 def test_compiled_the_whole_logits_are_never_made(base):
@@ -116,9 +136,8 @@ def test_compiled_the_whole_logits_are_never_made(base):
 
 def test_it_computes_in_its_weights_type(base):
     graph, state = nnx.split(base.load(None, jnp.float32))
-    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
     run = lambda state: base.family.hidden_states(nnx.merge(graph, state), TOKENS, POSITIONS, SEEN)  # noqa: E731
-    states = jax.eval_shape(run, half)
+    states = jax.eval_shape(run, halved(state))
     assert states.dtype == jnp.bfloat16
 
 
