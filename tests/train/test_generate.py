@@ -150,7 +150,8 @@ def test_adapters_are_in_the_replies(tiny):
 
 
 @pytest.mark.parametrize("base", [{"dtype": jnp.bfloat16}, {"quantised": True}])
-def test_base_and_adapters_may_differ_in_their_numbers(base):
+def test_base_and_adapters_may_differ_in_their_numbers(base, monkeypatch):
+    monkeypatch.setattr(module, "_compute_dtype", lambda mesh: jnp.bfloat16)  # as on an accelerator
     (reply,) = generate(adapted(**base), QUESTIONS[:1], max_new_tokens=8)
     assert reply.tokens == 8
 
@@ -242,6 +243,11 @@ def test_a_sample_depends_on_seed_and_place_alone(tiny):
     others = generate(tiny, [*QUESTIONS[:2], "How?", QUESTIONS[0]], **options)
     assert first[:2] == others[:2]
     assert others[3] != others[0]
+
+
+def test_each_token_is_drawn_anew(tiny):
+    (reply,) = generate(tiny, QUESTIONS[:1], max_new_tokens=12, temperature=1e6)
+    assert len(set(ids(reply))) > 6
 
 
 @pytest.mark.parametrize("least", [{"top_k": 1}, {"top_p": 1e-9}])
