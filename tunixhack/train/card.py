@@ -39,7 +39,7 @@ SHOWN = 240
 """Characters of a text in a table."""
 
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
-_MARKUP = re.compile(r"[&\\|`*_\[\]<>#~:@$]|(?<=www)\.", re.IGNORECASE)
+_MARKUP = re.compile(r"[&\\|`*_\[\]<>#~@$]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
 _ENTITIES = {"&": "&amp;", "|": "&#124;"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
