@@ -6,6 +6,9 @@ import pytest
 pytest.importorskip("tunix", reason="needs tunixhack[train]")
 pytest.importorskip("xllamacpp", reason="needs tunixhack[local]")
 
+import jax
+from flax import nnx
+
 from tests.train.export.trained import trained
 from tunixhack.errors import UserError
 from tunixhack.train.chat import Renderer
@@ -16,7 +19,11 @@ from tunixhack.train.export.folder import Ends
 from tunixhack.train.export.gguf import write_gguf
 from tunixhack.train.export.llama_cpp import Written, compare_written
 from tunixhack.train.export.merge import plain_model
+from tunixhack.train.mesh import device_mesh
+from tunixhack.train.settings import settings
+from tunixhack.train.student import Student
 from tunixhack.train.students.base import FAMILIES
+from tunixhack.train.students.find import find
 
 pytestmark = pytest.mark.embedded
 
@@ -30,6 +37,19 @@ def test_llama_cpp_writes_what_the_student_would(tmp_path, family):
     assert measured["equal"] >= 8
     assert measured["tokens"] > 100
     assert any("gguf: checked" in sentence for sentence in said)
+
+
+@pytest.mark.slow
+def test_llama_cpp_writes_what_smollm2_would(tmp_path):
+    base = find("smollm2-135m-instruct")
+    student = Student.prepare(base, settings(rank=4), device_mesh(1, jax.devices()[:1]))
+    random = np.random.default_rng(0)
+    adapters = nnx.state(student.model, nnx.LoRAParam)
+    shaken = jax.tree.map(lambda leaf: leaf + 0.004 * random.standard_normal(leaf.shape, np.float32), adapters)
+    nnx.update(student.model, shaken)
+    measured = export(student, tmp_path / "out", ("safetensors", "gguf")).measured
+    assert measured["safetensors"]["largest"] < 1e-3
+    assert measured["gguf"]["equal"] >= 8
 
 
 def test_wrong_weights_are_found_out(tmp_path, monkeypatch):
