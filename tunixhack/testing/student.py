@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tunixhack.errors import UserError, nearest
 
@@ -126,12 +127,13 @@ def write_tiny_student(folder: str | Path, family: str = "gemma3", seed: int = 0
     return target
 
 
-def _weight(name: str, shape: tuple[int, ...], random: np.random.Generator, centred: float) -> np.ndarray[Any, Any]:
+def _weight(name: str, shape: tuple[int, ...], random: np.random.Generator, centred: float) -> npt.NDArray[np.float32]:
+    values = random.standard_normal(shape)
     if name.endswith("norm.weight"):
-        return (centred + 0.1 * random.standard_normal(shape)).astype(np.float32)
-    if "embed" in name:
-        return (0.3 * random.standard_normal(shape)).astype(np.float32)
-    return (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        values = centred + 0.1 * values
+    else:
+        values *= 0.3 if "embed" in name else shape[-1] ** -0.5
+    return np.asarray(values, dtype=np.float32)
 
 
 def _spelling_tokenizer() -> Any:

@@ -131,7 +131,8 @@ class StudentTokenizer:
 
     @cached_property
     def _top(self) -> int:
-        return max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+        ids: Iterable[int] = self._tokenizer.get_vocab(with_added_tokens=True).values()
+        return max(ids)
 
     @cached_property
     def _control(self) -> frozenset[int]:
