@@ -1,0 +1,270 @@
+"""What the benchmarks of training share: gsm8k's own solutions as tokens, students of random weights, and peers.
+
+Nothing here is measured; a student's weights are random, since no figure depends on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # the figures are of this machine's processor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from tunix.models.gemma3 import model as gemma3
+from tunix.sft import hooks, peft_trainer
+
+from tunixhack.recipes import math
+from tunixhack.train.chat import Renderer
+from tunixhack.train.datasets import read
+from tunixhack.train.loss import attention_mask, in_compute_dtype, mean_loss
+from tunixhack.train.mesh import device_mesh, with_lora
+from tunixhack.train.packing import Batch, Packed
+from tunixhack.train.settings import Settings, settings
+from tunixhack.train.students.find import find
+from tunixhack.train.students.gemma3 import FAMILY
+from tunixhack.train.token_set import TokenSet
+from tunixhack.train.tokens import tokenise
+from tunixhack.train.trainer import StepResult, Trainer
+
+LENGTH = 512
+PAD = 0
+GSM8K = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
+"""The source's file beside the checkout; without it, the source is the recipe's own, on the Hub."""
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """Start a command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--source", default=str(GSM8K) if GSM8K.exists() else None, help="of the math domain")
+    parser.add_argument("--tokenizer", default=None, help="a student whose tokens count; SmolLM2's if left out")
+    return parser
+
+
+def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None, vocabulary: int) -> TokenSet:
+    """Build a dataset with ``teacher="reference"``, and turn it into tokens.
+
+    Args:
+        folder: where the run goes.
+        rows: how many.
+        source: of the questions and their solutions.
+        tokenizer: the student whose tokenizer is used, since padding depends on how long rows are in real tokens.
+        vocabulary: of the student that is trained: ids are folded into it, which changes no row's length.
+    """
+    recipe = math.recipe if source is None else math.recipe.replace(source=source)
+    run = recipe.build("reference", questions=rows, out=folder / f"solutions-{rows}")
+    if tokenizer is None:
+        from tunixhack.teachers.embedded import fetch_local
+
+        tokenizer = str(fetch_local())
+    base = find(tokenizer, accept_terms=True)
+    data = tokenise([read(run)], Renderer(base.family.chat, base.tokenizer), max_length=LENGTH)
+    return dataclasses.replace(data, tokens=(1 + data.tokens % (vocabulary - 1)).astype(np.int32))
+
+
+def tiny() -> gemma3.ModelConfig:
+    """Six layers of 64 numbers."""
+    return gemma3.ModelConfig(
+        num_layers=6, num_embed=512, embed_dim=64, hidden_dim=128, num_heads=4, head_dim=16, num_kv_heads=1,
+        sliding_window_size=256, local_base_frequency=10_000, global_base_frequency=1_000_000,
+    )  # fmt: skip
+
+
+def gemma_270m() -> gemma3.ModelConfig:
+    """Gemma 3 270M."""
+    return gemma3.ModelConfig.gemma3_270m()
+
+
+STUDENTS: dict[str, Callable[[], gemma3.ModelConfig]] = {"tiny": tiny, "270m": gemma_270m}
+
+
+def student(config: gemma3.ModelConfig, method: str, mesh: Mesh) -> nnx.Module:
+    """Make a student of random weights in fp32."""
+    model = gemma3.Gemma3(config, rngs=nnx.Rngs(0))
+    state = nnx.state(model, nnx.Param)
+    leaves, tree = jax.tree.flatten(state)
+    keys = jax.random.split(jax.random.key(0), len(leaves))
+    # Tunix makes the feed-forward's kernels of zeros
+    fresh = [0.02 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+    nnx.update(model, jax.tree.unflatten(tree, fresh))
+    if method == "lora":
+        return with_lora(model, mesh, modules=FAMILY.lora_modules, rank=16, alpha=32.0)
+    return model
+
+
+class Ours:
+    """Our trainer, on chosen batches.
+
+    Args:
+        config: of the student.
+        method: full or lora.
+        batch: training rows of a step.
+        folder: of its checkpoints, of which none is written.
+    """
+
+    def __init__(self, config: gemma3.ModelConfig, method: str, batch: int, folder: Path) -> None:
+        self._waiting: list[Batch] = []
+        self.results: list[StepResult] = []
+        self.mesh = device_mesh(batch)
+        self._trainer = Trainer(
+            student(config, method, self.mesh),
+            family=FAMILY,
+            settings=plan(method, batch),
+            folder=folder,
+            keep=1,
+            save_every=1e9,
+            next_batch=lambda step: (self._waiting.pop(0), 1e-5) if self._waiting else None,
+            place=dict,
+            after_step=self.results.append,
+        )
+        self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close
+
+    @property
+    def model(self) -> nnx.Module:
+        """The student."""
+        return self._trainer.model
+
+    def seconds(self, batches: Sequence[Batch]) -> float:
+        """Train on batches and return how long it took."""
+        self._waiting = list(batches)
+        return timed(self._trainer, self.mesh)
+
+
+class Bare:
+    """Tunix's trainer as it is, on the same student.
+
+    Args:
+        config: of the student.
+        method: full or lora.
+        batch: training rows of a step.
+        loss: ``"ours"``: our loss on packed rows; ``"packed"``: Tunix's own loss on packed rows; ``"padded"``: Tunix's
+            own loss on rows that are filled up.
+    """
+
+    def __init__(self, config: gemma3.ModelConfig, method: str, batch: int, loss: str) -> None:
+        self.mesh = device_mesh(batch)
+        kept = plan(method, batch)
+        optimizer = optax.chain(optax.clip_by_global_norm(kept.clip), optax.adamw(1e-5, weight_decay=kept.weight_decay))
+        self._waiting: list[Any] = []
+        self._trainer = peft_trainer.PeftTrainer(
+            student(config, method, self.mesh), optimizer, peft_trainer.TrainingConfig(eval_every_n_steps=1)
+        )
+        self._trainer.with_gen_model_input_fn(padded_input if loss == "padded" else packed_input)
+        if loss == "ours":
+            self._trainer.with_loss_fn(our_loss)
+        self._trainer.with_data_hooks(_Waiting(self._waiting))
+        self._trainer.is_managed_externally = True
+
+    def seconds(self, batches: Sequence[Any]) -> float:
+        """Train on batches and return how long it took."""
+        self._waiting.extend(batches)
+        return timed(self._trainer, self.mesh)
+
+
+class _Waiting(hooks.DataHooks):
+    def __init__(self, batches: list[Any]) -> None:
+        self._batches = batches
+
+    def load_next_train_batch(self, train_ctx: Any) -> Any:
+        if not self._batches:
+            return None
+        batch = self._batches.pop(0)
+        if isinstance(batch, Batch):
+            return {name: getattr(batch, name) for name in ("tokens", "loss_mask", "segments", "positions")}
+        return batch
+
+    def load_next_eval_batch(self, train_ctx: Any) -> None:
+        return None
+
+
+def plan(method: str, batch: int) -> Settings:
+    """Settings of a comparison: fp32 on both sides, as Tunix's own step computes in what the weights are in."""
+    return settings(method, length=LENGTH, batch=batch, compute="float32")  # type: ignore[arg-type]
+
+
+def timed(trainer: peft_trainer.PeftTrainer, mesh: Mesh) -> float:
+    """Train until the batches end; the last step is waited for."""
+    start = time.perf_counter()
+    with mesh:
+        trainer.train([])
+    jax.block_until_ready(jax.tree.leaves(nnx.state(trainer.model, nnx.Param))[0])
+    return time.perf_counter() - start
+
+
+def packed(data: TokenSet, batch: int) -> list[Batch]:
+    """All full batches of packed rows."""
+    return list(Packed(data, length=LENGTH, batch=batch))
+
+
+def padded(data: TokenSet, batch: int) -> list[peft_trainer.TrainingInput]:
+    """The rows as Tunix's notebooks give them: one to a training row, filled up to its length."""
+    batches = []
+    for first in range(0, len(data) - batch + 1, batch):
+        tokens = np.full((batch, LENGTH), PAD, np.int32)
+        mask = np.zeros((batch, LENGTH), bool)
+        for place in range(batch):
+            row = data.row(first + place)
+            tokens[place, : len(row.tokens)], mask[place, : len(row.tokens)] = row.tokens, row.loss_mask
+        batches.append(peft_trainer.TrainingInput(input_tokens=tokens, input_mask=mask))
+    return batches
+
+
+def learnt(batch: Batch | peft_trainer.TrainingInput) -> int:
+    """Tokens under the loss mask."""
+    mask = batch.loss_mask if isinstance(batch, Batch) else batch.input_mask
+    return int(np.asarray(mask)[:, 1:].sum())
+
+
+def packed_input(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """What Tunix's loss takes, of packed rows."""
+    return {
+        "input_tokens": batch["tokens"],
+        "input_mask": batch["loss_mask"],
+        "positions": batch["positions"],
+        "attention_mask": attention_mask(batch["segments"]),
+    }
+
+
+def padded_input(batch: peft_trainer.TrainingInput) -> dict[str, jax.Array]:
+    """What Tunix's notebooks make of filled-up rows."""
+    from tunix.sft import utils
+
+    real = batch.input_tokens != PAD
+    return {
+        "input_tokens": batch.input_tokens,
+        "input_mask": batch.input_mask,
+        "positions": utils.build_positions_from_mask(real),
+        "attention_mask": utils.make_causal_attn_mask(real),
+    }
+
+
+def our_loss(
+    model: nnx.Module,
+    input_tokens: jax.Array,
+    input_mask: jax.Array,
+    positions: jax.Array,
+    attention_mask: jax.Array,
+    dtype: Any = jnp.float32,
+) -> jax.Array:
+    """Our loss in the form that Tunix's trainer asks for."""
+    graph, state = nnx.split(model)
+    computing = nnx.merge(graph, in_compute_dtype(state, dtype))
+    hidden = FAMILY.hidden_states(computing, input_tokens, positions, attention_mask)
+    return mean_loss(hidden, FAMILY.output_table(computing), input_tokens, input_mask)
+
+
+def print_ratio(name: str, ratios: Sequence[float], goal: str) -> None:
+    """Print the median of some rounds, their span, and the load."""
+    print(f"{name}: {statistics.median(ratios):.2f}")
+    print(f"  goal {goal}; rounds {', '.join(f'{one:.2f}' for one in ratios)}; load {os.getloadavg()[0]:.1f}")
