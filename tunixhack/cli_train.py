@@ -59,7 +59,13 @@ def train(
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.train.extra import load
 
-    changes = {"epochs": epochs, "length": length, "batch": batch, "at_once": at_once, "learning_rate": learning_rate}
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "length": length,
+        "batch": batch,
+        "at_once": at_once,
+        "learning_rate": learning_rate,
+    }
     changes |= {"rank": rank, "alpha": alpha, "format": format, "system": system, "held_back": held_back, "seed": seed}
     student = load("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
