@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,14 @@ from tests.commands import Command, Result
 from tunixhack import cli
 from tunixhack.recipe import Recipe
 from tunixhack.testing import ScriptedTeacher
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let jax keep what it compiles: in trainings of seconds, and in processes of their own, it is most of the time."""
+    folder = config.cache.mkdir("jax") if config.cache else None
+    if folder is not None:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 
 @pytest.fixture(scope="session")

@@ -63,9 +63,7 @@ def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Exam
     for row in data.validation():
         example = examples[int(data.example[row])]
         found.setdefault(example.question_id, example)
-        if len(found) == count:
-            break
-    return list(found.values())
+    return list(found.values())[:count]
 
 
 def replies(

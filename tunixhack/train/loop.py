@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,8 @@ from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
 from tunixhack.train import checkpoints, metrics, record, samples
-from tunixhack.train.compliance import Share
+from tunixhack.train.bar import TrainingBar, first_interrupt
+from tunixhack.train.compliance import Evidence, Reply, Share
 from tunixhack.train.datasets import Dataset
 from tunixhack.train.evidence import ValidationLoss, chosen, replies
 from tunixhack.train.pace import Pace
@@ -27,7 +25,7 @@ from tunixhack.train.samples import Sample, side_by_side
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
-from tunixhack.train.trainer import StepResult, Trainer
+from tunixhack.train.trainer import CannotSave, StepResult, Trainer
 
 VALIDATIONS = 10
 """How often the rows that are held back are looked at during a training, beside its beginning and end."""
@@ -47,6 +45,8 @@ class Plan:
     steps: int | None
     samples: int
     """Questions that are held back to ask before and after."""
+    max_new_tokens: int
+    """Where a reply to them is cut off."""
     save_every: float
     """Seconds between two checkpoints."""
     wandb: str | None
@@ -64,30 +64,6 @@ class Job:
     plan: Plan
     keep: int
     """Checkpoints."""
-
-
-@dataclass
-class Progress:
-    """The bar of a training."""
-
-    total: int
-    done: int = 0
-    loss: float = math.nan
-    rate: float = 0.0
-    """Tokens a second, padding not counted."""
-    fill: float = 0.0
-    seconds: float = 0.0
-    """Of a step."""
-
-    def line(self) -> str:
-        """Describe how far the training is.
-
-        >>> Progress(total=400, done=120, loss=1.2345, rate=3200.4, fill=0.94, seconds=2.5).line()
-        'train: step 120 of 400, loss 1.234, 3,200 tokens/s, fill 94%, 11:40 left'
-        """
-        left = f"{as_clock((self.total - self.done) * self.seconds)} left" if self.seconds else "time left unknown"
-        rate = f", {self.rate:,.0f} tokens/s" if self.rate else ""
-        return f"train: step {self.done:,} of {self.total:,}, loss {self.loss:.3f}{rate}, fill {self.fill:.0%}, {left}"
 
 
 class Loop:
@@ -111,11 +87,13 @@ class Loop:
         planned = kept.get("plan", {})
         total = planned.get("steps", 0) if planned.get("wanted") == job.extent.steps else 0
         self._pace = Pace(job.extent.steps, clock, self._reserve, total=total)
-        self._bar = Progress(self._pace.total)
+        self._bar = TrainingBar(self._pace.total)
         self._examples: list[Example] = chosen(job.datasets, job.data, job.plan.samples)
         self._validation: ValidationLoss | None = None
         self._sinks: list[metrics.Sink] = []
         self._batch: Batch | None = None
+        self._done_at = time.monotonic()
+        """When the last step was done."""
         self._first = 0
         """The step that this start begins with."""
         self._stop: str | None = None
@@ -132,15 +110,13 @@ class Loop:
             report.say(f"going on behind step {self._first:,} of {self._pace.total:,}")
         with ExitStack() as closing:
             self._open_sinks(closing)
-            with report.bar(self._bar), self._student.mesh, _interruptible(self._interrupt):
+            with report.bar(self._bar), self._student.mesh, first_interrupt(self._interrupt):
                 self._bar.done = self._first
                 self._validate(self._first)
                 try:
-                    trainer.train([])
-                except OSError as error:
+                    trainer.run()
+                except CannotSave as error:
                     raise self._disk_trouble(error) from error
-                finally:
-                    trainer.checkpoint_manager.close()
             if self._stop == "interrupted":
                 report.say(
                     f"stopped behind step {self._bar.done:,}, which is saved; the same command goes on from here"
@@ -188,17 +164,19 @@ class Loop:
         rate = learning_rate(step, total=self._pace.total, peak=settings.learning_rate, warmup=settings.warmup)
         return self._batch, rate
 
-    def _after_step(self, result: StepResult) -> None:
+    def _after_step(self, trainer: Trainer, result: StepResult) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:
+            trainer.wait_for_saves()
             raise self._not_finite(result)
         compiled = result.step == self._first + 1
         if compiled:
             self._seconds["compiling, with the first step"] = result.seconds
             self._report.say(f"compiling, with the first step: {as_clock(result.seconds)}")
-        elif (told := self._pace.timed(result.step, result.seconds)) is not None:
+        elif (told := self._pace.timed(result.step, time.monotonic() - self._done_at)) is not None:
             self._report.say(told)
             self._keep_plan()
+        self._done_at = time.monotonic()
         bar = self._bar
         bar.done, bar.total, bar.loss = result.step, self._pace.total, float(result.loss)
         bar.fill, bar.seconds = result.fill, self._pace.seconds or 0.0
@@ -249,11 +227,11 @@ class Loop:
             "folder"
         )
 
-    def _disk_trouble(self, error: OSError) -> UserError:
+    def _disk_trouble(self, error: CannotSave) -> UserError:
         saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
         kept = f"the checkpoint of step {saved.name} is kept" if saved else "no checkpoint was saved yet"
         return UserError(
-            f"a checkpoint could not be written to {self._job.plan.scratch}: {error.strerror or error}; {kept}, and "
+            f"a checkpoint could not be written to {self._job.plan.scratch}: {error}; {kept}, and "
             "the same command goes on from it once there is room"
         )
 
@@ -271,7 +249,7 @@ class Loop:
         if not self._examples:
             return []
         with self._report.timed("asking before", self._seconds):
-            said, evidence = replies(self._student, self._examples)
+            said, evidence = self._ask()
         told = [
             Sample(question=example.question, domain=example.domain, before=reply)
             for example, reply in zip(self._examples, said, strict=True)
@@ -281,12 +259,15 @@ class Loop:
         self._write()
         return told
 
+    def _ask(self) -> tuple[list[Reply], Evidence]:
+        return replies(self._student, self._examples, max_new_tokens=self._job.plan.max_new_tokens)
+
     def _after(self, before: Sequence[Sample]) -> None:
         """Ask them again."""
         if not self._examples:
             return
         with self._report.timed("asking after", self._seconds):
-            said, evidence = replies(self._student, self._examples)
+            said, evidence = self._ask()
         told = [replace(sample, after=reply) for sample, reply in zip(before, said, strict=True)]
         samples.write(self._job.plan.out, told)
         self._record["evidence"] = self._record.get("evidence", {}) | {"after": evidence.as_dict()}
@@ -351,22 +332,3 @@ class Loop:
 def _ends(lines: Sequence[dict[str, Any]], name: str, first: str, last: str) -> dict[str, float]:
     found = [line[name] for line in lines if name in line]
     return {first: found[0], last: found[-1]} if found else {}
-
-
-@contextmanager
-def _interruptible(on_interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C end the training behind its step; the second one is as everywhere."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.getsignal(signal.SIGINT)
-
-    def first(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, usual)
-        on_interrupt()
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)

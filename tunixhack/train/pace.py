@@ -11,10 +11,12 @@ from tunixhack.train.schedule import Clock
 
 FIRST = 3
 """Steps that are timed before the first reckoning; the one that compiles is not among them."""
-WINDOW = 32
-"""Steps whose median is the pace."""
-TOLERANCE = 0.02
-"""A total is made smaller only by more than this share: a pace is never quite even."""
+WINDOW = 16
+"""The last steps, whose median is looked at."""
+TOLERANCE = 0.05
+"""The total changes only by more than this share: a pace is never quite even."""
+MARGIN = 0.98
+"""The share of the time that is planned with."""
 
 
 @dataclass
@@ -32,7 +34,9 @@ class Pace:
     reserve: Callable[[], float] = lambda: 0.0
     total: int = 0
     """Steps that the schedule is made for."""
-    _timed: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    _count: int = 0
+    _spent: float = 0.0
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _reckoned: bool = False
 
     def __post_init__(self) -> None:
@@ -41,8 +45,12 @@ class Pace:
 
     @property
     def seconds(self) -> float | None:
-        """Of a step; None before the first was timed."""
-        return statistics.median(self._timed) if self._timed else None
+        """Of a step with what comes between two; None before the first was timed.
+
+        The mean of them all counts what happens now and then, such as saving; the median of the last ones tells when
+        steps have grown slower for good. The larger is planned with.
+        """
+        return max(self._spent / self._count, statistics.median(self._recent)) if self._count else None
 
     @property
     def over(self) -> bool:
@@ -52,21 +60,27 @@ class Pace:
     def timed(self, step: int, seconds: float) -> str | None:
         """Take the time of a step, and reckon how many there will be.
 
+        The total may grow until half of it is done, so that a slow beginning costs nothing. Later it only shrinks: the
+        learning rate would rise again.
+
         Args:
             step: how many are done.
-            seconds: the last one took; a step that compiled is not given here.
+            seconds: since the one before was done; of a step that compiled nothing is told.
 
         Returns:
             A sentence where the total changed.
         """
-        self._timed.append(seconds)
+        self._count += 1
+        self._spent += seconds
+        self._recent.append(seconds)
         pace = self.seconds
-        if len(self._timed) < FIRST or pace is None or self.clock.hours is None:
+        if self._count < FIRST or pace is None or self.clock.hours is None:
             return None
-        fitting = step + self.clock.steps(self.wanted - step, pace, self.reserve())
+        fitting = step + self.clock.steps(self.wanted - step, pace / MARGIN, self.reserve())
         first, self._reckoned = not self._reckoned, True
-        # the first reckoning may be above a total that an earlier session made smaller
-        if fitting == self.total or (not first and fitting > self.total * (1 - TOLERANCE)):
+        shrinks = fitting < self.total * (1 - TOLERANCE)
+        grows = fitting > self.total * (1 + TOLERANCE) and step < self.total / 2
+        if fitting == self.total or not (shrinks or grows or first):
             return None
         before, self.total = self.total, max(fitting, step)
         if self.total == self.wanted:

@@ -19,6 +19,7 @@ from tunixhack.train import checkpoints, metrics, needs, record
 from tunixhack.train.chat import Renderer
 from tunixhack.train.datasets import Dataset, read_all
 from tunixhack.train.doctor import require_device
+from tunixhack.train.generate import MAX_NEW_TOKENS
 from tunixhack.train.loop import Job, Loop, Plan
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.packing import Extent, measure
@@ -51,6 +52,7 @@ def sft(
     resume_from: str | Path | None = None,
     scratch: str | Path | None = None,
     samples: int = SAMPLES,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     save_every: float = SAVE_EVERY,
     scale: str | None = None,
     cpu: bool = False,
@@ -75,6 +77,7 @@ def sft(
         scratch: a folder for the checkpoints, for a larger disk than that of ``out``; the weights that the training
             ends with are in ``out`` all the same.
         samples: how many questions that are held back to ask before and after.
+        max_new_tokens: where a reply to them is cut off.
         save_every: seconds between two checkpoints.
         scale: one of `tunixhack.train.settings.SCALES`.
         cpu: train on the CPU though an accelerator is here.
@@ -110,6 +113,7 @@ def sft(
         scratch=Path(scratch) / folder.name if scratch is not None else folder,
         steps=steps,
         samples=samples,
+        max_new_tokens=max_new_tokens,
         save_every=save_every,
         wandb=wandb,
     )

@@ -13,8 +13,10 @@ a function that Tunix lets a subclass override:
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,10 @@ def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any)
     return token_losses(hidden, family.output_table(computing), inputs["tokens"], inputs["loss_mask"]).sum()
 
 
+class CannotSave(Exception):
+    """A checkpoint could not be written; the text says why."""
+
+
 class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
     """Trains a model on batches until they end.
 
@@ -111,7 +117,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         save_every: float,
         next_batch: Callable[[int], tuple[Batch, float] | None],
         place: Callable[[], Mapping[str, Any]],
-        after_step: Callable[[StepResult], None],
+        after_step: Callable[[Trainer, StepResult], None],
     ) -> None:
         self._family, self._settings = family, settings
         self._place, self._after_step = place, after_step
@@ -181,7 +187,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         """Report the step before, and return the next one's arrays."""
         if self._last is not None:
             last, self._last = self._last, None
-            self._after_step(last)
+            self._after_step(self, last)
             # what was done between the steps is no step's time
             self._handed = time.monotonic()
         self._given = next_batch(self._train_steps)
@@ -200,18 +206,29 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         """Return what is kept beside the weights."""
         return {"place": dict(self._place())}
 
-    def save_now(self) -> None:
-        """Save what there is, unless it is saved already, and wait until it is on the disk."""
-        self.wait_for_saves()
-        self._save_last_checkpoint()
-        self.wait_for_saves()
-
-    def wait_for_saves(self) -> None:
-        """Wait until the checkpoint that is being written is on the disk.
+    def run(self) -> None:
+        """Train until there is no batch, and save the last step.
 
         Raises:
-            OSError: it could not be written; those before it are still there.
+            CannotSave: a checkpoint could not be written; those before it are still there.
         """
+        # Orbax tells its writers' errors with the next save; asyncio would print each of them besides
+        asyncio_log = logging.getLogger("asyncio")
+        level = asyncio_log.level
+        asyncio_log.setLevel(logging.CRITICAL)
+        try:
+            self.train([])
+        except (OSError, ValueError) as error:
+            if (why := _no_room(error)) is None:
+                raise
+            raise CannotSave(why) from error
+        finally:
+            with suppress(OSError, ValueError):  # what was being written when it failed fails again
+                self.checkpoint_manager.close()
+            asyncio_log.setLevel(level)
+
+    def wait_for_saves(self) -> None:
+        """Wait until the checkpoint that is being written is on the disk."""
         self.checkpoint_manager._checkpoint_manager.wait_until_finished()
 
     def _save_last_checkpoint(self) -> None:
@@ -236,6 +253,16 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
 
     def _log_metrics(self, *args: Any, **kwargs: Any) -> None:
         """Log nothing: `after_step` is told of every step."""
+
+
+def _no_room(error: Exception) -> str | None:
+    """Tell why the disk took no more, if that is what an error is about: tensorstore makes a ValueError of it."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    said = str(error)
+    if "RESOURCE_EXHAUSTED" not in said and "os_error_code" not in said:
+        return None
+    return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]

@@ -78,9 +78,11 @@ print(export(made, folder / "out", ("safetensors", "orbax")).measured["safetenso
 
 
 def child(code, devices, *arguments):
+    # eight devices wait for one another on two cores, longer than XLA's 40 seconds where others use these, too
+    patient = "--xla_cpu_collective_call_terminate_timeout_seconds=240"
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {patient}",
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(

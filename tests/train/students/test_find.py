@@ -127,3 +127,9 @@ def test_shipped_names_are_fetched(monkeypatch, folder):
     assert find("gemma-3-270m", accept_terms=True).name == "gemma-3-270m"
     assert find("smollm2-135m-instruct").name == "smollm2-135m-instruct"
     assert asked == [True, "smollm2"]
+
+
+def test_kagglehub_has_the_errors_that_are_told_apart():
+    errors = pytest.importorskip("kagglehub.exceptions")
+    for name in ("UnauthenticatedError", "CredentialError", "NotFoundError", "KaggleApiHTTPError"):
+        assert issubclass(getattr(errors, name), Exception)
