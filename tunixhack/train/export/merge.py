@@ -79,10 +79,9 @@ def _product(module: Any, name: str, first: Array, second: Array, shape: tuple[i
 
 def first_broken(model: nnx.Module) -> str | None:
     """Name the first parameter that holds a number that is not finite, or None."""
-    finite = jax.jit(lambda array: jnp.isfinite(array).all())
     for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         for leaf in jax.tree.leaves(variable):  # several of a quantised weight
-            if jnp.issubdtype(leaf.dtype, jnp.floating) and not finite(leaf):
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(np.asarray(leaf, np.float32)).all():
                 return ".".join(map(str, path))
     return None
 

@@ -52,7 +52,7 @@ def differs(folder: Path, model: nnx.Module) -> str | None:
         read = checkpointer.restore(folder.absolute(), target=where)
     leaves = jax.tree_util.tree_flatten_with_path(live)[0]
     for (path, ours), theirs in zip(leaves, jax.tree.leaves(read), strict=True):
-        if not bool((ours == theirs).all()):
+        if not np.array_equal(jax.device_get(ours), jax.device_get(theirs)):
             return str(jax.tree_util.keystr(path))
     return None
 
