@@ -170,6 +170,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         if self._given is None:
             return
         batch, rate = self._given
+        jax.block_until_ready(self._buffered_train_metrics.losses[-1])  # else the time is that of handing it over alone
         now = time.monotonic()
         self._last = StepResult(
             step=self._train_steps + 1,
@@ -212,10 +213,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         Raises:
             CannotSave: a checkpoint could not be written; those before it are still there.
         """
-        # Orbax tells its writers' errors with the next save; asyncio would print each of them besides
-        asyncio_log = logging.getLogger("asyncio")
-        level = asyncio_log.level
-        asyncio_log.setLevel(logging.CRITICAL)
+        logging.getLogger("asyncio").addFilter(_not_told_twice)
         try:
             self.train([])
         except (OSError, ValueError) as error:
@@ -225,7 +223,6 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         finally:
             with suppress(OSError, ValueError):  # what was being written when it failed fails again
                 self.checkpoint_manager.close()
-            asyncio_log.setLevel(level)
 
     def wait_for_saves(self) -> None:
         """Wait until the checkpoint that is being written is on the disk."""
@@ -263,6 +260,12 @@ def _no_room(error: Exception) -> str | None:
     if "RESOURCE_EXHAUSTED" not in said and "os_error_code" not in said:
         return None
     return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
+
+
+def _not_told_twice(line: logging.LogRecord) -> bool:
+    """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save told of it."""
+    error = line.exc_info[1] if line.exc_info else None
+    return "os_error_code" not in f"{line.getMessage()} {error}"
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]
