@@ -45,6 +45,7 @@ def train(
     system: Annotated[str | None, typer.Option(help="A system text where a row brings none.")] = None,
     held_back: Annotated[int | None, typer.Option(help="Questions to validate on.")] = None,
     samples: Annotated[int, typer.Option(help="Questions held back to ask before and after.")] = 10,
+    max_new_tokens: Annotated[int, typer.Option(help="Where a reply to them is cut off.")] = 768,
     seed: Annotated[int | None, typer.Option(help="Of the order of the rows and of the adapters.")] = None,
     scratch: Annotated[Path | None, typer.Option(help="A folder on a larger disk, for the checkpoints.")] = None,
     resume_from: Annotated[
@@ -69,6 +70,7 @@ def train(
     changes |= {"rank": rank, "alpha": alpha, "format": format, "system": system, "held_back": held_back, "seed": seed}
     student = load("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
+        max_new_tokens=max_new_tokens,
         scratch=scratch, resume_from=resume_from, wandb=wandb, accept_terms=accept_terms, cpu=cpu,
         **{name: value for name, value in changes.items() if value is not None},
     )  # fmt: skip
