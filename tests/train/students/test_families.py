@@ -46,6 +46,19 @@ def theirs(model):
     return peft_trainer._default_loss_fn(model, TOKENS, LEARNT, POSITIONS, SEEN)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_four_bits_a_weight_train_their_adapters(tmp_path, name):
+    base, mesh = find(write_tiny_student(tmp_path, name)), device_mesh(jax.device_count())
+    plain = base.load(mesh, jnp.float32)
+    exact = float(ours(plain, base.family))
+    model = with_lora(plain, mesh, modules=base.family.lora_modules, rank=4, alpha=8.0, quantised=True)
+    loss, gradients = nnx.value_and_grad(lambda m: ours(m, base.family), argnums=nnx.DiffState(0, nnx.LoRAParam))(model)
+    assert float(loss) == pytest.approx(exact, rel=0.1)
+    assert float(loss) != exact
+    assert any(bool(jnp.abs(gradient).max() > 0) for gradient in jax.tree.leaves(gradients))
+
+
 def halved(state):
     return jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
 

@@ -1,4 +1,8 @@
-"""Qwen 2.5 and Qwen 3, dense, as Tunix has them (`tunix.models.qwen2`, `tunix.models.qwen3`)."""
+"""Qwen 2.5 and Qwen 3, dense, as Tunix has them (`tunix.models.qwen2`, `tunix.models.qwen3`), but for one thing.
+
+Tunix casts each matrix of attention to a type before it multiplies, which qwix's quantised weights cannot be: without
+`Einsum` there would be no QLoRA.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh
+from tunix.models import safetensors_loader
 from tunix.models.qwen2 import model as tunix_qwen2
 from tunix.models.qwen2 import params as params_qwen2
 from tunix.models.qwen3 import model as tunix_qwen3
@@ -27,6 +33,45 @@ Config = Any
 
 _BASE_OF_3 = 1_000_000
 """Of Qwen 3's rotary positions in Tunix 0.1.7, whatever its configuration says."""
+
+
+class Einsum(nnx.Module):
+    """Tunix's, with its matrix as it is.
+
+    Args:
+        other: Tunix's, whose parameter is taken over.
+    """
+
+    def __init__(self, other: Any) -> None:
+        self.einsum_str, self.shape, self.w = other.einsum_str, other.shape, other.w
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Multiply."""
+        # qwix puts its own in the parameter's place, which has only the older name
+        matrix = self.w.get_value() if isinstance(self.w, nnx.Variable) else self.w.value
+        return jnp.einsum(self.einsum_str, x, matrix)
+
+
+class Qwen2(tunix_qwen2.Qwen2):  # type: ignore[misc]  # tunix has no types
+    """Tunix's Qwen 2.5 with `Einsum`."""
+
+    def __init__(self, config: tunix_qwen2.ModelConfig, *, rngs: nnx.Rngs) -> None:
+        super().__init__(config, rngs=rngs)
+        _uncast(self)
+
+
+class Qwen3(tunix_qwen3.Qwen3):  # type: ignore[misc]  # tunix has no types
+    """Tunix's Qwen 3 with `Einsum`."""
+
+    def __init__(self, config: tunix_qwen3.ModelConfig, *, rngs: nnx.Rngs) -> None:
+        super().__init__(config, rngs=rngs)
+        _uncast(self)
+
+
+def _uncast(model: Any) -> None:
+    for layer in model.layers:
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            setattr(layer.attn, name, Einsum(getattr(layer.attn, name)))
 
 
 def configure(description: Mapping[str, Any]) -> Config:
@@ -60,9 +105,15 @@ def tensors(config: Config) -> dict[str, tuple[int, ...]]:
 def load(folder: Path, config: Config, mesh: Mesh | None, dtype: Any) -> nnx.Module:
     """Read a folder's weights into a model that computes in their type; see `Family.load`."""
     newer = isinstance(config, tunix_qwen3.ModelConfig)
-    create = (params_qwen3 if newer else params_qwen2).create_model_from_safe_tensors
-    typed = dataclasses.replace(config, dtype=dtype, param_dtype=dtype)
-    model: nnx.Module = create(str(folder), typed, mesh, dtype, mode=loading_mode(folder))
+    model: nnx.Module = safetensors_loader.load_and_create_model(
+        str(folder),
+        Qwen3 if newer else Qwen2,
+        dataclasses.replace(config, dtype=dtype, param_dtype=dtype),
+        (params_qwen3 if newer else params_qwen2)._get_key_and_transform_mapping,
+        mesh=mesh,
+        dtype=dtype,
+        mode=loading_mode(folder),
+    )
     return model
 
 
