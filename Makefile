@@ -40,7 +40,7 @@ bench: $(VENV)/.local $(VENV)/.test  ## Every figure that the documentation clai
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-bench-export: $(VENV)/.local $(VENV)/.test  ## Exported students through transformers; installs PyTorch
+bench-export: $(VENV)/.local $(VENV)/.test  ## Exported students through transformers; installs PyTorch, 5 GB
 	@$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt torch
 	@$(BIN)/python benchmarks/export_vs_transformers.py
 

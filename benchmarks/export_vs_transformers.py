@@ -55,6 +55,7 @@ def measure(base, out: Path) -> bool:
     import torch
     from flax import nnx
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
     from tunixhack.train.export.check import QUESTIONS, logits, states
     from tunixhack.train.export.export import export
@@ -62,6 +63,7 @@ def measure(base, out: Path) -> bool:
     from tunixhack.train.settings import settings
     from tunixhack.train.student import Student
 
+    disable_progress_bar()
     student = Student.prepare(
         base, settings("lora", compute="float32", system="Be brief."), device_mesh(1, jax.devices()[:1])
     )

@@ -60,7 +60,9 @@ def test_wrong_weights_are_found_out(tmp_path, monkeypatch):
         real(path, base, renderer, turned, name=name)
 
     monkeypatch.setattr(exporting, "write_gguf", wrong)
-    with pytest.raises(UserError, match=r"the export as gguf is not the student: llama\.cpp wrote 20 tokens"):
+    with pytest.raises(
+        UserError, match=r"the export as gguf is not the student: the first 20 tokens that llama\.cpp writes"
+    ):
         export(trained(tmp_path / "base"), tmp_path / "out", ("gguf",), say=lambda sentence: None)
     assert not (tmp_path / "out").exists()
 

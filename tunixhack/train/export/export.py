@@ -219,8 +219,8 @@ class _Export:
         if not found.enough:
             raise self._failed(
                 "gguf",
-                f"llama.cpp wrote {TOKENS} tokens as the live student would to {found.equal} of {found.questions} "
-                f"questions only ({found.agreed} of {found.tokens} tokens)",
+                f"the first {TOKENS} tokens that llama.cpp writes are the live student's for {found.equal} of "
+                f"{found.questions} questions only ({found.agreed} of {found.tokens} tokens)",
             )
         exported.measured["gguf"] = dataclasses.asdict(found)
         self.say(
