@@ -126,7 +126,7 @@ class Ours:
             save_every=1e9,
             next_batch=lambda step: (self._waiting.pop(0), 1e-5) if self._waiting else None,
             place=dict,
-            after_step=self.results.append,
+            after_step=lambda trainer, result: self.results.append(result),
         )
         self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close
 
