@@ -1,5 +1,6 @@
 """What stands beside the weights: end tokens, chat template, the base's own files and terms."""
 
+import dataclasses
 import json
 
 import pytest
@@ -33,6 +34,12 @@ def test_both_end_tokens_stop_the_student(tmp_path, family):
     assert read(tmp_path / "config.json")["eos_token_id"] == wanted
     assert read(tmp_path / "generation_config.json")["eos_token_id"] == wanted
     assert Ends.of(base).turn == base.tokenizer.control_ids[base.family.chat.end]
+
+
+def test_a_tokenizer_without_an_end_token_is_refused(base):
+    other = dataclasses.replace(base, family=dataclasses.replace(base.family, stops=("<end_of_turn>", "<none>")))
+    with pytest.raises(UserError, match="has no <none>"):
+        Ends.of(other)
 
 
 def test_what_was_trained_under_is_the_chat_template(tmp_path, base):

@@ -34,11 +34,13 @@ class Ends:
         Raises:
             UserError: it lacks one.
         """
-        ids = [base.tokenizer.token(stop) for stop in base.family.stops]
-        for stop, id in zip(base.family.stops, ids, strict=True):
+        ids = []
+        for stop in base.family.stops:
+            id = base.tokenizer.token(stop)
             if id is None:
                 raise UserError(f"the tokenizer in {base.folder} has no {stop}: use the one that came with the model")
-        return cls(turn=ids[0] or 0, text=ids[-1] or 0)
+            ids.append(id)
+        return cls(turn=ids[0], text=ids[-1])
 
     @property
     def ids(self) -> list[int]:
