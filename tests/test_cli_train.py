@@ -65,6 +65,7 @@ def test_train_hands_on_what_it_is_told_and_nothing_else(tunixhack: Command, stu
         "learning_rate": 1e-4,
         "format": "think",
         "samples": 10,
+        "max_new_tokens": 768,
         "accept_terms": True,
         "cpu": True,
     }

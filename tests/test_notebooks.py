@@ -55,7 +55,7 @@ def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pyt
         "MODEL": str(write_tiny_student(tmp_path / "tiny")),
         "SOURCE": "shipped",
         "QUESTIONS": 8,
-        "SETTINGS": {"epochs": 1, "batch": 2, "length": 1024, "held_back": 2, "samples": 1},
+        "SETTINGS": {"epochs": 1, "batch": 2, "length": 1024, "held_back": 2, "samples": 1, "max_new_tokens": 64},
         "HOURS": 1.0,
         "OUT": str(tmp_path / "student"),
         "SCRATCH": str(tmp_path / "scratch"),
