@@ -275,20 +275,32 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         wire, tries = self.wire, 0
         while True:
             try:
-                completion = await self._post(session, request.api_specific_request)
+                async with wire.gate:
+                    completion = await self._attempt(session, request.api_specific_request, tries + 1)
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
                 failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
                 tries += 1
                 wire.failed(str(failure))
-                if tries >= failure.tries(wire.endpoint):
+                # nobody's request is used up by a server that is away: the wire's patience ends that
+                if tries >= failure.tries(wire.endpoint) and not failure.away:
                     wire.failures[_whose(request, failure)] += 1
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
-            wire.succeeded()
             if wire.on_completion:
                 wire.on_completion(request.generic_request.original_row, completion)
             return _generic(request, completion)
+
+    async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
+        """Send a request once, and tell the wire's pace what came of it."""
+        try:
+            completion = await self._post(session, payload)
+        except Failure as failure:
+            if failure.overloaded(tries):
+                self.wire.refused(str(failure), failure.pause)
+            raise
+        self.wire.succeeded()
+        return completion
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.wire.endpoint

@@ -11,6 +11,8 @@ from tunixhack.teachers.wire import Endpoint
 MOST_TRIES = 12
 """Tries for one request whatever else happens, so that one poisoned row cannot hold up a night."""
 LONGEST_PAUSE = 30.0
+NOT_CONNECTED = ("ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError")
+"""aiohttp's errors of a connection that did not come about."""
 
 
 class Failure(OSError):
@@ -22,12 +24,33 @@ class Failure(OSError):
             again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
             or away as long as it takes.
         pause: seconds that the server asked to wait.
+        status: the HTTP status; None where there was no HTTP answer.
+        away: whether the server could not even be connected to, which says nothing about the request.
     """
 
-    def __init__(self, why: str, *, blame: Literal["request", "answer", "server"], pause: float | None = None) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        blame: Literal["request", "answer", "server"],
+        pause: float | None = None,
+        status: int | None = None,
+        away: bool = False,
+    ) -> None:
         super().__init__(why)
         self.blame = blame
         self.pause = pause
+        self.status = status
+        self.away = away
+
+    def overloaded(self, tries: int) -> bool:
+        """Whether the server has too much to do, as far as a request can tell that was tried so often.
+
+        429 and 503 say so. Any other 5xx does at the first try; later ones may be this request's own trouble, which
+        is no reason to send fewer of the others.
+        """
+        status = self.status or 0
+        return status in (429, 503) or (status >= 500 and tries == 1)
 
     def tries(self, endpoint: Endpoint) -> int:
         """Return how many tries a request has that fails like this."""
@@ -45,7 +68,8 @@ def no_connection(error: Exception, endpoint: Endpoint) -> Failure:
     # looked up by name, since aiohttp is imported by those only who ask
     if isinstance(error, TimeoutError) and type(error).__name__ != "ConnectionTimeoutError":
         return Failure(f"no answer within {endpoint.timeout:.0f} s", blame="answer")
-    return Failure(endpoint.redact(str(error) or type(error).__name__), blame="server")
+    away = type(error).__name__ in NOT_CONNECTED
+    return Failure(endpoint.redact(str(error) or type(error).__name__), blame="server", away=away)
 
 
 def not_ok(status: int, text: str, retry_after: str | None, endpoint: Endpoint) -> Failure:
@@ -55,6 +79,7 @@ def not_ok(status: int, text: str, retry_after: str | None, endpoint: Endpoint) 
         f"HTTP {status}: {endpoint.redact(text)[:300]}",
         blame="request" if refused else "server",
         pause=read_retry_after(retry_after),
+        status=status,
     )
 
 

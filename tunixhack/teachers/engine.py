@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -63,6 +63,7 @@ class Engine:
         """Nothing is opened before something is missing."""
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
+        self._slowed = False
 
     def close(self) -> None:
         """Let go of the teacher; an embedded one stops."""
@@ -165,18 +166,24 @@ class Engine:
             if wire.trouble and not told:
                 told.append(wire.trouble)
                 self.report.say(f"{wire.trouble}; trying again for up to {endpoint.patience:.0f} s")
+            if wire.slowed_by and not self._slowed:
+                self._slowed = True
+                self.report.say(
+                    f"the teacher at {endpoint.url} has too much to do ({wire.slowed_by}): fewer requests are sent at "
+                    "once, and more again while it answers"
+                )
             new, received[:] = received[:], []
             if new:
                 self.report.advance(len(new), _tokens(new), at_least=most > 1 and self.counts_one_choice)
                 if watch:
                     watch(new)
 
-        wire = Wire(endpoint, on_completion)
+        wire = Wire(replace(endpoint, concurrency=min(slots, endpoint.concurrency)), on_completion)
         courier = Courier(
             self.teacher.model,
             generation_params=dict(self.teacher.sampling)
             | ({"grammar": self.teacher.grammar} if self.teacher.grammar else {}),
-            backend_params={"base_url": endpoint.url, "max_concurrent_requests": min(slots, endpoint.concurrency)},
+            backend_params={"base_url": endpoint.url, "max_concurrent_requests": wire.endpoint.concurrency},
         )
         try:
             in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)

@@ -28,7 +28,7 @@ from tunixhack.teachers.keys import KEY_VARIABLE, find_key
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
 from tunixhack.teachers.served import Served, look_openai
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wire import Endpoint
+from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 
 DEFAULT_MAX_TOKENS = 4096
 SLOTS = 16
@@ -194,6 +194,7 @@ def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: 
             secret=address.secret,
             key_variable=preset.key,
             concurrency=preset.concurrency,
+            patience=LOCAL_PATIENCE if is_local(address.url) else PATIENCE,
         )
 
     return Teacher(

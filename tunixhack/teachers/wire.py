@@ -6,19 +6,39 @@ This file knows nothing of Curator, so that the engine, the progress bar and the
 from __future__ import annotations
 
 import base64
+import ipaddress
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from tunixhack.teachers.keys import KEY_VARIABLE
+from tunixhack.teachers.pacing import Gate, Pace
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
+PATIENCE = 300.0
+LOCAL_PATIENCE = 600.0
+"""Seconds without any answer before a provider, or a server of the user's own, is given up: the latter may have to be
+started again by hand, and then loads its model."""
 TELL_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
+
+
+def is_local(url: str) -> bool:
+    """Whether a server is this machine or stands in the same private network.
+
+    >>> is_local("http://127.0.0.1:1234/v1"), is_local("http://192.168.1.7/v1"), is_local("https://api.openai.com/v1")
+    (True, True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:  # a name; one without a dot is known in the user's own network only
+        return "." not in host or host.endswith((".local", ".localhost", ".lan", ".home.arpa"))
 
 
 def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> str:
@@ -61,7 +81,7 @@ class Endpoint:
     """Seconds for one request; a thinking model on a desk takes minutes."""
     attempts: int = 5
     """Tries for one request that fails while others succeed."""
-    patience: float = 300.0
+    patience: float = PATIENCE
     """Seconds without any success, most attempts failing, after which the teacher counts as gone."""
     alive: Callable[[], bool] = lambda: True
     """False once an embedded server has died, so that nobody waits for it."""
@@ -80,11 +100,16 @@ class Wire:
     """Called with (row, completion) for each answered request, in the transport's thread."""
     failures: Counter[str] = field(default_factory=Counter)
     """Why requests went unanswered in the end, counted by sentence."""
+    slowed_by: str | None = None
+    """Why fewer requests are sent at once than were allowed: the first refusal; None while there was none."""
     gave_up: str | None = None
     """Why the call was stopped before its end; None while all is well."""
 
     def __post_init__(self) -> None:
-        """Start the clock of the endpoint's patience."""
+        """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
+        self.pace = Pace(self.endpoint.concurrency)
+        self.gate = Gate(self.pace)
+        """What the transport goes through for every attempt, in its own event loop."""
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
         self._successes = 0
@@ -100,6 +125,7 @@ class Wire:
     def succeeded(self) -> None:
         """Note an answered request."""
         self._outcomes.append(True)
+        self.pace.answered()
         self._successes += 1
         self._last_success = time.monotonic()
 
@@ -118,6 +144,11 @@ class Wire:
             self.trouble = f"the teacher at {self.endpoint.url} does not answer ({why})"
         if failing and silent > self.endpoint.patience:
             self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
+
+    def refused(self, why: str, wait: float | None = None) -> None:
+        """Note that the server had too much to do, and send it fewer requests at once; `failed` is told as well."""
+        if self.pace.refused(wait) and self.slowed_by is None:
+            self.slowed_by = self.endpoint.redact(why)
 
     def give_up(self, why: str) -> None:
         """Stop the call for a reason that the user will be told."""

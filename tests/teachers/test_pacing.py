@@ -1,0 +1,299 @@
+"""Fewer requests at once after a refusal, more again while the server answers; and how long a server is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.teachers.odd_server import GOOD, completion, odd_server
+from tunixhack.teachers import _curator, attempts, pacing
+from tunixhack.teachers.attempts import not_ok
+from tunixhack.teachers.llm import Courier
+from tunixhack.teachers.pacing import Gate, Pace
+from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.threads import in_thread
+from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, Wire, is_local
+from tunixhack.testing import ScriptedTeacher
+
+
+class Clock:
+    """The time as a test wants it."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """A clock for one test; hypothesis, which runs many examples in one, sets its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(pacing, "time", clock)
+        yield clock
+
+
+# the rule
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("answered"), st.just(0.0)),
+        st.tuples(st.just("refused"), st.one_of(st.none(), st.floats(0, 30))),
+        st.tuples(st.just("passed"), st.floats(0, 5)),
+    ),
+    max_size=200,
+)
+
+
+@given(st.integers(-3, 64), EVENTS)
+def test_never_below_one_never_above_what_was_allowed_and_by_halves_or_ones_only(most: int, events: list[Any]):
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(pacing, "time", clock)
+        pace, halved, deaf = Pace(most), 0, -1.0
+        for what, number in events:
+            before = pace.now
+            if what == "passed":
+                clock.now += number
+            elif what == "answered":
+                pace.answered()
+                assert pace.now in (before, before + 1)
+            else:
+                told = pace.refused(number)
+                assert pace.now in (before, max(1, before // 2))
+                assert told == (pace.now < before)
+                if clock.now < deaf:
+                    assert pace.now == before, "a moment ago, it was halved for the same reason"
+                else:
+                    deaf = clock.now + max(1.0, number or 0.0)
+                    halved += 1
+            assert 1 <= pace.now <= max(1, most)
+
+
+@given(st.integers(1, 64), st.integers(0, 10))
+def test_a_server_that_is_well_again_gets_what_was_allowed(most: int, refusals: int):
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(pacing, "time", clock)
+        pace = Pace(most)
+        for _ in range(refusals):
+            pace.refused()
+            clock.now += 2
+        for _ in range(most * most):
+            pace.answered()
+        assert pace.now == most
+
+
+def test_refusals_within_the_wait_that_the_server_asked_for_count_as_one(clock: Clock):
+    pace = Pace(16)
+    for _ in range(10):
+        pace.refused(wait=20)
+        clock.now += 1.9
+    assert pace.now == 8
+    clock.now += 2
+    pace.refused()
+    assert pace.now == 4
+
+
+def test_a_refusal_ends_a_run_of_answers(clock: Clock):
+    pace = Pace(4)
+    pace.refused()
+    pace.answered()
+    pace.refused()
+    pace.answered()
+    assert pace.now == 2
+    pace.answered()
+    assert pace.now == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "tries", "counts"),
+    [(429, 1, True), (429, 9, True), (503, 9, True), (500, 1, True), (502, 1, True), (500, 2, False), (400, 1, False)],
+)
+def test_what_counts_as_too_much_to_do(status: int, tries: int, counts: bool):
+    failure = not_ok(status, "", None, Endpoint(url="u", model="m"))
+    assert failure.overloaded(tries) is counts
+
+
+# the gate
+
+
+def test_the_gate_lets_through_what_the_pace_allows_and_nobody_waits_for_ever():
+    pace, inside, most_inside = Pace(8), 0, []
+
+    async def one(number: int) -> None:
+        nonlocal inside
+        async with gate:
+            inside += 1
+            most_inside.append((inside, pace.now))
+            await asyncio.sleep(0.001)
+            if number == 10:
+                pace.refused()
+            else:
+                pace.answered()
+            inside -= 1
+
+    async def all_of_them() -> None:
+        await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 30)
+
+    gate = Gate(pace)
+    asyncio.run(all_of_them())
+    assert len(most_inside) == 200
+    assert max(count for count, _ in most_inside) == 8
+    assert min(allowed for _, allowed in most_inside) < 8
+    # those that were inside already when the pace fell stay until they are done
+    later = most_inside[30:]
+    assert all(count <= allowed for count, allowed in later)
+
+
+# on the wire
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "messages": json.dumps([{"role": "user", "content": f"question {number}"}]),
+            "generation_params": json.dumps({"seed": number}),
+            "request_key": f"key {number}",
+            "question_id": f"q{number}",
+            "first": 0,
+            "count": 1,
+            "seed": number,
+            "step": "sample",
+            "teacher": "odd",
+        }
+        for number in range(count)
+    ]
+
+
+def send(url: str, count: int, folder: Path, **endpoint: Any) -> Wire:
+    wire = Wire(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0} | endpoint)))
+    courier = Courier("odd", backend_params={"base_url": url, "max_concurrent_requests": wire.endpoint.concurrency})
+    in_thread(lambda: _curator.transport(courier, rows(count), folder, wire), wire)
+    return wire
+
+
+class Narrow:
+    """A server that refuses whatever comes beyond a few at once, as a provider's limit does."""
+
+    def __init__(self, room: int, status: int) -> None:
+        self.room, self.status = room, status
+        self.inside = self.refused = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, body: dict[str, Any], headers: Any) -> tuple[int, Any]:
+        with self.lock:
+            self.inside += 1
+            full = self.inside > self.room
+            self.refused += full
+        time.sleep(0.005 if full else 0.02)
+        with self.lock:
+            self.inside -= 1
+        return (self.status, {"error": "slow down"}) if full else (200, completion(GOOD))
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_takes_four_at_once_gets_all_its_requests_through(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pacing, "AT_MOST_EVERY", 0.05)
+    monkeypatch.setattr(attempts, "MOST_TRIES", 1000)
+    narrow = Narrow(4, status)
+    with odd_server(narrow) as server:
+        wire = send(server.url, 150, tmp_path, concurrency=16)
+    assert wire.successes == 150
+    assert not wire.failures
+    assert wire.pace.now < 16
+    assert f"HTTP {status}" in (wire.slowed_by or "")
+    assert narrow.refused < 75, "without the pace it is more than one for each answer"
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_one_row_that_the_server_always_breaks_on_slows_the_others_once(tmp_path: Path):
+    def reply(body: dict[str, Any], headers: Any) -> tuple[int, Any]:
+        poison = body["messages"][0]["content"] == "question 3"
+        return (500, {"error": "oops"}) if poison else (200, completion(GOOD))
+
+    with odd_server(reply) as server:
+        wire = send(server.url, 4, tmp_path, concurrency=8)
+    assert wire.successes == 3
+    assert wire.pace.now == 4
+
+
+def test_no_secret_is_in_the_reason_for_slowing_down():
+    wire = Wire(Endpoint(url="u", model="m", headers={"Authorization": "Bearer sk-1"}, secret="sk-1"))
+    wire.refused("HTTP 429: sk-1 has too many requests")
+    assert wire.slowed_by == "HTTP 429: *** has too many requests"
+
+
+# patience
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:1234/v1", True),
+        ("http://localhost:1234/v1", True),
+        ("http://[::1]:1234/v1", True),
+        ("http://10.1.2.3/v1", True),
+        ("http://172.16.0.9:8000/v1", True),
+        ("http://192.168.0.4/v1", True),
+        ("http://gpu:8000/v1", True),
+        ("http://desk.local/v1", True),
+        ("http://172.32.0.1/v1", False),
+        ("https://8.8.8.8/v1", False),
+        ("https://api.deepseek.com/v1", False),
+    ],
+)
+def test_what_is_local(url: str, local: bool):
+    assert is_local(url) is local
+
+
+def test_a_local_server_is_waited_for_twice_as_long(teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch):
+    with resolve(teacher.url, Wish()).connect() as here:
+        assert here.patience == LOCAL_PATIENCE == 600
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-no")
+    with resolve("deepseek/deepseek-chat", Wish()).connect() as there:
+        assert there.patience == PATIENCE == 300
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is started again within its patience, after more tries than one request has."""
+    monkeypatch.setattr(attempts, "MOST_TRIES", 2)
+    with ScriptedTeacher() as first:
+        port = int(first.url.split(":")[2].removesuffix("/v1"))
+    wire = Wire(Endpoint(url=first.url, model="odd", timeout=5.0, patience=60))
+    courier = Courier("odd", backend_params={"base_url": first.url})
+    again = ScriptedTeacher(port=port)
+
+    def tick() -> None:
+        if not again.url and len(wire._outcomes) >= 10:
+            again.__enter__()
+
+    try:
+        in_thread(lambda: _curator.transport(courier, rows(2), tmp_path, wire), wire, tick)
+    finally:
+        again.stop()
+    assert wire.successes == 2
+    assert not wire.failures
+    assert wire.gave_up is None
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_server_that_stays_away_is_given_up_after_its_patience(tmp_path: Path):
+    with ScriptedTeacher() as gone:
+        url = gone.url
+    wire = send(url, 2, tmp_path, patience=0.5)
+    assert "has not answered for" in (wire.gave_up or "")
