@@ -2,7 +2,7 @@
 
 Enough of it for ``huggingface_hub``'s ``dataset_info``, ``model_info`` and ``snapshot_download``, and for
 ``datasets.load_dataset``: the repository's facts, its tree, its files, with the commit and the error codes that the
-real one sends. A process uses it by ``HF_ENDPOINT``.
+real one sends; `tests.hub_push` has one that also takes datasets. A process uses it by ``HF_ENDPOINT``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _KIND = "(datasets|models)"
@@ -31,24 +31,34 @@ class Hub:
 
     Attributes:
         repos: dataset's or model's id to the folder whose files it has.
-        gated: ids whose facts are open and whose files are answered with 403 and GatedRepo.
+        gated: ids whose facts are open and whose files are refused as GatedRepo, but to those who accepted the terms.
         status: ids that are answered with this status, whatever is asked.
+        private: ids that only their owners know of.
+        tokens: token to its account; where there are none, all tokens are good and of nobody.
+        accepted: the accounts that accepted the terms of all that is gated.
     """
 
     repos: Mapping[str, Path]
     gated: frozenset[str] = frozenset()
     status: Mapping[str, int] = field(default_factory=dict)
+    private: set[str] = field(default_factory=set)
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    accepted: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     """Method and path of every request so far."""
 
-    def __enter__(self) -> Hub:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (self.handler,), {"hub": self}))
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @property
+    def handler(self) -> type[Handler]:
+        return Handler
 
     @property
     def endpoint(self) -> str:
@@ -66,7 +76,7 @@ class Hub:
         return content.hexdigest()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
@@ -85,20 +95,33 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes = b"") -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append(f"{self.command} {path}")
-        for pattern, answer in (
-            (_FILE, self._file), (_PATHS, self._paths), (_TREE, self._tree), (_INFO, self._info)
-        ):  # fmt: skip
+        if self.token and self.hub.tokens and self.account is None:
+            return self._error(401, "", message="Invalid credentials in Authorization header")
+        for pattern, answer in self.answers:
             match = pattern.fullmatch(path)
             if match:
                 return self._of_repo(match, answer, body)
         return self._error(404, "NotFound")
 
+    @property
+    def answers(self) -> Sequence[tuple[re.Pattern[str], Any]]:
+        return ((_FILE, self._file), (_PATHS, self._paths), (_TREE, self._tree), (_INFO, self._info))
+
+    @property
+    def token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    @property
+    def account(self) -> str | None:
+        return self.hub.tokens.get(self.token)
+
     def _of_repo(self, match: re.Match[str], answer: Any, body: bytes) -> None:
         repo, revision = match["repo"], match["revision"]
         if repo in self.hub.status:
             return self._error(self.hub.status[repo], "")
-        if repo not in self.hub.repos:
-            return self._error(401 if "Authorization" not in self.headers else 404, "RepoNotFound")
+        hidden = repo in self.hub.private and self.account != repo.split("/")[0]
+        if repo not in self.hub.repos or hidden:
+            return self._error(404 if self.token else 401, "RepoNotFound")
         if revision not in (None, "main", self.hub.commit(repo)):
             return self._error(404, "RevisionNotFound")
         return answer(repo, match, body)
@@ -106,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _info(self, repo: str, *_: Any) -> None:
         gated = "auto" if repo in self.hub.gated else False
         siblings = [{"rfilename": path, "size": len(data)} for path, data in self.hub.files(repo).items()]
-        facts = {"id": repo, "sha": self.hub.commit(repo), "gated": gated, "private": False, "disabled": False}
+        facts = {"id": repo, "sha": self.hub.commit(repo), "gated": gated, "disabled": False}
+        facts |= {"private": repo in self.hub.private}
         self._json(facts | {"downloads": 0, "likes": 0, "tags": [], "siblings": siblings})
 
     def _tree(self, repo: str, match: re.Match[str], _: bytes) -> None:
@@ -137,8 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         ]
 
     def _file(self, repo: str, match: re.Match[str], _: bytes) -> None:
-        if repo in self.hub.gated:
-            return self._error(403, "GatedRepo")
+        if repo in self.hub.gated and self.account not in self.hub.accepted:
+            return self._error(403 if self.token else 401, "GatedRepo")
         data = self.hub.files(repo).get(match["path"])
         if data is None:
             return self._error(404, "EntryNotFound", repo)
@@ -153,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, content: Any) -> None:
         self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
-    def _error(self, status: int, code: str, repo: str | None = None) -> None:
-        headers = {"X-Error-Code": code, "X-Error-Message": code} | (
+    def _error(self, status: int, code: str, repo: str | None = None, message: str | None = None) -> None:
+        headers = {"X-Error-Code": code, "X-Error-Message": message or code} | (
             {"X-Repo-Commit": self.hub.commit(repo)} if repo else {}
         )
         self._send(status, b'{"error": "no"}', headers)

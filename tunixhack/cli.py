@@ -22,7 +22,7 @@ app = typer.Typer(
 )
 teachers_app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
 app.add_typer(teachers_app, name="teachers")
-VERBS = "build, show, teachers, fetch-local, train, generate, export or doctor"
+VERBS = "build, show, push, teachers, fetch-local, train, generate, export or doctor"
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
 
@@ -49,6 +49,9 @@ def build(
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
     ] = False,
+    reuse: Annotated[
+        str | None, typer.Option(help="Other runs' folders, with commas between, whose answers are taken over.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""
@@ -57,7 +60,8 @@ def build(
 
     changes = {"source": source, "samples": samples, "trace": trace, "student": student, "max_tokens": max_tokens}
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
-    run = recipe.build(teacher, questions=questions, rows=rows, out=out, seed=seed, ask_again=ask_again)
+    lenders = [folder for folder in (reuse or "").split(",") if folder]
+    run = recipe.build(teacher, questions=questions, rows=rows, out=out, seed=seed, reuse=lenders, ask_again=ask_again)
     _show(run, samples=0, as_json=as_json)
     if not as_json:
         from tunixhack.publish.card import publish_command
@@ -75,6 +79,24 @@ def show(
     from tunixhack.run import Run
 
     _show(Run.load(folder), samples, as_json)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    repo: Annotated[str, typer.Argument(help="The dataset on the Hub, as USER/NAME; made if it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it so that only you see it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="The branch; main if left out.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Publish what an unfinished run has so far.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Publish a run's card and kept answers on the Hub, and nothing else of it."""
+    import dataclasses
+
+    from tunixhack.publish.push import push
+
+    pushed = push(folder, repo, private=private, revision=revision, yes=yes)
+    print(json.dumps(dataclasses.asdict(pushed), ensure_ascii=False) if as_json else pushed)
 
 
 @app.command("fetch-local")

@@ -67,10 +67,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
 
 def publish_command(folder: Path) -> str:
     """Return the line that puts the dataset on the Hub: the card and the kept answers, nothing else."""
-    return (
-        f"hf upload USER/NAME {shlex.quote(str(folder))} . --repo-type dataset --include README.md "
-        '--include train.parquet --commit-message "A reasoning dataset"'
-    )
+    return f"tunixhack push {shlex.quote(str(folder))} USER/NAME"
 
 
 def _where(resolved: Mapping[str, Any]) -> str:

@@ -1,0 +1,172 @@
+"""The Hub takes a run's dataset: the card and the kept answers from its folder, at any time later, and nothing else.
+
+``HF_ENDPOINT`` and ``HF_TOKEN`` are read by ``huggingface_hub`` itself, as is the token that ``hf auth login`` left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunixhack.errors import UserError
+from tunixhack.hub import PATIENCE, host, page, within
+from tunixhack.run import Run
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+PUBLISHED = ("README.md", "train.parquet")
+"""Of a run's folder, what leaves this machine."""
+_MAIN = "main"
+_REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What the Hub has now."""
+
+    page: str
+    """The dataset's page."""
+    commit: str
+    rows: int
+    private: bool
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        who = "you alone, and whom you let" if self.private else "everybody"
+        return f"{self.rows:,} answers are at {self.page} (commit {self.commit[:12]}), to be seen by {who}"
+
+
+def push(
+    run: Run | str | Path, repo: str, *, private: bool = False, revision: str | None = None, yes: bool = False
+) -> Pushed:
+    """Publish a run's dataset, in one commit.
+
+    Args:
+        run: the run, or its folder.
+        repo: ``user/name``; made where it is not there yet.
+        private: make it so that only its owner sees it. One that is public already is refused.
+        revision: the branch, made where it is not there yet; None for ``main``.
+        yes: publish what an unfinished run has so far.
+
+    Raises:
+        UserError: one sentence for each way to fail: nothing to publish yet, no token or one that may not write, no
+            network, a Hub that refuses.
+    """
+    run = run if isinstance(run, Run) else Run.load(run)
+    rows = _look(run, yes)
+    if not _REPO.fullmatch(repo):
+        raise UserError(f"{repo!r} is no dataset's id on the Hub, which looks like user/name")
+    api = _hub()
+    with _sentences(repo):
+        is_private = _made(api, repo, private)
+        if revision not in (None, _MAIN):
+            api.create_branch(repo, branch=str(revision), repo_type="dataset", exist_ok=True)
+        commit = _commit(api, run, repo, revision)
+    below = f"/tree/{revision}" if revision not in (None, _MAIN) else ""
+    return Pushed(page=page(f"datasets/{repo}{below}"), commit=commit, rows=rows, private=is_private)
+
+
+def _look(run: Run, yes: bool) -> int:
+    """Count the answers that would be published, or refuse."""
+    for name in PUBLISHED:
+        if not (run.folder / name).is_file():
+            raise UserError(f"{run.folder} has no {name} yet, so there is nothing to publish: {run.status}")
+    rows = run.train.height
+    if rows == 0:
+        raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
+    if not yes and not run.done:
+        raise UserError(f"{run.folder} is {run.status} (--yes publishes the {rows:,} answers that are written)")
+    return rows
+
+
+def _hub() -> HfApi:
+    """Return the Hub as its user, whose token goes there and nowhere else."""
+    import huggingface_hub
+    import huggingface_hub.constants
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise UserError("HF_HUB_OFFLINE is set, and publishing needs the Hub: unset it, and run the same command again")
+    token = huggingface_hub.get_token()
+    if not token:
+        raise UserError(
+            f"the Hub at {host()} has to know who publishes: set HF_TOKEN to a token with the role write, from "
+            f"{page('settings/tokens')}"
+        )
+    if not (token.isascii() and token.isprintable() and " " not in token):  # httpx would tell it in its error
+        raise UserError(f"HF_TOKEN is no token, which is one word of letters and digits: see {page('settings/tokens')}")
+    return huggingface_hub.HfApi(token=token)
+
+
+def _made(api: HfApi, repo: str, private: bool) -> bool:
+    """Make the dataset unless it is there, and return whether it is private."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        info = within(PATIENCE, lambda: api.dataset_info(repo, timeout=PATIENCE / 2))
+    except RepositoryNotFoundError:
+        api.create_repo(repo, private=private, repo_type="dataset", exist_ok=True)
+        return private
+    if private and not info.private:
+        raise UserError(
+            f"dataset {repo} is there already and public, which --private does not change: change it at "
+            f"{page(f'datasets/{repo}/settings')}, or name another"
+        )
+    return bool(info.private)
+
+
+def _commit(api: HfApi, run: Run, repo: str, revision: str | None) -> str:
+    from huggingface_hub import CommitOperationAdd
+
+    files = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=run.folder / name) for name in PUBLISHED]
+    message = f"The dataset of a run of {run.state()['domain']}"
+    commit = api.create_commit(repo, files, commit_message=message, repo_type="dataset", revision=revision)
+    return str(commit.oid)
+
+
+@contextmanager
+def _sentences(repo: str) -> Iterator[None]:
+    """Make a sentence of whatever goes wrong between here and the Hub; its own words can repeat an address or more."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # an open set: no network, name or certificate, in the words of httpx, requests or xet
+        if isinstance(error, ValueError) and not isinstance(error, HfHubHTTPError):
+            # the Hub checks the card's first lines, which the user may have edited
+            said = " ".join(str(error).split())[:300]
+            raise UserError(f"dataset {repo} cannot be published: {said}") from error
+        answer = next((cause for cause in _causes(error) if isinstance(cause, HfHubHTTPError)), None)
+        if answer is not None and answer.response is not None:
+            raise UserError(_refusal(answer.response.status_code, repo)) from error
+        raise UserError(
+            f"the Hub at {host()} cannot be reached to publish {repo} ({type(error).__name__}): the same command "
+            "tries again, and uploads from the folder as it is then"
+        ) from error
+
+
+def _refusal(status: int, repo: str) -> str:
+    tokens, its_page = page("settings/tokens"), page(f"datasets/{repo}")
+    said = f"the Hub at {host()} answers {status} for dataset {repo}"
+    if status == 401:
+        return f"{said}: it does not take the token; set HF_TOKEN to a valid one with the role write, from {tokens}"
+    if status == 403:
+        return (
+            f"{said}: the token may not write to {its_page}; set HF_TOKEN to one with the role write, from {tokens}, "
+            f"of an account that may write as {repo.split('/')[0]}"
+        )
+    if status == 404:
+        return f"{said}: see whether {its_page} is there, and whether the account of HF_TOKEN may see it"
+    return f"{said}: the same command tries again, and uploads from the folder as it is then"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
