@@ -126,7 +126,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a trained student for others, each format checked against the live one."""
-    exported = _load(student, accept_terms, cpu).export(folder, [name.strip() for name in formats.split(",")])
+    names = [name.strip() for name in formats.split(",")]
+    exported = _load(student, accept_terms, cpu).export(folder, names, say=_say)
     if as_json:
         from dataclasses import asdict
 
@@ -140,6 +141,10 @@ def doctor(as_json: Json = False) -> None:
     report = examine()
     print(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else "\n".join(report.as_lines()))
     raise typer.Exit(0 if report.well else 2)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _load(student: Path, accept_terms: bool, cpu: bool) -> Any:

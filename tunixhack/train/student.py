@@ -54,11 +54,13 @@ class Student:
 
         return generate(self, questions, **options)
 
-    def export(self, out: str | Path, formats: Iterable[str] = ("safetensors", "orbax", "gguf")) -> Exported:
-        """Write the student for others; see `tunixhack.train.export.export`."""
+    def export(
+        self, out: str | Path, formats: Iterable[str] = ("safetensors", "orbax", "gguf"), **options: Any
+    ) -> Exported:
+        """Write the student for others; see `tunixhack.train.export.export.export`, which has the options."""
         from tunixhack.train.export.export import export
 
-        return export(self, Path(out), tuple(formats))
+        return export(self, Path(out), tuple(formats), **options)
 
     @classmethod
     def load(cls, folder: str | Path, *, accept_terms: bool = False) -> Student:
