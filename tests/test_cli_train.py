@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,8 +30,9 @@ class Parrot:
         self.told = options
         return [Reply(f"\x1b[1m{question.upper()}", len(question), True) for question in questions]
 
-    def export(self, out: Path, formats: list[str]) -> Exported:
+    def export(self, out: Path, formats: list[str], say: Callable[[str], object]) -> Exported:
         self.told = {"out": out, "formats": formats}
+        say("exported")
         return Exported(folder=out)
 
 
@@ -151,6 +153,7 @@ def test_export_hands_on_folder_and_formats(tunixhack: Command, student: Parrot,
     done = tunixhack("export", student.folder, tmp_path / "e", "--formats", "safetensors, gguf", "--json")
     assert student.told == {"out": tmp_path / "e", "formats": ["safetensors", "gguf"]}
     assert done.json["folder"] == str(tmp_path / "e")
+    assert "exported" in done.err
 
 
 @pytest.mark.parametrize("verb", [("train", "runs/a", "--model", "m"), ("generate", "s", "why?"), ("export", "s", "e")])
