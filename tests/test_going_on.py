@@ -6,6 +6,7 @@ each of these lines went wrong in one direction or the other.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
+from tests.commands import Command
 from tunixhack.answers.budget import Budget
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
@@ -194,6 +196,53 @@ def test_another_run_lends_its_answers(finished: Run, recipe: Recipe, teacher: S
     run = build(recipe, teacher, tmp_path / "other", reuse=[finished.folder])
     assert teacher.stats["requests"] == 0
     assert equal(run, finished)
+
+
+def test_a_run_of_a_killed_call_lends_what_it_had_received(recipe: Recipe, tmp_path: Path):
+    with ScriptedTeacher() as teacher:
+        lender = build(recipe, teacher, tmp_path / "lender")
+        left = lender.store.answers()
+        work = lender.store.work / "call"
+        work.mkdir(parents=True)
+        lines = [journal_line(row) for row in left.iter_rows(named=True)]
+        (work / "responses_0.jsonl").write_text("".join(lines), encoding="utf-8")
+        shutil.rmtree(lender.store.folder)
+        teacher.reset()
+        build(recipe, teacher, tmp_path / "run", reuse=[lender])
+        assert teacher.stats["requests"] == 0
+    assert lender.store.waiting() == left.height, "what is lent stays where it is"
+
+
+def journal_line(row: dict[str, Any]) -> str:
+    """Write a stored answer as the line that a call left of it."""
+    sent = {name: row[name] for name in ("request_key", "question_id", "step", "teacher", "seed")}
+    message = {"choices": [json.loads(row["choice"])], "usage": json.loads(row["usage"] or "null")}
+    line = {"generic_request": {"original_row": sent | {"first": row["sample"], "count": 1}}}
+    return json.dumps(line | {"response_message": message, "finished_at": row["when"]}) + "\n"
+
+
+def test_a_run_of_another_teacher_has_nothing_to_lend(
+    finished: Run, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    changed = recipe.replace(max_tokens=777)
+    run = build(changed, teacher, tmp_path / "other", reuse=[finished.folder])
+    assert asked(teacher) == FULL
+    assert run.store.answers().height == FULL
+
+
+def test_reuse_on_the_command_line_names_several_folders(
+    finished: Run, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, source: Path, tunixhack: Command
+):
+    more = build(recipe.replace(samples=6), teacher, tmp_path / "more")
+    teacher.reset()
+    command = ["build", "creative", "--source", source, "--questions", "6", "--samples", "6"]
+    command += ["--teacher", teacher.url, "--out", tmp_path / "run"]
+    done = tunixhack(*command, "--reuse", f"{finished.folder},{more.folder}")
+    assert done.code == 0
+    assert asked(teacher) == 0
+    assert equal(Run.load(tmp_path / "run"), more)
+    refused = tunixhack(*command, "--reuse", tmp_path / "nowhere")
+    assert (refused.code, refused.sentence) == (2, f"there is no folder {tmp_path / 'nowhere'}")
 
 
 def test_a_finished_run_is_recomputed_while_its_server_is_away(recipe: Recipe, tmp_path: Path):

@@ -15,6 +15,7 @@ from tunixhack.answers.formats import FORMATS
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.ids import rank
 from tunixhack.lock import locked
 from tunixhack.run import Run, folders
 from tunixhack.show import as_dict, print_run
@@ -111,6 +112,32 @@ def test_the_dataset_has_the_rows_of_train(finished: Run):
     dataset = finished.dataset
     assert dataset.column_names == finished.train.columns
     assert dataset.to_list() == finished.train.to_dicts()
+
+
+def test_a_subset_is_part_of_every_larger_one_and_the_same_every_time(finished: Run):
+    rows = finished.train.height
+    subsets = [finished.subset(count).to_list() for count in range(1, rows + 1)]
+    for count, subset in enumerate(subsets, 1):
+        assert len(subset) == count
+        assert subset == subsets[-1][:count]
+    assert sorted(map(str, subsets[-1])) == sorted(map(str, finished.train.to_dicts()))
+    assert finished.subset(rows=9).to_list() == subsets[8]
+
+
+def test_a_subset_takes_whole_questions_in_the_order_of_the_runs_seed(finished: Run):
+    subset = finished.subset(10)
+    assert subset.column_names == finished.train.columns
+    ids = list(dict.fromkeys(subset["question_id"]))
+    assert ids == sorted(finished.train["question_id"].unique(), key=lambda question: rank(0, question))[:3]
+    assert [(row["question_id"], row["sample"]) for row in subset] == [
+        (question, sample) for question in ids for sample in range(4)
+    ][:10]
+
+
+@pytest.mark.parametrize("rows", [0, -1, 25])
+def test_a_subset_that_cannot_be_taken_says_how_many_there_are(rows: int, finished: Run):
+    with pytest.raises(UserError, match=rf"has 24 kept answers: a subset of {rows} cannot be taken"):
+        finished.subset(rows)
 
 
 def test_the_funnel_is_a_table_with_a_line_for_each_step(finished: Run):

@@ -54,8 +54,7 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
         with locked(out):
             _check_folder(run, recipe)  # again: another process may have been here meanwhile
             run.store.import_journal()
-            for other in reused:
-                run.store.add(other.store.answers())
+            teachers.borrow(reused)
             books = Books(recipe, order, run, teachers)
             books.begin(loaded.resolved, loading)
             _Build(recipe, order, teachers, books, report, count_tokens).carry_out(loaded)

@@ -23,6 +23,7 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.files import read_parquet, write_json
+from tunixhack.ids import rank
 from tunixhack.lock import holder
 from tunixhack.teachers.store import AnswerStore
 
@@ -120,9 +121,28 @@ class Run:
     @property
     def dataset(self) -> Dataset:
         """The kept answers as a `datasets.Dataset`, ready for training."""
-        from datasets import Dataset
+        return _dataset(self.train)
 
-        return Dataset(self.train.to_arrow())
+    def subset(self, rows: int) -> Dataset:
+        """Return some of the kept answers: a smaller subset is the beginning of every larger one.
+
+        They come question by question in the run's order of questions (contract 8), so that only the last question can
+        lack samples, and are the same every time.
+
+        Args:
+            rows: how many answers.
+
+        Raises:
+            UserError: there are fewer, or none were asked for.
+        """
+        train = self.train
+        if not 1 <= rows <= train.height:
+            raise UserError(f"{self.folder} has {train.height:,} kept answers: a subset of {rows:,} cannot be taken")
+        seed = self.state()["order"]["seed"]
+        questions = train.select("question_id").unique()
+        ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
+        ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")
+        return _dataset(ordered.head(rows))
 
     @property
     def funnel(self) -> pl.DataFrame:
@@ -167,6 +187,12 @@ class Run:
         if not path.exists():
             raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
         return read_parquet(path, "build again with the same command, which writes it anew from the stored answers")
+
+
+def _dataset(rows: pl.DataFrame) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset(rows.to_arrow())
 
 
 def folders(runs: Sequence[str | Path | Run]) -> list[Run]:

@@ -17,6 +17,7 @@ from tunixhack.teachers.engine import Engine, Watch
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
+from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Teachers:
         self.asked: set[str] = set()
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, str] = {}
+        self._lent: list[pl.DataFrame] = []
 
     def check(self) -> None:
         """Find out who the run's teacher is.
@@ -49,6 +51,10 @@ class Teachers:
             UserError: it is unknown or not there; see `resolve`.
         """
         _ = self.main
+
+    def borrow(self, runs: Sequence[Run]) -> None:
+        """Take over from other runs whatever they received to the requests of this one, as they are made."""
+        self._lent = [run.store.lent() for run in runs]
 
     @cached_property
     def main(self) -> Teacher | None:
@@ -105,9 +111,16 @@ class Teachers:
             self._used[step] = spec
             if spec == REFERENCE:
                 return reference.answers(rows, requests, step, self._solution())
+            self._take_over(self._engine(spec), requests)
             return self._engine(spec).ask(requests, step, watch)
 
         return ask
+
+    def _take_over(self, engine: Engine, requests: Sequence[Request]) -> None:
+        """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
+        for lent in self._lent:
+            wanted = engine.wanted(requests).select(KEY)
+            self.run.store.add(lent.join(wanted, on=KEY, how="semi", maintain_order="left"))
 
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""

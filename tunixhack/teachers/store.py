@@ -39,6 +39,14 @@ class AnswerStore:
         rows = pl.concat([read_parquet(file, LOST) for file in files])
         return rows.unique(KEY, keep="first", maintain_order=True)
 
+    def lent(self) -> pl.DataFrame:
+        """Return all answers for another run, also those that a killed call left; all stay where they are."""
+        try:
+            left = read_journal(self.work)
+        except FileNotFoundError:  # its own run has taken them over meanwhile
+            left = pl.DataFrame(schema=FIELDS)
+        return pl.concat([self.answers(), left]).unique(KEY, keep="first", maintain_order=True)
+
     def add(self, rows: pl.DataFrame) -> int:
         """Store answers that are not there yet and return how many those were; a stored answer is never replaced."""
         new = rows.select(list(FIELDS)).unique(KEY, keep="first", maintain_order=True)
