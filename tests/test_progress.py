@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from tests.clock import Clock
 from tunixhack import progress
 from tunixhack.progress import Reporter
 
@@ -17,15 +18,6 @@ STAGE = progress.Stage
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Clock:
-    """Time that passes only when told to."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

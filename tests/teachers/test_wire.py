@@ -6,17 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.clock import Clock
 from tunixhack.teachers import wire as module
 from tunixhack.teachers.wire import WINDOW, Endpoint, Wire
-
-
-class Clock:
-    """The time as a test wants it."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

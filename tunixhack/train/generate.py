@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,13 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tunixhack.errors import UserError
-from tunixhack.train.chat import Message, Renderer
+from tunixhack.train.chat import Message
 from tunixhack.train.compliance import Reply
 from tunixhack.train.loss import in_compute_dtype
 from tunixhack.train.mesh import FSDP
 
 if TYPE_CHECKING:
-    from tunixhack.train.students.base import Base
+    from tunixhack.train.student import Student
 
 MAX_NEW_TOKENS = 768
 """What the hackathon's readers let a student write."""
@@ -48,22 +48,6 @@ MEMORY = 2**30
 SHORTEST, STEP = 32, 128
 """Prompts are padded to a power of two, at least the first; room for replies is rounded up to multiples of the second:
 each pair of lengths is compiled once."""
-
-
-class Asked(Protocol):
-    """What generating needs of a student."""
-
-    @property
-    def base(self) -> Base: ...  # noqa: D102
-
-    @property
-    def model(self) -> nnx.Module: ...  # noqa: D102
-
-    @property
-    def mesh(self) -> Mesh: ...  # noqa: D102
-
-    @property
-    def renderer(self) -> Renderer: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -116,7 +100,7 @@ class Sampling:
 
 
 def generate(
-    student: Asked,
+    student: Student,
     questions: Sequence[str | Sequence[Message]],
     *,
     max_new_tokens: int = MAX_NEW_TOKENS,
@@ -170,7 +154,7 @@ def generate(
     return [reply for reply in replies if reply is not None]
 
 
-def _prompt(student: Asked, question: str | Sequence[Message]) -> list[int]:
+def _prompt(student: Student, question: str | Sequence[Message]) -> list[int]:
     messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
     prompt = student.renderer.prompt(messages)
     if len(prompt) >= student.base.context:
@@ -193,7 +177,7 @@ class _Shape:
     """Tokens of prompt and reply."""
 
 
-def _shape(student: Asked, prompt: int, new: int, left: int) -> _Shape:
+def _shape(student: Student, prompt: int, new: int, left: int) -> _Shape:
     """Choose the shape of the next batch, of prompts of at most a length, out of as many as are left."""
     longest = max(SHORTEST, 1 << (prompt - 1).bit_length())
     whole = longest + -(-new // STEP) * STEP
@@ -212,7 +196,7 @@ def _compute_dtype(mesh: Mesh) -> Any:
 
 
 def _reply(
-    student: Asked,
+    student: Student,
     prompts: Sequence[Sequence[int]],
     numbers: Sequence[int],
     shape: _Shape,

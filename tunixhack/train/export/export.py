@@ -8,16 +8,14 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import Mesh
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.train import checkpoints
-from tunixhack.train.chat import Renderer
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
 from tunixhack.train.export.folder import Ends, copy_terms, write_beside_weights
@@ -27,8 +25,7 @@ from tunixhack.train.export.merge import first_broken, plain_model
 from tunixhack.train.export.ollama import modelfile
 from tunixhack.train.export.orbax import differs, trained, write_orbax
 from tunixhack.train.export.weights import write_weights
-from tunixhack.train.settings import Settings
-from tunixhack.train.students.base import Base
+from tunixhack.train.student import Student
 from tunixhack.train.students.folder import open_folder
 
 RECORD = "export.json"
@@ -38,30 +35,8 @@ MARGIN = 64 * 2**20
 """Bytes of disk beyond the weights: tokenizer, vocabulary, what a file system needs for itself."""
 
 
-class Trained(Protocol):
-    """What exporting needs of a student."""
-
-    @property
-    def base(self) -> Base: ...  # noqa: D102
-
-    @property
-    def model(self) -> nnx.Module: ...  # noqa: D102
-
-    @property
-    def mesh(self) -> Mesh: ...  # noqa: D102
-
-    @property
-    def renderer(self) -> Renderer: ...  # noqa: D102
-
-    @property
-    def settings(self) -> Settings: ...  # noqa: D102
-
-    @property
-    def folder(self) -> Path | None: ...  # noqa: D102
-
-
 def export(
-    student: Trained,
+    student: Student,
     out: str | Path,
     formats: Sequence[str] = FORMATS,
     *,
@@ -122,7 +97,7 @@ def export(
 class _Export:
     """One export: what its formats share."""
 
-    student: Trained
+    student: Student
     draft: Path
     out: Path
     say: Callable[[str], object]
@@ -253,7 +228,7 @@ def _refuse_other_files(out: Path) -> None:
         raise UserError(f"{out} is there already and is not replaced: name a new folder for the export")
 
 
-def _refuse_small_disk(student: Trained, formats: Sequence[str], folder: Path) -> None:
+def _refuse_small_disk(student: Student, formats: Sequence[str], folder: Path) -> None:
     count = student.base.parameters
     leaves = jax.tree.leaves(trained(student.model))
     sizes = {"safetensors": 4 * count, "gguf": 2 * count, "orbax": sum(leaf.nbytes for leaf in leaves)}
@@ -267,12 +242,12 @@ def _refuse_small_disk(student: Trained, formats: Sequence[str], folder: Path) -
         )
 
 
-def _step(student: Trained) -> int:
+def _step(student: Student) -> int:
     newest = checkpoints.latest(student.folder / checkpoints.FOLDER) if student.folder is not None else None
     return int(newest.name) if newest is not None else 0
 
 
-def _write_record(folder: Path, student: Trained, exported: Exported) -> None:
+def _write_record(folder: Path, student: Student, exported: Exported) -> None:
     record = {
         "student": student.base.name,
         "family": student.base.family.name,
