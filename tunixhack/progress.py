@@ -85,6 +85,7 @@ class Reporter:
         self.stream = stream or sys.stderr
         self.quiet = quiet
         self._bar_of: Bar | None = None
+        self._stage: Stage | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
         self._shown, self._told = 0.0, -1
         self._every = EVERY
@@ -101,8 +102,12 @@ class Reporter:
     @contextmanager
     def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
         """Show a bar for one stage while the body runs."""
-        with self.bar(Stage(name, total, unit, questions)):
-            yield
+        self._stage = Stage(name, total, unit, questions)
+        try:
+            with self.bar(self._stage):
+                yield
+        finally:
+            self._stage = None
 
     @contextmanager
     def bar(self, of: Bar) -> Iterator[None]:
@@ -133,8 +138,8 @@ class Reporter:
 
     def advance(self, done: int, tokens: int | None = None, at_least: bool = False) -> None:
         """Note finished units, and the tokens that they took where those are known, at least."""
-        stage = self._bar_of
-        if not isinstance(stage, Stage):
+        stage = self._stage
+        if stage is None:
             return
         stage.done += done
         if tokens is not None:
