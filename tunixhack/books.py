@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from tunixhack.publish.card import card
 from tunixhack.run import RUNNING, STATE, Run
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.resolve import public_name
 
 if TYPE_CHECKING:
@@ -127,6 +128,11 @@ class Books:
         """The command line that goes on with this run."""
         return str(self._state["command"])
 
+    def propose_budget(self) -> None:
+        """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
+        enough = replace(self.order, budget=self.teachers.limits.enough())
+        self._state["command"] = _command(self.recipe, enough, self.run)
+
     def end(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
         self._state |= {"state": state, "why": why}
@@ -158,7 +164,7 @@ class Books:
             stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
             several = bool((answers["count"] > 1).any())
             stage.at_least = tokens["at_least"] or (several and self.teachers.counts_one_choice(stage.step))
-            stage.cost = self.teachers.cost(stage.step)
+            stage.cost = dollars(answers, self.teachers.prices)
 
     def _save(self) -> None:
         told = {stage.step for stage in self.funnel}
@@ -191,6 +197,8 @@ def _command(recipe: Recipe, order: Order, run: Run) -> str:
         ("--student", recipe.student),
         ("--max-tokens", recipe.max_tokens),
         ("--seed", order.seed or None),
+        ("--budget", order.budget),
+        ("--hours", order.hours),
         ("--out", run.folder),
     ):
         if value is not None:

@@ -15,7 +15,7 @@ from tunixhack.answers.parsing import TRACES
 from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
 from tunixhack.books import Books
-from tunixhack.errors import NearlyAllDropped, TeacherFailed, TunixHackError, UserError
+from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.files import make_folder
 from tunixhack.funnel import Stage, listed, nearly_all_dropped
 from tunixhack.ids import rank
@@ -57,6 +57,7 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
             teachers.borrow(reused)
             books = Books(recipe, order, run, teachers)
             books.begin(loaded.resolved, loading)
+            teachers.count_spent()
             _Build(recipe, order, teachers, books, report, count_tokens).carry_out(loaded)
     finally:
         teachers.close()
@@ -133,6 +134,7 @@ class _Build:
                 self.books.end(STOPPED, str(error))
             raise
         except TunixHackError as error:
+            self.books.propose_budget()
             self.books.end(STOPPED, str(error))
             self._say_how_to_go_on()
             raise
@@ -152,6 +154,12 @@ class _Build:
         self.books.write(rows, candidates, questions["question_id"])
         if rows.is_empty():
             self.report.warn(f"nothing is left of {questions.height:,} questions: train.parquet has no rows")
+        limits = self.teachers.limits
+        if self.missing and limits.reached:
+            raise LimitReached(
+                f"{limits.reached}: {self.missing:,} answers are not there; the others are written to "
+                f"{self.books.run.folder}, whole questions"
+            )
         if self.missing:
             raise TeacherFailed(
                 f"{self.missing:,} answers were not received{self.teachers.why_missing()}; the others are written to "

@@ -49,6 +49,10 @@ def build(
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
     ] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="Dollars that the run's answers may cost, over all starts.")
+    ] = None,
+    hours: Annotated[float | None, typer.Option(help="Begin no question after so many hours of this start.")] = None,
     reuse: Annotated[
         str | None, typer.Option(help="Other runs' folders, with commas between, whose answers are taken over.")
     ] = None,
@@ -61,7 +65,8 @@ def build(
     changes = {"source": source, "samples": samples, "trace": trace, "student": student, "max_tokens": max_tokens}
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
-    run = recipe.build(teacher, questions=questions, rows=rows, out=out, seed=seed, reuse=lenders, ask_again=ask_again)
+    order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "seed": seed, "reuse": lenders}
+    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, **order)
     _show(run, samples=0, as_json=as_json)
     if not as_json:
         from tunixhack.publish.card import publish_command

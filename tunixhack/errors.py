@@ -41,6 +41,12 @@ class TeacherFailed(TunixHackError):
     exit_code = 3
 
 
+class LimitReached(TunixHackError):
+    """A budget or a time that was given is used up; what was received is kept (exit code 3)."""
+
+    exit_code = 3
+
+
 class NearlyAllDropped(TunixHackError):
     """A step dropped more than 90 % of at least 50 rows beyond what it was asked to drop (exit code 4)."""
 

@@ -94,6 +94,10 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     return totals | {"at_least": len(usages) + 0.5 < answered}
 
 
+def _dollars(cost: float | None, at_least: bool) -> str:
+    return "unknown" if cost is None else f"{'≥ ' if at_least and cost else ''}${cost:,.2f}"
+
+
 def table(funnel: Sequence[dict[str, Any]]) -> Table:
     """Draw the funnel for a terminal."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
@@ -112,7 +116,7 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['missing']:,}" if line["missing"] else "",
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
-            "" if tokens is None else ("unknown" if line["cost"] is None else f"${line['cost']:,.2f}"),
+            "" if tokens is None else _dollars(line["cost"], line["at_least"]),
             Text("; ".join(filter(None, [listed(line["reasons"]), line["note"]]))),  # a step's words, no markup
         )
     return drawn

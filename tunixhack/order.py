@@ -21,3 +21,5 @@ class Order:
     seed: int = 0
     reuse: Sequence[str | Path | Run] = ()
     ask_again: bool = False
+    budget: float | None = None
+    hours: float | None = None

@@ -81,6 +81,8 @@ class Recipe:
         seed: int = 0,
         reuse: Sequence[str | Path | Run] = (),
         ask_again: bool = False,
+        budget: float | None = None,
+        hours: float | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -94,6 +96,9 @@ class Recipe:
             seed: which questions are taken, and the base of every sample's seed.
             reuse: other runs, or their folders, whose answers to the same requests are taken over.
             ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
+            budget: dollars that all answers of this run may cost, over every start. No question is begun beyond it, by
+                what answers have cost so far; those begun are finished. Answers taken over by ``reuse`` count too.
+            hours: after so many of this start, no question is begun.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -102,11 +107,19 @@ class Recipe:
         Raises:
             UserError: something the user can mend; nothing is lost.
             TeacherFailed: the teacher failed for too long, or answers are missing; what there is stands in the folder.
+            LimitReached: the budget or the hours are used up; what there is stands in the folder.
             NearlyAllDropped: a step dropped almost everything; when raised after sampling, all files are written.
         """
         from tunixhack.build import build
 
         order = Order(
-            teacher=teacher, questions=questions, rows=rows, seed=seed, reuse=tuple(reuse), ask_again=ask_again
+            teacher=teacher,
+            questions=questions,
+            rows=rows,
+            seed=seed,
+            reuse=tuple(reuse),
+            ask_again=ask_again,
+            budget=budget,
+            hours=hours,
         )
         return build(self, order, Path(out or f"runs/{self.domain}"), report)

@@ -21,6 +21,7 @@ from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.progress import Reporter
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.prices import FREE
 from tunixhack.teachers.resolve import LOCAL_CONTEXT, Wish, public_name, resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
@@ -301,4 +302,4 @@ def test_written_traces_of_the_embedded_teacher_follow_a_grammar_and_native_ones
     spec = f"local/{tmp_path}/model.gguf"
     assert "<reasoning>" in (resolve(spec, Wish()).grammar or "")
     assert resolve(spec, Wish(trace="native")).grammar is None
-    assert resolve(spec, Wish()).free
+    assert resolve(spec, Wish()).price == FREE

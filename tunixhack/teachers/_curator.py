@@ -273,6 +273,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     ) -> GenericResponse:
         """Ask until a completion with choices comes, one request's tries are used up, or the wire is stopped."""
         wire, tries = self.wire, 0
+        if not wire.admits(request.generic_request.original_row):
+            raise Failure("not asked", blame="request")  # no failure of the teacher's, and told elsewhere
         while True:
             try:
                 async with wire.gate:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import TunixHackError, UserError
+from tunixhack.errors import LimitReached, TunixHackError, UserError
+from tunixhack.limits import Limits
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.engine import Engine, Watch
+from tunixhack.teachers.prices import Price, dollars
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
@@ -43,6 +45,7 @@ class Teachers:
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, str] = {}
         self._lent: list[pl.DataFrame] = []
+        self.limits = Limits(order.budget, order.hours)
 
     def check(self) -> None:
         """Find out who the run's teacher is.
@@ -103,7 +106,8 @@ class Teachers:
         return self.recipe.llm(self.main.model if self.main else REFERENCE, trace=self.recipe.trace)
 
     def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
-        """Return what a step gets as ``ctx.ask``."""
+        """Return what a step gets as ``ctx.ask``; a watched one can do with a part of what it asks for."""
+        partial = watch is not None
 
         def ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
             spec = teacher or self.order.teacher
@@ -112,7 +116,16 @@ class Teachers:
             if spec == REFERENCE:
                 return reference.answers(rows, requests, step, self._solution())
             self._take_over(self._engine(spec), requests)
-            return self._engine(spec).ask(requests, step, watch)
+            answers = self._engine(spec).ask(requests, step, watch)
+            missing = sum(len(request.samples) for request in requests) - answers.height
+            if missing and self.limits.reached:
+                self.limits.missing = missing
+            if missing and self.limits.reached and not partial:
+                raise LimitReached(
+                    f"{self.limits.reached}: {missing:,} answers of step {step} were not asked for, without which "
+                    "nothing is judged; those received are kept"
+                )
+            return answers
 
         return ask
 
@@ -131,6 +144,7 @@ class Teachers:
                 "model": teacher.model,
                 "identity": dict(teacher.identity),
                 "counts_one_choice": engine.counts_one_choice,
+                "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
         return kept
 
@@ -139,10 +153,24 @@ class Teachers:
         engine = self._engines.get(self._used.get(step, ""))
         return engine is not None and engine.counts_one_choice
 
-    def cost(self, step: str) -> float | None:
-        """Return what a step's answers cost in dollars: nothing on this machine's own model, else unknown."""
-        engine = self._engines.get(self._used.get(step, ""))
-        return 0.0 if engine is not None and engine.teacher.free else None
+    @property
+    def prices(self) -> dict[str, Price | None]:
+        """What this run's teachers cost, those of earlier starts too, by name."""
+        earlier = self.run.state().get("teachers", {})
+        known = {name: Price(*kept["price"]) if kept.get("price") else None for name, kept in earlier.items()}
+        return known | {engine.teacher.name: engine.teacher.price for engine in self._engines.values()}
+
+    def count_spent(self) -> None:
+        """Charge the budget with what is in the store: it is one for all starts."""
+        if self.order.budget is None:
+            return
+        prices = self.prices
+        for (teacher,), rows in self.run.store.answers().group_by("teacher"):
+            cost = dollars(rows, prices)
+            if cost is None:
+                self.report.warn(f"what the {rows.height:,} answers of {teacher} cost is unknown: not in the budget")
+            else:
+                self.limits.charge(cost, rows.height)
 
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""
@@ -169,13 +197,20 @@ class Teachers:
         if spec not in self._engines:
             known = self.run.state().get("teachers", {}).get(public_name(spec))
             wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
+            teacher = resolve(spec, wish, known, self.report.say)
+            if self.order.budget is not None and teacher.price is None:
+                raise UserError(
+                    f"the price of {teacher.name} is unknown, so that --budget cannot be kept: leave it out, and use "
+                    "--hours or fewer --questions"
+                )
             self._engines[spec] = Engine(
                 store=self.run.store,
-                teacher=resolve(spec, wish, known, self.report.say),
+                teacher=teacher,
                 seed=self.order.seed,
                 trace=self.recipe.trace,
                 report=self.report,
                 ask_again=self.order.ask_again,
+                limits=self.limits,
                 counts_one_choice=bool(known and known["counts_one_choice"]),
             )
         return self._engines[spec]

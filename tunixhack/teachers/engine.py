@@ -15,6 +15,7 @@ import polars as pl
 
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
+from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.preflight import examine
@@ -46,6 +47,7 @@ class Engine:
         trace: native, written or guided; a native teacher has to show its thinking in the preflight.
         ask_again: whether answers may be asked that replace ones already paid for (contract 10).
         report: where progress and sentences go.
+        limits: what the whole build may spend; a limit that is reached ends the asking on whole questions.
     """
 
     store: AnswerStore
@@ -54,6 +56,8 @@ class Engine:
     trace: str
     report: Reporter
     ask_again: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """What the whole build may spend."""
     counts_one_choice: bool = False
     """Whether the server tells the tokens of one choice only; known from an earlier start until it is reached."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -63,7 +67,7 @@ class Engine:
         """Nothing is opened before something is missing."""
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
-        self._slowed = False
+        self._slowed = self._stopped = False
 
     def close(self) -> None:
         """Let go of the teacher; an embedded one stops."""
@@ -130,13 +134,16 @@ class Engine:
     def _fetch(
         self, requests: Sequence[Request], wanted: pl.DataFrame, missing: pl.DataFrame, step: str, watch: Watch | None
     ) -> None:
+        if self.limits.over():
+            return
         endpoint, capabilities = self._connect(requests)
+        admission = Admission(self.limits, dict(missing.group_by("question_id").len().iter_rows()))
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
-                self._send(
-                    endpoint, [_row(b, requests, step, self.teacher) for b in blocks[start : start + WAVE]], watch
-                )
+                wave = [b for b in blocks[start : start + WAVE] if not admission.left_out(b["question_id"])]
+                if wave:
+                    self._send(endpoint, [_row(b, requests, step, self.teacher) for b in wave], admission, watch)
             before, missing = missing.height, self._missing(wanted)
             if missing.is_empty() or missing.height == before:
                 return
@@ -149,7 +156,7 @@ class Engine:
             self._connected = endpoint, found
         return self._connected
 
-    def _send(self, endpoint: Endpoint, rows: list[dict[str, Any]], watch: Watch | None) -> None:
+    def _send(self, endpoint: Endpoint, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> None:
         from tunixhack.teachers import _curator
         from tunixhack.teachers.llm import Courier
 
@@ -160,7 +167,9 @@ class Engine:
 
         def on_completion(row: Mapping[str, Any], completion: Mapping[str, Any]) -> None:
             line = {"generic_request": {"original_row": row}, "response_message": completion, "finished_at": ""}
-            received.extend(rows_of(line))
+            new = list(rows_of(line))
+            admission.received(self._cost(completion), len(new))
+            received.extend(new)
 
         def tick() -> None:
             if wire.trouble and not told:
@@ -172,6 +181,9 @@ class Engine:
                     f"the teacher at {endpoint.url} has too much to do ({wire.slowed_by}): fewer requests are sent at "
                     "once, and more again while it answers"
                 )
+            if self.limits.reached and not self._stopped:
+                self._stopped = True
+                self.report.say(f"{self.limits.reached}: no question is begun any more, and those begun are finished")
             new, received[:] = received[:], []
             if new:
                 self.report.advance(len(new), _tokens(new), at_least=most > 1 and self.counts_one_choice)
@@ -179,6 +191,7 @@ class Engine:
                     watch(new)
 
         wire = Wire(replace(endpoint, concurrency=min(slots, endpoint.concurrency)), on_completion)
+        wire.admits = lambda row: admission.admits(row["question_id"])
         courier = Courier(
             self.teacher.model,
             generation_params=dict(self.teacher.sampling)
@@ -200,6 +213,11 @@ class Engine:
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
+
+    def _cost(self, completion: Mapping[str, Any]) -> float:
+        """Return the dollars of a completion; 0 where nobody asked for a budget, since its price may be unknown."""
+        price = self.teacher.price
+        return 0.0 if price is None else price.of_answer(completion.get("usage"), str(completion["choices"]))
 
 
 def _longest_usual(requests: Sequence[Request]) -> Sequence[Mapping[str, str]]:

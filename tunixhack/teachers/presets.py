@@ -55,6 +55,8 @@ class Preset:
     """What the user turns to get more context."""
     url_variable: str | None = None
     """The server's own variable for where it listens."""
+    priced_as: str | None = None
+    """The provider's name in litellm's table of prices; None for a server of the user's own."""
 
     @property
     def local(self) -> bool:
@@ -149,6 +151,7 @@ PRESETS: dict[str, Preset] = {
         title="OpenAI",
         url="https://api.openai.com/v1",
         key="OPENAI_API_KEY",
+        priced_as="openai",
         concurrency=32,
         most_choices=1,
         trace=None,
@@ -159,6 +162,7 @@ PRESETS: dict[str, Preset] = {
         title="DeepSeek",
         url="https://api.deepseek.com/v1",
         key="DEEPSEEK_API_KEY",
+        priced_as="deepseek",
         concurrency=32,
         most_choices=1,
         trace="reasoning_content",
@@ -168,6 +172,7 @@ PRESETS: dict[str, Preset] = {
         title="Gemini",
         url="https://generativelanguage.googleapis.com/v1beta/openai",
         key="GEMINI_API_KEY",
+        priced_as="gemini",
         concurrency=32,
         most_choices=1,
         trace=None,
@@ -177,6 +182,7 @@ PRESETS: dict[str, Preset] = {
         title="OpenRouter",
         url="https://openrouter.ai/api/v1",
         key="OPENROUTER_API_KEY",
+        priced_as="openrouter",
         concurrency=32,
         most_choices=1,
         trace="reasoning",
@@ -185,6 +191,7 @@ PRESETS: dict[str, Preset] = {
         title="Together AI",
         url="https://api.together.xyz/v1",
         key="TOGETHER_API_KEY",
+        priced_as="together_ai",
         concurrency=32,
         most_choices=1,
         trace="<think> tags",
@@ -193,6 +200,7 @@ PRESETS: dict[str, Preset] = {
         title="Anthropic",
         url="https://api.anthropic.com/v1",
         key="ANTHROPIC_API_KEY",
+        priced_as="anthropic",
         concurrency=32,
         most_choices=1,
         trace=None,

@@ -26,6 +26,7 @@ from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import KEY_VARIABLE, find_key
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
+from tunixhack.teachers.prices import FREE, price_at
 from tunixhack.teachers.served import Served, look_openai
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
@@ -114,7 +115,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
         identity={"sha256": embedded.file_sha256(path)},
         sampling={"temperature": 0.8, "max_tokens": limit} | dict(wish.sampling or {}),
         grammar=written_grammar() if bounded else None,
-        free=True,
+        price=FREE,
         slots=SLOTS,
         most_choices=SLOTS,
         context=LOCAL_CONTEXT,
@@ -205,6 +206,7 @@ def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: 
         most_choices=min(preset.most_choices, served.slots or preset.most_choices),
         context=served.context,
         context_setting=preset.context_setting,
+        price=price_at(address.url, served.name, preset),
         connect=connect,
         **_asked_with(preset, wish),
     )
@@ -240,6 +242,7 @@ def _or_remembered(
         name=public_name(spec),
         model=remembered["model"],
         identity=remembered["identity"],
+        price=price_at(remembered["identity"]["url"], remembered["model"], preset),
         reached=False,
         connect=connect,
         **_asked_with(preset, wish),

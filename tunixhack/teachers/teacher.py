@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunixhack.teachers.prices import Price
 from tunixhack.teachers.wire import Endpoint
 
 
@@ -51,8 +52,8 @@ class Teacher:
     """Context length in tokens that one request can use; None where the server does not tell."""
     context_setting: str = "the server's context length"
     """What the user turns to get more of it."""
-    free: bool = False
-    """Whether an answer costs nothing, since this process runs the model."""
+    price: Price | None = None
+    """What its tokens cost; None where that is unknown."""
     reached: bool = True
     """False when the server did not answer and the identity is the one that the run remembers."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)

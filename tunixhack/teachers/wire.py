@@ -98,6 +98,8 @@ class Wire:
     endpoint: Endpoint
     on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
     """Called with (row, completion) for each answered request, in the transport's thread."""
+    admits: Callable[[Mapping[str, Any]], bool] = lambda row: True
+    """Whether a row is to be asked at all, looked at just before it is sent first."""
     failures: Counter[str] = field(default_factory=Counter)
     """Why requests went unanswered in the end, counted by sentence."""
     slowed_by: str | None = None

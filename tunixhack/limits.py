@@ -1,0 +1,118 @@
+"""What a build may spend: dollars over all its starts, hours of this one. It stops on whole questions.
+
+No question is begun that would go over a limit; those that were begun are finished, so that what is paid for can be
+used. Hence more than the hours can pass, by what one question takes, and the dollars are kept as far as the answers so
+far tell what the next ones cost.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tunixhack.errors import UserError
+
+RESERVE = 1.1
+"""By which the budget that is proposed for the rest is larger than what the answers so far let expect."""
+
+
+@dataclass
+class Limits:
+    """What may be spent, and what was.
+
+    Args:
+        budget: dollars, over every start of the run; None for no limit.
+        hours: of this start; None for no limit.
+
+    Raises:
+        UserError: one of them is no number over 0.
+    """
+
+    budget: float | None = None
+    hours: float | None = None
+    spent: float = 0.0
+    """Dollars for all answers received, over every start."""
+    answers: int = 0
+    """How many those are."""
+    reached: str | None = None
+    """Which limit ended the asking, as the beginning of a sentence."""
+    out_of_money: bool = False
+    missing: int = 0
+    """Answers that the step at which it ended did without."""
+    started: float = field(default_factory=lambda: time.monotonic())
+
+    def __post_init__(self) -> None:
+        """Look at the numbers."""
+        for name, value in (("budget", self.budget), ("hours", self.hours)):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and math.isfinite(value) and value > 0):
+                raise UserError(f"{name}={value!r} must be a number over 0")
+
+    @property
+    def each(self) -> float:
+        """Dollars that an answer has cost so far; 0 before the first."""
+        return self.spent / self.answers if self.answers else 0.0
+
+    def charge(self, dollars: float, answers: int) -> None:
+        """Note received answers."""
+        self.spent += dollars
+        self.answers += answers
+
+    def over(self, coming: int = 0) -> bool:
+        """Whether nothing new may be begun; once it is so, it stays so.
+
+        Args:
+            coming: answers that are under way, or would be.
+        """
+        if self.reached is None and self.hours is not None and time.monotonic() - self.started >= 3600 * self.hours:
+            self.reached = f"the {self.hours:g} hours are over"
+        if self.reached is None and self.budget is not None and self._too_dear(self.budget, coming):
+            self.out_of_money = True
+            self.reached = f"the budget of ${self.budget:,.2f} is used up (${self.spent:,.2f} spent)"
+        return self.reached is not None
+
+    def _too_dear(self, budget: float, coming: int) -> bool:
+        return self.spent >= budget or self.spent + self.each * coming > budget
+
+    def enough(self) -> float | None:
+        """Return the budget that the missing answers need by what the others cost, with a reserve."""
+        if self.budget is None or not self.out_of_money:
+            return self.budget
+        needed = (self.spent + self.each * self.missing) * RESERVE
+        return math.ceil(max(needed, self.budget * RESERVE) * 100) / 100
+
+
+class Admission:
+    """Which requests of one call are sent: all of a question that was begun, and none once a limit is reached.
+
+    Args:
+        limits: of the build.
+        sizes: how many answers each question still needs.
+    """
+
+    def __init__(self, limits: Limits, sizes: Mapping[str, int]) -> None:
+        self._limits, self._sizes = limits, sizes
+        self._under_way = 0
+        self._begun: set[str] = set()
+
+    def admits(self, question: str) -> bool:
+        """Whether a request of a question is to be sent; begins the question if so."""
+        if question in self._begun:
+            return True
+        size = self._sizes[question]
+        if self._limits.over(self._under_way + size):
+            return False
+        self._begun.add(question)
+        self._under_way += size
+        return True
+
+    def received(self, dollars: float, answers: int) -> None:
+        """Note answers that came."""
+        self._under_way = max(0, self._under_way - answers)
+        self._limits.charge(dollars, answers)
+
+    def left_out(self, question: str) -> bool:
+        """Whether a question is not to be asked any more."""
+        return self._limits.reached is not None and question not in self._begun

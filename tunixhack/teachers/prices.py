@@ -1,0 +1,119 @@
+"""What a teacher's answers cost: a server of the user's own nothing, a provider what litellm's table says.
+
+The table is read as the file that comes with litellm, which Curator brings; nothing is fetched, so it is as old as that
+package. Discounts are left out (cached prompts, batches), as are surcharges for prompts of 100,000 tokens and more. A
+price that is not in the table is unknown, which is None here and never 0.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from tunixhack.teachers.presets import PRESETS, Preset
+from tunixhack.teachers.wire import is_local
+
+TABLE = "model_prices_and_context_window_backup.json"
+CHARACTERS = 2
+"""Of an answer whose tokens the server does not tell, so many count as one: more tokens than nearly any text has."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """Dollars a token.
+
+    >>> Price(1e-6, 4e-6).of(1000, 500)
+    0.003
+    """
+
+    prompt: float
+    completion: float
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Return the dollars that so many tokens cost."""
+        return prompt_tokens * self.prompt + completion_tokens * self.completion
+
+    def of_answer(self, usage: Any, text: str) -> float:
+        """Return the dollars of one request, of what its server tells of it; ``text`` is all that was received."""
+        told = usage if isinstance(usage, Mapping) else {}
+        tokens = [told.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        prompt, completion = (count if isinstance(count, int) else -(-len(text) // CHARACTERS) for count in tokens)
+        return self.of(prompt, completion)
+
+
+FREE = Price(0.0, 0.0)
+
+
+def price_at(url: str, model: str, preset: Preset) -> Price | None:
+    """Return a model's price at an address; None where it is unknown.
+
+    Args:
+        url: where it answers; a provider's own is recognised.
+        model: as the server knows it.
+        preset: how the user named the server.
+    """
+    if preset.local and is_local(url):
+        return FREE
+    host = urlsplit(url).hostname
+    at_host = [one.priced_as for one in PRESETS.values() if not one.local and urlsplit(one.url).hostname == host]
+    provider = preset.priced_as or next(iter(at_host), None)
+    return listed_price(provider, model) if provider else None
+
+
+def listed_price(provider: str, model: str) -> Price | None:
+    """Look a model up in litellm's table.
+
+    Args:
+        provider: as the table calls it; an entry of another one is another price.
+        model: as the provider calls it.
+    """
+    for name in (f"{provider}/{model}", model):
+        entry = _table().get(name, {})
+        prompt, completion = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
+        if entry.get("litellm_provider") != provider:
+            continue
+        if isinstance(prompt, int | float) and isinstance(completion, int | float):
+            return Price(float(prompt), float(completion))
+    return None
+
+
+def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None]) -> float | None:
+    """Add up what stored answers cost, as far as their tokens were told.
+
+    Args:
+        answers: columns `journal.FIELDS`.
+        prices: of their teachers, by name.
+
+    Returns:
+        None where the price of one of them is unknown, or a paid one never told any tokens.
+    """
+    total = 0.0
+    for (teacher,), rows in answers.group_by("teacher"):
+        price = prices.get(str(teacher))
+        usages = [json.loads(usage) for usage in rows["usage"].drop_nulls()]
+        if price is None or (price != FREE and not usages):
+            return None
+        for usage in usages:
+            told = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+            total += price.of(*(count if isinstance(count, int) else 0 for count in told))
+    return total
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    # not `import litellm`, which takes seconds: a run whose answers are all there needs none of it
+    found = importlib.util.find_spec("litellm")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        file = Path(folder) / TABLE
+        if file.is_file():
+            table: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+            return table
+    return {}
