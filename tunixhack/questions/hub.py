@@ -102,12 +102,12 @@ def _resolve(path: str, revision: str | None) -> tuple[str, bool]:
         raise UserError(f"dataset {path} has no revision {revision}: see {_page(path)}/commits/main") from error
     except RepositoryNotFoundError as error:
         raise UserError(
-            f"there is no dataset {path} on the Hub at {host()}, or it is private (then set HF_TOKEN), nor a file of "
-            "that name here"
+            f"there is no dataset {path} on the Hub at {host()}, or it is private or gated: see {_page(path)}, and set "
+            "HF_TOKEN to a token that may read it; nor is there a file of that name here"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        hint = ": set HF_TOKEN to a token that may read it" if status in (401, 403) else ""
+        hint = f": set HF_TOKEN to a token that may read {_page(path)}" if status in (401, 403) else ""
         raise UserError(f"the Hub at {host()} answers {status} for dataset {path}{hint}") from error
     except Exception as error:  # an open set: no network, name or certificate, in the words of httpx or requests
         raise UserError(
