@@ -22,6 +22,7 @@ from tunixhack.ids import rank
 from tunixhack.lock import locked
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
+from tunixhack.questions.fit import FitsContext
 from tunixhack.questions.quota import choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
 from tunixhack.recipe import Recipe
@@ -147,7 +148,7 @@ class _Build:
     def _steps(self, loaded: Loaded) -> None:
         at = next(i for i, step in enumerate(self.recipe.steps) if isinstance(step, Sample))
         candidates = self._candidates(loaded)
-        questions = self._questions(candidates, self.recipe.steps[:at])
+        questions = self._questions(self._fitting(candidates), self.recipe.steps[:at])
         rows = self._sample(questions, at)
         for step in self.recipe.steps[at + 1 :]:
             rows = self._step(step, rows, paid=True)
@@ -177,6 +178,19 @@ class _Build:
             raise UserError(f"the source has no usable question: all {total:,} rows are rejected")
         ranks = [rank(self.order.seed, question) for question in rows["question_id"]]
         return rows.with_columns(pl.Series("rank", ranks)).sort("rank").drop("rank")
+
+    def _fitting(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Reject the questions that the teacher would refuse at every start for their length."""
+        found = self.teachers.too_long(rows)
+        if not found:
+            return rows
+        teacher = self.teachers.main
+        setting = teacher.context_setting if teacher else ""
+        self.report.warn(
+            f"{len(found):,} questions seem too long for the teacher's context, and are rejected as question_too_long; "
+            f"to have them, lower --max-tokens or raise {setting}"
+        )
+        return self._step(FitsContext({name: one.evidence for name, one in found.items()}), rows)
 
     def _questions(self, rows: pl.DataFrame, steps: Sequence[Step]) -> pl.DataFrame:
         """Judge questions: all of them until the first selecting step, from there on as many as are needed."""

@@ -12,6 +12,7 @@ from tunixhack.errors import LimitReached, TunixHackError, UserError
 from tunixhack.limits import Limits
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
+from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.engine import Engine, Watch
@@ -135,6 +136,24 @@ class Teachers:
             wanted = engine.wanted(requests).select(KEY)
             self.run.store.add(lent.join(wanted, on=KEY, how="semi", maintain_order="left"))
 
+    def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
+        """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
+        teacher = self.main
+        context = self._context(teacher) if teacher else None
+        if teacher is None or context is None:
+            return {}
+        found = too_long(rows, self.render, context, teacher.limit)
+        asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
+        wanted = self._engine(self.order.teacher).wanted(asked)
+        answered = wanted.join(self.run.store.answers(), on="request_key", how="semi")["question_id"]
+        return {name: one for name, one in found.items() if name not in set(answered)}
+
+    def _context(self, teacher: Teacher) -> int | None:
+        """Return the context that the server tells, or has told: some know it only while the model is loaded."""
+        earlier = self.run.state().get("teachers", {}).get(teacher.name, {})
+        known: int | None = teacher.context or earlier.get("context")
+        return known
+
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
         kept = {}
@@ -144,6 +163,7 @@ class Teachers:
                 "model": teacher.model,
                 "identity": dict(teacher.identity),
                 "counts_one_choice": engine.counts_one_choice,
+                "context": self._context(teacher),
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
         return kept
