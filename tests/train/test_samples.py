@@ -67,7 +67,7 @@ def test_without_a_reply_after_there_is_one_column():
 
 def test_a_very_long_reply_is_shortened_and_says_so():
     text = side_by_side([Sample(question="?", before=Reply("ha" * 4000, 768, False))])
-    assert "(6,500 more characters)" in text
+    assert "(7,200 more characters)" in text
     assert text.count("h") < 1000
 
 

@@ -260,7 +260,13 @@ class Loop:
         return told
 
     def _ask(self) -> tuple[list[Reply], Evidence]:
-        return replies(self._student, self._examples, max_new_tokens=self._job.plan.max_new_tokens)
+        limit, count = self._job.plan.max_new_tokens, len(self._examples)
+        self._report.say(f"{count} questions that are held back, replies of at most {limit:,} tokens")
+        return replies(self._student, self._examples, max_new_tokens=limit, progress=self._asked)
+
+    def _asked(self, done: int, count: int) -> None:
+        if done < count:
+            self._report.say(f"{done} of {count} replied")
 
     def _after(self, before: Sequence[Sample]) -> None:
         """Ask them again."""

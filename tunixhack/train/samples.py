@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from tunixhack.files import write_json
 from tunixhack.train.compliance import Reply
 
 FILE = "samples.json"
-SHOWN = 1500
+SHOWN = 800
 """Characters of a reply that are shown on a terminal."""
 
 
@@ -124,5 +125,6 @@ def _length(reply: Reply) -> str:
 
 
 def _shortened(text: str) -> str:
+    text = re.sub(r"\n\s*\n+", "\n\n", text)  # a student that knows nothing writes pages of empty lines
     more = len(text) - SHOWN
     return text if more <= 0 else f"{text[:SHOWN]}…\n({more:,} more characters)"
