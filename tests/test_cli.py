@@ -258,7 +258,7 @@ def test_missing_answers_are_exit_3_and_the_same_command_then_ends_with_0(
 
 
 def test_nearly_everything_dropped_is_exit_4(tunixhack: Command, domain: Path, teacher: ScriptedTeacher):
-    failed = tunixhack("build", domain.with_name("picky.py"), "--teacher", teacher.url, "--json")
+    failed = tunixhack("build", domain.with_name("picky.py"), "--teacher", teacher.url, "--json", "--yes")
     assert (failed.code, failed.json["exit_code"]) == (4, 4)
     assert "step picky dropped" in failed.sentence
     assert "WARNING: step picky drops" in failed.err

@@ -77,6 +77,7 @@ class Books:
             },
             "order": {"questions": order.questions, "rows": order.rows, "seed": order.seed},
             "versions": _versions(),
+            "pilot": state.get("pilot"),
             "command": _command(recipe, order, self.run),
             "state": RUNNING,
             "why": None,
@@ -87,17 +88,31 @@ class Books:
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """Keep the funnel's line of one step: the body fills in its rows, this adds time and tokens over all starts."""
-        stage, start = Stage(name, 0), time.monotonic()
+        stage = Stage(name, 0)
         try:
-            yield stage
+            with self.timed(name):
+                yield stage
         finally:
-            seconds = self._state["starts"][-1]["seconds"]
-            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
             stage.seconds = self._seconds(name)
             if name in self.teachers.asked:
                 self._count_tokens(stage)
             self.funnel.append(stage)
             self._save()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add what the body takes to a step's seconds."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = self._state["starts"][-1]["seconds"]
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+    def note_pilot(self, found: dict[str, Any]) -> None:
+        """Keep what the pilot told."""
+        self._state["pilot"] = found
+        self._save()
 
     def note(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
@@ -203,6 +218,8 @@ def _command(recipe: Recipe, order: Order, run: Run) -> str:
     ):
         if value is not None:
             parts += [option, str(value)]
+    if order.yes:
+        parts.append("--yes")
     return shlex.join(parts)
 
 

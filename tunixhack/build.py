@@ -21,9 +21,10 @@ from tunixhack.funnel import Stage, listed, nearly_all_dropped
 from tunixhack.ids import rank
 from tunixhack.lock import locked
 from tunixhack.order import Order
+from tunixhack.pilot import Pilot, nobody
 from tunixhack.progress import Reporter
 from tunixhack.questions.fit import FitsContext
-from tunixhack.questions.quota import choose
+from tunixhack.questions.quota import Chosen, choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
 from tunixhack.recipe import Recipe
 from tunixhack.run import DONE, STOPPED, Run, folders
@@ -200,10 +201,22 @@ class _Build:
             if i == (selecting[0] if selecting else len(steps)):
                 chosen = choose(rows.height, self._quota(), {i: steps[i] for i in selecting})
                 self.books.note(Stage("rank", rows.height, kept=chosen.pool, set_aside=rows.height - chosen.pool))
+                self._pilot(rows, i, len(steps), chosen)
                 rows, quotas = rows.head(chosen.pool), chosen.quotas
             if i < len(steps):
                 rows = self._step(steps[i], rows, quota=quotas.get(i))
         return rows
+
+    def _pilot(self, rows: pl.DataFrame, first: int, at: int, chosen: Chosen) -> None:
+        if self.order.teacher == REFERENCE:
+            return
+
+        def context(step: str, rows: pl.DataFrame, quota: int | None, partial: bool) -> Context:
+            return self._context(step, rows, quota, nobody if partial else None)
+
+        steps, teachers, books, report = self.recipe.steps, self.teachers, self.books, self.report
+        pilot = Pilot(steps, at, self._samples, self.order.yes, teachers, books, report, self._call, context)
+        pilot.fly(rows, first, chosen)
 
     def _quota(self) -> int | None:
         return self.order.questions if self.order.rows is None else -(-self.order.rows // self._samples)

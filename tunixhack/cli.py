@@ -53,6 +53,9 @@ def build(
         float | None, typer.Option(help="Dollars that the run's answers may cost, over all starts.")
     ] = None,
     hours: Annotated[float | None, typer.Option(help="Begin no question after so many hours of this start.")] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Go on even where more than half of the pilot's answers would be dropped.")
+    ] = False,
     reuse: Annotated[
         str | None, typer.Option(help="Other runs' folders, with commas between, whose answers are taken over.")
     ] = None,
@@ -66,7 +69,7 @@ def build(
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "seed": seed, "reuse": lenders}
-    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, **order)
+    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, **order)
     _show(run, samples=0, as_json=as_json)
     if not as_json:
         from tunixhack.publish.card import publish_command

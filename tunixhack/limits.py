@@ -41,6 +41,8 @@ class Limits:
     out_of_money: bool = False
     missing: int = 0
     """Answers that the step at which it ended did without."""
+    begun: frozenset[str] = frozenset()
+    """Questions of which the pilot asked a part: they are finished like all that are begun."""
     started: float = field(default_factory=lambda: time.monotonic())
 
     def __post_init__(self) -> None:
@@ -94,8 +96,8 @@ class Admission:
 
     def __init__(self, limits: Limits, sizes: Mapping[str, int]) -> None:
         self._limits, self._sizes = limits, sizes
-        self._under_way = 0
-        self._begun: set[str] = set()
+        self._begun: set[str] = set(limits.begun & sizes.keys())
+        self._under_way = sum(sizes[question] for question in self._begun)
 
     def admits(self, question: str) -> bool:
         """Whether a request of a question is to be sent; begins the question if so."""

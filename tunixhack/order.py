@@ -23,3 +23,4 @@ class Order:
     ask_again: bool = False
     budget: float | None = None
     hours: float | None = None
+    yes: bool = False

@@ -83,6 +83,7 @@ class Recipe:
         ask_again: bool = False,
         budget: float | None = None,
         hours: float | None = None,
+        yes: bool = False,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -99,6 +100,7 @@ class Recipe:
             budget: dollars that all answers of this run may cost, over every start. No question is begun beyond it, by
                 what answers have cost so far; those begun are finished. Answers taken over by ``reuse`` count too.
             hours: after so many of this start, no question is begun.
+            yes: go on even where more than half of the pilot's answers would be dropped.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -121,5 +123,6 @@ class Recipe:
             ask_again=ask_again,
             budget=budget,
             hours=hours,
+            yes=yes,
         )
         return build(self, order, Path(out or f"runs/{self.domain}"), report)

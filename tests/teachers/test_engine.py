@@ -285,6 +285,23 @@ def test_what_is_watched_is_what_is_stored(teacher: ScriptedTeacher, tmp_path: P
     assert pl.DataFrame(seen, schema=FIELDS).drop("when").sort(key).equals(answers.drop("when").sort(key))
 
 
+def test_messages_that_are_longer_than_those_examined_are_seen_to_fit_before_they_are_paid_for(
+    teacher: ScriptedTeacher, tmp_path: Path
+):
+    """A pilot's messages are examined first, and the longest of the whole can be longer."""
+    asking = engine_of(teacher, tmp_path)
+    asking.teacher = replace(asking.teacher, context=4096 + 200)
+    asking.ask(requests(4, 1), "sample")
+    stored = asking.store.answers().height
+    long = Request(question_id=f"{99:016x}", messages=[{"role": "user", "content": "word " * 400}], samples=[0])
+    with pytest.raises(UserError, match=r"the longest prompt has 50\d tokens"):
+        asking.ask([long], "sample")
+    assert asking.store.answers().height == stored
+    before = teacher.stats["requests"]
+    asking.ask(requests(4, 2), "sample")
+    assert teacher.stats["requests"] == before + 4, "what is no longer needs no look"
+
+
 def test_answers_that_are_paid_for_are_not_asked_anew_unless_told_to(teacher: ScriptedTeacher, tmp_path: Path):
     engine_of(teacher, tmp_path).ask(requests(2, 2), "sample")
     other = engine_of(teacher, tmp_path)
@@ -303,7 +320,7 @@ def test_nearly_only_malformed_answers_are_warned_of_once_and_end_in_an_error(tm
     said = io.StringIO()
     recipe = small_recipe(write_questions(tmp_path / "questions.jsonl", 60))
     with ScriptedTeacher(style="none", faults=Faults(latency=0.1)) as teacher, pytest.raises(NearlyAllDropped):
-        build(recipe, teacher, tmp_path / "run", questions=28, report=Reporter(said, quiet=True))
+        build(recipe, teacher, tmp_path / "run", questions=28, yes=True, report=Reporter(said, quiet=True))
     warnings = [line for line in said.getvalue().splitlines() if "answers" in line and line.startswith("WARNING")]
     assert len([line for line in warnings if "Ctrl-C stops" in line]) == 1
     assert "malformed" in warnings[0]

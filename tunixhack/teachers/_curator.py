@@ -28,6 +28,7 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -295,13 +296,14 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
 
     async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
         """Send a request once, and tell the wire's pace what came of it."""
+        started = time.monotonic()
         try:
             completion = await self._post(session, payload)
         except Failure as failure:
             if failure.overloaded(tries):
                 self.wire.refused(str(failure), failure.pause)
             raise
-        self.wire.succeeded()
+        self.wire.succeeded(time.monotonic() - started)
         return completion
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.engine import Engine, Watch
+from tunixhack.teachers.forecast import Coming, foretell
 from tunixhack.teachers.prices import Price, dollars
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
@@ -191,6 +192,26 @@ class Teachers:
                 self.report.warn(f"what the {rows.height:,} answers of {teacher} cost is unknown: not in the budget")
             else:
                 self.limits.charge(cost, rows.height)
+
+    def coming(self, step: str, answers: int, per_question: int) -> Coming:
+        """Foretell what a step will still ask.
+
+        Args:
+            step: one that has asked already.
+            answers: that are to come.
+            per_question: of these, to one question.
+        """
+        engine = self._engines[self._used[step]]
+        received = self.run.store.answers().filter(step=step, teacher=engine.teacher.name)
+        return foretell(
+            step,
+            answers,
+            received,
+            block=min(per_question, engine.block),
+            price=engine.teacher.price,
+            counts_one_choice=engine.counts_one_choice,
+            seconds_an_answer=engine.seconds_an_answer.get(step),
+        )
 
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""

@@ -6,6 +6,7 @@ It decides *what* is missing; how a request travels is Curator's business (`tuni
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
 from tunixhack.teachers.journal import FIELDS, rows_of
-from tunixhack.teachers.preflight import examine
+from tunixhack.teachers.preflight import examine, see_that_it_fits
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.store import KEY, AnswerStore
 from tunixhack.teachers.teacher import Capabilities, Teacher
@@ -60,6 +61,8 @@ class Engine:
     """What the whole build may spend."""
     counts_one_choice: bool = False
     """Whether the server tells the tokens of one choice only; known from an earlier start until it is reached."""
+    seconds_an_answer: dict[str, float] = field(default_factory=dict)
+    """How long an answer of each step took of late, as many at once as there were."""
     failures: dict[str, int] = field(default_factory=dict)
     """Why requests went unanswered, counted, over this start."""
 
@@ -68,6 +71,7 @@ class Engine:
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
         self._slowed = self._stopped = False
+        self._seen = 0  # characters of the longest messages that are known to fit
 
     def close(self) -> None:
         """Let go of the teacher; an embedded one stops."""
@@ -134,10 +138,11 @@ class Engine:
     def _fetch(
         self, requests: Sequence[Request], wanted: pl.DataFrame, missing: pl.DataFrame, step: str, watch: Watch | None
     ) -> None:
-        if self.limits.over():
+        sizes = dict(missing.group_by("question_id").len().iter_rows())
+        if self.limits.over() and not self.limits.begun & sizes.keys():
             return
         endpoint, capabilities = self._connect(requests)
-        admission = Admission(self.limits, dict(missing.group_by("question_id").len().iter_rows()))
+        admission = Admission(self.limits, sizes)
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
@@ -148,12 +153,21 @@ class Engine:
             if missing.is_empty() or missing.height == before:
                 return
 
+    @property
+    def block(self) -> int:
+        """The most samples of one request; 1 until the teacher is reached."""
+        return self._connected[1].block if self._connected else 1
+
     def _connect(self, requests: Sequence[Request]) -> tuple[Endpoint, Capabilities]:
+        longest = _longest_usual(requests)
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
-            found = examine(endpoint, self.teacher, self.trace, _longest_usual(requests), self.report.say)
+            found = examine(endpoint, self.teacher, self.trace, longest, self.report.say)
             self.counts_one_choice = found.counts_one_choice
             self._connected = endpoint, found
+        elif _characters(longest) > self._seen:  # a pilot, or another step, had shorter ones
+            see_that_it_fits(self._connected[0], self.teacher, longest, self.report.say)
+        self._seen = max(self._seen, _characters(longest))
         return self._connected
 
     def _send(self, endpoint: Endpoint, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> None:
@@ -198,6 +212,7 @@ class Engine:
             | ({"grammar": self.teacher.grammar} if self.teacher.grammar else {}),
             backend_params={"base_url": endpoint.url, "max_concurrent_requests": wire.endpoint.concurrency},
         )
+        before, started = self.limits.answers, time.monotonic()
         try:
             in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
         except OSError as error:
@@ -209,6 +224,12 @@ class Engine:
         finally:
             self.store.import_journal()
         tick()
+        answers = self.limits.answers - before
+        if wire.successes:
+            # requests of one answer each are always replaced by others; where they have several, the last ones of each
+            # leave the server's other slots idle, in the whole as in a part
+            busy = sum(wire.seconds) / wire.endpoint.concurrency if most == 1 else time.monotonic() - started
+            self.seconds_an_answer[rows[0]["step"]] = busy / max(1, answers)
         for why, count in wire.failures.items():
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:
@@ -222,10 +243,13 @@ class Engine:
 
 def _longest_usual(requests: Sequence[Request]) -> Sequence[Mapping[str, str]]:
     """Return the longest messages but for outliers: a question of a megabyte is its own business, not the run's."""
-    by_length = sorted(requests, key=lambda request: sum(len(m["content"]) for m in request.messages))
-    usual = sum(len(m["content"]) for m in by_length[len(by_length) // 2].messages)
-    fitting = [r for r in by_length if sum(len(m["content"]) for m in r.messages) <= OUTLIER * usual]
-    return fitting[-1].messages
+    by_length = sorted((request.messages for request in requests), key=_characters)
+    usual = _characters(by_length[len(by_length) // 2])
+    return [messages for messages in by_length if _characters(messages) <= OUTLIER * usual][-1]
+
+
+def _characters(messages: Sequence[Mapping[str, str]]) -> int:
+    return sum(len(message["content"]) for message in messages)
 
 
 def _blocks(missing: pl.DataFrame, most: int) -> list[dict[str, Any]]:

@@ -47,6 +47,17 @@ def examine(
     return Capabilities(block=teacher.most_choices if consecutive else 1, counts_one_choice=one)
 
 
+def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
+    """See that longer messages fit than those of `examine`, by one tiny request where the server tells its context.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    if teacher.context:
+        limit = THINKING if teacher.hidden_trace else TINY
+        _check_context(_asker(endpoint, teacher, say)(messages, seed=SEEDS[0], n=1, limit=limit), teacher)
+
+
 def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict[str, Any]]:
     def ask(messages: Sequence[Mapping[str, str]], *, seed: int, n: int, limit: int) -> dict[str, Any]:
         body = dict(teacher.sampling) | {

@@ -116,6 +116,8 @@ class Wire:
         self._last_success = time.monotonic()
         self._successes = 0
         self._stop = threading.Event()
+        self.seconds: list[float] = []
+        """How long each answered request took."""
         self.trouble: str | None = None
         """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
 
@@ -124,8 +126,9 @@ class Wire:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self) -> None:
-        """Note an answered request."""
+    def succeeded(self, seconds: float = 0.0) -> None:
+        """Note an answered request, and how long it took."""
+        self.seconds.append(seconds)
         self._outcomes.append(True)
         self.pace.answered()
         self._successes += 1

@@ -1,0 +1,248 @@
+"""The pilot: eight questions and two samples first, kept and paid for once; what it tells, and when it stops."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builds import asked, build, equal, given_by_seed, write_questions
+from tests.commands import Command
+from tests.test_mishaps import Notes
+from tunixhack import pilot as module
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
+from tunixhack.errors import NearlyAllDropped, UserError
+from tunixhack.pilot import Tried
+from tunixhack.recipe import Recipe
+from tunixhack.run import Run
+from tunixhack.steps import Context, Verdict
+from tunixhack.teachers import prices
+from tunixhack.teachers.forecast import Coming, foretell, in_all
+from tunixhack.teachers.journal import FIELDS
+from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.prices import FREE, Price
+from tunixhack.testing import Faults, ScriptedTeacher
+
+
+@pytest.fixture
+def plain(recipe: Recipe) -> Recipe:
+    """Without filters: four samples each, nothing probed."""
+    return recipe.replace(steps=(Sample(), Parse()))
+
+
+def said_of(notes: Notes) -> list[str]:
+    return [line for line in notes.said if line.startswith(("pilot", "to come"))]
+
+
+# that it is the beginning of the whole
+
+
+def test_a_pilot_is_part_of_the_whole_and_paid_for_once(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With a filter that probes: its eight questions are among the selected ones, and the result is the same."""
+    runs = []
+    for name, flies in (("with", True), ("without", False)):
+        if not flies:
+            monkeypatch.setattr(module, "WORTH", 10**6)
+        teacher.reset()
+        notes = Notes()
+        runs.append(build(recipe, teacher, tmp_path / name, questions=20, report=notes))
+        assert asked(teacher) == 40 + 80
+        assert set(given_by_seed(teacher).values()) == {1}
+        assert bool(said_of(notes)) is flies
+    assert equal(*runs)
+    assert runs[0].state()["pilot"]["answers"] == 16
+    assert runs[1].state()["pilot"] is None
+
+
+def test_the_pilots_questions_come_first(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(plain, teacher, tmp_path / "run", questions=20)
+    first = pl.read_parquet(sorted((run.folder / "answers").glob("*.parquet"))[0])
+    assert dict(Counter(first["sample"])) == {0: 8, 1: 8}
+    assert first["question_id"].n_unique() == 8
+
+
+@pytest.mark.parametrize(("questions", "flies"), [(15, False), (16, True)])
+def test_a_small_build_is_its_own_pilot(
+    questions: int, flies: bool, plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    notes = Notes()
+    build(plain, teacher, tmp_path / "run", questions=questions, report=notes)
+    assert bool(said_of(notes)) is flies
+
+
+def test_what_is_all_there_needs_no_pilot_and_no_teacher(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    build(plain, teacher, tmp_path / "run", questions=20)
+    teacher.reset()
+    notes = Notes()
+    build(plain, teacher, tmp_path / "run", questions=20, report=notes)
+    assert not said_of(notes)
+    assert teacher.stats["requests"] == 0
+
+
+def test_more_questions_than_there_are_for_a_pilot_are_not_needed(plain: Recipe, tmp_path: Path):
+    few = plain.replace(source=write_questions(tmp_path / "few.jsonl", 5), samples=16)
+    with ScriptedTeacher() as teacher:
+        notes = Notes()
+        assert build(few, teacher, tmp_path / "run", questions=5, report=notes).train.height == 80
+    assert said_of(notes)[0] == "pilot: 5 questions × 2 samples first, which count"
+
+
+# what it tells
+
+
+def test_it_tells_for_every_step_what_is_to_come(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    notes = Notes()
+    run = build(recipe, teacher, tmp_path / "run", questions=20, report=notes)
+    said = said_of(notes)
+    assert said[1] == "pilot: 16 of 16 answers would be kept"
+    assert said[2].startswith("to come, length_filter: 24 answers in 24 requests, about ")
+    assert said[3].startswith("to come, sample: 64 answers in 16 requests, about ")
+    assert said[4].startswith("to come, in all: 88 answers in 40 requests, about ")
+    assert all(line.endswith("minutes, $0.00") for line in said[2:])
+    kept = run.state()["pilot"]
+    assert [one["step"] for one in kept["to_come"]] == ["length_filter", "sample"]
+
+
+def test_the_tokens_and_dollars_it_foretells_are_what_comes(
+    plain: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    table = {"litellm_provider": "deepseek", "input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
+    monkeypatch.setattr(prices, "_table", lambda: {"deepseek/deepseek-chat": table})
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-none")
+    with ScriptedTeacher(n_supported=False, models=("deepseek-chat",)) as teacher:
+        monkeypatch.setitem(PRESETS, "deepseek", replace(PRESETS["deepseek"], url=teacher.url))
+        run = build(plain.replace(samples=8), "deepseek/deepseek-chat", tmp_path / "run", questions=40)
+    (told,) = run.state()["pilot"]["to_come"]
+    line = run.funnel.filter(step="sample").row(0, named=True)
+    share = told["answers"] / 320
+    assert share == 304 / 320
+    assert 0.7 < told["dollars"] / (line["cost"] * share) < 1.4
+    assert 0.7 < told["tokens"] / ((line["prompt_tokens"] + line["completion_tokens"]) * share) < 1.4
+
+
+def received(*requests: tuple[int, int | None, int | None]) -> pl.DataFrame:
+    rows = []
+    for count, prompt, completion in requests:
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+        rows += [{"count": count, "usage": json.dumps(usage) if choice == 0 else None} for choice in range(count)]
+    return pl.DataFrame(rows, schema={name: FIELDS[name] for name in ("count", "usage")})
+
+
+def coming(stored: pl.DataFrame, **changes: Any) -> Coming:
+    usual: dict[str, Any] = {
+        "block": 4, "price": Price(1, 10), "counts_one_choice": False, "seconds_an_answer": 2.0
+    }  # fmt: skip
+    return foretell("sample", 10, stored, **(usual | changes))
+
+
+def test_prompts_are_paid_by_request_and_answers_by_answer():
+    one = coming(received((2, 100, 60), (2, 200, 20)))
+    assert (one.requests, one.tokens, one.seconds) == (3, 3 * 150 + 10 * 20, 20)
+    assert one.dollars == 3 * 150 * 1 + 10 * 20 * 10
+
+
+def test_where_the_tokens_of_one_choice_are_told_every_choice_has_as_many():
+    assert coming(received((2, 100, 60)), counts_one_choice=True).tokens == 3 * 100 + 10 * 60
+
+
+def test_what_is_not_known_is_said_to_be_unknown():
+    assert coming(received((1, None, None))).line() == (
+        "sample: 10 answers in 3 requests, tokens unknown, 1 minutes, price unknown"
+    )
+    nothing = coming(received(), price=None, seconds_an_answer=None)
+    assert nothing.line() == "sample: 10 answers in 3 requests, tokens unknown, time unknown, price unknown"
+    assert coming(received((1, 1, 1)), price=None).dollars is None
+    assert coming(received((1, None, None)), price=FREE).dollars == 0
+    assert in_all([coming(received((1, 1, 1))), nothing]).tokens is None
+
+
+@given(st.integers(1, 1000), st.dictionaries(st.sampled_from("ab"), st.integers(1, 400), max_size=2))
+def test_the_share_is_of_all_answers(answers: int, reasons: dict[str, int]):
+    dropped = sum(reasons.values())
+    if dropped > answers:
+        return
+    tried = Tried(answers, {"parse": reasons})
+    assert tried.share == pytest.approx(dropped / answers)
+    assert tried.line().startswith(f"{answers - dropped:,} of {answers:,} answers would be kept")
+
+
+# that it stops
+
+
+@pytest.fixture
+def mumbling() -> Iterator[ScriptedTeacher]:
+    """A teacher without tags, whose every answer is malformed."""
+    with ScriptedTeacher(style="none") as teacher:
+        yield teacher
+
+
+def test_more_than_half_dropped_stops_with_the_reasons_unless_told_to_go_on(
+    plain: Recipe, mumbling: ScriptedTeacher, tmp_path: Path
+):
+    for _ in range(2):  # the same again asks nothing, and stops again
+        with pytest.raises(UserError, match=r"only 0 of 16 .*: parse malformed 100 %.*--yes") as caught:
+            build(plain, mumbling, tmp_path / "run", questions=20)
+        assert caught.value.exit_code == 2
+        assert asked(mumbling) == 16
+    run = Run.load(tmp_path / "run")
+    assert run.status.startswith("not finished: of the pilot's answers only 0 of 16")
+    assert run.store.answers().height == 16
+    with pytest.raises(NearlyAllDropped):
+        build(plain, mumbling, run.folder, questions=20, yes=True)
+    assert run.rejected.height == 80
+    assert asked(mumbling) == 80
+    assert run.state()["command"].endswith(" --yes")
+
+
+def half(rows: pl.DataFrame, ctx: Context) -> Verdict:
+    return Verdict(keep=rows["sample"] == 0, reason="second")
+
+
+def test_half_is_not_more_than_half(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    notes = Notes()
+    run = build(plain.replace(steps=(*plain.steps, half)), teacher, tmp_path / "run", questions=20, report=notes)
+    assert said_of(notes)[1] == "pilot: 8 of 16 answers would be kept; dropped: half second 50 %"
+    assert run.train.height == 20
+
+
+class Least:
+    """A step that was asked to keep a tenth."""
+
+    keep = 0.1
+    name = "least"
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=pl.Series([at % 10 == 0 for at in range(rows.height)]), reason="not_tenth")
+
+
+def test_what_a_step_was_asked_to_drop_is_no_reason_to_stop(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(plain.replace(steps=(*plain.steps, Least())), teacher, tmp_path / "run", questions=20)
+    assert run.train.height == 8
+
+
+def test_a_teacher_that_fails_during_the_pilot_is_told_as_ever(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    teacher.change(faults=Faults(script=("ok",) * 3 + ("404",) * 16))
+    notes = Notes()
+    assert build(plain, teacher, tmp_path / "run", questions=20, report=notes).done
+
+
+def test_yes_on_the_command_line(tunixhack: Command, source: Path, mumbling: ScriptedTeacher, tmp_path: Path):
+    command = (
+        "build", "creative", "--source", source, "--questions", "20", "--samples", "4", "--teacher", mumbling.url,
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    stopped = tunixhack(*command)
+    assert stopped.code == 2
+    assert "--yes" in stopped.sentence
+    assert tunixhack(*command, "--yes").code == 4

@@ -1,0 +1,174 @@
+"""The pilot: before much is asked, a little of it, to tell what the whole will take and how much of it will be kept.
+
+It is the same build with eight questions and two samples. Selection is nested (contract 8), so that its questions are
+among those of the whole, and its answers are samples 0 and 1 of theirs: kept, and paid for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.funnel import count_reasons
+from tunixhack.progress import Reporter
+from tunixhack.questions.quota import Chosen, choose
+from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
+from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.forecast import Coming, in_all
+
+if TYPE_CHECKING:
+    from tunixhack.books import Books
+
+QUESTIONS = 8
+SAMPLES = 2
+WORTH = 4
+"""Times the pilot's answers that there must be to ask, else the whole is its own pilot."""
+MOST_DROPPED = 0.5
+"""The share of the pilot's answers beyond which the build stops, unless told to go on."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of the pilot's answers."""
+
+    answers: int
+    dropped: Mapping[str, Mapping[str, int]]
+    """Those that steps dropped which were asked to keep all: step to reason to how many."""
+
+    @property
+    def share(self) -> float:
+        """The share that was dropped."""
+        return sum(sum(reasons.values()) for reasons in self.dropped.values()) / self.answers if self.answers else 0.0
+
+    def line(self) -> str:
+        """Say it in a line.
+
+        >>> Tried(16, {"parse": {"truncated": 4}}).line()
+        '12 of 16 answers would be kept; dropped: parse truncated 25 %'
+        """
+        shares = [
+            f"{step} {reason} {count / self.answers:.0%}".replace("%", " %")
+            for step, reasons in self.dropped.items()
+            for reason, count in reasons.items()
+        ]
+        kept = round(self.answers * (1 - self.share))
+        return (
+            f"{kept:,} of {self.answers:,} answers would be kept"
+            + ("; dropped: " if shares else "")
+            + ", ".join(shares)
+        )
+
+
+@dataclass
+class Pilot:
+    """A pilot of one build.
+
+    Args:
+        steps: the recipe's.
+        at: the place of the sampling step among them.
+        samples: answers to each question in the whole.
+        yes: go on however many answers are dropped.
+        call: calls a step.
+        context: from a step's name, its rows and its quota to its context, with a way to ask in part.
+    """
+
+    steps: Sequence[Step]
+    at: int
+    samples: int
+    yes: bool
+    teachers: Teachers
+    books: Books
+    report: Reporter
+    call: Callable[[Step, pl.DataFrame, Context], Verdict | pl.DataFrame]
+    context: Callable[..., Context]
+
+    def fly(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
+        """Ask a little, and tell what is to come; nothing where there is not much to ask.
+
+        Args:
+            rows: candidates in rank order.
+            first: the place of the step that they go into.
+            chosen: how many of them the whole needs.
+
+        Raises:
+            UserError: more than half of its answers would be dropped.
+        """
+        pool = rows.head(chosen.pool)
+        questions = min(QUESTIONS, self._into(self.at, chosen))
+        samples = min(SAMPLES, self.samples)
+        to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, pool)
+        if to_come < WORTH * questions * samples:
+            return
+        self.report.say(f"pilot: {questions} questions × {samples} samples first, which count")
+        small = choose(rows.height, questions, {place: self.steps[place] for place in chosen.quotas})
+        answers = self._ask(rows.head(small.pool), first, small, samples)
+        if answers is None or answers.is_empty():
+            return  # the whole will tell why
+        self.teachers.limits.begun = frozenset(answers["question_id"])
+        tried = self._judge(answers)
+        coming = self._coming(first, chosen, pool)
+        self.report.say(f"pilot: {tried.line()}")
+        for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
+            self.report.say(f"to come, {one.line()}")
+        self.books.note_pilot(
+            {"answers": tried.answers, "dropped": tried.dropped, "to_come": list(map(asdict, coming))}
+        )
+        if tried.share > MOST_DROPPED and not self.yes:
+            raise UserError(
+                f"of the pilot's answers only {tried.line()}: change the prompt, the teacher or the limits, or add "
+                "--yes to ask for the others all the same"
+            )
+
+    def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
+        for place in range(first, self.at + 1):
+            step, name = self.steps[place], step_name(self.steps[place])
+            ctx = replace(self.context(name, rows, small.quotas.get(place), place == self.at), samples=samples)
+            with self.books.timed(name):
+                result = self.call(step, rows, ctx)
+            rows = result if isinstance(result, pl.DataFrame) else judge(step, rows, result).kept
+            if rows.is_empty():
+                return None
+        return rows
+
+    def _judge(self, rows: pl.DataFrame) -> Tried:
+        answers, dropped = rows.height, {}
+        for step in self.steps[self.at + 1 :]:
+            name = step_name(step)
+            result = self.call(step, rows, self.context(name, rows, None, False))
+            if isinstance(result, pl.DataFrame):
+                break  # a step that makes rows: what follows it cannot be foretold from a part
+            judged = judge(step, rows, result)
+            if judged.rejected.height and share_kept(step) == 1:
+                dropped[name] = count_reasons(judged.rejected)
+            rows = judged.kept
+            if rows.is_empty():
+                break
+        return Tried(answers, dropped)
+
+    def _coming(self, first: int, chosen: Chosen, pool: pl.DataFrame) -> list[Coming]:
+        coming = []
+        for place in range(first, len(self.steps)):
+            name = step_name(self.steps[place])
+            if name in self.teachers.asked:
+                each = 1 if place < self.at else self.samples
+                answers = self._to_come(name, self._into(min(place, self.at), chosen) * each, pool)
+                coming.append(self.teachers.coming(name, answers, each if place == self.at else 1))
+        return coming
+
+    def _into(self, place: int, chosen: Chosen) -> int:
+        """Count the questions that go into a step."""
+        before = [chosen.quotas[other] for other in chosen.quotas if other < place]
+        return min([chosen.pool, *before])
+
+    def _to_come(self, step: str, answers: int, pool: pl.DataFrame) -> int:
+        """Take off what the store has of a step's answers."""
+        stored = self.teachers.run.store.answers().filter(pl.col("step") == step)
+        return max(0, answers - stored.join(pool.select("question_id"), on="question_id", how="semi").height)
+
+
+def nobody(new: list[dict[str, Any]]) -> None:
+    """Watch a pilot's answers come: it looks at them when all are there."""
