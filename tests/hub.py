@@ -64,20 +64,30 @@ class Hub:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def files(self, repo: str) -> dict[str, bytes]:
-        folder = self.repos[repo]
+    def folders(self, repo: str) -> dict[str, Path]:
+        """The repository's branches, and where each has its files."""
+        return {"main": self.repos[repo]}
+
+    def branch(self, repo: str, revision: str | None) -> str | None:
+        """The branch that a revision means: its name, or the commit that it is at."""
+        return next((b for b in self.folders(repo) if (revision or "main") in (b, self.commit(repo, b))), None)
+
+    def files(self, repo: str, branch: str = "main") -> dict[str, bytes]:
+        folder = self.folders(repo)[branch]
         return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
-    def commit(self, repo: str) -> str:
+    def commit(self, repo: str, branch: str = "main") -> str:
         """A commit that changes with the content, as git's does."""
         content = hashlib.sha1(repo.encode())
-        for path, data in self.files(repo).items():
+        for path, data in self.files(repo, branch).items():
             content.update(path.encode() + b"\0" + data)
         return content.hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
     hub: Hub
+    branch = "main"
+    """That of the request at work."""
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -122,14 +132,16 @@ class Handler(BaseHTTPRequestHandler):
         hidden = repo in self.hub.private and self.account != repo.split("/")[0]
         if repo not in self.hub.repos or hidden:
             return self._error(404 if self.token else 401, "RepoNotFound")
-        if revision not in (None, "main", self.hub.commit(repo)):
+        branch = self.hub.branch(repo, revision)
+        if branch is None:
             return self._error(404, "RevisionNotFound")
+        self.branch = branch
         return answer(repo, match, body)
 
     def _info(self, repo: str, *_: Any) -> None:
         gated = "auto" if repo in self.hub.gated else False
-        siblings = [{"rfilename": path, "size": len(data)} for path, data in self.hub.files(repo).items()]
-        facts = {"id": repo, "sha": self.hub.commit(repo), "gated": gated, "disabled": False}
+        siblings = [{"rfilename": path, "size": len(data)} for path, data in self.hub.files(repo, self.branch).items()]
+        facts = {"id": repo, "sha": self.hub.commit(repo, self.branch), "gated": gated, "disabled": False}
         facts |= {"private": repo in self.hub.private}
         self._json(facts | {"downloads": 0, "likes": 0, "tags": [], "siblings": siblings})
 
@@ -153,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json([entry for entry in self._entries(repo) if entry["path"] in wanted])
 
     def _entries(self, repo: str) -> list[dict[str, Any]]:
-        files = self.hub.files(repo)
+        files = self.hub.files(repo, self.branch)
         folders = sorted({str(parent) for path in files for parent in Path(path).parents} - {"."})
         return [{"type": "directory", "oid": "0" * 40, "size": 0, "path": path} for path in folders] + [
             {"type": "file", "oid": hashlib.sha1(data).hexdigest(), "size": len(data), "path": path}
@@ -163,10 +175,10 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, repo: str, match: re.Match[str], _: bytes) -> None:
         if repo in self.hub.gated and self.account not in self.hub.accepted:
             return self._error(403 if self.token else 401, "GatedRepo")
-        data = self.hub.files(repo).get(match["path"])
+        data = self.hub.files(repo, self.branch).get(match["path"])
         if data is None:
             return self._error(404, "EntryNotFound", repo)
-        headers = {"X-Repo-Commit": self.hub.commit(repo), "ETag": f'"{hashlib.sha1(data).hexdigest()}"'}
+        headers = {"X-Repo-Commit": self.hub.commit(repo, self.branch), "ETag": f'"{hashlib.sha1(data).hexdigest()}"'}
         part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if part is None:
             return self._send(200, data, headers | {"Accept-Ranges": "bytes"})
@@ -179,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _error(self, status: int, code: str, repo: str | None = None, message: str | None = None) -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": message or code} | (
-            {"X-Repo-Commit": self.hub.commit(repo)} if repo else {}
+            {"X-Repo-Commit": self.hub.commit(repo, self.branch)} if repo else {}
         )
         self._send(status, b'{"error": "no"}', headers)
 

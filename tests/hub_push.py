@@ -48,8 +48,8 @@ class PushHub(Hub):
     def handler(self) -> type[Handler]:
         return _PushHandler
 
-    def folder(self, repo: str, revision: str) -> Path:
-        return self.repos[repo] if revision == "main" else self.branches[repo, revision]
+    def folders(self, repo: str) -> dict[str, Path]:
+        return super().folders(repo) | {branch: at for (name, branch), at in self.branches.items() if name == repo}
 
 
 class _PushHandler(Handler):
@@ -153,7 +153,7 @@ class _PushHandler(Handler):
         return self._json({})
 
     def _commit(self, repo: str, match: re.Match[str], body: bytes) -> None:
-        folder = self.hub.folder(repo, match["revision"])
+        folder = self.hub.folders(repo)[match["revision"]]
         for line in body.splitlines():
             change = json.loads(line)
             value = change["value"]
@@ -163,6 +163,6 @@ class _PushHandler(Handler):
                 (folder / value["path"]).write_bytes(self.hub.objects[value["oid"]])
             else:
                 assert change["key"] == "header", change
-        commit = self.hub.commit(repo)
+        commit = self.hub.commit(repo, match["revision"])
         url = f"{self.hub.endpoint}/datasets/{repo}/commit/{commit}"
         self._json({"success": True, "commitOid": commit, "commitUrl": url, "hookOutput": ""})

@@ -101,7 +101,8 @@ def test_a_revision_is_a_branch_and_leaves_main_alone(run: Run, hub: PushHub):
         pushed = push(run, NAME, revision="draft")
     assert pushed.page.endswith(f"/{NAME}/tree/draft")
     assert "train.parquet" not in hub.files(NAME)
-    assert {path.name for path in hub.folder(NAME, "draft").iterdir()} == set(PUBLISHED)
+    assert set(hub.files(NAME, "draft")) == set(PUBLISHED)
+    assert pushed.commit == hub.commit(NAME, "draft")
 
 
 def test_a_private_one_stays_private_without_saying_so_again(run: Run, hub: PushHub):
