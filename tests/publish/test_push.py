@@ -155,7 +155,9 @@ def test_a_name_that_is_none_is_told_before_anything_is_asked(repo: str, run: Ru
         ("hf_unknown", "answers 401 for dataset me/stories: it does not take the token; set HF_TOKEN"),
         (READER, "answers 403 for dataset me/stories: the token may not write to http://127.0.0.1"),
         (OTHER, "of an account that may write as me"),
-        ("hf two\x07words", "HF_TOKEN is no token"),
+        ("hf two", "HF_TOKEN is no token"),
+        ("hf_\x07", "HF_TOKEN is no token"),
+        ("hf_é", "HF_TOKEN is no token"),
     ],
 )
 def test_a_token_that_does_not_do_is_one_sentence_that_never_has_it(
