@@ -296,14 +296,14 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
 
     async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
         """Send a request once, and tell the wire's pace what came of it."""
-        started = time.monotonic()
+        sent = time.monotonic()
         try:
             completion = await self._post(session, payload)
         except Failure as failure:
             if failure.overloaded(tries):
                 self.wire.refused(str(failure), failure.pause)
             raise
-        self.wire.succeeded(time.monotonic() - started)
+        self.wire.succeeded(sent)
         return completion
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:

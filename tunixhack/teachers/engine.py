@@ -18,6 +18,7 @@ from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
+from tunixhack.teachers.forecast import seconds_each
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.preflight import examine, see_that_it_fits
 from tunixhack.teachers.requests import Request
@@ -226,10 +227,10 @@ class Engine:
         tick()
         answers = self.limits.answers - before
         if wire.successes:
-            # requests of one answer each are always replaced by others; where they have several, the last ones of each
-            # leave the server's other slots idle, in the whole as in a part
-            busy = sum(wire.seconds) / wire.endpoint.concurrency if most == 1 else time.monotonic() - started
-            self.seconds_an_answer[rows[0]["step"]] = busy / max(1, answers)
+            # where a request has several answers, its last ones leave slots idle, in the whole as in a part
+            several = (time.monotonic() - started) / max(1, answers)
+            one = seconds_each(wire.answered, wire.endpoint.concurrency)
+            self.seconds_an_answer[rows[0]["step"]] = one if most == 1 else several
         for why, count in wire.failures.items():
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:

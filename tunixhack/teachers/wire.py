@@ -116,8 +116,8 @@ class Wire:
         self._last_success = time.monotonic()
         self._successes = 0
         self._stop = threading.Event()
-        self.seconds: list[float] = []
-        """How long each answered request took."""
+        self.answered: list[tuple[float, float]] = []
+        """When each answered request was sent and answered, by `time.monotonic`."""
         self.trouble: str | None = None
         """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
 
@@ -126,13 +126,13 @@ class Wire:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self, seconds: float = 0.0) -> None:
-        """Note an answered request, and how long it took."""
-        self.seconds.append(seconds)
+    def succeeded(self, sent: float | None = None) -> None:
+        """Note an answered request, and when it was sent."""
         self._outcomes.append(True)
         self.pace.answered()
         self._successes += 1
         self._last_success = time.monotonic()
+        self.answered.append((self._last_success if sent is None else sent, self._last_success))
 
     def failed(self, why: str) -> None:
         """Note a failed attempt, and give the teacher up when it has failed for too long.
