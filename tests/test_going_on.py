@@ -241,6 +241,7 @@ def test_reuse_on_the_command_line_names_several_folders(
     assert done.code == 0
     assert asked(teacher) == 0
     assert equal(Run.load(tmp_path / "run"), more)
+    assert f"--reuse {finished.folder},{more.folder}" in Run.load(tmp_path / "run").state()["command"]
     refused = tunixhack(*command, "--reuse", tmp_path / "nowhere")
     assert (refused.code, refused.sentence) == (2, f"there is no folder {tmp_path / 'nowhere'}")
 

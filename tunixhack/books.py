@@ -20,7 +20,7 @@ from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
 from tunixhack.order import Order
 from tunixhack.publish.card import card
-from tunixhack.run import RUNNING, STATE, Run
+from tunixhack.run import RUNNING, STATE, Run, folders
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.prices import dollars
@@ -214,6 +214,7 @@ def _command(recipe: Recipe, order: Order, run: Run) -> str:
         ("--seed", order.seed or None),
         ("--budget", order.budget),
         ("--hours", order.hours),
+        ("--reuse", ",".join(str(other.folder) for other in folders(order.reuse)) or None),
         ("--out", run.folder),
     ):
         if value is not None:
