@@ -127,4 +127,6 @@ def _rounded(number: int) -> int:
 
 
 def _span(seconds: float) -> str:
-    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{max(1, round(seconds / 60)):,} minutes"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
