@@ -109,8 +109,10 @@ def test_killed_at_any_moment_it_goes_on_to_equal_losses(toy, tmp_path):
 def test_finished_and_started_again_it_trains_no_more(toy):
     rows, tiny, out, _ = toy
     before = checkpoints.latest(out / "actor")
-    lines = metrics.read(out)
+    lines, asked, evidence = metrics.read(out), (out / "samples.json").stat(), record.read(out)["evidence"]
     train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(quiet=True))
+    assert (out / "samples.json").stat().st_mtime_ns == asked.st_mtime_ns  # nor does it ask again
+    assert record.read(out)["evidence"] == evidence
     assert checkpoints.latest(out / "actor") == before
     assert metrics.read(out) == lines
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
+from tunixhack.progress import Reporter
+from tunixhack.train import samples
 from tunixhack.train.chat import Message
-from tunixhack.train.compliance import Evidence, Reply, measure
+from tunixhack.train.compliance import measure
 from tunixhack.train.datasets import Dataset
-from tunixhack.train.generate import MAX_NEW_TOKENS, generate
+from tunixhack.train.generate import generate
 from tunixhack.train.mesh import FSDP
 from tunixhack.train.packing import Packed
 from tunixhack.train.rows import Example
+from tunixhack.train.samples import Sample
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
 from tunixhack.train.trainer import Inputs, summed_losses
@@ -66,21 +72,57 @@ def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Exam
     return list(found.values())[:count]
 
 
-def replies(
-    student: Student,
-    examples: Sequence[Example],
-    *,
-    max_new_tokens: int = MAX_NEW_TOKENS,
-    progress: Callable[[int, int], object] | None = None,
-) -> tuple[list[Reply], Evidence]:
-    """Ask a student, greedily, and measure what it says.
+class Asking:
+    """The same questions, asked before a training and after it.
 
     Args:
         student: trained or not.
-        examples: whose questions are asked.
-        max_new_tokens: where a reply is cut off; what the hackathon's readers use by default.
-        progress: called with the questions done and all questions.
+        examples: whose questions are held back.
+        folder: of the training, for ``samples.json``.
+        max_new_tokens: where a reply is cut off.
+        report: where progress is shown.
     """
-    asked: list[Sequence[Message]] = [example.messages() for example in examples]
-    said = generate(student, asked, max_new_tokens=max_new_tokens, progress=progress) if asked else []
-    return said, measure(said, student.renderer.format, max_new_tokens)
+
+    def __init__(
+        self, student: Student, examples: Sequence[Example], folder: Path, max_new_tokens: int, report: Reporter
+    ) -> None:
+        self._student, self._folder, self._report = student, folder, report
+        self._limit = max_new_tokens
+        self._questions: list[Sequence[Message]] = [example.messages() for example in examples]
+        self._samples = [Sample(question=example.question, domain=example.domain) for example in examples]
+
+    def before(self, kept: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+        """Ask, unless an earlier start asked the same; None without questions.
+
+        Args:
+            kept: what was found then, as `Evidence.as_dict` has it.
+            seconds: of each stage, which this one is added to.
+        """
+        told = samples.read(self._folder)
+        same = [one.question for one in told] == [one.question for one in self._samples]
+        if kept is not None and same and kept["max_new_tokens"] == self._limit:
+            self._samples = told
+            return dict(kept)
+        return self._ask("before", seconds)
+
+    def after(self, kept: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+        """Ask again, unless what was found is given; see `before`."""
+        return dict(kept) if kept is not None else self._ask("after", seconds)
+
+    def _ask(self, when: str, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+        if not self._questions:
+            return None
+        count = len(self._questions)
+        self._report.say(f"{count} questions that are held back, replies of at most {self._limit:,} tokens")
+        with self._report.timed(f"asking {when}", seconds):
+            said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._replied)
+        self._samples = [
+            replace(sample, before=reply) if when == "before" else replace(sample, after=reply)
+            for sample, reply in zip(self._samples, said, strict=True)
+        ]
+        samples.write(self._folder, self._samples)
+        return measure(said, self._student.renderer.format, self._limit).as_dict()
+
+    def _replied(self, done: int, count: int) -> None:
+        if done < count:
+            self._report.say(f"{done} of {count} replied")

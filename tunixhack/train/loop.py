@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
 from tunixhack.train import checkpoints, metrics, record, samples
 from tunixhack.train.bar import TrainingBar, first_interrupt
-from tunixhack.train.compliance import Evidence, Reply, Share
+from tunixhack.train.compliance import Share
 from tunixhack.train.datasets import Dataset
-from tunixhack.train.evidence import ValidationLoss, chosen, replies
+from tunixhack.train.evidence import Asking, ValidationLoss, chosen
 from tunixhack.train.pace import Pace
 from tunixhack.train.packing import Batch, Extent, Packed
 from tunixhack.train.report import write_report
-from tunixhack.train.rows import Example
-from tunixhack.train.samples import Sample, side_by_side
+from tunixhack.train.samples import side_by_side
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
@@ -88,7 +87,8 @@ class Loop:
         total = planned.get("steps", 0) if planned.get("wanted") == job.extent.steps else 0
         self._pace = Pace(job.extent.steps, clock, self._reserve, total=total)
         self._bar = TrainingBar(self._pace.total)
-        self._examples: list[Example] = chosen(job.datasets, job.data, job.plan.samples)
+        examples = chosen(job.datasets, job.data, job.plan.samples)
+        self._asking = Asking(job.student, examples, job.plan.out, job.plan.max_new_tokens, report)
         self._validation: ValidationLoss | None = None
         self._sinks: list[metrics.Sink] = []
         self._batch: Batch | None = None
@@ -102,7 +102,7 @@ class Loop:
     def run(self) -> Student:
         """Train to the end; see `tunixhack.train.supervised.sft`."""
         report = self._report
-        before = self._before()
+        self._before()
         trainer = self._trainer()
         self._first, place = trainer.restored
         if place is not None:
@@ -124,7 +124,7 @@ class Loop:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
         self._keep_weights()
-        self._after(before)
+        self._after()
         self._record["status"] = "out of time" if self._stop else "finished"
         self._write()
         if self._stop:
@@ -241,42 +241,20 @@ class Loop:
 
     # -- before and after
 
-    def _before(self) -> list[Sample]:
-        """Ask the questions that are held back before the first step, or read what an earlier start was told."""
-        kept = samples.read(self._job.plan.out)
-        if kept and "evidence" in self._record:
-            return kept
-        if not self._examples:
-            return []
-        with self._report.timed("asking before", self._seconds):
-            said, evidence = self._ask()
-        told = [
-            Sample(question=example.question, domain=example.domain, before=reply)
-            for example, reply in zip(self._examples, said, strict=True)
-        ]
-        samples.write(self._job.plan.out, told)
-        self._record["evidence"] = {"before": evidence.as_dict()}
-        self._write()
-        return told
+    def _before(self) -> None:
+        """Ask before the first step; on going on, too, the weights are still those of the base."""
+        found = self._asking.before(self._record.get("evidence", {}).get("before"), self._seconds)
+        if found is not None:
+            kept = self._record.get("evidence", {})
+            self._record["evidence"] = kept | {"before": found} if found == kept.get("before") else {"before": found}
+            self._write()
 
-    def _ask(self) -> tuple[list[Reply], Evidence]:
-        limit, count = self._job.plan.max_new_tokens, len(self._examples)
-        self._report.say(f"{count} questions that are held back, replies of at most {limit:,} tokens")
-        return replies(self._student, self._examples, max_new_tokens=limit, progress=self._asked)
-
-    def _asked(self, done: int, count: int) -> None:
-        if done < count:
-            self._report.say(f"{done} of {count} replied")
-
-    def _after(self, before: Sequence[Sample]) -> None:
-        """Ask them again."""
-        if not self._examples:
-            return
-        with self._report.timed("asking after", self._seconds):
-            said, evidence = self._ask()
-        told = [replace(sample, after=reply) for sample, reply in zip(before, said, strict=True)]
-        samples.write(self._job.plan.out, told)
-        self._record["evidence"] = self._record.get("evidence", {}) | {"after": evidence.as_dict()}
+    def _after(self) -> None:
+        """Ask again, unless this start had nothing to train and the one before asked."""
+        kept = self._record.get("evidence", {})
+        found = self._asking.after(kept.get("after") if self._bar.done == self._first else None, self._seconds)
+        if found is not None:
+            self._record["evidence"] = kept | {"after": found}
 
     def _keep_weights(self) -> None:
         """Have the last weights in the training's own folder, wherever the checkpoints were."""
