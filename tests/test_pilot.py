@@ -252,6 +252,27 @@ class Least:
         return Verdict(keep=pl.Series([at % 10 == 0 for at in range(rows.height)]), reason="not_tenth")
 
 
+def many_only(rows: pl.DataFrame, ctx: Context) -> Verdict:
+    """A user's own step that wants more rows than a pilot has."""
+    if rows.height < 20:
+        raise ValueError("few")
+    return Verdict(keep=pl.Series([True] * rows.height))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_step_of_ones_own_that_wants_more_rows_does_not_stop_the_build(
+    before: bool, plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    steps = (Sample(), Parse(), many_only)
+    if before:
+        steps = (Least(), many_only, Sample(), Parse())
+    notes = Notes()
+    source = write_questions(tmp_path / "many.jsonl", 300)
+    run = build(plain.replace(steps=steps, source=source), teacher, tmp_path / "run", questions=30, report=notes)
+    assert run.train.height == 120
+    assert any(line.startswith("pilot: step many_only failed: ValueError: few; it tells") for line in notes.said)
+
+
 def test_what_a_step_was_asked_to_drop_is_no_reason_to_stop(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     run = build(plain.replace(steps=(*plain.steps, Least())), teacher, tmp_path / "run", questions=20)
     assert run.train.height == 8

@@ -128,18 +128,34 @@ class Pilot:
             step, name = self.steps[place], step_name(self.steps[place])
             ctx = replace(self.context(name, rows, small.quotas.get(place), place == self.at), samples=samples)
             with self.books.timed(name):
-                result = self.call(step, rows, ctx)
+                result = self._call(step, rows, ctx)
+            if result is None:
+                return None
             rows = result if isinstance(result, pl.DataFrame) else judge(step, rows, result).kept
             if rows.is_empty():
                 return None
         return rows
 
+    def _call(self, step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame | None:
+        """Call a step; None where it is the user's own and fails on a few rows, which may be enough in the whole."""
+        home = getattr(step, "__module__", None) or type(step).__module__
+        try:
+            result = self.call(step, rows, ctx)
+        except UserError as error:
+            if home.startswith("tunixhack."):
+                raise
+            self.report.say(f"pilot: {error}; it tells nothing, then")
+            return None
+        if not isinstance(result, Verdict | pl.DataFrame):
+            return None  # the whole says what a step has to return
+        return result
+
     def _judge(self, rows: pl.DataFrame) -> Tried:
         answers, dropped = rows.height, {}
         for step in self.steps[self.at + 1 :]:
             name = step_name(step)
-            result = self.call(step, rows, self.context(name, rows, None, False))
-            if isinstance(result, pl.DataFrame):
+            result = self._call(step, rows, self.context(name, rows, None, False))
+            if not isinstance(result, Verdict):
                 break  # a step that makes rows: what follows it cannot be foretold from a part
             judged = judge(step, rows, result)
             if judged.rejected.height and share_kept(step) == 1:
