@@ -173,6 +173,18 @@ def test_a_budget_is_one_for_all_starts(plain: Recipe, provider: ScriptedTeacher
     assert asked(provider) <= 4, "at most the question that still fitted"
 
 
+def test_what_other_runs_paid_for_is_not_in_the_budget(plain: Recipe, provider: ScriptedTeacher, tmp_path: Path):
+    lender = build(plain, PRICED, tmp_path / "lender", questions=30)
+    provider.reset()
+    of_three = dollars_in(lender) / 10
+    for questions in (30, 31):
+        run = build(plain, PRICED, tmp_path / "run", questions=questions, budget=of_three, reuse=[lender])
+        assert run.done
+    assert asked(provider) == 4
+    with pytest.raises(LimitReached):
+        build(plain, PRICED, tmp_path / "run", questions=40, budget=of_three, reuse=[lender])
+
+
 def test_a_budget_that_is_used_up_while_probing_judges_nothing(
     recipe: Recipe, provider: ScriptedTeacher, tmp_path: Path
 ):

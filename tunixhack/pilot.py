@@ -181,8 +181,8 @@ class Pilot:
         return min([chosen.pool, *before])
 
     def _to_come(self, step: str, answers: int, pool: pl.DataFrame) -> int:
-        """Take off what the store has of a step's answers."""
-        stored = self.teachers.run.store.answers().filter(pl.col("step") == step)
+        """Take off the answers to a step that are there already."""
+        stored = self.teachers.at_hand(step)
         return max(0, answers - stored.join(pool.select("question_id"), on="question_id", how="semi").height)
 
 

@@ -98,7 +98,8 @@ class Recipe:
             reuse: other runs, or their folders, whose answers to the same requests are taken over.
             ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
             budget: dollars that all answers of this run may cost, over every start. No question is begun beyond it, by
-                what answers have cost so far; those begun are finished. Answers taken over by ``reuse`` count too.
+                what answers have cost so far; those begun are finished. Answers of runs that ``reuse`` names are not
+                counted.
             hours: after so many of this start, no question is begun.
             yes: go on even where more than half of the pilot's answers would be dropped.
             report: where progress goes; standard error when None.

@@ -182,16 +182,24 @@ class Teachers:
         return known | {engine.teacher.name: engine.teacher.price for engine in self._engines.values()}
 
     def count_spent(self) -> None:
-        """Charge the budget with what is in the store: it is one for all starts."""
+        """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
         if self.order.budget is None:
             return
-        prices = self.prices
-        for (teacher,), rows in self.run.store.answers().group_by("teacher"):
+        prices, paid = self.prices, self.run.store.answers()
+        for lent in self._lent:
+            paid = paid.join(lent, on=[*KEY, "when"], how="anti", maintain_order="left")
+        for (teacher,), rows in paid.group_by("teacher"):
             cost = dollars(rows, prices)
             if cost is None:
                 self.report.warn(f"what the {rows.height:,} answers of {teacher} cost is unknown: not in the budget")
             else:
                 self.limits.charge(cost, rows.height)
+
+    def at_hand(self, step: str) -> pl.DataFrame:
+        """Return the answers to a step that its teacher gave, in this run and in those that lend to it."""
+        spec = self._used.get(step, self.order.teacher)
+        stored = pl.concat([self.run.store.answers(), *self._lent]).unique(KEY, keep="first", maintain_order=True)
+        return stored.filter(step=step, teacher=self._engine(spec).teacher.name)
 
     def coming(self, step: str, answers: int, per_question: int) -> Coming:
         """Foretell what a step will still ask.
@@ -202,11 +210,10 @@ class Teachers:
             per_question: of these, to one question.
         """
         engine = self._engines[self._used[step]]
-        received = self.run.store.answers().filter(step=step, teacher=engine.teacher.name)
         return foretell(
             step,
             answers,
-            received,
+            self.at_hand(step),
             block=min(per_question, engine.block),
             price=engine.teacher.price,
             counts_one_choice=engine.counts_one_choice,
