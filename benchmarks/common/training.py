@@ -25,6 +25,7 @@ from jax.sharding import Mesh
 from tunix.models.gemma3 import model as gemma3
 from tunix.sft import hooks, peft_trainer
 
+from tunixhack.questions.length import LengthFilter
 from tunixhack.recipes import math
 from tunixhack.train.chat import Renderer
 from tunixhack.train.datasets import read
@@ -63,6 +64,8 @@ def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None
         vocabulary: of the student that is trained: ids are folded into it, which changes no row's length.
     """
     recipe = math.recipe if source is None else math.recipe.replace(source=source)
+    # all solutions, and not the longer half that a teacher's samples would be bought for
+    recipe = recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, LengthFilter)))
     run = recipe.build("reference", questions=rows, out=folder / f"solutions-{rows}")
     if tokenizer is None:
         from tunixhack.teachers.embedded import fetch_local
