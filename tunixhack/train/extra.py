@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,10 @@ def load(module: str, what: str) -> ModuleType:
         UserError: one is installed in a version that does not work with the others.
     """
     try:
-        return import_module(module)
+        with warnings.catch_warnings():
+            # google.api_core, which comes with Tunix, tells at every start when it will leave Python 3.11
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
+            return import_module(module)
     except Exception as error:
         if _own_mistake(error):
             raise

@@ -27,7 +27,9 @@ from tunixhack.train.token_set import TokenSet
 from tunixhack.train.trainer import CannotSave, StepResult, Trainer
 
 VALIDATIONS = 10
-"""How often the rows that are held back are looked at during a training, beside its beginning and end."""
+"""How often the rows that are held back are looked at during a training, at most, beside its beginning and end."""
+VALIDATING = 0.05
+"""The share of the time between that it may take."""
 EXPORTS = 4
 """Times that loading takes are kept for the last checkpoint and three exports with their checks: Gemma 3 270M's took
 three."""
@@ -93,6 +95,8 @@ class Loop:
         examples = chosen(job.datasets, job.data, job.plan.samples)
         self._asking = Asking(job.student, examples, job.plan.out, job.plan.max_new_tokens, report)
         self._validation: ValidationLoss | None = None
+        self._validated_at, self._validation_cost = 0, 0.0
+        """The step that it was last behind, and the seconds it took."""
         self._sinks: list[metrics.Sink] = []
         self._batch: Batch | None = None
         self._done_at = time.monotonic()
@@ -197,12 +201,14 @@ class Loop:
         }
         metrics.write_all(self._sinks, result.step, numbers)
         self._report.update()
-        every = max(self._pace.total // VALIDATIONS, 1)
-        if result.step % every == 0 and result.step < self._pace.total:
+        spent = result.step - self._validated_at
+        due = spent >= max(self._pace.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
+        if due and result.step < self._pace.total:
             self._validate(result.step)
 
     def _validate(self, step: int) -> None:
         """Log the loss of the rows that are held back."""
+        self._validated_at = step
         if not self._job.data.held_back.any() or any(
             "validation_loss" in line for line in metrics.read(self._job.plan.out) if line["step"] == step
         ):
@@ -212,7 +218,8 @@ class Loop:
             rows = self._student.settings.at_once or self._student.settings.batch
             self._validation = ValidationLoss(self._student, self._job.data, rows)
         metrics.write_all(self._sinks, step, {"validation_loss": self._validation()})
-        self._add_seconds("validating", began)
+        self._validation_cost = time.monotonic() - began  # the first one's has the compiler's time in it
+        self._seconds["validating"] = self._seconds.get("validating", 0.0) + self._validation_cost
 
     def _not_finite(self, result: StepResult) -> UserError:
         saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
@@ -306,9 +313,6 @@ class Loop:
             lines, "validation_loss", "held_back_first", "held_back_last"
         )
         record.write(out, self._record)
-
-    def _add_seconds(self, name: str, began: float) -> None:
-        self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
     def _reserve(self) -> float:
         """Return the seconds that the end takes, the exports' with it, by what the beginning took."""

@@ -13,7 +13,9 @@ a function that Tunix lets a subclass override:
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -265,7 +267,8 @@ def _no_room(error: Exception) -> str | None:
 def _not_told_twice(line: logging.LogRecord) -> bool:
     """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save told of it."""
     error = line.exc_info[1] if line.exc_info else None
-    return "os_error_code" not in f"{line.getMessage()} {error}"
+    said = f"{line.getMessage()} {error}"
+    return "os_error_code" not in said and os.strerror(errno.ENOSPC) not in said
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]
