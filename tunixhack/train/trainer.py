@@ -31,6 +31,7 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from tunix.sft import hooks, peft_trainer
 
+from tunixhack.errors import UserError
 from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
 from tunixhack.train.settings import Settings
@@ -218,8 +219,9 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         logging.getLogger("asyncio").addFilter(_not_told_twice)
         try:
             self.train([])
-        except (OSError, ValueError) as error:
-            if (why := _no_room(error)) is None:
+        except Exception as error:  # Orbax and tensorstore have several ways to tell of a full disk
+            why = None if isinstance(error, UserError) else no_room(error)
+            if why is None:
                 raise
             raise CannotSave(why) from error
         finally:
@@ -254,14 +256,22 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         """Log nothing: `after_step` is told of every step."""
 
 
-def _no_room(error: Exception) -> str | None:
-    """Tell why the disk took no more, if that is what an error is about: tensorstore makes a ValueError of it."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    said = str(error)
-    if "RESOURCE_EXHAUSTED" not in said and "os_error_code" not in said:
-        return None
-    return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
+def no_room(error: BaseException | None) -> str | None:
+    """Tell why the disk took no more, if that is what an error, or one that led to it, is about.
+
+    >>> no_room(ValueError("RESOURCE_EXHAUSTED: Error writing 7: No space left on device [os_error_code='28']"))
+    'No space left on device'
+    >>> no_room(ValueError("shapes differ")) is None
+    True
+    """
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.strerror or str(error)
+        said = str(error)
+        if "RESOURCE_EXHAUSTED" in said or "os_error_code" in said or os.strerror(errno.ENOSPC) in said:
+            return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _not_told_twice(line: logging.LogRecord) -> bool:
