@@ -71,14 +71,7 @@ def bring(source: Path, target: Path) -> None:
     wanted = target / place.name
     if wanted.exists() or latest(target) is not None:
         return
-    draft = target / f".{place.name}.copy"
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(place, draft)
-        draft.rename(wanted)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise UserError(f"the checkpoint {place} cannot be copied to {target}: {error.strerror or error}") from error
+    _copy(place, wanted, "")
 
 
 def keep_weights(source: Path, target: Path) -> None:
@@ -90,14 +83,24 @@ def keep_weights(source: Path, target: Path) -> None:
     place = latest(source)
     if place is None or (target / place.name).exists():
         return
-    draft = target / f".{place.name}.copy"
+    _copy(place, target / place.name, _WEIGHTS)
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(place / _WEIGHTS, draft / _WEIGHTS)
-        draft.rename(target / place.name)
         for old in target.glob("*"):
             if old.name.isdigit() and old.name != place.name:
                 shutil.rmtree(old)
     except OSError as error:
+        raise UserError(f"old weights in {target} cannot be removed: {error.strerror or error}") from error
+
+
+def _copy(place: Path, wanted: Path, part: str) -> None:
+    """Copy a checkpoint, or the part of it in one folder, so that a half copy never has its name."""
+    draft = wanted.with_name(f".{wanted.name}.copy")
+    try:
         shutil.rmtree(draft, ignore_errors=True)
-        raise UserError(f"the weights {place} cannot be copied to {target}: {error.strerror or error}") from error
+        shutil.copytree(place / part, draft / part)
+        draft.rename(wanted)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise UserError(
+            f"the checkpoint {place} cannot be copied to {wanted.parent}: {error.strerror or error}"
+        ) from error

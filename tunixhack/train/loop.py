@@ -81,7 +81,7 @@ class Loop:
     """
 
     def __init__(self, job: Job, clock: Clock, report: Reporter, kept: dict[str, Any]) -> None:
-        self._job, self._student, self._clock, self._report = job, job.student, clock, report
+        self._job, self._student, self._report = job, job.student, report
         self._record = kept
         self._seconds: dict[str, float] = kept["seconds"]
         settings = job.student.settings

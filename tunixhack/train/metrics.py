@@ -35,10 +35,8 @@ class JsonLines:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        path = folder / FILE
-        kept = [line for line in read(folder) if line["step"] <= step]
-        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._file = path.open("a", encoding="utf-8")
+        _replace(folder, [line for line in read(folder) if line["step"] <= step])
+        self._file = (folder / FILE).open("a", encoding="utf-8")
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """Append a line and hand it to the system."""
@@ -109,4 +107,8 @@ def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> No
 
 def bring(source: Path, target: Path) -> None:
     """Copy the lines of another training, which are read there and no more."""
-    write_text(target / FILE, "".join(json.dumps(line) + "\n" for line in read(source)))
+    _replace(target, read(source))
+
+
+def _replace(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
+    write_text(folder / FILE, "".join(json.dumps(line) + "\n" for line in lines))

@@ -1,7 +1,6 @@
 """What a training needs of memory and disk, estimated before its first step, from shapes alone.
 
-The estimates are sums over what is known to be held; benchmarks/loss_memory.py prints them beside the compiler's own
-count.
+The estimates are sums over what is known to be held; they were not compared with what a device really takes.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from tunixhack.train.student import Student
 from tunixhack.train.students.base import Base
 from tunixhack.train.students.find import find
 from tunixhack.train.token_set import TokenSet
-from tunixhack.train.tokens import tokenise
+from tunixhack.train.tokens import TOO_LONG, tokenise
 
 if TYPE_CHECKING:
     from tunixhack.run import Run
@@ -172,7 +172,7 @@ def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings,
 
 
 def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
-    """Count the steps of all epochs; where more are asked for, of as many epochs as they take."""
+    """Count the steps of all epochs, or as many of them as are asked for."""
     extent = measure(data, length=wanted.length, batch=wanted.batch, epochs=wanted.epochs, seed=wanted.seed)
     if steps is None:
         return extent
@@ -208,17 +208,7 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
                 }
                 for one in datasets
             ],
-            "domains": [
-                {
-                    "name": one.name,
-                    "rows": one.rows,
-                    "held_back": one.held_back,
-                    "tokens": one.tokens,
-                    "learnt": one.learnt,
-                    "dropped": dict(one.dropped),
-                }
-                for one in data.by_domain()
-            ],
+            "domains": [asdict(one) for one in data.by_domain()],
         },
         "notes": [note for one in datasets for note in one.notes],
         "versions": record.versions(),
@@ -252,13 +242,14 @@ def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, exten
         report.say(dataset.summary())
         for note in dataset.notes:
             report.warn(note)
-    for domain in data.by_domain():
+    domains = data.by_domain()
+    for domain in domains:
         dropped = "".join(f", {rows:,} dropped as {reason}" for reason, rows in sorted(domain.dropped.items()))
         report.say(
             f"  {domain.name}: {domain.rows:,} rows, {domain.tokens:,} tokens, {domain.learnt:,} of them to learn, "
             f"{domain.held_back:,} rows held back{dropped}"
         )
-    if any(domain.dropped.get("too_long") for domain in data.by_domain()):
+    if any(domain.dropped.get(TOO_LONG) for domain in domains):
         report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.length:,} were dropped")
     report.say(f"{extent.steps:,} steps of {wanted.batch} × {wanted.length:,} tokens, {extent.fill:.0%} of them filled")
 

@@ -174,10 +174,9 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             return
         batch, rate = self._given
         jax.block_until_ready(self._buffered_train_metrics.losses[-1])  # else the time is that of handing it over alone
-        now = time.monotonic()
         self._last = StepResult(
             step=self._train_steps + 1,
-            seconds=now - self._handed,
+            seconds=time.monotonic() - self._handed,
             loss=self._buffered_train_metrics.losses[-1],
             gradient_norm=aux,
             learning_rate=rate,
@@ -185,7 +184,6 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             learnt=int(batch.loss_mask.sum()),
             fill=batch.fill,
         )
-        self._handed = now
 
     def take_batch(self, next_batch: Callable[[int], tuple[Batch, float] | None]) -> Inputs | None:
         """Report the step before, and return the next one's arrays."""
