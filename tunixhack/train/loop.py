@@ -12,9 +12,9 @@ from typing import Any
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
+from tunixhack.shares import Share
 from tunixhack.train import checkpoints, metrics, record, samples
 from tunixhack.train.bar import TrainingBar, first_interrupt
-from tunixhack.train.compliance import Share
 from tunixhack.train.datasets import Dataset
 from tunixhack.train.evidence import Asking, ValidationLoss, chosen
 from tunixhack.train.pace import Pace
