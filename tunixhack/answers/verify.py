@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ class Labels:
     ('Yes', 'No', None)
     """
 
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     """As they are written in the source."""
 
     def __post_init__(self) -> None:
