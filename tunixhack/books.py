@@ -78,7 +78,7 @@ class Books:
             "order": {"questions": order.questions, "rows": order.rows, "seed": order.seed},
             "versions": _versions(),
             "pilot": state.get("pilot"),
-            "command": _command(recipe, order, self.run),
+            "command": build_command(recipe, order, self.run),
             "state": RUNNING,
             "why": None,
             "starts": [*starts, this],
@@ -146,7 +146,7 @@ class Books:
     def propose_budget(self) -> None:
         """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
         enough = replace(self.order, budget=self.teachers.limits.enough())
-        self._state["command"] = _command(self.recipe, enough, self.run)
+        self._state["command"] = build_command(self.recipe, enough, self.run)
 
     def end(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
@@ -200,8 +200,10 @@ class Books:
         return bool(self._state["state"] == RUNNING)
 
 
-def _command(recipe: Recipe, order: Order, run: Run) -> str:
+def build_command(recipe: Recipe, order: Order, run: Run) -> str:
     """Return the command line that goes on with a run."""
+    if order.command is not None:
+        return order.command
     parts = ["tunixhack", "build", str(recipe.file or recipe.domain), "--source", recipe.source.spelling()]
     for option, value in (
         ("--teacher", public_name(order.teacher)),

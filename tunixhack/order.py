@@ -24,3 +24,5 @@ class Order:
     budget: float | None = None
     hours: float | None = None
     yes: bool = False
+    command: str | None = None
+    """The command line that goes on with it, where that is not `tunixhack build`."""

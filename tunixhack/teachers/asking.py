@@ -165,6 +165,7 @@ class Teachers:
                 "identity": dict(teacher.identity),
                 "counts_one_choice": engine.counts_one_choice,
                 "context": self._context(teacher),
+                "pace": {step: list(pace) for step, pace in engine.paces.items()},
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
         return kept
@@ -259,6 +260,7 @@ class Teachers:
                 report=self.report,
                 ask_again=self.order.ask_again,
                 limits=self.limits,
+                paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
                 counts_one_choice=bool(known and known["counts_one_choice"]),
             )
         return self._engines[spec]

@@ -64,6 +64,8 @@ class Engine:
     """Whether the server tells the tokens of one choice only; known from an earlier start until it is reached."""
     seconds_an_answer: dict[str, float] = field(default_factory=dict)
     """How long an answer of each step took of late, as many at once as there were."""
+    paces: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Of each step, over all starts: the seconds of an answer in the call with the most answers, and how many it had."""
     failures: dict[str, int] = field(default_factory=dict)
     """Why requests went unanswered, counted, over this start."""
 
@@ -224,17 +226,30 @@ class Engine:
             ) from error
         finally:
             self.store.import_journal()
+            answers, seconds = self.limits.answers - before, time.monotonic() - started
+            self._time(rows[0]["step"], wire, None if most == 1 else seconds, answers)
         tick()
-        answers = self.limits.answers - before
-        if wire.successes:
-            # where a request has several answers, its last ones leave slots idle, in the whole as in a part
-            several = (time.monotonic() - started) / max(1, answers)
-            one = seconds_each(wire.answered, wire.endpoint.concurrency)
-            self.seconds_an_answer[rows[0]["step"]] = one if most == 1 else several
         for why, count in wire.failures.items():
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
+
+    def _time(self, step: str, wire: Wire, seconds: float | None, answers: int) -> None:
+        """Note how long an answer takes, by what came of a call, whatever ended it.
+
+        Args:
+            step: that asked.
+            wire: what it was sent over.
+            seconds: of the whole call, where a request has several answers: its last ones leave slots idle, in the
+                whole as in a part. None where each has one.
+            answers: that came.
+        """
+        if not wire.successes:
+            return
+        one = seconds_each(wire.answered, wire.endpoint.concurrency) if seconds is None else seconds / max(1, answers)
+        self.seconds_an_answer[step] = one
+        if answers >= self.paces.get(step, (0.0, 0))[1]:
+            self.paces[step] = one, answers
 
     def _cost(self, completion: Mapping[str, Any]) -> float:
         """Return the dollars of a completion; 0 where nobody asked for a budget, since its price may be unknown."""
