@@ -39,6 +39,12 @@ def test_a_request_without_usage_makes_the_sum_a_lower_bound():
     assert told == {"prompt_tokens": 1, "completion_tokens": 5, "at_least": True}
 
 
+def test_a_request_whose_usage_is_of_some_choices_makes_the_sum_a_lower_bound():
+    usage = {"prompt_tokens": 1, "completion_tokens": 5}
+    assert count_tokens(stored((2, usage)))["at_least"] is False
+    assert count_tokens(stored((2, usage), (2, usage | {"of_choices": 1})))["at_least"] is True
+
+
 def test_nothing_told_is_unknown_and_not_zero():
     assert count_tokens(stored((1, None)))["completion_tokens"] is None
 

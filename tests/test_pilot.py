@@ -133,17 +133,17 @@ def test_the_tokens_and_dollars_it_foretells_are_what_comes(
     assert 0.7 < told["tokens"] / ((line["prompt_tokens"] + line["completion_tokens"]) * share) < 1.4
 
 
-def received(*requests: tuple[int, int | None, int | None]) -> pl.DataFrame:
+def received(*requests: tuple[int, int | None, int | None], **more: Any) -> pl.DataFrame:
     rows = []
     for count, prompt, completion in requests:
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion}
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion} | more
         rows += [{"count": count, "usage": json.dumps(usage) if choice == 0 else None} for choice in range(count)]
     return pl.DataFrame(rows, schema={name: FIELDS[name] for name in ("count", "usage")})
 
 
 def coming(stored: pl.DataFrame, **changes: Any) -> Coming:
     usual: dict[str, Any] = {
-        "block": 4, "price": Price(1, 10), "counts_one_choice": False, "seconds_an_answer": 2.0
+        "block": 4, "price": Price(1, 10), "seconds_an_answer": 2.0
     }  # fmt: skip
     return foretell("sample", 10, stored, **(usual | changes))
 
@@ -179,7 +179,7 @@ def test_the_time_of_a_pilot_is_that_of_the_whole_whether_the_server_queues_or_n
 
 
 def test_where_the_tokens_of_one_choice_are_told_every_choice_has_as_many():
-    assert coming(received((2, 100, 60)), counts_one_choice=True).tokens == 3 * 100 + 10 * 60
+    assert coming(received((2, 100, 60), of_choices=1)).tokens == 3 * 100 + 10 * 60
 
 
 def test_what_is_not_known_is_said_to_be_unknown():

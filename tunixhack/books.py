@@ -177,8 +177,7 @@ class Books:
         if answers.height:
             tokens = count_tokens(answers)
             stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
-            several = bool((answers["count"] > 1).any())
-            stage.at_least = tokens["at_least"] or (several and self.teachers.counts_one_choice(stage.step))
+            stage.at_least = tokens["at_least"]
             stage.cost = dollars(answers, self.teachers.prices)
 
     def _save(self) -> None:

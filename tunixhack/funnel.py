@@ -12,6 +12,8 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
+from tunixhack.teachers.counting import OF_CHOICES
+
 NEARLY_ALL = 0.9
 FEW = 50
 
@@ -91,7 +93,8 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
         known = [usage[name] for usage in usages if isinstance(usage.get(name), int)]
         totals[name] = sum(known) if known else None
     answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
-    return totals | {"at_least": len(usages) + 0.5 < answered}
+    in_part = any(OF_CHOICES in usage for usage in usages)
+    return totals | {"at_least": in_part or len(usages) + 0.5 < answered}
 
 
 def _dollars(cost: float | None, at_least: bool) -> str:

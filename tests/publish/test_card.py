@@ -39,7 +39,8 @@ def front_matter(text: str) -> dict[str, Any]:
 
 def stage(step: str, **line: Any) -> dict[str, Any]:
     empty = {"kept": 1, "made": None, "rejected": 0, "set_aside": 0, "missing": 0, "reasons": {}, "note": None}
-    return {"step": step, "rows_in": 1, **empty, **line}
+    unasked = {"prompt_tokens": None, "completion_tokens": None, "at_least": False, "cost": None}
+    return {"step": step, "rows_in": 1, **empty, **unasked, **line}
 
 
 def state(*funnel: dict[str, Any], **resolved: Any) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def state(*funnel: dict[str, Any], **resolved: Any) -> dict[str, Any]:
     }
 
 
+TOLD = {"prompt_tokens": 1000, "completion_tokens": 2000, "cost": 1.5}
 NO_ROWS = pl.DataFrame(schema={"question_id": pl.String, "teacher": pl.String})
 
 
@@ -121,3 +123,27 @@ def test_a_hub_source_is_named_with_its_commit_and_a_file_without_its_folder(run
 def test_the_line_that_publishes_names_the_folder_and_leaves_the_name_to_the_user(tmp_path: Path):
     words = shlex.split(publish_command(tmp_path / "my run"))
     assert words == ["tunixhack", "push", str(tmp_path / "my run"), "USER/NAME"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([TOLD, TOLD], "2,000 tokens of prompts and 4,000 tokens of answers, for $3.00"),
+        ([TOLD | {"cost": 0.0}], "1,000 tokens of prompts and 2,000 tokens of answers, for $0.00"),
+        (
+            [TOLD, TOLD | {"at_least": True}],
+            "at least 2,000 tokens of prompts and at least 4,000 tokens of answers, for at least $3.00",
+        ),
+        (
+            [TOLD, {"at_least": True}],
+            "at least 1,000 tokens of prompts and at least 2,000 tokens of answers, at a price that is not known",
+        ),
+    ],
+)
+def test_it_says_what_was_received_over_all_starts_and_what_it_cost(lines: list[dict[str, Any]], said: str):
+    text = card(state(*(stage(f"ask{at}", **line) for at, line in enumerate(lines))), NO_ROWS, Source(path="user/name"))
+    assert f"- Received over all starts: {said}\n" in text
+
+
+def test_where_nobody_was_asked_it_says_nothing_of_tokens():
+    assert "tokens" not in card(state(stage("dedup")), NO_ROWS, Source(path="user/name"))

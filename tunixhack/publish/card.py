@@ -48,6 +48,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"- Teacher: {teachers}; trace: {recipe['trace']}; samples a question: {recipe['samples']}; "
         f"seed {order['seed']}",
         f"- Length: {_budget(state['funnel'])}",
+        *_received(state["funnel"]),
         "- Answers are not checked for being right, unless a step below says so",
         "",
         "| step | in | out | dropped because |",
@@ -75,6 +76,21 @@ def _where(resolved: Mapping[str, Any]) -> str:
     # of a file the name alone, as in the rows: its folder is the user's own affair
     path = Path(resolved["path"]).name if resolved.get("sha256") else resolved["path"]
     return f"{path}{f' at {version[:12]}' if version else ''}"
+
+
+def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how many tokens all steps' teachers wrote and read, and what that cost; nothing where none was asked."""
+    asking = [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
+    if not asking:
+        return []
+    least = "at least " if any(line["at_least"] for line in asking) else ""
+    told = [
+        f"{least}{sum(line[f'{kind}_tokens'] or 0 for line in asking):,} tokens of {name}"
+        for kind, name in (("prompt", "prompts"), ("completion", "answers"))
+    ]
+    costs = [line["cost"] for line in asking]
+    cost = "at a price that is not known" if None in costs else f"for {least if sum(costs) else ''}${sum(costs):,.2f}"
+    return [f"- Received over all starts: {' and '.join(told)}, {cost}"]
 
 
 def _budget(funnel: Sequence[Mapping[str, Any]]) -> str:

@@ -35,6 +35,7 @@ from typing import Any
 
 from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.ids import digest
+from tunixhack.teachers import counting
 from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_completion
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
@@ -290,6 +291,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
+            completion = await self._counted(session, completion)
             if wire.on_completion:
                 wire.on_completion(request.generic_request.original_row, completion)
             return _generic(request, completion)
@@ -305,6 +307,22 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             raise
         self.wire.succeeded(sent)
         return completion
+
+    async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
+        """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
+        wire, texts = self.wire, counting.texts_of(completion)
+        if not wire.counts_one_choice or len(texts) < 2:
+            return completion
+        tokens = None
+        if wire.tokenizer:
+            timeout = aiohttp.ClientTimeout(total=counting.SECONDS)
+            body, headers = counting.question(texts), dict(wire.endpoint.headers)
+            try:
+                async with session.post(wire.tokenizer, headers=headers, json=body, timeout=timeout) as response:
+                    tokens = counting.counts(await response.json(content_type=None), len(texts))
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                LOG.debug("%s did not count: %s", wire.tokenizer, wire.endpoint.redact(str(error)))
+        return counting.counted(completion, tokens)
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.wire.endpoint

@@ -163,17 +163,11 @@ class Teachers:
             kept[teacher.name] = {
                 "model": teacher.model,
                 "identity": dict(teacher.identity),
-                "counts_one_choice": engine.counts_one_choice,
                 "context": self._context(teacher),
                 "pace": {step: list(pace) for step, pace in engine.paces.items()},
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
         return kept
-
-    def counts_one_choice(self, step: str) -> bool:
-        """Whether a step's server tells the tokens of one choice only, however many it gave."""
-        engine = self._engines.get(self._used.get(step, ""))
-        return engine is not None and engine.counts_one_choice
 
     @property
     def prices(self) -> dict[str, Price | None]:
@@ -217,7 +211,6 @@ class Teachers:
             self.at_hand(step),
             block=min(per_question, engine.block),
             price=engine.teacher.price,
-            counts_one_choice=engine.counts_one_choice,
             seconds_an_answer=engine.seconds_an_answer.get(step),
         )
 
@@ -261,6 +254,5 @@ class Teachers:
                 ask_again=self.order.ask_again,
                 limits=self.limits,
                 paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
-                counts_one_choice=bool(known and known["counts_one_choice"]),
             )
         return self._engines[spec]

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.funnel import count_tokens
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
@@ -60,8 +61,6 @@ class Engine:
     ask_again: bool = False
     limits: Limits = field(default_factory=Limits)
     """What the whole build may spend."""
-    counts_one_choice: bool = False
-    """Whether the server tells the tokens of one choice only; known from an earlier start until it is reached."""
     seconds_an_answer: dict[str, float] = field(default_factory=dict)
     """How long an answer of each step took of late, as many at once as there were."""
     paces: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -144,14 +143,15 @@ class Engine:
         sizes = dict(missing.group_by("question_id").len().iter_rows())
         if self.limits.over() and not self.limits.begun & sizes.keys():
             return
-        endpoint, capabilities = self._connect(requests)
+        capabilities = self._connect(requests)[1]
         admission = Admission(self.limits, sizes)
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
                 wave = [b for b in blocks[start : start + WAVE] if not admission.left_out(b["question_id"])]
                 if wave:
-                    self._send(endpoint, [_row(b, requests, step, self.teacher) for b in wave], admission, watch)
+                    rows = [_row(b, requests, step, self.teacher) for b in wave]
+                    self._send(rows, admission, watch)
             before, missing = missing.height, self._missing(wanted)
             if missing.is_empty() or missing.height == before:
                 return
@@ -166,19 +166,20 @@ class Engine:
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
             found = examine(endpoint, self.teacher, self.trace, longest, self.report.say)
-            self.counts_one_choice = found.counts_one_choice
             self._connected = endpoint, found
         elif _characters(longest) > self._seen:  # a pilot, or another step, had shorter ones
             see_that_it_fits(self._connected[0], self.teacher, longest, self.report.say)
         self._seen = max(self._seen, _characters(longest))
         return self._connected
 
-    def _send(self, endpoint: Endpoint, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> None:
+    def _send(self, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> None:
         from tunixhack.teachers import _curator
         from tunixhack.teachers.llm import Courier
 
+        assert self._connected is not None
+        endpoint, found = self._connected
         received: list[dict[str, Any]] = []
-        told: list[str] = []
+        troubles: list[str] = []
         most = max(row["count"] for row in rows)
         slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // most)
 
@@ -189,8 +190,8 @@ class Engine:
             received.extend(new)
 
         def tick() -> None:
-            if wire.trouble and not told:
-                told.append(wire.trouble)
+            if wire.trouble and not troubles:
+                troubles.append(wire.trouble)
                 self.report.say(f"{wire.trouble}; trying again for up to {endpoint.patience:.0f} s")
             if wire.slowed_by and not self._slowed:
                 self._slowed = True
@@ -203,12 +204,14 @@ class Engine:
                 self.report.say(f"{self.limits.reached}: no question is begun any more, and those begun are finished")
             new, received[:] = received[:], []
             if new:
-                self.report.advance(len(new), _tokens(new), at_least=most > 1 and self.counts_one_choice)
+                told = count_tokens(pl.DataFrame(new, schema=FIELDS))
+                self.report.advance(len(new), told["completion_tokens"], told["at_least"])
                 if watch:
                     watch(new)
 
         wire = Wire(replace(endpoint, concurrency=min(slots, endpoint.concurrency)), on_completion)
         wire.admits = lambda row: admission.admits(row["question_id"])
+        wire.counts_one_choice, wire.tokenizer = found.counts_one_choice, found.tokenizer
         courier = Courier(
             self.teacher.model,
             generation_params=dict(self.teacher.sampling)
@@ -301,11 +304,3 @@ def _row(block: Mapping[str, Any], requests: Sequence[Request], step: str, teach
         "step": step,
         "teacher": teacher.name,
     }
-
-
-def _tokens(rows: Sequence[Mapping[str, Any]]) -> int | None:
-    """Add up completion tokens as the server told them; None if it told nothing."""
-    usages = [json.loads(row["usage"]) for row in rows if row["usage"]]
-    counts = [usage.get("completion_tokens") for usage in usages]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if known else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.teachers.counting import OF_CHOICES
 from tunixhack.teachers.prices import FREE, Price
 
 
@@ -66,7 +67,6 @@ def foretell(
     *,
     block: int,
     price: Price | None,
-    counts_one_choice: bool,
     seconds_an_answer: float | None,
 ) -> Coming:
     """Reckon what a step will still ask.
@@ -77,14 +77,13 @@ def foretell(
         received: its answers so far, columns `journal.FIELDS`.
         block: answers that a request will ask for.
         price: of the teacher's tokens.
-        counts_one_choice: whether ``usage`` tells the tokens of one choice, however many were given.
         seconds_an_answer: how long one took, as many at once as will be.
     """
     requests = -(-answers // block)
     sent = received.filter(pl.col("usage").is_not_null())
     usages = [json.loads(usage) for usage in sent["usage"]]
     prompt = _mean([usage.get("prompt_tokens") for usage in usages], [1] * len(usages))
-    choices = [1] * len(usages) if counts_one_choice else sent["count"].to_list()
+    choices = [usage.get(OF_CHOICES, count) for usage, count in zip(usages, sent["count"], strict=True)]
     completion = _mean([usage.get("completion_tokens") for usage in usages], choices)
     tokens = dollars = None
     if prompt is not None and completion is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.ids import SEED_MODULUS
+from tunixhack.teachers.counting import BY_CHOICE
 
 FIELDS: dict[str, pl.DataType] = {
     "request_key": pl.String(),
@@ -31,8 +32,8 @@ FIELDS: dict[str, pl.DataType] = {
 }
 """A stored answer. ``choice`` is the raw element of ``choices`` as JSON. ``usage`` is the whole request's, as JSON, and
 stands on the first choice of a request only, so that adding up counts nothing twice; ``count`` is how many choices
-that request asked for. ``completion_tokens`` is known
-where a request had one choice."""
+that request asked for. ``completion_tokens`` is known where a request had one choice, or each was counted; see
+`tunixhack.teachers.counting` for what is added to ``usage`` then."""
 
 
 def read_journal(folder: Path) -> pl.DataFrame:
@@ -63,7 +64,7 @@ def rows_of(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "choice": json.dumps(choice, ensure_ascii=False),
             "finish_reason": _text(choice.get("finish_reason")),
             "prompt_tokens": _count(usage, "prompt_tokens"),
-            "completion_tokens": _count(usage, "completion_tokens") if sent["count"] == 1 else None,
+            "completion_tokens": _of_choice(usage, offset, sent["count"]),
             "usage": None if usage is None or offset else json.dumps(usage),
             "when": line["finished_at"],
         }
@@ -81,6 +82,13 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
                     continue  # a torn line that a later writer went on behind
                 if isinstance(read.get("response_message"), dict):
                     yield read
+
+
+def _of_choice(usage: dict[str, Any] | None, offset: int, asked: int) -> int | None:
+    each = (usage or {}).get(BY_CHOICE)
+    if isinstance(each, list):
+        return int(each[offset])
+    return _count(usage, "completion_tokens") if asked == 1 else None
 
 
 def _text(value: Any) -> str | None:

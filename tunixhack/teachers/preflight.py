@@ -7,6 +7,7 @@ from typing import Any
 
 from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
+from tunixhack.teachers import counting
 from tunixhack.teachers.http import Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.wire import Endpoint
@@ -39,12 +40,14 @@ def examine(
     first = ask(longest, seed=SEEDS[0], n=several, limit=THINKING if teacher.hidden_trace else TINY)
     _check_context(first, teacher)
     one = several > 1 and _counts_one_choice(first)
+    tokenizer = _tokenizer(endpoint, say) if one else None
     if trace == "native":
         _check_trace(ask, endpoint)
     if several == 1 or not teacher.seeded:
         return Capabilities(block=1)
     consecutive = any(_consecutive(ask, longest, seed) for seed in SEEDS)
-    return Capabilities(block=teacher.most_choices if consecutive else 1, counts_one_choice=one)
+    block = teacher.most_choices if consecutive else 1
+    return Capabilities(block=block, counts_one_choice=one, tokenizer=tokenizer)
 
 
 def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
@@ -110,6 +113,16 @@ def _counts_one_choice(answer: Mapping[str, Any]) -> bool:
     told = (answer.get("usage") or {}).get("completion_tokens")
     full = [choice for choice in answer["choices"] if choice.get("finish_reason") == "length"]
     return isinstance(told, int) and len(full) == 2 and told <= TINY
+
+
+def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:
+    """Return where the server counts tokens, if it does, as llama.cpp's."""
+    url = counting.tokenizer_of(endpoint.url)
+    try:
+        answer = post_json(url, endpoint.headers, counting.question(counting.TRIAL), counting.SECONDS, say)
+    except UserError:
+        return None
+    return url if counting.counts(answer, len(counting.TRIAL)) else None
 
 
 def _text(choice: Mapping[str, Any]) -> str:

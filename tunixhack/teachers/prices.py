@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
+from tunixhack.teachers.counting import OF_CHOICES
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.wire import is_local
 
@@ -44,7 +45,7 @@ class Price:
     def of_answer(self, usage: Any, text: str) -> float:
         """Return the dollars of one request, of what its server tells of it; ``text`` is all that was received."""
         told = usage if isinstance(usage, Mapping) else {}
-        tokens = [told.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        tokens = [told.get("prompt_tokens"), None if OF_CHOICES in told else told.get("completion_tokens")]
         prompt, completion = (count if isinstance(count, int) else -(-len(text) // CHARACTERS) for count in tokens)
         return self.of(prompt, completion)
 

@@ -19,6 +19,8 @@ class Capabilities:
     """The most samples that one request may ask for; 1 where seeds are not consecutive over choices."""
     counts_one_choice: bool = False
     """Whether ``usage`` tells the tokens of one choice, however many were given."""
+    tokenizer: str | None = None
+    """Where such a server counts the tokens of texts; None where it does not."""
 
 
 @dataclass(frozen=True, kw_only=True)

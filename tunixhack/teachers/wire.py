@@ -98,6 +98,10 @@ class Wire:
     endpoint: Endpoint
     on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
     """Called with (row, completion) for each answered request, in the transport's thread."""
+    counts_one_choice: bool = False
+    """Whether the server tells the tokens of one choice only."""
+    tokenizer: str | None = None
+    """Where those of all can be counted then; None where they cannot."""
     admits: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """Whether a row is to be asked at all, looked at just before it is sent first."""
     failures: Counter[str] = field(default_factory=Counter)

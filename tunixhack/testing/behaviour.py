@@ -115,8 +115,8 @@ class Behaviour:
     usage: Literal["all", "one", "none"] = "all"
     """Whether ``usage`` counts all choices, the first alone (llama.cpp), or is left out."""
     dialect: Dialect = "plain"
-    """Whose other addresses are served (LM Studio's /api/v0/models, Ollama's /api/ps, llama.cpp's /props), and who
-    refuses what, as `tunixhack.testing.dialects` has it; ``plain`` takes everything."""
+    """Whose other addresses are served (LM Studio's /api/v0/models, Ollama's /api/ps, llama.cpp's /props and
+    /tokenize), and who refuses what, as `tunixhack.testing.dialects` has it; ``plain`` takes everything."""
     models: tuple[str, ...] = ("scripted",)
     loaded: tuple[str, ...] | None = None
     """The models that LM Studio or Ollama has loaded; None for all."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from tunixhack.testing.script import tokens
+
 Dialect = Literal[
     "plain",
     "lmstudio",
@@ -45,6 +47,17 @@ def refusal(dialect: str, body: Mapping[str, Any]) -> str | None:
     if dialect in ONLY_ONE and body.get("n", 1) != 1:
         return "Invalid n value (currently only n = 1 is supported)"
     return None
+
+
+def tokenize(body: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Turn a text, or a list of texts and ids, into ids, as llama.cpp does; ids stay as they are.
+
+    >>> tokenize({"content": ["seven", -1, ""]})
+    {'tokens': [0, 1, -1]}
+    """
+    content = body.get("content", "")
+    parts = content if isinstance(content, list) else [content]
+    return {"tokens": [id for part in parts for id in (range(tokens(part)) if isinstance(part, str) else [part])]}
 
 
 def page(dialect: str, path: str, models: Mapping[str, bool], context: int, slots: int | None) -> Any:

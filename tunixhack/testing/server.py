@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunixhack.testing.behaviour import ANSWERED, Behaviour, behaviour_from
-from tunixhack.testing.dialects import page
+from tunixhack.testing.dialects import page, tokenize
 from tunixhack.testing.replies import PAGE, chat, error, read
 
 Answer = Callable[[list[dict[str, Any]], int], str]
@@ -29,6 +29,8 @@ class Stats:
     answered: int = 0
     """Those that got their whole answer."""
     choices: int = 0
+    tokenized: int = 0
+    """Requests to count tokens; only as llama.cpp."""
     cancelled: int = 0
     """Requests whose client went away before the answer."""
     max_concurrency: int = 0
@@ -86,6 +88,9 @@ class Server:
         if (method, path) == ("POST", "/behaviour"):
             self.behaviour = behaviour_from(json.loads(body))
             return 200, {}
+        if (method, path, known.dialect) == ("POST", "/tokenize", "llamacpp"):
+            self.stats.tokenized += 1
+            return 200, tokenize(json.loads(body))
         models = {name: known.loaded is None or name in known.loaded for name in known.models}
         found = page(known.dialect, path, models, known.context, known.slots)
         if found is not None:

@@ -1,0 +1,91 @@
+"""The tokens of each choice, where a server's ``usage`` tells those of one however many it gave, as llama.cpp's does.
+
+Such a server has an address that turns texts into tokens, and ids between the texts come back as they went: one request
+counts all choices of an answer. Where that fails, ``usage`` says of how many choices its tokens are, and whoever adds
+up says "at least".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BETWEEN = -1
+"""Sent between two texts; no token has this id."""
+SECONDS = 10.0
+"""For one request; an answer that was paid for does not wait longer to be stored."""
+OF_CHOICES = "of_choices"
+"""In a stored ``usage``: how many choices its completion tokens are of, where that is not all."""
+BY_CHOICE = "by_choice"
+"""In a stored ``usage``: the completion tokens of each choice, in their order."""
+TRIAL = ("one", "two words")
+"""Texts by which the preflight sees whether a server counts."""
+
+
+def tokenizer_of(url: str) -> str:
+    """Return where a server that answers at a base address turns texts into tokens.
+
+    >>> tokenizer_of("http://127.0.0.1:8080/v1")
+    'http://127.0.0.1:8080/tokenize'
+    """
+    return f"{url.removesuffix('/v1')}/tokenize"
+
+
+def question(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the body of the request that counts texts.
+
+    >>> question(["Hm.", "Yes."])
+    {'content': ['Hm.', -1, 'Yes.', -1]}
+    """
+    return {"content": [part for text in texts for part in (text, BETWEEN)]}
+
+
+def counts(answer: Any, texts: int) -> list[int] | None:
+    """Read how many tokens each text has; None where the answer is not of that many texts.
+
+    >>> counts({"tokens": [7, 8, -1, 9, -1]}, 2)
+    [2, 1]
+    """
+    tokens = answer.get("tokens") if isinstance(answer, dict) else None
+    if not isinstance(tokens, list):
+        return None
+    ends = [place for place, token in enumerate(tokens) if token == BETWEEN]
+    if len(ends) != texts or (tokens and tokens[-1] != BETWEEN):
+        return None
+    return [end - begin - 1 for begin, end in zip([-1, *ends], ends, strict=False)]
+
+
+def texts_of(completion: Mapping[str, Any]) -> list[str]:
+    """Return what the model wrote in each choice, thinking first."""
+    messages = [choice.get("message") for choice in completion["choices"]]
+    return [
+        "".join(str(message.get(part) or "") for part in ("reasoning_content", "reasoning", "content"))
+        if isinstance(message, dict)
+        else ""
+        for message in messages
+    ]
+
+
+def counted(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[str, Any]:
+    """Note in a completion's ``usage`` the tokens of all of its choices, or that they are not told.
+
+    Args:
+        completion: of a server that tells the tokens of one choice.
+        tokens: in each choice's text; None where that could not be found out.
+
+    >>> usage = {"prompt_tokens": 9, "completion_tokens": 4}
+    >>> two = {"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}], "usage": usage}
+    >>> counted(two, [3, 5])["usage"]
+    {'prompt_tokens': 9, 'completion_tokens': 9, 'by_choice': [4, 5]}
+    >>> counted(two, None)["usage"]
+    {'prompt_tokens': 9, 'completion_tokens': 4, 'of_choices': 1}
+    """
+    usage = completion.get("usage")
+    told = dict(usage) if isinstance(usage, dict) else {}
+    if tokens is None:
+        return completion if not told else {**completion, "usage": {**told, OF_CHOICES: 1}}
+    # the token that ends an answer is no text, and the server counts it
+    ended = [choice.get("finish_reason") == "stop" for choice in completion["choices"]]
+    each = [count + end for count, end in zip(tokens, ended, strict=True)]
+    told.pop("total_tokens", None)  # of one choice
+    return {**completion, "usage": {**told, "completion_tokens": sum(each), BY_CHOICE: each}}
