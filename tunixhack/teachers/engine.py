@@ -64,7 +64,7 @@ class Engine:
     seconds_an_answer: dict[str, float] = field(default_factory=dict)
     """How long an answer of each step took of late, as many at once as there were."""
     paces: dict[str, tuple[float, int]] = field(default_factory=dict)
-    """Of each step, over all starts: the seconds of an answer in the call with the most answers, and how many it had."""
+    """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
     failures: dict[str, int] = field(default_factory=dict)
     """Why requests went unanswered, counted, over this start."""
 
