@@ -144,7 +144,8 @@ class _Build:
             raise NearlyAllDropped(f"{self.alarm}; everything is written to {self.books.run.folder}")
 
     def _say_how_to_go_on(self) -> None:
-        self.report.say(f"to go on: {self.books.command}")
+        here = "run this cell again, or in a terminal " if self.report.in_notebook else ""
+        self.report.say(f"to go on: {here}{self.books.command}")
 
     def _steps(self, loaded: Loaded) -> None:
         at = next(i for i, step in enumerate(self.recipe.steps) if isinstance(step, Sample))

@@ -13,6 +13,10 @@ class TunixHackError(Exception):
 
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """Be the sentence alone in a notebook, too: this is what IPython asks an error to show."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UserError(TunixHackError):
     """Something the user can mend: an option, a file, a server that is not there (exit code 2)."""

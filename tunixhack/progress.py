@@ -1,6 +1,6 @@
 """What a run shows while it works: one bar, at most one update a second, and sentences above it.
 
-A terminal gets a live bar, a notebook tqdm's, and a log file a line every ten seconds.
+A terminal gets a live bar, a notebook one output that is written anew, and a log file a line every ten seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
+
+from tunixhack.notebook import running_cell
 
 EVERY = 1.0
 """Seconds between two updates of the bar."""
@@ -76,7 +78,8 @@ class Reporter:
     """Tells the user what happens.
 
     Args:
-        stream: where everything goes; standard error by default, so that ``--json`` has standard output for itself.
+        stream: where everything goes; standard error by default, so that ``--json`` has standard output for itself,
+            and in a notebook the running cell.
         quiet: say nothing but warnings.
     """
 
@@ -84,11 +87,17 @@ class Reporter:
         """Look at where the output goes; nothing is written yet."""
         self.stream = stream or sys.stderr
         self.quiet = quiet
+        self._cell = None if stream else running_cell()
         self._bar_of: Bar | None = None
         self._stage: Stage | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
         self._shown, self._told = 0.0, -1
         self._every = EVERY
+
+    @property
+    def in_notebook(self) -> bool:
+        """Whether it is a notebook's cell that is told."""
+        return self._cell is not None
 
     def say(self, sentence: str) -> None:
         """Write one sentence for the user."""
@@ -158,9 +167,13 @@ class Reporter:
     def _drawn(self) -> Iterator[None]:
         if self.quiet:
             yield
-        elif _in_notebook():
-            with _tqdm_bar() as self._show:
+        elif self._cell:
+            self._show = self._cell.show
+            self.update(force=True)  # before the first answer, which can take its time, there is a bar
+            try:
                 yield
+            finally:
+                self._cell.keep()
         elif self.stream.isatty():
             with _rich_bar(self.stream) as self._show:
                 yield
@@ -170,7 +183,10 @@ class Reporter:
         self._show = lambda line, done, total: None
 
     def _write(self, text: str) -> None:
-        print(text, file=self.stream, flush=True)
+        if self._cell:
+            self._cell.say(text)
+        else:
+            print(text, file=self.stream, flush=True)
 
 
 @contextmanager
@@ -189,24 +205,6 @@ def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
             progress.refresh()
 
         yield show
-
-
-@contextmanager
-def _tqdm_bar() -> Iterator[Callable[[str, int, int], None]]:
-    from tqdm import tqdm
-
-    with tqdm(bar_format="{desc} {percentage:3.0f}%|{bar:24}|", mininterval=EVERY, file=sys.stderr) as bar:
-
-        def show(line: str, done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.set_description_str(line)
-
-        yield show
-
-
-def _in_notebook() -> bool:
-    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def clock(seconds: float) -> str:
