@@ -94,3 +94,56 @@ def test_the_wheel_carries_all_files_of_the_package(wheel_files):
 def test_the_wheel_carries_the_shipped_questions(wheel_files):
     shipped = {name for name in wheel_files if name.startswith("tunixhack/questions/shipped/")}
     assert any(name.endswith(".jsonl") for name in shipped)
+
+
+NO_POSIX = """
+    import sys
+
+    class Windows:
+        def find_spec(self, name, path=None, target=None):
+            if name in {"resource", "fcntl", "termios", "pwd", "grp"}:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    sys.meta_path.insert(0, Windows())
+    for name in ("resource", "fcntl", "termios", "pwd", "grp"):
+        sys.modules.pop(name, None)
+"""
+
+
+@pytest.mark.parametrize("needs_curator", ["tunixhack.recipes.creative", "tunixhack.teachers.llm"])
+@pytest.mark.parametrize("installed", [True, False])
+def test_on_windows_whatever_needs_curator_names_wsl2_in_a_sentence(needs_curator: str, installed: bool):
+    said = fresh_python(
+        NO_POSIX if installed else NO_CURATOR + NO_POSIX,
+        f"""
+        from tunixhack.errors import UserError
+
+        try:
+            import {needs_curator}
+        except UserError as error:
+            print(type(error).__name__, error)
+        """,
+    )
+    assert said == "UserError generating answers needs Linux or macOS: on Windows, run this inside WSL2\n"
+
+
+def test_on_windows_the_command_line_says_so_and_the_rest_works(tmp_path: Path):
+    said = fresh_python(
+        NO_POSIX,
+        f"""
+        from contextlib import redirect_stderr
+        from io import StringIO
+
+        from tunixhack import Run, cli
+
+        stderr = StringIO()
+        sys.argv = ["tunixhack", "build", "creative", "--out", {str(tmp_path / "run")!r}]
+        with redirect_stderr(stderr):
+            try:
+                cli.main()
+            except SystemExit as ended:
+                print(ended.code, "Traceback" in stderr.getvalue(), stderr.getvalue().splitlines()[-1])
+        """,
+    )
+    assert said.startswith("2 False ")
+    assert said.endswith("generating answers needs Linux or macOS: on Windows, run this inside WSL2\n")

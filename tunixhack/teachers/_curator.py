@@ -27,7 +27,6 @@ import datetime
 import io
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,8 +39,10 @@ from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_com
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 
-if sys.platform == "win32":  # Curator imports `resource`, which Windows lacks (bespokelabsai/curator#290)
-    raise UserError("generating answers needs Linux or macOS: on Windows, run this inside WSL2")
+try:
+    import resource  # noqa: F401  # Curator imports it (bespokelabsai/curator#290)
+except ImportError as error:  # Windows
+    raise UserError("generating answers needs Linux or macOS: on Windows, run this inside WSL2") from error
 
 # Both are read at import. Telemetry also costs 2.6 s at exit without internet; the price table is fetched without it.
 os.environ.setdefault("TELEMETRY_ENABLED", "false")

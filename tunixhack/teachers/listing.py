@@ -16,6 +16,7 @@ from tunixhack.teachers.http import Unreachable, peek_json
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.resolve import preset_address
 from tunixhack.teachers.served import Served
+from tunixhack.teachers.wsl import NeitherThere, reach
 
 PEEK = 1.5
 """Seconds for each question to a server."""
@@ -57,8 +58,10 @@ def _look(name: str, preset: Preset) -> Seen:
         address = preset_address(preset)
         url, key_set = address.url, bool(address.secret)
         if preset.look:
-            served = preset.look(url, lambda asked: peek_json(asked, address.headers, PEEK, preset.key))
+            url, served = reach(preset, url, lambda asked: peek_json(asked, address.headers, PEEK, preset.key))
             answers = True
+    except NeitherThere as error:  # a Linux and a Windows at once: what to switch on is worth a sentence
+        answers, problem = False, str(error)
     except Unreachable:
         answers = False
     except UserError as error:

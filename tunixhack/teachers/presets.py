@@ -55,6 +55,8 @@ class Preset:
     """What the user turns to get more context."""
     url_variable: str | None = None
     """The server's own variable for where it listens."""
+    windows_setting: str | None = None
+    """What the user switches on where it runs on the Windows around a WSL2; with it, it is looked for there, too."""
     priced_as: str | None = None
     """The provider's name in litellm's table of prices; None for a server of the user's own."""
 
@@ -112,6 +114,7 @@ PRESETS: dict[str, Preset] = {
         look=look_lmstudio,
         load="load it there, or with `lms load {model} --context-length N`, N for prompt and answer",
         context_setting="the context length in LM Studio's load settings",
+        windows_setting='"Serve on Local Network" in the settings of its server',
     ),
     "ollama": Preset(
         title="Ollama",

@@ -16,7 +16,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -30,6 +30,7 @@ from tunixhack.teachers.prices import FREE, price_at
 from tunixhack.teachers.served import Served, look_openai
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
+from tunixhack.teachers.wsl import reach
 
 DEFAULT_MAX_TOKENS = 4096
 SLOTS = 16
@@ -58,6 +59,8 @@ class Address:
 
     url: str
     """Without credentials."""
+    reached: str | None = None
+    """Where it was found to answer, if not there: the Windows host's address is another after each of its starts."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: str | None = field(default=None, repr=False)
     """What must not appear in any message."""
@@ -137,7 +140,7 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
         if not model:
             raise UserError(f"{name} needs a model: --teacher {name}/MODEL, as {preset.title} names it")
         return _teacher(spec, preset, address, Served(name=model), wish)
-    served = preset.look(address.url, lambda url: get_json(url, address.headers, say=say, key=preset.key))
+    reached, served = reach(preset, address.url, lambda url: get_json(url, address.headers, say=say, key=preset.key))
     chosen = _chosen(model, served, preset.title, f"{name}/MODEL")
     if not chosen.loaded and preset.load:
         loaded = ", ".join(other.name for other in served.values() if other.loaded)
@@ -145,7 +148,7 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
         raise UserError(f"{chosen.name} is not loaded in {preset.title} (loaded: {loaded or 'none'}): {how}")
     if not chosen.loaded and chosen.context is None:
         say(f"{chosen.name} is not loaded in {preset.title} yet, so that its context length is not known")
-    return _teacher(spec, preset, address, chosen, wish)
+    return _teacher(spec, preset, replace(address, reached=reached), chosen, wish)
 
 
 def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
@@ -189,7 +192,7 @@ def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: 
     @contextmanager
     def connect() -> Iterator[Endpoint]:
         yield Endpoint(
-            url=address.url,
+            url=address.reached or address.url,
             model=served.name,
             headers=address.headers,
             secret=address.secret,
