@@ -7,11 +7,15 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tunix.sft import peft_trainer
 
 from tests.train.students.tiny import VOCABULARY, tiny_gemma3
 from tests.train.test_packing import token_set
+from tunixhack.train import logits
 from tunixhack.train.loss import attention_mask, in_compute_dtype, mean_loss, token_losses
 from tunixhack.train.packing import Packed
 from tunixhack.train.students.gemma3 import hidden_states, output_table
@@ -31,6 +35,12 @@ def losses(model, batch, chunk=16):
     return token_losses(
         states, output_table(model), jnp.asarray(batch.tokens), jnp.asarray(batch.loss_mask), chunk=chunk
     )
+
+
+def blocks_of(size, monkeypatch):
+    """Make a small vocabulary several blocks, as a large one is."""
+    monkeypatch.setattr(logits, "BLOCK", size)
+    monkeypatch.setattr(logits, "LEAST_BLOCK", 1)
 
 
 def some(lengths, batch=2):
@@ -69,8 +79,9 @@ def test_a_row_does_not_see_its_neighbour(model):
     assert not np.allclose(first[~others], second[~others], atol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [7, 16, 63, 1000])
-def test_loss_and_gradients_are_those_of_tunix(model, chunk):
+@pytest.mark.parametrize(("chunk", "block"), [(7, 512), (16, 64), (63, 32), (1000, 512)])
+def test_loss_and_gradients_are_those_of_tunix(model, chunk, block, monkeypatch):
+    blocks_of(block, monkeypatch)
     _, batch = some([20, 11, 30, 25, 1])
     tokens, positions = jnp.asarray(batch.tokens), jnp.asarray(batch.positions)
     seen, learnt = attention_mask(jnp.asarray(batch.segments)), jnp.asarray(batch.loss_mask)
@@ -90,6 +101,63 @@ def test_loss_and_gradients_are_those_of_tunix(model, chunk):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@settings(max_examples=15, deadline=None)
+@given(rows=st.lists(st.lists(st.booleans(), min_size=9, max_size=9), min_size=2, max_size=2), seed=st.integers(0, 99))
+def test_losses_and_gradients_are_those_of_all_logits_at_once(rows, seed):
+    """Whatever is learnt, in whatever order, and with losses that count differently."""
+    numbers = np.random.default_rng(seed)
+    states, table = (jnp.asarray(numbers.normal(size=size), jnp.float32) for size in ((2, 9, 4), (24, 4)))
+    tokens, counts = jnp.asarray(numbers.integers(0, 24, (2, 9))), jnp.asarray(numbers.normal(size=(2, 8)))
+
+    def whole(states, table):
+        logits = states[:, :-1] @ table.T
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
+        return jnp.where(jnp.asarray(rows)[:, 1:], losses, 0)
+
+    def ours(states, table):
+        return token_losses(states, table, tokens, jnp.asarray(rows), chunk=3)
+
+    with pytest.MonkeyPatch.context() as patch:
+        blocks_of(8, patch)
+        np.testing.assert_allclose(ours(states, table), whole(states, table), atol=1e-5)
+        for learnt in ((0,), (1,), (0, 1)):
+            wanted, found = (
+                jax.grad(lambda *arrays, of=of: (of(*arrays) * counts).sum(), argnums=learnt)(states, table)
+                for of in (whole, ours)
+            )
+            for one, other in zip(found, wanted, strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_huge_logit_overflows_nothing():
+    states, table = jnp.array([[[1e4], [1.0], [1.0]]]), jnp.array([[-1.0], [1.0]])
+    tokens, mask = jnp.array([[0, 1, 0]]), jnp.ones((1, 3), bool)
+    losses, of_states = jax.value_and_grad(lambda states: token_losses(states, table, tokens, mask).sum())(states)
+    assert float(losses) == pytest.approx(np.log1p(np.exp(-2.0)) + 2, rel=1e-5)
+    assert np.isfinite(of_states).all()
+
+
+def test_computing_in_bf16_gives_gradients_in_bf16_near_those_in_fp32():
+    numbers = np.random.default_rng(0)
+    states, table = (jnp.asarray(numbers.normal(size=size), jnp.float32) for size in ((1, 40, 16), (64, 16)))
+    tokens, mask = jnp.asarray(numbers.integers(0, 64, (1, 40))), jnp.ones((1, 40), bool)
+    step = jax.grad(lambda *arrays: mean_loss(*arrays, tokens, mask), argnums=(0, 1))
+    exact = step(states, table)
+    rounded = step(states.astype(jnp.bfloat16), table.astype(jnp.bfloat16))
+    for one, other in zip(rounded, exact, strict=True):
+        assert one.dtype == jnp.bfloat16
+        assert np.abs(one.astype(np.float32) - other).max() < 0.03 * np.abs(other).max()
+
+
+def test_positions_that_are_not_learnt_cost_no_logits():
+    """They may hold anything: nothing is computed of them."""
+    states, table = jnp.ones((1, 8, 2)).at[:, 4:].set(jnp.nan), jnp.ones((3, 2))
+    tokens, mask = jnp.zeros((1, 8), int), jnp.arange(8)[None] < 5
+    loss, change = jax.value_and_grad(lambda states: mean_loss(states, table, tokens, mask, chunk=2))(states)
+    assert float(loss) == pytest.approx(np.log(3))
+    assert np.isfinite(change).all()
+
+
 def test_the_loss_of_nothing_is_zero():
     nothing = mean_loss(jnp.ones((1, 4, 3)), jnp.ones((5, 3)), jnp.zeros((1, 4), int), jnp.zeros((1, 4), bool))
     assert float(nothing) == 0.0
@@ -100,13 +168,17 @@ def test_the_backward_pass_keeps_no_logits_of_the_whole_sequence():
     states, table = jnp.ones((1, length, 8)), jnp.ones((vocabulary, 8))
     tokens, mask = jnp.zeros((1, length), int), jnp.ones((1, length), bool)
 
-    def memory(chunk):
-        step = jax.jit(jax.grad(lambda states: mean_loss(states, table, tokens, mask, chunk=chunk)))
-        return step.lower(states).compile().memory_analysis().temp_size_in_bytes
+    def memory(chunk, block, learnt):
+        with pytest.MonkeyPatch.context() as patch:
+            blocks_of(block, patch)
+            loss = lambda *arrays: mean_loss(*arrays, tokens, mask, chunk=chunk)  # noqa: E731
+            step = jax.jit(jax.grad(loss, argnums=learnt))
+            return step.lower(states, table).compile().memory_analysis().temp_size_in_bytes
 
     whole = length * vocabulary * 4
-    assert memory(length) > whole
-    assert memory(32) < whole / 4
+    for learnt in ((0,), (0, 1)):
+        assert memory(length, vocabulary, learnt) > whole
+        assert memory(32, 512, learnt) < whole / 16
 
 
 def test_weights_are_cast_and_integers_are_not():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunixhack.errors import UserError
+from tunixhack.train.logits import CHUNK, block_of
 from tunixhack.train.settings import Settings
 
 ADAM = 2
@@ -72,7 +73,7 @@ class Memory:
     activations: int
     """What the backward pass needs of the forward pass."""
     logits: int
-    """A chunk of logits and its gradient."""
+    """A chunk of positions times a block of the vocabulary, before and behind the softmax."""
 
     @property
     def total(self) -> int:
@@ -80,7 +81,7 @@ class Memory:
         return self.weights + self.activations + self.logits
 
 
-def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = False, chunk: int = 256) -> Memory:
+def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = False) -> Memory:
     """Estimate the memory of a training step.
 
     Args:
@@ -88,7 +89,6 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
         settings: method, rows at once, their length, and the numbers computed with.
         devices: over which weights and rows are split.
         remat: the forward pass of each layer is computed again in the backward pass instead of kept.
-        chunk: positions of each row that become logits at once.
 
     >>> tiny = Shape(parameters=1000, adapters=0, layers=1, width=4, inner=8, heads=1, vocabulary=16)
     >>> memory(tiny, Settings(method="full", length=16, batch=1)).weights
@@ -107,7 +107,7 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
     # the softmax
     layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.length) * number
     activations = tokens * (shape.layers * shape.width * number + layer if remat else shape.layers * layer)
-    logits = 2 * rows * min(chunk, settings.length) * shape.vocabulary * 4
+    logits = 2 * rows * min(CHUNK, settings.length) * block_of(shape.vocabulary) * 4
     return Memory(weights // devices, activations, logits)
 
 
