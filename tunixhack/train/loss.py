@@ -164,10 +164,10 @@ def _all_chunks(
         nothing = jnp.zeros(wanted.shape, jnp.float32)
         return nothing, nothing, jnp.zeros_like(states) if gradient else None
 
-    return jax.lax.map(
-        lambda part: jax.lax.cond(part[2].any(), work, idle, part),
-        (states, wanted, weights),
+    found: tuple[jax.Array, jax.Array, jax.Array | None] = jax.lax.map(
+        lambda part: jax.lax.cond(part[2].any(), work, idle, part), (states, wanted, weights)
     )
+    return found
 
 
 @jax.custom_vjp
@@ -186,18 +186,13 @@ def _forward(states: Any, table: Any, wanted: Any, weights: Any) -> tuple[jax.Ar
 def _backward(kept: Any, change_of_losses: jax.Array) -> tuple[Any, Any, None, None]:
     change, for_table = kept
     of_states = None if change is None else (change * change_of_losses[..., None]).astype(change.dtype)
-    return of_states, None if for_table is None else _of_table(*for_table, change_of_losses), None, None
+    of_table = None if for_table is None else _of_table(for_table, change_of_losses)
+    return of_states, of_table, None, None
 
 
-def _of_table(
-    states: jax.Array,
-    table: jax.Array,
-    wanted: jax.Array,
-    weights: jax.Array,
-    log_total: jax.Array,
-    change_of_losses: jax.Array,
-) -> jax.Array:
+def _of_table(kept: tuple[jax.Array, ...], change_of_losses: jax.Array) -> jax.Array:
     """Return the table's gradient [V, D], a block after the other, from logits that are made again."""
+    states, table, wanted, weights, log_total = kept
     scale = jnp.where(weights, change_of_losses, 0)
 
     def of_block(part: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -216,7 +211,8 @@ def _of_table(
         found, _ = jax.lax.scan(body, jnp.zeros(block.shape, jnp.float32), (states, wanted, weights, log_total, scale))
         return found.astype(block.dtype)
 
-    return jax.lax.map(of_block, _blocks(table)).reshape(table.shape)
+    blocks: jax.Array = jax.lax.map(of_block, _blocks(table))
+    return blocks.reshape(table.shape)
 
 
 _losses.defvjp(_forward, _backward, symbolic_zeros=True)
