@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 from collections import Counter
@@ -28,7 +27,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.steps import Context, Verdict
 from tunixhack.teachers import prices
-from tunixhack.teachers.forecast import Coming, foretell, in_all, seconds_each
+from tunixhack.teachers.forecast import Coming, foretell, in_all
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE, Price
@@ -152,30 +151,6 @@ def test_prompts_are_paid_by_request_and_answers_by_answer():
     one = coming(received((2, 100, 60), (2, 200, 20)))
     assert (one.requests, one.tokens, one.seconds) == (3, 3 * 150 + 10 * 20, 20)
     assert one.dollars == 3 * 150 * 1 + 10 * 20 * 10
-
-
-def schedule(seconds: list[float], at_once: int, slots: int) -> list[tuple[float, float]]:
-    """When requests are sent and answered, of which some are in flight at once and the server works on a few."""
-    slot_free, sender_free, sent_and_done = [0.0] * slots, [0.0] * at_once, []
-    for took in seconds:
-        sent = heapq.heappop(sender_free)
-        done = max(sent, heapq.heappop(slot_free)) + took
-        heapq.heappush(slot_free, done)
-        heapq.heappush(sender_free, done)
-        sent_and_done.append((sent, done))
-    return sent_and_done
-
-
-@given(st.lists(st.floats(5, 15), min_size=16, max_size=16), st.sampled_from([1, 2, 4, 8, 16, 32]), st.integers(1, 64))
-def test_the_time_of_a_pilot_is_that_of_the_whole_whether_the_server_queues_or_not(
-    seconds: list[float], at_once: int, slots: int
-):
-    if at_once > 16 and slots < at_once:
-        return  # its queue is met by none of sixteen
-    pilot = seconds_each(schedule(seconds, at_once, slots), at_once)
-    whole = schedule(seconds * 200, at_once, slots)
-    true = max(done for _, done in whole) / len(whole)
-    assert 0.6 < pilot / true < 1.5
 
 
 def test_where_the_tokens_of_one_choice_are_told_every_choice_has_as_many():

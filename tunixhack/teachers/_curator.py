@@ -306,7 +306,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             if failure.overloaded(tries):
                 self.wire.refused(str(failure), failure.pause)
             raise
-        self.wire.succeeded(sent)
+        self.wire.succeeded(sent, len(completion["choices"]))
         return completion
 
     async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:

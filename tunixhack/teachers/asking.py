@@ -211,7 +211,7 @@ class Teachers:
             self.at_hand(step),
             block=min(per_question, engine.block),
             price=engine.teacher.price,
-            seconds_an_answer=engine.seconds_an_answer.get(step),
+            seconds_an_answer=engine.seconds_an_answer(step, answers, min(per_question, engine.block)),
         )
 
     def why_missing(self) -> str:

@@ -6,7 +6,6 @@ It decides *what* is missing; how a request travels is Curator's business (`tuni
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,12 @@ from tunixhack.funnel import count_tokens
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
-from tunixhack.teachers.forecast import seconds_each
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.preflight import examine, see_that_it_fits
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.store import KEY, AnswerStore
 from tunixhack.teachers.teacher import Capabilities, Teacher
+from tunixhack.teachers.tempo import Tempo
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 
@@ -61,8 +60,8 @@ class Engine:
     ask_again: bool = False
     limits: Limits = field(default_factory=Limits)
     """What the whole build may spend."""
-    seconds_an_answer: dict[str, float] = field(default_factory=dict)
-    """How long an answer of each step took of late, as many at once as there were."""
+    tempos: dict[str, Tempo] = field(default_factory=dict)
+    """How long the requests of each step took, in the call of this start that brought the most answers."""
     paces: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
     failures: dict[str, int] = field(default_factory=dict)
@@ -73,6 +72,7 @@ class Engine:
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
         self._slowed = self._stopped = False
+        self._most: dict[str, int] = {}  # answers that each step's tempo is of
         self._seen = 0  # characters of the longest messages that are known to fit
 
     def close(self) -> None:
@@ -156,6 +156,24 @@ class Engine:
             if missing.is_empty() or missing.height == before:
                 return
 
+    def seconds_an_answer(self, step: str, answers: int, block: int) -> float | None:
+        """Foretell how long each of many more answers to a step will take; None where it has not been asked yet.
+
+        Args:
+            step: that asks.
+            answers: how many.
+            block: answers of one request.
+        """
+        if step in self.tempos and self._connected:
+            requests, at_once = max(1, -(-answers // block)), self._at_once(self._connected[0], block)
+            return self.tempos[step].seconds(requests, block, at_once) / max(1, answers)
+        return self.paces[step][0] if step in self.paces else None
+
+    def _at_once(self, endpoint: Endpoint, block: int) -> int:
+        """Return how many requests are in flight that ask for so many choices."""
+        slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // block)
+        return min(slots, endpoint.concurrency)
+
     @property
     def block(self) -> int:
         """The most samples of one request; 1 until the teacher is reached."""
@@ -181,7 +199,6 @@ class Engine:
         received: list[dict[str, Any]] = []
         troubles: list[str] = []
         most = max(row["count"] for row in rows)
-        slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // most)
 
         def on_completion(row: Mapping[str, Any], completion: Mapping[str, Any]) -> None:
             line = {"generic_request": {"original_row": row}, "response_message": completion, "finished_at": ""}
@@ -209,7 +226,7 @@ class Engine:
                 if watch:
                     watch(new)
 
-        wire = Wire(replace(endpoint, concurrency=min(slots, endpoint.concurrency)), on_completion)
+        wire = Wire(replace(endpoint, concurrency=self._at_once(endpoint, most)), on_completion)
         wire.admits = lambda row: admission.admits(row["question_id"])
         wire.counts_one_choice, wire.tokenizer = found.counts_one_choice, found.tokenizer
         courier = Courier(
@@ -218,7 +235,7 @@ class Engine:
             | ({"grammar": self.teacher.grammar} if self.teacher.grammar else {}),
             backend_params={"base_url": endpoint.url, "max_concurrent_requests": wire.endpoint.concurrency},
         )
-        before, started = self.limits.answers, time.monotonic()
+        before = self.limits.answers
         try:
             in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
         except OSError as error:
@@ -229,30 +246,20 @@ class Engine:
             ) from error
         finally:
             self.store.import_journal()
-            answers, seconds = self.limits.answers - before, time.monotonic() - started
-            self._time(rows[0]["step"], wire, None if most == 1 else seconds, answers)
+            self._time(rows[0]["step"], wire, self.limits.answers - before)
         tick()
         for why, count in wire.failures.items():
             self.failures[why] = self.failures.get(why, 0) + count
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
 
-    def _time(self, step: str, wire: Wire, seconds: float | None, answers: int) -> None:
-        """Note how long an answer takes, by what came of a call, whatever ended it.
-
-        Args:
-            step: that asked.
-            wire: what it was sent over.
-            seconds: of the whole call, where a request has several answers: its last ones leave slots idle, in the
-                whole as in a part. None where each has one.
-            answers: that came.
-        """
-        if not wire.successes:
-            return
-        one = seconds_each(wire.answered, wire.endpoint.concurrency) if seconds is None else seconds / max(1, answers)
-        self.seconds_an_answer[step] = one
-        if answers >= self.paces.get(step, (0.0, 0))[1]:
-            self.paces[step] = one, answers
+    def _time(self, step: str, wire: Wire, answers: int) -> None:
+        """Note how long the requests of a call took, whatever ended it; the call that brought the most stands."""
+        if wire.answered and answers >= self._most.get(step, 0):
+            self._most[step] = answers
+            self.tempos[step] = Tempo(wire.answered, wire.endpoint.concurrency)
+        if wire.answered and answers >= self.paces.get(step, (0.0, 0))[1]:
+            self.paces[step] = Tempo(wire.answered, wire.endpoint.concurrency).seconds_an_answer, answers
 
     def _cost(self, completion: Mapping[str, Any]) -> float:
         """Return the dollars of a completion; 0 where nobody asked for a budget, since its price may be unknown."""

@@ -38,28 +38,6 @@ class Coming:
         return f"{self.step}: {asked}, {tokens}, {seconds}, {dollars}"
 
 
-def seconds_each(answered: Sequence[tuple[float, float]], at_once: int) -> float:
-    """Return how long a request takes when many are sent, as many at once as allowed.
-
-    A request takes its time by those that are in flight beside it (Little's law). That holds for a server which works
-    on all of them; where they wait in its queue, the first few of a short call wait less than all others will, and the
-    time between two answers says more. Fewer requests than are allowed at once are taken to have met no queue.
-
-    Args:
-        answered: when each request was sent and answered; at least one.
-        at_once: requests in flight.
-
-    >>> seconds_each([(0.0, 4.0), (0.0, 4.0), (4.0, 8.0), (4.0, 8.0)], at_once=2)
-    2.0
-    """
-    count = len(answered)
-    each = sum(end - begin for begin, end in answered) / count / at_once
-    if count < max(2, at_once):
-        return each
-    ends = sorted(end for _, end in answered)
-    return max(each, (ends[-1] - ends[0]) / (count - 1))
-
-
 def foretell(
     step: str,
     answers: int,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.pacing import Gate, Pace
+from tunixhack.teachers.tempo import Answered
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
@@ -120,8 +121,7 @@ class Wire:
         self._last_success = time.monotonic()
         self._successes = 0
         self._stop = threading.Event()
-        self.answered: list[tuple[float, float]] = []
-        """When each answered request was sent and answered, by `time.monotonic`."""
+        self.answered: list[Answered] = []
         self.trouble: str | None = None
         """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
 
@@ -130,13 +130,13 @@ class Wire:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self, sent: float | None = None) -> None:
-        """Note an answered request, and when it was sent."""
+    def succeeded(self, sent: float | None = None, choices: int = 1) -> None:
+        """Note an answered request, when it was sent, and how many choices came."""
         self._outcomes.append(True)
         self.pace.answered()
         self._successes += 1
         self._last_success = time.monotonic()
-        self.answered.append((self._last_success if sent is None else sent, self._last_success))
+        self.answered.append(Answered(self._last_success if sent is None else sent, self._last_success, choices))
 
     def failed(self, why: str) -> None:
         """Note a failed attempt, and give the teacher up when it has failed for too long.

@@ -1,0 +1,103 @@
+"""How long many requests will take, by how long a few of them took.
+
+Two things have to be allowed for. Where a request has several answers it ends with its longest, so that one of sixteen
+takes longer than one of two, though not eight times as long. And a short call has a beginning and an end at which less
+is in flight than in the middle, of which a long one mostly consists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+AT_ONCE = 0.05
+"""Share of the first answer's time within which others count as come with it, from a server that works on several."""
+
+
+class Answered(NamedTuple):
+    """A request that was answered; times by `time.monotonic`."""
+
+    sent: float
+    done: float
+    choices: int = 1
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """The tempo of one call.
+
+    Args:
+        answered: its requests; at least one.
+        at_once: requests that were allowed in flight.
+
+    A server of two slots, asked for four answers, by as many requests as it has slots and by four at once. It takes
+    400 s for two hundred either way, of which the second call tells less:
+
+    >>> [round(Tempo([Answered(0, 4), Answered(0, 4), Answered(4, 8), Answered(4, 8)], 2).seconds(200, 1, 2))]
+    [401]
+    >>> [round(Tempo([Answered(0, 4), Answered(0, 4), Answered(0, 8), Answered(0, 8)], 4).seconds(200, 1, 4))]
+    [349]
+    """
+
+    answered: Sequence[Answered]
+    at_once: int
+
+    def seconds(self, requests: int, choices: int, at_once: int) -> float:
+        """Foretell how long requests will take.
+
+        Args:
+            requests: how many.
+            choices: of each.
+            at_once: how many of them will be in flight.
+        """
+        times = choices / self.choices
+        longest = _longest(sorted(one.done - one.sent for one in self.answered), max(1.0, times))
+        # By those that are in flight beside it (Little's law), unless the server works on fewer and lets others wait:
+        # then the time between two answers says more. It is also long where answers are of very different lengths,
+        # and which of the two it is cannot be told from so few: between them, neither is far off.
+        each = longest / min(at_once, max(1, requests))
+        between = self._between() if self.at_once > 1 else 0.0
+        if between > each:
+            each = math.sqrt(each * between)
+        if requests <= at_once:
+            return max(longest, requests * each)
+        return requests * each + longest * (1 - 1 / at_once) / 2  # at the end, half are done before the last on average
+
+    @property
+    def choices(self) -> float:
+        """How many answers a request had, on average."""
+        return sum(one.choices for one in self.answered) / len(self.answered)
+
+    @property
+    def seconds_an_answer(self) -> float:
+        """How long an answer takes when many more are asked for in the same way."""
+        many = 1000 * self.at_once
+        return self.seconds(many, max(1, round(self.choices)), self.at_once) / (many * self.choices)
+
+    def _between(self) -> float:
+        """Return the time between two answers, once the first have come; 0 where too few came to tell."""
+        ends = sorted(one.done for one in self.answered)
+        begin = min(one.sent for one in self.answered)
+        later = [end for end in ends if end > ends[0] + AT_ONCE * (ends[0] - begin)]
+        if len(ends) < max(3, self.at_once):
+            return 0.0
+        # an outlier at the end would stand for all
+        cut = len(later) // 8
+        later = later[: len(later) - cut]
+        if not later:
+            return 0.0
+        between, first = (later[-1] - ends[0]) / len(later), len(ends) - len(later) - cut
+        # the last round may be of a few only; the first is full, and tells as much where several come at the same time
+        return min(between, (ends[0] - begin) / first) if first > 1 else between
+
+
+def _longest(times: Sequence[float], of: float) -> float:
+    """Return the expected longest of so many times, drawn from those that were seen.
+
+    >>> _longest([1.0, 2.0, 3.0], 1), round(_longest([1.0, 2.0, 3.0], 8), 2)
+    (2.0, 2.96)
+    """
+    count = len(times)
+    return sum(time * (((i + 1) / count) ** of - (i / count) ** of) for i, time in enumerate(times))
