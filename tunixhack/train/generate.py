@@ -88,15 +88,39 @@ class Sampling:
             return jnp.argmax(logits, axis=-1).astype(jnp.int32)
         logits = logits / self.temperature
         if self.top_k is not None and self.top_k < logits.shape[-1]:
-            least = jax.lax.top_k(logits, self.top_k)[0][:, -1:]
-            logits = jnp.where(logits < least, -jnp.inf, logits)
+            logits = _likeliest(logits, self.top_k, by_count=True)
         if self.top_p is not None and self.top_p < 1:
-            falling = jnp.sort(logits, axis=-1, descending=True)
-            chances = jax.nn.softmax(falling, axis=-1)
-            taken = jnp.cumsum(chances, axis=-1) - chances < self.top_p  # the first always is
-            least = jnp.min(jnp.where(taken, falling, jnp.inf), axis=-1, keepdims=True)
-            logits = jnp.where(logits < least, -jnp.inf, logits)
+            logits = _likeliest(logits, self.top_p, by_count=False)
         return jax.vmap(jax.random.categorical)(keys, logits).astype(jnp.int32)
+
+
+def _likeliest(logits: jax.Array, enough: float, *, by_count: bool) -> jax.Array:
+    """Leave the fewest likeliest tokens that reach a count, or a probability together; those that tie stay together.
+
+    Sorting 262,144 logits of a row takes a processor longer than Gemma 3 270M takes to make them. The threshold is
+    halved its way to instead, over the bits of the probabilities, which are in the order of the numbers above zero.
+
+    Args:
+        logits: fp32 [B, V].
+        enough: the count or the probability.
+        by_count: which of both.
+
+    Returns:
+        fp32 [B, V], -inf for all others.
+    """
+    chances = jax.nn.softmax(logits, axis=-1)
+    bits = jax.lax.bitcast_convert_type(chances, jnp.int32)
+    weights = jnp.ones_like(chances) if by_count else chances
+
+    def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        reached, missed = bounds
+        middle = reached + (missed - reached) // 2
+        enough_left = jnp.sum(jnp.where(bits >= middle, weights, 0), axis=-1, keepdims=True) >= enough
+        return jnp.where(enough_left, middle, reached), jnp.where(enough_left, missed, middle)
+
+    none = jnp.max(bits, axis=-1, keepdims=True) + 1
+    threshold, _ = jax.lax.fori_loop(0, 31, halve, (jnp.zeros_like(none), none))
+    return jnp.where(bits >= threshold, logits, -jnp.inf)
 
 
 def generate(
