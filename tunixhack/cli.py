@@ -140,6 +140,41 @@ def probe_teacher(
 for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
     app.command()(verb)
 
+@teachers_app.command("compare")
+def compare_teachers(
+    teachers: Annotated[str, typer.Option(help="Each as after --teacher of build, with commas between.")],
+    domain: Annotated[str, typer.Option(help="A domain; or files of one, with commas between, to compare prompts.")],
+    questions: Annotated[int, typer.Option(help="Questions that each teacher is asked.")] = 100,
+    source: Annotated[str | None, typer.Option(help="As for build.")] = None,
+    samples: Annotated[int, typer.Option(help="Answers to each question.")] = 1,
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
+    student: Annotated[str | None, typer.Option(help="Whose tokens lengths are counted in.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="For a folder of each teacher; runs/compare-DOMAIN if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask several teachers, or with several prompts, the same questions: speed, length, share right, price."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.bakeoff.compare import compare
+
+    how: dict[str, Any] = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
+    sizes: dict[str, Any] = {"questions": questions, "samples": samples, "seed": seed}
+    found = compare(teachers, domain, out=out, ask_again=ask_again, **how, **sizes)
+    if as_json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+    else:
+        from tunixhack.bakeoff.table import print_comparison
+
+        print_comparison(found)
+    raise typer.Exit(found.exit_code)
+
+
 
 def _show(run: Any, samples: int, as_json: bool) -> None:
     from tunixhack.show import as_dict, print_run

@@ -1,0 +1,194 @@
+"""The same questions to several teachers, or with several prompts: a build of each, in a folder of its own.
+
+Steps that select questions are left out, since they may go by what the teacher says, and each would get questions of
+its own. All else is the build that a dataset would have, so that a later build asks nothing again that is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tunixhack.answers.sample import Sample
+from tunixhack.bakeoff import lengths
+from tunixhack.bakeoff.comparison import Comparison, Entry
+from tunixhack.bakeoff.figures import measure
+from tunixhack.bakeoff.named import Domain, compare_command, folder_names, recipes_of, split
+from tunixhack.books import build_command
+from tunixhack.build import build
+from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
+from tunixhack.files import make_folder, write_json
+from tunixhack.order import Order
+from tunixhack.progress import Reporter
+from tunixhack.recipe import Recipe
+from tunixhack.run import STATE, Run
+from tunixhack.steps import Step, share_kept
+from tunixhack.teachers.resolve import public_name
+
+ROWS = 24_000
+"""Answers of the dataset that prices and hours are told for."""
+
+FILE = "compare.json"
+
+
+def compare(
+    teachers: str | Sequence[str],
+    domain: Domain | Sequence[Domain] | Mapping[str, Domain],
+    *,
+    questions: int = 100,
+    source: str | None = None,
+    samples: int = 1,
+    trace: str | None = None,
+    student: str | None = None,
+    max_tokens: int | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    ask_again: bool = False,
+    report: Reporter | None = None,
+) -> Comparison:
+    """Ask several teachers the same questions, one teacher after the other, or go on where that was interrupted.
+
+    Args:
+        teachers: each as after ``--teacher``; a text is split at its commas.
+        domain: one domain, or several of one name for a bake-off of prompts or settings: files whose recipes differ in
+            what they ask or in ``sampling``, or recipes by what they shall be called.
+        questions: that each is asked: the first of the source in the order of the seed.
+        source: instead of the recipe's, as after ``--source``.
+        samples: answers to each question.
+        trace: native, written or guided; the recipe's when None.
+        student: whose tokens lengths are counted in; characters when None.
+        max_tokens: the limit of one answer as sent to the teacher.
+        out: the folder of the runs, one for each teacher and prompt; ``runs/compare-<domain>`` when None.
+        seed: which questions are taken, and the base of every sample's seed.
+        ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
+        report: where progress goes; standard error when None.
+
+    Returns:
+        What came of each. A teacher that fails is named in it with its sentence, and the others go on.
+
+    Raises:
+        UserError: the domains do not go together, or nobody has a result, for reasons that the user can mend.
+        TeacherFailed: nobody has a result, and a teacher failed for too long.
+    """
+    report = report or Reporter()
+    changes = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
+    changed = {name: value for name, value in changes.items() if value is not None}
+    recipes = {name: recipe.replace(**changed) for name, recipe in recipes_of(domain).items()}
+    _check(recipes)
+    specs = split(teachers, "--teachers")
+    first = next(iter(recipes.values()))
+    folder = Path(out or f"runs/compare-{first.domain}")
+    if (folder / STATE).exists():
+        raise UserError(f"{folder} is the folder of a run: choose another --out, in which each teacher gets a folder")
+    sizes = {"questions": questions, "samples": samples, "seed": seed or None}
+    command = compare_command(specs, domain, {**changed, **sizes, "out": folder})
+    order = Order(teacher="", questions=questions, seed=seed, ask_again=ask_again, yes=True, command=command)
+    entries = _BakeOff(specs=specs, recipes=recipes, folder=folder, order=order, samples=samples, report=report).all()
+    found = Comparison(folder=folder, samples=samples, recipe=first, rows=ROWS, entries=entries)
+    if not found.measured:
+        _raise_all(entries)
+    found = replace(found, plot=_draw(found, report))
+    write_json(folder / FILE, found.as_dict())
+    return found
+
+
+def _check(recipes: Mapping[str, Recipe]) -> None:
+    """See that all are asked the same questions."""
+    (first, one), *others = recipes.items()
+    for name, other in others:
+        if other.domain != one.domain:
+            raise UserError(
+                f"the domain of {name} is {other.domain!r} and that of {first} {one.domain!r}: ids and choice of the "
+                "questions follow it, so that others would be asked; give both recipes the same `domain`"
+            )
+        if other.source.describe() != one.source.describe():
+            raise UserError(f"{first} and {name} take their questions from two sources: name one with --source")
+
+
+def _draw(found: Comparison, report: Reporter) -> Path | None:
+    path = found.folder / lengths.FILE
+    bands = {entry.label: (figures.traces, figures.texts) for entry, figures in found.measured}
+    try:
+        drawn = lengths.draw(bands, path, found.unit)
+    except MissingExtra as error:  # the answers are paid for, and the table tells as much
+        report.say(str(error))
+        return None
+    return path if drawn else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BakeOff:
+    """One bake-off at work."""
+
+    specs: Sequence[str]
+    recipes: Mapping[str, Recipe]
+    folder: Path
+    order: Order
+    """Of every build, but for the teacher."""
+    samples: int
+    report: Reporter
+
+    def all(self) -> tuple[Entry, ...]:
+        pairs = [(spec, name) for spec in self.specs for name in self.recipes]
+        names = folder_names(pairs, self.recipes)
+        make_folder(self.folder)
+        entries = []
+        for number, (spec, name) in enumerate(pairs, 1):
+            label = self._label(spec, name)
+            self.report.say(f"{number} of {len(pairs)}: {label}")
+            entries.append(self._one(spec, name, label, self.folder / names[spec, name]))
+        return tuple(entries)
+
+    def _one(self, spec: str, name: str, label: str, folder: Path) -> Entry:
+        recipe, run = self.recipes[name], Run(folder)
+        small = recipe.replace(samples=self.samples, steps=_unselecting(recipe.steps))
+        before, problem, exit_code = _written(run), None, 0
+        try:
+            build(small, replace(self.order, teacher=spec), folder, self.report)
+        except NearlyAllDropped as error:  # which is a result
+            problem = str(error)
+        except TunixHackError as error:
+            problem, exit_code = str(error), error.exit_code
+        has_tables = problem is None or _written(run) not in (None, before)
+        if not has_tables:
+            exit_code = exit_code or NearlyAllDropped.exit_code  # of the source, before anything was asked
+        if problem is not None:
+            self.report.warn(f"{label}: {problem}")
+        whole = Order(teacher=spec, rows=ROWS, seed=self.order.seed, reuse=(run,) if has_tables else ())
+        return Entry(
+            label=label,
+            teacher=public_name(spec),
+            domain=str(recipe.file or recipe.domain),
+            folder=folder,
+            figures=measure(run, recipe, spec, ROWS) if has_tables else None,
+            problem=problem,
+            exit_code=exit_code,
+            command=build_command(recipe, whole, Run(Path(f"runs/{recipe.domain}-{folder.name}"))),
+        )
+
+    def _label(self, spec: str, name: str) -> str:
+        if len(self.recipes) == 1:
+            return public_name(spec)
+        return name if len(self.specs) == 1 else f"{public_name(spec)}, {name}"
+
+
+def _unselecting(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Leave out the steps that select questions."""
+    at = next((i for i, step in enumerate(steps) if isinstance(step, Sample)), 0)
+    return (*(step for step in steps[:at] if share_kept(step) == 1), *steps[at:])
+
+
+def _written(run: Run) -> int | None:
+    """Return when a run's tables were written; None before they are."""
+    table = run.folder / "train.parquet"
+    return table.stat().st_mtime_ns if table.exists() else None
+
+
+def _raise_all(entries: Sequence[Entry]) -> None:
+    """Say why nobody has a result."""
+    told = list(dict.fromkeys(entry.problem or "" for entry in entries))
+    sentence = told[0] if len(told) == 1 else "; ".join(f"{entry.label}: {entry.problem}" for entry in entries)
+    codes = {entry.exit_code for entry in entries}
+    kinds = (TeacherFailed, UserError, NearlyAllDropped)
+    raise next((kind for kind in kinds if kind.exit_code in codes), UserError)(sentence)

@@ -1,0 +1,177 @@
+"""What a run's folder tells of its teacher: how fast, how long, how often right, and what a dataset would take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.right import Check, right
+from tunixhack.answers.sample import Sample
+from tunixhack.answers.student_tokens import student_counter
+from tunixhack.answers.verify import Verify
+from tunixhack.funnel import count_tokens
+from tunixhack.questions.length import LengthFilter
+from tunixhack.recipe import Recipe
+from tunixhack.run import Run
+from tunixhack.shares import Share
+from tunixhack.steps import candidates_needed, share_kept
+from tunixhack.teachers.forecast import foretell, in_all
+from tunixhack.teachers.prices import Price
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.teachers.resolve import public_name
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one teacher did with one prompt; None is unknown."""
+
+    questions: frozenset[str]
+    """Ids of those that it was asked."""
+    answers: int
+    """Received, of which the shares are; those that are missing count nowhere."""
+    parsed: Share | None
+    """Those in which trace and answer could be read; None where the recipe has no step `Parse`."""
+    right: Share
+    """Of those to questions whose reference can be compared; what does not parse is not right."""
+    kept: Share
+    """Those that no step dropped."""
+    reasons: dict[str, int]
+    """Step and reason to how many it dropped, most frequent first."""
+    traces: tuple[int, ...]
+    """Lengths of the traces that could be read."""
+    texts: tuple[int, ...]
+    """Lengths of the answers that could be read."""
+    tokens_per_second: float | None
+    """Completion tokens, as many requests at once as the teacher is sent."""
+    at_least: bool
+    """Whether the server told less than all of its tokens."""
+    dollars: float | None
+    """Of the whole dataset."""
+    hours: float | None
+    """Of the whole dataset."""
+
+
+def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:
+    """Read a run that is finished, or was at least written.
+
+    Args:
+        run: of the bake-off.
+        recipe: as a build of the whole dataset would use it.
+        teacher: as after ``--teacher``.
+        rows: answers of the whole dataset.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    kept, rejected = run.train, run.rejected.filter(pl.col("sample").is_not_null())
+    unread = rejected.filter(pl.col("step") == "parse")
+    columns = ["question_id", "reference", "trace", "reasoning", "answer"]
+    read = pl.concat([kept.select(columns), rejected.filter(pl.col("step") != "parse").select(columns)])
+    answers = read.height + unread.height
+    counted = rejected.group_by("step", "reason").len().sort("len", "step", "reason", descending=[True, False, False])
+    named = {(step if step == reason else f"{step} {reason}"): count for step, reason, count in counted.iter_rows()}
+    count = student_counter(recipe.student) if recipe.student else _characters
+    parses = any(isinstance(step, Parse) for step in recipe.steps)
+    return Figures(
+        questions=frozenset(run.questions.filter("selected")["question_id"]),
+        answers=answers,
+        parsed=Share(read.height, answers) if parses else None,
+        right=_right(read, unread.select(columns), recipe),
+        kept=Share(kept.height, answers),
+        reasons=named,
+        traces=tuple(count(read["reasoning"].drop_nulls().to_list())),
+        texts=tuple(count(read["answer"].drop_nulls().to_list())),
+        **_speed_and_price(run, recipe, teacher, rows),
+    )
+
+
+def quantiles(lengths: Sequence[int]) -> dict[str, float] | None:
+    """Return the `QUANTILES` of lengths by their names; None of nothing.
+
+    >>> quantiles([10, 20, 30])
+    {'10%': 12.0, '25%': 15.0, '50%': 20.0, '75%': 25.0, '90%': 28.0}
+    """
+    if not lengths:
+        return None
+    found = pl.Series(lengths, dtype=pl.Float64)
+    return {f"{share:.0%}": round(float(found.quantile(share, "linear") or 0.0), 1) for share in QUANTILES}
+
+
+def whole(recipe: Recipe, rows: int) -> tuple[int, int]:
+    """Count the questions that a build of so many rows asks samples of, and the probes before.
+
+    Args:
+        recipe: with the samples that each question gets.
+        rows: answers.
+    """
+    questions = needed = -(-rows // recipe.samples)
+    probes = 0
+    at = next(i for i, step in enumerate(recipe.steps) if isinstance(step, Sample))
+    for step in reversed(recipe.steps[:at]):
+        if share_kept(step) < 1:
+            needed = candidates_needed(needed, share_kept(step))
+            probes += needed if isinstance(step, LengthFilter) and step.teacher is None else 0
+    return questions, probes
+
+
+def _characters(texts: Sequence[str]) -> list[int]:
+    return [len(text) for text in texts]
+
+
+def _right(read: pl.DataFrame, unread: pl.DataFrame, recipe: Recipe) -> Share:
+    """Count right answers among those to questions with a reference that the teacher was not shown."""
+    check = _checks(recipe)
+    count = of = 0
+    for rows, parsed in ((read, True), (unread, False)):
+        told = rows.filter(pl.col("reference").is_not_null() & (pl.col("trace") != "guided"))
+        for reference, answer in told.select("reference", "answer").iter_rows():
+            is_right = check(reference)
+            of += is_right is not None
+            count += bool(parsed and answer is not None and is_right and is_right(answer))
+    return Share(count, of)
+
+
+def _checks(recipe: Recipe) -> Callable[[str], Check | None]:
+    """Return how the recipe compares answers with a reference: by its own `Verify` where it has one."""
+    verify = next((step for step in recipe.steps if isinstance(step, Verify)), None)
+    if verify is None:
+        return right
+    read = verify.read
+
+    def check(reference: str) -> Check | None:
+        claimed = read(reference)
+        return None if claimed is None else lambda answer: read(answer) == claimed
+
+    return check
+
+
+def _speed_and_price(run: Run, recipe: Recipe, teacher: str, rows: int) -> dict[str, Any]:
+    if teacher == REFERENCE:  # nobody is asked
+        return {"tokens_per_second": None, "at_least": False, "dollars": 0.0, "hours": 0.0}
+    name = public_name(teacher)
+    known = run.state()["teachers"][name]
+    seconds, _ = known.get("pace", {}).get("sample", (None, 0))
+    price = Price(*known["price"]) if known["price"] else None
+    received = run.store.answers().filter(step="sample", teacher=name)
+    tokens = count_tokens(received)
+    questions, probes = whole(recipe, rows)
+    coming = in_all(
+        [
+            # one by one: how many choices a request of the whole will have is known only where the server is reached
+            foretell(step, count, received, block=1, price=price, seconds_an_answer=seconds)
+            for step, count in (("sample", questions * recipe.samples), ("probes", probes))
+        ]
+    )
+    each = None if tokens["completion_tokens"] is None else tokens["completion_tokens"] / received.height
+    return {
+        "tokens_per_second": each / seconds if each is not None and seconds else None,
+        "at_least": tokens["at_least"],
+        "dollars": coming.dollars,
+        "hours": None if coming.seconds is None else coming.seconds / 3600,
+    }
