@@ -137,9 +137,6 @@ def probe_teacher(
     print(json.dumps(finding.as_dict(), ensure_ascii=False) if as_json else "\n".join(finding.as_lines()))
 
 
-for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
-    app.command()(verb)
-
 @teachers_app.command("compare")
 def compare_teachers(
     teachers: Annotated[str, typer.Option(help="Each as after --teacher of build, with commas between.")],
@@ -174,6 +171,9 @@ def compare_teachers(
         print_comparison(found)
     raise typer.Exit(found.exit_code)
 
+
+for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
+    app.command()(verb)
 
 
 def _show(run: Any, samples: int, as_json: bool) -> None:
