@@ -129,6 +129,7 @@ def test_on_windows_whatever_needs_curator_names_wsl2_in_a_sentence(needs_curato
 
 def test_on_windows_the_command_line_says_so_and_the_rest_works(tmp_path: Path):
     said = fresh_python(
+        "import psutil",  # Linux's needs `resource`, Windows's does not
         NO_POSIX,
         f"""
         from contextlib import redirect_stderr

@@ -1,0 +1,190 @@
+"""The notebooks that build: each runs from top to bottom in ipykernel 6 and 7, and its interrupt button works."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builds import given_by_seed
+from tests.kernels import MAJORS, ROOT, at_start, make_kernel, with_values
+from tunixhack.run import Run
+from tunixhack.testing import Faults, ScriptedTeacher
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+VERSION = "import ipykernel\n\nprint(ipykernel.__version__)"
+MOST_OUTPUTS = 20
+
+LMSTUDIO_AT = """
+from dataclasses import replace
+
+from tunixhack.teachers.presets import PRESETS
+
+PRESETS["lmstudio"] = replace(PRESETS["lmstudio"], url={url!r})
+"""
+
+
+@pytest.fixture(scope="module", params=MAJORS)
+def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a kernel of each ipykernel; pytest's cache keeps its environment for the next session."""
+    pytest.importorskip("nbclient")
+    name = f"ipykernel{request.param}-{sys.implementation.cache_tag}"
+    cache = request.config.cache
+    folder = cache.mkdir(name) if cache else tmp_path_factory.mktemp(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in make_kernel(folder, request.param).items():
+            patch.setenv(name, value)
+        yield f"ipykernel{request.param}"
+
+
+@pytest.fixture
+def ipython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An IPython folder of one test."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    return tmp_path / "ipython"
+
+
+def run_all(name: str, kernel: str, folder: Path, given: dict[str, Any]) -> Any:
+    """Run a notebook with other constants and without its installation; the last cell, added here, tells the kernel."""
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    code[0].source = "pass"  # it is installed already
+    code[1].source = with_values(code[1].source, given)
+    notebook.cells.append(nbformat.v4.new_code_cell(VERSION))
+    place = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name=kernel, resources=place).execute()
+    return notebook
+
+
+def outputs(notebook: Any) -> list[list[str]]:
+    """Return the outputs of each code cell, as text."""
+    return [
+        [output.get("text") or output.get("data", {}).get("text/plain") or str(output) for output in cell.outputs]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def check(notebook: Any, kernel: str) -> None:
+    """Every cell ran, in the kernel that was meant, and none of them left a heap of outputs."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    shown = outputs(notebook)
+    assert re.fullmatch(r"ipykernel(\d)", kernel)[1] == shown[-1][0].split(".")[0]  # type: ignore[index]
+    assert max(map(len, shown)) <= MOST_OUTPUTS
+
+
+def test_the_quickstart_runs_from_top_to_bottom(kernel: str, tmp_path: Path, ipython: Path):
+    with ScriptedTeacher() as teacher:
+        given = {"TEACHER": teacher.url, "QUESTIONS": 3, "SAMPLES": 2}
+        notebook = run_all("quickstart", kernel, tmp_path, given)
+    assert len(notebook.cells) - 1 <= 12
+    check(notebook, kernel)
+    run = Run.load(tmp_path / "runs" / "quickstart")
+    assert run.done
+    assert run.train.height == 3 * 3, "two answers to each question, and then one more"
+    assert (tmp_path / "runs" / "quickstart.jsonl").read_text(encoding="utf-8").count("\n") == 3 * 2
+    _, _, built, looked, loaded, more, _ = ["\n".join(cell) for cell in outputs(notebook)]
+    assert "0 answers reused, 6 to be asked" in built
+    assert run.train["question"][0][:40] in looked
+    assert loaded.startswith("6 rows: question_id, ")
+    assert "6 answers reused, 3 to be asked" in more
+
+
+def test_the_notebook_for_lm_studio_runs_from_top_to_bottom(kernel: str, tmp_path: Path, ipython: Path):
+    questions, samples = 12, 6
+    about: dict[str, Any] = {"models": ("qwen3", "phi"), "loaded": ("qwen3",), "faults": Faults(latency=0.1)}
+    with ScriptedTeacher(dialect="lmstudio", **about) as server:
+        at_start(ipython, LMSTUDIO_AT.format(url=server.url))
+        given = {"MODEL": "qwen3", "SOURCE": "shipped", "QUESTIONS": questions, "SAMPLES": samples}
+        notebook = run_all("lmstudio", kernel, tmp_path, given)
+        assert server.stats["max_concurrency"] <= 4
+    check(notebook, kernel)
+    run = Run.load(tmp_path / "runs" / "lmstudio")
+    assert run.done
+    assert run.train.height == questions * samples
+    assert set(run.train["teacher"]) == {"lmstudio/qwen3"}
+    _, _, listed, built, _, rows, _ = outputs(notebook)
+    assert f"answers at {server.url}, loaded: qwen3; 1 more could be loaded" in listed[0]
+    (told,) = [text for text in built if "sample:" in text]  # the bars and all sentences are one output
+    assert "pilot: 16 of 16 answers would be kept" in told
+    assert f"sample: 16 answers reused, {questions * samples - 16} to be asked of lmstudio/qwen3" in told
+    assert told.count("█ sample: ") == 2, "the pilot's bar and the whole's, each as it was at its end"
+    assert f"num_rows: {questions * samples}" in rows[-1]
+
+
+@contextmanager
+def client_of(kernel: str, folder: Path) -> Iterator[tuple[Any, Any]]:
+    """Start a kernel; yield its manager and a client."""
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name=kernel)
+    manager.start_kernel(cwd=str(folder))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def sources(name: str) -> list[str]:
+    import nbformat
+
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_interrupt_button_keeps_what_was_received_and_the_same_cell_goes_on(
+    kernel: str, tmp_path: Path, ipython: Path
+):
+    _, constants, building, *_ = sources("quickstart")
+    questions, samples = 6, 10
+    with ScriptedTeacher(seeds="own", faults=Faults(latency=0.25)) as teacher, client_of(kernel, tmp_path) as started:
+        manager, client = started
+        given = {"TEACHER": teacher.url, "QUESTIONS": questions, "SAMPLES": samples}
+        assert run(client, with_values(constants, given))["status"] == "ok"
+        client.execute(building)
+        deadline = time.monotonic() + 120
+        while teacher.stats["choices"] < 2 * questions + 26:  # the length filter's probes come first
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        pressed = time.monotonic()
+        manager.interrupt_kernel()
+        reply = client.get_shell_msg(timeout=30)["content"]
+        took = time.monotonic() - pressed
+        assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
+        assert took < 2.5
+
+        folder = tmp_path / "runs" / "quickstart"
+        stopped = Run.load(folder)
+        kept = stopped.store.answers().filter(step="sample")
+        assert not stopped.done
+        assert 0 < kept.height < questions * samples
+        assert teacher.stats["choices"] < 2 * questions + questions * samples
+        assert run(client, "assert 1 + 1 == 2")["status"] == "ok", "the kernel is of use as before"
+
+        teacher.change(faults=Faults())
+        assert run(client, building)["status"] == "ok"
+        given_for_seed = {int(key.rpartition(":")[2]): count for key, count in given_by_seed(teacher).items()}
+    assert Run.load(folder).done
+    assert Run.load(folder).train.height == questions * samples
+    assert {given_for_seed[seed] for seed in kept["seed"]} == {1}, "nothing that was kept is asked again"
+
+
+def run(client: Any, source: str) -> dict[str, Any]:
+    """Run a cell to its end and return the reply."""
+    reply: dict[str, Any] = client.execute_interactive(source, timeout=120, output_hook=lambda message: None)
+    return reply["content"]  # type: ignore[no-any-return]
