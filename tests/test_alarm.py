@@ -98,6 +98,18 @@ def test_a_later_step_judges_what_the_earlier_ones_kept(warnings: list[str]):
     assert warnings[0].startswith("step only_few drops 98 of the first 100 answers (late 98)")
 
 
+def test_a_step_of_ones_own_that_fails_is_told_once_and_stops_nothing(warnings: list[str]):
+    def broken(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=rows["nope"])
+
+    watch = alarm(warnings, Parse(), broken)
+    for _ in range(3):
+        watch(answers(60, GOOD))
+    assert len(warnings) == 1
+    assert warnings[0].startswith("step broken failed: ColumnNotFoundError")
+    assert "Ctrl-C stops until the step is mended" in warnings[0]
+
+
 def test_a_step_that_was_asked_to_drop_much_may_do_so(warnings: list[str]):
     class Few:
         keep = 0.05

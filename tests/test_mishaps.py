@@ -122,6 +122,58 @@ def test_a_mistake_in_ones_own_step_is_a_sentence(recipe: Recipe, teacher: Scrip
         build(recipe.replace(steps=(mistaken, Sample(), Parse())), teacher, tmp_path / "run")
 
 
+def picky(rows: pl.DataFrame, ctx: Context) -> Verdict:
+    """Fail on one answer alone, the last one of the thirteenth question that it sees."""
+    if rows.height and rows["question_id"].n_unique() > 12:
+        unlucky = rows["question_id"].unique(maintain_order=True)[12]
+        rows = rows.with_columns(bad=(pl.col("question_id") == unlucky) & (pl.col("sample") == 3))
+        picky.last = rows.filter("bad")["answer"].to_list()  # type: ignore[attr-defined]
+    if set(rows["answer"]) & set(getattr(picky, "last", [])):
+        raise ZeroDivisionError("one answer alone")
+    return Verdict(keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True))
+
+
+def test_a_step_of_ones_own_that_fails_on_answers_names_the_row_and_ends_the_run(
+    source: Path, teacher: ScriptedTeacher, tmp_path: Path
+):
+    recipe = small_recipe(source).replace(steps=(Sample(), Parse(), picky))
+    notes = Notes()
+    with pytest.raises(UserError, match=r"step picky failed on question [0-9a-f]{16}, sample 3: ZeroDivisionError"):
+        build(recipe, teacher, tmp_path / "run", questions=20, report=notes)
+    run = Run.load(tmp_path / "run")
+    assert run.state()["state"] == "stopped"
+    assert run.state()["starts"][-1]["state"] == "stopped"
+    assert "step picky failed on question" in run.status
+    assert run.store.answers().height == 20 * 4, "what was paid is kept"
+    assert any(
+        "of the first" in sentence and "Ctrl-C stops until the step is mended" in sentence for sentence in notes.said
+    )
+
+
+def test_a_bug_of_ours_leaves_no_run_that_seems_to_work(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def bug(self: Any, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        raise AssertionError("a bug")
+
+    monkeypatch.setattr(Parse, "__call__", bug)
+    with pytest.raises(AssertionError):
+        build(recipe.replace(steps=(Sample(), Parse())), teacher, tmp_path / "run")
+    state = Run.load(tmp_path / "run").state()
+    assert (state["state"], state["why"]) == ("stopped", "AssertionError: a bug")
+
+
+def test_a_start_that_ends_with_a_mistake_after_one_that_was_killed_says_so(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(recipe, teacher, tmp_path / "run")
+    run.save(run.state() | {"state": "running"})
+    with pytest.raises(UserError):
+        build(recipe.replace(steps=(mistaken, Sample(), Parse())), teacher, tmp_path / "run")
+    assert run.state()["state"] == "stopped"
+    assert "step mistaken failed" in run.state()["why"]
+
+
 def test_a_mistake_in_ones_own_prompt_is_a_sentence(
     recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

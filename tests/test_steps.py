@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
-from tunixhack.steps import Context, Verdict, candidates_needed, judge, share_kept, step_name
+from tunixhack.steps import Context, Verdict, call, candidates_needed, judge, share_kept, step_name
 
 ROWS = pl.DataFrame({"question_id": ["a", "b", "c"], "question": ["a limerick", "a sonnet", "limericks"]})
 
@@ -81,3 +82,48 @@ def test_candidates_needed_are_the_fewest_that_give_the_quota(quota: int, up: in
     keep = min(up, down) / max(up, down)
     needed = candidates_needed(quota, keep)
     assert needed * min(up, down) >= quota * max(up, down) > (needed - 1) * min(up, down)
+
+
+def fails_on(*bad: str) -> Any:
+    def step(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        if set(rows["question_id"]) & set(bad):
+            raise ValueError("bad")
+        return Verdict(keep=rows["question_id"] != "")
+
+    return step
+
+
+MANY = pl.DataFrame({"question_id": [f"q{n}" for n in range(23)], "sample": [0] * 23})
+
+
+@given(st.sets(st.integers(0, 22), min_size=1, max_size=10))
+def test_the_first_row_on_which_a_step_fails_is_named(bad: set[int]):
+    with pytest.raises(UserError, match=rf"^step step failed on question q{min(bad)}, sample 0: ValueError: bad$"):
+        call(fails_on(*(f"q{n}" for n in bad)), MANY, Context())
+
+
+def test_where_a_step_fails_on_all_rows_or_on_none_alone_no_row_is_blamed():
+    def together(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        raise ValueError("many") if rows.height > 3 else KeyError("few")
+
+    for step in (fails_on(*MANY["question_id"]), together):
+        with pytest.raises(UserError, match=r"^step \w+ failed: ValueError: "):
+            call(step, MANY, Context())
+    with pytest.raises(UserError, match=r"^step step failed: ValueError: bad$"):
+        call(fails_on("q0"), MANY.head(1), Context())
+
+
+def test_looking_for_the_row_asks_no_teacher():
+    asked: list[int] = []
+
+    def ask(requests: Any, teacher: str | None = None) -> pl.DataFrame:
+        asked.append(1)
+        return pl.DataFrame()
+
+    def step(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        ctx.ask([])
+        raise ValueError("after it was paid")
+
+    with pytest.raises(UserError, match=r"^step step failed: ValueError"):
+        call(step, MANY, Context(ask=ask))
+    assert len(asked) == 1

@@ -7,8 +7,9 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.errors import UserError
 from tunixhack.funnel import FEW, count_reasons, listed, nearly_all_dropped
-from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
+from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 
 
 class Alarm:
@@ -46,10 +47,18 @@ class Alarm:
         answers = pl.DataFrame(self._received, infer_schema_length=None).drop("step", "usage", "count", "when")
         rows = self._questions.join(answers, on="question_id", how="inner")
         for step in self._steps:
-            verdict = step(rows, self._ctx)
-            if not isinstance(verdict, Verdict):
-                return  # a step that makes rows: what follows it cannot be foretold from a part
-            judged = judge(step, rows, verdict)
+            try:
+                verdict = call(step, rows, self._ctx)
+                if not isinstance(verdict, Verdict):
+                    return  # a step that makes rows: what follows it cannot be foretold from a part
+                judged = judge(step, rows, verdict)
+            except UserError as error:
+                self.raised = True
+                self._warn(
+                    f"{error} (of the first {rows.height:,} answers): what comes is kept, and Ctrl-C stops until the "
+                    "step is mended"
+                )
+                return
             if nearly_all_dropped(rows.height, judged.rejected.height, share_kept(step)):
                 self.raised = True
                 self._warn(

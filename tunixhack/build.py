@@ -28,7 +28,7 @@ from tunixhack.questions.quota import Chosen, choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
 from tunixhack.recipe import Recipe
 from tunixhack.run import DONE, STOPPED, Run, folders
-from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
+from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
@@ -140,6 +140,9 @@ class _Build:
             self.books.end(STOPPED, str(error))
             self._say_how_to_go_on()
             raise
+        except Exception as error:  # nobody's to mend but ours; the folder says all the same how it ended
+            self.books.end(STOPPED, f"{type(error).__name__}: {error}")
+            raise
         if self.alarm:
             raise NearlyAllDropped(f"{self.alarm}; everything is written to {self.books.run.folder}")
 
@@ -216,7 +219,7 @@ class _Build:
             return self._context(step, rows, quota, nobody if partial else None)
 
         steps, teachers, books, report = self.recipe.steps, self.teachers, self.books, self.report
-        pilot = Pilot(steps, at, self._samples, self.order.yes, teachers, books, report, self._call, context)
+        pilot = Pilot(steps, at, self._samples, self.order.yes, teachers, books, report, call, context)
         pilot.fly(rows, first, chosen)
 
     def _quota(self) -> int | None:
@@ -242,7 +245,7 @@ class _Build:
         name = step_name(step)
         with self.books.stage(name) as stage:
             stage.rows_in = rows.height
-            result = self._call(step, rows, self._context(name, rows, quota=quota))
+            result = call(step, rows, self._context(name, rows, quota=quota))
             if isinstance(result, pl.DataFrame):
                 stage.made = stage.kept = result.height
                 return result
@@ -258,18 +261,6 @@ class _Build:
                 raise NearlyAllDropped(f"{why}: look at the source and the step before paying for answers")
             self.alarm = self.alarm or why
         return judged.kept
-
-    def _call(self, step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame:
-        """Call a step; one that is not the package's own can raise anything."""
-        home = getattr(step, "__module__", None) or type(step).__module__
-        try:
-            return step(rows, ctx)
-        except TunixHackError:
-            raise
-        except Exception as error:
-            if home.startswith("tunixhack."):
-                raise
-            raise UserError(f"step {step_name(step)} failed: {type(error).__name__}: {error}") from error
 
     def _context(self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None) -> Context:
         return Context(

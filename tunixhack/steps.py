@@ -11,16 +11,20 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from tunixhack.errors import UserError
+from tunixhack.errors import TunixHackError, UserError
 
 if TYPE_CHECKING:
     from tunixhack.teachers.requests import Request
+
+
+TRIED = 8
+"""Rows on which a step that failed is tried alone, to tell whether it is one row's affair."""
 
 
 class Ask(Protocol):
@@ -111,6 +115,49 @@ def candidates_needed(quota: int, keep: float) -> int:
     (9, 20)
     """
     return math.ceil(quota / Fraction(keep).limit_denominator(10_000))
+
+
+def call(step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame:
+    """Call a step; one that is not the package's own can raise anything.
+
+    Raises:
+        UserError: it did. The sentence names the step, and the row where it is one row's affair.
+    """
+    home = getattr(step, "__module__", None) or type(step).__module__
+    try:
+        return step(rows, ctx)
+    except TunixHackError:
+        raise
+    except Exception as error:
+        if home.startswith("tunixhack."):
+            raise
+        where = _culprit(step, rows, ctx, type(error))
+        raise UserError(f"step {step_name(step)} failed{where}: {type(error).__name__}: {error}") from error
+
+
+def _culprit(step: Step, rows: pl.DataFrame, ctx: Context, kind: type[Exception]) -> str:
+    """Name the first row on which a step fails alone, unless it fails on every row that is tried."""
+    without_teacher = replace(ctx, ask=_no_teacher)
+
+    def fails(part: pl.DataFrame) -> bool:
+        try:
+            step(part, without_teacher)
+        except Exception as error:  # noqa: BLE001  # told below, or another one that is nobody's affair here
+            return isinstance(error, kind)
+        return False
+
+    first, behind = 0, rows.height  # the first failing row is in rows[first:behind], should there be one
+    while behind - first > 1:
+        middle = (first + behind) // 2
+        first, behind = (first, middle) if fails(rows[first:middle]) else (middle, behind)
+    others = [place for place in range(min(rows.height, TRIED + 1)) if place != first][:TRIED]
+    if not rows.height or not fails(rows[first:behind]) or all(fails(rows[place : place + 1]) for place in others):
+        return ""
+    row = rows.row(first, named=True)
+    named = [
+        f"{name.replace('_id', '')} {row[name]}" for name in ("question_id", "sample") if row.get(name) is not None
+    ]
+    return f" on {', '.join(named) or f'row {first} (counted from 0)'}"
 
 
 @dataclass(frozen=True)
