@@ -1,13 +1,18 @@
 """Counting in a student's tokens, from a file."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.hub import Hub
 from tunixhack.answers.student_tokens import BATCH, student_counter
 from tunixhack.errors import MissingExtra, UserError
 
 tokenizers = pytest.importorskip("tokenizers")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -62,18 +67,48 @@ def test_id_that_the_hub_cannot_give_says_what_to_do(tmp_path, monkeypatch):
         student_counter("nobody/no-such-model")
 
 
-def test_gated_model_says_to_accept_its_terms(monkeypatch):
-    errors = pytest.importorskip("huggingface_hub.errors")
+def counted_by(hub: Hub, student: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Count the tokens of a text in a process of its own, whose Hub this one is."""
+    program = (
+        "from tunixhack.answers.student_tokens import student_counter; from tunixhack.errors import UserError\n"
+        f"try: print(student_counter({student!r})(['a b a']))\n"
+        "except UserError as error: print(error)"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"} | environment
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, env=clean, cwd=ROOT, timeout=100)
 
-    def gated(student):
-        raise errors.GatedRepoError.__new__(errors.GatedRepoError)
 
-    class Gated:
-        from_pretrained = staticmethod(gated)
+@pytest.fixture
+def hub(student):
+    with Hub(repos={"user/words": student, "user/closed": student}, gated=frozenset({"user/closed"})) as hub:
+        yield hub
 
-    monkeypatch.setattr(tokenizers, "Tokenizer", Gated)
-    with pytest.raises(UserError, match=r"gated: accept its terms .* HF_TOKEN"):
-        student_counter("google/gemma-3-1b-it")
+
+def test_the_hub_is_asked_for_the_file_alone_and_the_cache_does_where_it_is_away(hub, tmp_path):
+    home = tmp_path / "home"
+    assert counted_by(hub, "user/words", home).stdout == "[3]\n"
+    assert not [path for path in hub.asked if "resolve" in path and "tokenizer.json" not in path]
+    for offline in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
+        assert counted_by(hub, "user/words", home, **offline).stdout == "[3]\n"
+
+
+def test_a_hub_that_is_away_is_one_sentence_and_nothing_else(hub, tmp_path):
+    told = counted_by(hub, "user/words", tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9")
+    assert told.stderr == ""
+    assert told.stdout.startswith("--student user/words: there is no such file or folder here, and the Hub cannot be")
+    assert told.stdout.count("\n") == 1
+
+
+def test_gated_model_says_to_accept_its_terms(hub, tmp_path):
+    told = counted_by(hub, "user/closed", tmp_path / "home")
+    assert f"gated: accept its terms at {hub.endpoint}/user/closed and set HF_TOKEN" in told.stdout
+
+
+def test_unknown_model_says_that_it_may_be_private(hub, tmp_path):
+    told = counted_by(hub, "user/none", tmp_path / "home")
+    assert f"no such model on the Hub that this login may read: see {hub.endpoint}/user/none" in told.stdout
 
 
 def test_missing_package_names_the_extra(monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import MissingExtra, UserError
+from tunixhack.hub import PATIENCE, page, within
 
 BATCH = 1000
 """Texts tokenised at a time, so that their encodings are never all in memory."""
@@ -78,13 +79,15 @@ def _from_hub(tokenizer: Any, student: str) -> Any:
     from huggingface_hub import errors
 
     try:
-        return tokenizer.from_pretrained(student)
+        return tokenizer.from_file(_fetched(student))
     except errors.GatedRepoError as error:
-        why = "the model is gated: accept its terms on its page on the Hub and set HF_TOKEN"
+        why = f"the model is gated: accept its terms at {page(student)} and set HF_TOKEN"
         raise UserError(f"--student {student}: {why}, or give a folder with its tokenizer.json") from error
     except errors.RepositoryNotFoundError as error:
         why = "there is no such file or folder here, and no such model on the Hub that this login may read"
-        raise UserError(f"--student {student}: {why}; check the name, or set HF_TOKEN for a private one") from error
+        raise UserError(
+            f"--student {student}: {why}: see {page(student)}, and set HF_TOKEN if it is private"
+        ) from error
     except errors.LocalEntryNotFoundError as error:
         why = "there is no such file or folder here, and the Hub cannot be reached and its cache does not have it"
         raise UserError(f"--student {student}: {why}; check the connection, or give a folder") from error
@@ -96,6 +99,24 @@ def _from_hub(tokenizer: Any, student: str) -> Any:
             f"--student {student}: the tokenizer cannot be had from the Hub ({type(error).__name__}: {_line(error)}); "
             "check the connection, or give a folder with its tokenizer.json"
         ) from error
+
+
+def _fetched(student: str) -> str:
+    """Return the path of a model's tokenizer.json in the cache of `huggingface_hub`.
+
+    The Hub is asked once, for a few seconds: the client's own way tries five times, and writes a line on each.
+    """
+    from huggingface_hub import HfApi, constants, errors, hf_hub_download
+
+    commit = None
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            commit = within(PATIENCE, lambda: HfApi().model_info(student, timeout=PATIENCE / 2)).sha
+        except (errors.HfHubHTTPError, errors.HFValidationError):
+            raise
+        except Exception:  # noqa: BLE001  # no network, name or certificate, in the words of httpx or requests
+            commit = None
+    return str(hf_hub_download(student, "tokenizer.json", revision=commit, local_files_only=commit is None))
 
 
 def _line(error: Exception) -> str:

@@ -93,6 +93,7 @@ def test_offline_and_not_in_the_cache(hub, home):
     [
         ("user/gated", None, "is gated: accept its terms at {endpoint}/user/gated, then set HF_TOKEN"),
         ("user/none", None, "there is no model user/none on the Hub at {host}"),
+        ("user/none", None, "or it is private or gated: see {endpoint}/user/none, and set HF_TOKEN"),
         ("user/tiny", "v9", "has no revision v9: see {endpoint}/user/tiny/commits/main"),
         ("user/closed", None, "answers 403 for user/closed: accept the terms at {endpoint}/user/closed"),
         ("user/broken", None, "answers 502 for user/broken"),

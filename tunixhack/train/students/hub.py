@@ -72,8 +72,8 @@ def download(repo: str, revision: str | None = None, say: Callable[[str], None] 
         raise UserError(f"{repo} has no revision {revision}: see {page(repo)}/commits/main") from error
     except errors.RepositoryNotFoundError as error:
         raise UserError(
-            f"there is no model {repo} on the Hub at {host()}, or it is private (then set HF_TOKEN), nor a folder of "
-            "that name here"
+            f"there is no model {repo} on the Hub at {host()}, or it is private or gated: see {page(repo)}, and set "
+            "HF_TOKEN to a token that may read it; nor is there a folder of that name here"
         ) from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
