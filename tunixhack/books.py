@@ -52,7 +52,7 @@ class Books:
             loading: seconds that it took to load.
         """
         state = self.run.state()
-        self._before = state, self.run.store.answers().height
+        self._before = state, self.run.store.keys().height
         starts = state.get("starts", [])
         for start in starts:
             if start["state"] == RUNNING:
@@ -130,7 +130,9 @@ class Books:
     def take_back(self) -> bool:
         """Undo the start if it has brought no answer; returns whether it did."""
         state, answers = self._before
-        if self.run.store.answers().height != answers:
+        if state.get("state") == RUNNING:  # an earlier start was killed, and nobody has told how this one ended
+            return False
+        if self.run.store.keys().height != answers or self.run.store.batches.open():
             return False
         if state:
             self.run.save(state)
@@ -220,8 +222,9 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
     ):
         if value is not None:
             parts += [option, str(value)]
-    if order.yes:
-        parts.append("--yes")
+    for option, wanted in (("--yes", order.yes), ("--batch", order.batch)):
+        if wanted:
+            parts.append(option)
     return shlex.join(parts)
 
 

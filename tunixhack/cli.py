@@ -56,6 +56,9 @@ def build(
     yes: Annotated[
         bool, typer.Option("--yes", help="Go on even where more than half of the pilot's answers would be dropped.")
     ] = False,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Ask in batches, answered within a day at half the price; openai/MODEL.")
+    ] = False,
     reuse: Annotated[
         str | None, typer.Option(help="Other runs' folders, with commas between, whose answers are taken over.")
     ] = None,
@@ -69,7 +72,7 @@ def build(
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "seed": seed, "reuse": lenders}
-    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, **order)
+    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     _show(run, samples=0, as_json=as_json)
     if not as_json:
         from tunixhack.publish.card import publish_command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,19 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
 
 
-def read_parquet(path: Path, remedy: str) -> pl.DataFrame:
+def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a parquet file.
 
     Args:
         path: the file.
         remedy: what the user can do about a damaged one.
+        columns: the only ones to read; all if None.
 
     Raises:
         UserError: it is damaged or cannot be read.
     """
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, columns=None if columns is None else list(columns))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UserError(f"{path} is damaged or cannot be read: {remedy}") from error
 

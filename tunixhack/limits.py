@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tunixhack.errors import UserError
@@ -34,6 +34,10 @@ class Limits:
     hours: float | None = None
     spent: float = 0.0
     """Dollars for all answers received, over every start."""
+    listed: float = 0.0
+    """What they would have cost one by one."""
+    share: float = 1.0
+    """Of the listed price, what the answers to come will cost: half in batches."""
     answers: int = 0
     """How many those are."""
     reached: str | None = None
@@ -54,13 +58,20 @@ class Limits:
 
     @property
     def each(self) -> float:
-        """Dollars that an answer has cost so far; 0 before the first."""
-        return self.spent / self.answers if self.answers else 0.0
+        """Dollars that an answer to come will cost, by those so far; 0 before the first."""
+        return self.share * self.listed / self.answers if self.answers else 0.0
 
-    def charge(self, dollars: float, answers: int) -> None:
-        """Note received answers."""
+    def charge(self, dollars: float, answers: int, listed: float | None = None) -> None:
+        """Note received answers; ``listed`` is what they would have cost one by one, where that differs."""
         self.spent += dollars
+        self.listed += dollars if listed is None else listed
         self.answers += answers
+
+    def out_of_time(self) -> bool:
+        """Whether the hours are over."""
+        if self.reached is None and self.hours is not None and time.monotonic() - self.started >= 3600 * self.hours:
+            self.reached = f"the {self.hours:g} hours are over"
+        return self.reached is not None and not self.out_of_money
 
     def over(self, coming: int = 0) -> bool:
         """Whether nothing new may be begun; once it is so, it stays so.
@@ -68,8 +79,7 @@ class Limits:
         Args:
             coming: answers that are under way, or would be.
         """
-        if self.reached is None and self.hours is not None and time.monotonic() - self.started >= 3600 * self.hours:
-            self.reached = f"the {self.hours:g} hours are over"
+        self.out_of_time()
         if self.reached is None and self.budget is not None and self._too_dear(self.budget, coming):
             self.out_of_money = True
             self.reached = f"the budget of ${self.budget:,.2f} is used up (${self.spent:,.2f} spent)"
@@ -92,11 +102,12 @@ class Admission:
     Args:
         limits: of the build.
         sizes: how many answers each question still needs.
+        under_way: questions whose answers are on their way already.
     """
 
-    def __init__(self, limits: Limits, sizes: Mapping[str, int]) -> None:
+    def __init__(self, limits: Limits, sizes: Mapping[str, int], under_way: Iterable[str] = ()) -> None:
         self._limits, self._sizes = limits, sizes
-        self._begun: set[str] = set(limits.begun & sizes.keys())
+        self._begun: set[str] = limits.begun.union(under_way) & sizes.keys()
         self._under_way = sum(sizes[question] for question in self._begun)
 
     def admits(self, question: str) -> bool:
@@ -110,10 +121,10 @@ class Admission:
         self._under_way += size
         return True
 
-    def received(self, dollars: float, answers: int) -> None:
-        """Note answers that came."""
+    def received(self, dollars: float, answers: int, listed: float | None = None) -> None:
+        """Note answers that came; see `Limits.charge`."""
         self._under_way = max(0, self._under_way - answers)
-        self._limits.charge(dollars, answers)
+        self._limits.charge(dollars, answers, listed)
 
     def left_out(self, question: str) -> bool:
         """Whether a question is not to be asked any more."""

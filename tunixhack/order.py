@@ -24,5 +24,6 @@ class Order:
     budget: float | None = None
     hours: float | None = None
     yes: bool = False
+    batch: bool = False
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""

@@ -105,11 +105,15 @@ class Pilot:
             return
         self.report.say(f"pilot: {questions} questions × {samples} samples first, which count")
         small = choose(rows.height, questions, {place: self.steps[place] for place in chosen.quotas})
-        answers = self._ask(rows.head(small.pool), first, small, samples)
-        if answers is None or answers.is_empty():
-            return  # the whole will tell why
-        self.teachers.limits.begun = frozenset(answers["question_id"])
-        tried = self._judge(answers)
+        self.teachers.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
+        try:
+            answers = self._ask(rows.head(small.pool), first, small, samples)
+            if answers is None or answers.is_empty():
+                return  # the whole will tell why
+            self.teachers.limits.begun = frozenset(answers["question_id"])
+            tried = self._judge(answers)
+        finally:
+            self.teachers.at_once = False
         coming = self._coming(first, chosen, pool)
         self.report.say(f"pilot: {tried.line()}")
         for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:

@@ -84,6 +84,7 @@ class Recipe:
         budget: float | None = None,
         hours: float | None = None,
         yes: bool = False,
+        batch: bool = False,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -102,6 +103,8 @@ class Recipe:
                 counted.
             hours: after so many of this start, no question is begun.
             yes: go on even where more than half of the pilot's answers would be dropped.
+            batch: ask in batches, which the provider answers within a day at half the price; the pilot is asked at
+                once, and at the whole price.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -125,5 +128,6 @@ class Recipe:
             budget=budget,
             hours=hours,
             yes=yes,
+            batch=batch,
         )
         return build(self, order, Path(out or f"runs/{self.domain}"), report)

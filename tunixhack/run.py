@@ -8,6 +8,7 @@ answers/           the answer store
 run.json           recipe, versions, seeds, resolved source, teachers, funnel
 README.md          the dataset card
 lock, .work/       while a build works
+batches/           while a provider answers batches
 ================== ====================================================================================
 """
 
@@ -95,12 +96,12 @@ class Run:
         """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
         state, working = self.state(), holder(self.folder)
         if working:
-            received = self.store.answers().height + self.store.waiting()
+            received = self.store.keys().height + self.store.waiting()
             return f"at work ({working}): {received:,} answers received; the files below are of an earlier state"
         if state.get("state") == DONE:
             return f"finished, but {state['why']}" if state.get("why") else "finished"
         why = f": {state['why']}" if state.get("why") else ""
-        received = self.store.answers().height + self.store.waiting()
+        received = self.store.keys().height + self.store.waiting()
         return f"not finished{why}; {received:,} answers received; go on with: {state.get('command')}"
 
     @property

@@ -17,7 +17,8 @@ from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.engine import Engine, Watch
 from tunixhack.teachers.forecast import Coming, foretell
-from tunixhack.teachers.prices import Price, dollars
+from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
@@ -47,7 +48,9 @@ class Teachers:
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, str] = {}
         self._lent: list[pl.DataFrame] = []
-        self.limits = Limits(order.budget, order.hours)
+        self.limits = Limits(order.budget, order.hours, share=BATCH_SHARE if order.batch else 1.0)
+        self.at_once = False
+        """Whether to ask now even in a build that asks in batches, as a pilot does."""
 
     def check(self) -> None:
         """Find out who the run's teacher is.
@@ -55,7 +58,10 @@ class Teachers:
         Raises:
             UserError: it is unknown or not there; see `resolve`.
         """
-        _ = self.main
+        main = self.main
+        if self.order.batch and (main is None or not main.batches):
+            those = " and ".join(f"{name}/MODEL" for name, preset in PRESETS.items() if preset.batches)
+            raise UserError(f"--batch is for teachers that answer batches at half the price: {those}; leave it out")
 
     def borrow(self, runs: Sequence[Run]) -> None:
         """Take over from other runs whatever they received to the requests of this one, as they are made."""
@@ -118,7 +124,7 @@ class Teachers:
             if spec == REFERENCE:
                 return reference.answers(rows, requests, step, self._solution())
             self._take_over(self._engine(spec), requests)
-            answers = self._engine(spec).ask(requests, step, watch)
+            answers = self._engine(spec).ask(requests, step, watch, at_once=self.at_once)
             missing = sum(len(request.samples) for request in requests) - answers.height
             if missing and self.limits.reached:
                 self.limits.missing = missing
@@ -146,7 +152,7 @@ class Teachers:
         found = too_long(rows, self.render, context, teacher.limit)
         asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
         wanted = self._engine(self.order.teacher).wanted(asked)
-        answered = wanted.join(self.run.store.answers(), on="request_key", how="semi")["question_id"]
+        answered = wanted.join(self.run.store.keys(), on="request_key", how="semi")["question_id"]
         return {name: one for name, one in found.items() if name not in set(answered)}
 
     def _context(self, teacher: Teacher) -> int | None:
@@ -188,7 +194,7 @@ class Teachers:
             if cost is None:
                 self.report.warn(f"what the {rows.height:,} answers of {teacher} cost is unknown: not in the budget")
             else:
-                self.limits.charge(cost, rows.height)
+                self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
     def at_hand(self, step: str) -> pl.DataFrame:
         """Return the answers to a step that its teacher gave, in this run and in those that lend to it."""
@@ -205,13 +211,14 @@ class Teachers:
             per_question: of these, to one question.
         """
         engine = self._engines[self._used[step]]
+        price, block = engine.teacher.price, min(per_question, engine.block)
         return foretell(
             step,
             answers,
             self.at_hand(step),
-            block=min(per_question, engine.block),
-            price=engine.teacher.price,
-            seconds_an_answer=engine.seconds_an_answer(step, answers, min(per_question, engine.block)),
+            block=block,
+            price=price.in_batches() if price and engine.batch else price,
+            seconds_an_answer=None if engine.batch else engine.seconds_an_answer(step, answers, block),
         )
 
     def why_missing(self) -> str:
@@ -252,6 +259,7 @@ class Teachers:
                 trace=self.recipe.trace,
                 report=self.report,
                 ask_again=self.order.ask_again,
+                batch=self.order.batch and teacher.batches,
                 limits=self.limits,
                 paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )

@@ -18,6 +18,7 @@ from tunixhack.funnel import count_tokens
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
+from tunixhack.teachers import batching
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.preflight import examine, see_that_it_fits
 from tunixhack.teachers.requests import Request
@@ -49,6 +50,7 @@ class Engine:
         trace: native, written or guided; a native teacher has to show its thinking in the preflight.
         ask_again: whether answers may be asked that replace ones already paid for (contract 10).
         report: where progress and sentences go.
+        batch: whether to ask in batches.
         limits: what the whole build may spend; a limit that is reached ends the asking on whole questions.
     """
 
@@ -58,6 +60,7 @@ class Engine:
     trace: str
     report: Reporter
     ask_again: bool = False
+    batch: bool = False
     limits: Limits = field(default_factory=Limits)
     """What the whole build may spend."""
     tempos: dict[str, Tempo] = field(default_factory=dict)
@@ -92,13 +95,16 @@ class Engine:
         schema = {"question_id": pl.String, "sample": pl.Int64, "request_key": pl.String, "seed": pl.Int64}
         return pl.DataFrame(rows, schema={**schema, "request": pl.Int64}, orient="row")
 
-    def ask(self, requests: Sequence[Request], step: str, watch: Watch | None = None) -> pl.DataFrame:
+    def ask(
+        self, requests: Sequence[Request], step: str, watch: Watch | None = None, *, at_once: bool = False
+    ) -> pl.DataFrame:
         """Return the answers to requests, asking for those only that the store lacks.
 
         Args:
             requests: what is asked, in the order in which it is sent: question by question.
             step: the asking step's name, for the funnel.
             watch: called with new answers (rows of `journal.FIELDS`) while they come.
+            at_once: ask one by one, even in a build that asks in batches.
 
         Returns:
             One row per received answer, in the order asked for; columns `journal.FIELDS`. What was not received is not
@@ -113,7 +119,7 @@ class Engine:
         if missing.height:
             self._agree(wanted, missing, step)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
-                self._fetch(requests, wanted, missing, step, watch)
+                self._fetch(requests, wanted, missing, step, watch, at_once)
         answers = self.store.answers()
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY)
@@ -121,14 +127,21 @@ class Engine:
         return found.select(list(FIELDS))
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        missing = wanted.join(self.store.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
+        missing = wanted.join(self.store.keys(), on=KEY, how="anti", maintain_order="left")
         return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
 
     def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""
         reused = wanted.height - missing.height
-        self.report.say(f"{step}: {reused:,} answers reused, {missing.height:,} to be asked of {self.teacher.name}")
-        paid = self.store.answers().filter(pl.col("step") == step)
+        missing, coming = batching.split(self, missing)
+        coming_too = f"{coming.height:,} under way in batches, " if coming.height else ""
+        self.report.say(
+            f"{step}: {reused:,} answers reused, {coming_too}{missing.height:,} to be asked of {self.teacher.name}"
+        )
+        paid = pl.concat(
+            table.filter(step=step).select("question_id", "sample")
+            for table in (self.store.keys("question_id", "step"), self.store.batches.keys())
+        )
         replaced = missing.join(paid, on=["question_id", "sample"], how="semi").height
         if replaced and not self.ask_again:
             raise UserError(
@@ -138,13 +151,26 @@ class Engine:
             )
 
     def _fetch(
-        self, requests: Sequence[Request], wanted: pl.DataFrame, missing: pl.DataFrame, step: str, watch: Watch | None
+        self,
+        requests: Sequence[Request],
+        wanted: pl.DataFrame,
+        missing: pl.DataFrame,
+        step: str,
+        watch: Watch | None,
+        at_once: bool,
     ) -> None:
         sizes = dict(missing.group_by("question_id").len().iter_rows())
-        if self.limits.over() and not self.limits.begun & sizes.keys():
+        if self.limits.over() and not self.limits.begun & sizes.keys() and batching.split(self, missing)[1].is_empty():
             return
-        capabilities = self._connect(requests)[1]
-        admission = Admission(self.limits, sizes)
+        endpoint, capabilities = self._connect(requests)
+        batching.settle(self, endpoint)
+        new, coming = batching.split(self, missing)
+        admission = Admission(self.limits, sizes, coming["question_id"])
+        if self.batch and not at_once:
+            rows = [_row(block, requests, step, self.teacher) for block in _blocks(new, capabilities.block)]
+            batching.ask_in_batches(self, endpoint, rows, missing, admission, watch)
+            return
+        missing = new
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
@@ -152,7 +178,7 @@ class Engine:
                 if wave:
                     rows = [_row(b, requests, step, self.teacher) for b in wave]
                     self._send(rows, admission, watch)
-            before, missing = missing.height, self._missing(wanted)
+            before, missing = missing.height, batching.split(self, self._missing(wanted))[0]
             if missing.is_empty() or missing.height == before:
                 return
 
@@ -203,7 +229,7 @@ class Engine:
         def on_completion(row: Mapping[str, Any], completion: Mapping[str, Any]) -> None:
             line = {"generic_request": {"original_row": row}, "response_message": completion, "finished_at": ""}
             new = list(rows_of(line))
-            admission.received(self._cost(completion), len(new))
+            admission.received(self.cost(completion), len(new))
             received.extend(new)
 
         def tick() -> None:
@@ -220,11 +246,7 @@ class Engine:
                 self._stopped = True
                 self.report.say(f"{self.limits.reached}: no question is begun any more, and those begun are finished")
             new, received[:] = received[:], []
-            if new:
-                told = count_tokens(pl.DataFrame(new, schema=FIELDS))
-                self.report.advance(len(new), told["completion_tokens"], told["at_least"])
-                if watch:
-                    watch(new)
+            self.tell(new, watch)
 
         wire = Wire(replace(endpoint, concurrency=self._at_once(endpoint, most)), on_completion)
         wire.admits = lambda row: admission.admits(row["question_id"])
@@ -261,7 +283,15 @@ class Engine:
         if wire.answered and answers >= self.paces.get(step, (0.0, 0))[1]:
             self.paces[step] = Tempo(wire.answered, wire.endpoint.concurrency).seconds_an_answer, answers
 
-    def _cost(self, completion: Mapping[str, Any]) -> float:
+    def tell(self, new: list[dict[str, Any]], watch: Watch | None) -> None:
+        """Move the progress bar on by new answers, and show them to whoever watches."""
+        if new:
+            told = count_tokens(pl.DataFrame(new, schema=FIELDS))
+            self.report.advance(len(new), told["completion_tokens"], told["at_least"])
+            if watch:
+                watch(new)
+
+    def cost(self, completion: Mapping[str, Any]) -> float:
         """Return the dollars of a completion; 0 where nobody asked for a budget, since its price may be unknown."""
         price = self.teacher.price
         return 0.0 if price is None else price.of_answer(completion.get("usage"), str(completion["choices"]))

@@ -33,7 +33,7 @@ FIELDS: dict[str, pl.DataType] = {
 """A stored answer. ``choice`` is the raw element of ``choices`` as JSON. ``usage`` is the whole request's, as JSON, and
 stands on the first choice of a request only, so that adding up counts nothing twice; ``count`` is how many choices
 that request asked for. ``completion_tokens`` is known where a request had one choice, or each was counted; see
-`tunixhack.teachers.counting` for what is added to ``usage`` then."""
+`tunixhack.teachers.counting` for what is added to ``usage`` then, and `prices.IN_BATCH` for a batch."""
 
 
 def read_journal(folder: Path) -> pl.DataFrame:

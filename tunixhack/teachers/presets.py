@@ -57,6 +57,8 @@ class Preset:
     """The server's own variable for where it listens."""
     windows_setting: str | None = None
     """What the user switches on where it runs on the Windows around a WSL2; with it, it is looked for there, too."""
+    batches: bool = False
+    """Whether it answers whole batches within a day at half the price, in the form that OpenAI gave them."""
     priced_as: str | None = None
     """The provider's name in litellm's table of prices; None for a server of the user's own."""
 
@@ -160,6 +162,7 @@ PRESETS: dict[str, Preset] = {
         trace=None,
         sampling={},  # its reasoning models refuse a temperature
         limit="max_completion_tokens",
+        batches=True,
     ),
     "deepseek": Preset(
         title="DeepSeek",

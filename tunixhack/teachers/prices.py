@@ -1,8 +1,9 @@
 """What a teacher's answers cost: a server of the user's own nothing, a provider what litellm's table says.
 
 The table is read as the file that comes with litellm, which Curator brings; nothing is fetched, so it is as old as that
-package. Discounts are left out (cached prompts, batches), as are surcharges for prompts of 100,000 tokens and more. A
-price that is not in the table is unknown, which is None here and never 0.
+package. In a batch an answer costs half, which is what OpenAI takes, and the table has for every model with a price of
+its own there. Other discounts are left out (cached prompts), as are surcharges for prompts of 100,000 tokens and more.
+A price that is not in the table is unknown, which is None here and never 0.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ TABLE = "model_prices_and_context_window_backup.json"
 CHARACTERS = 2
 """Of an answer whose tokens the server does not tell, so many count as one: more tokens than nearly any text has."""
 
+IN_BATCH = "batch"
+"""What is added to the ``usage`` of an answer that came in a batch."""
+BATCH_SHARE = 0.5
+"""Of the price of an answer, what it costs in a batch."""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -47,7 +53,11 @@ class Price:
         told = usage if isinstance(usage, Mapping) else {}
         tokens = [told.get("prompt_tokens"), None if OF_CHOICES in told else told.get("completion_tokens")]
         prompt, completion = (count if isinstance(count, int) else -(-len(text) // CHARACTERS) for count in tokens)
-        return self.of(prompt, completion)
+        return self.of(prompt, completion) * _share(told)
+
+    def in_batches(self) -> Price:
+        """Return what the tokens cost in batches."""
+        return Price(self.prompt * BATCH_SHARE, self.completion * BATCH_SHARE)
 
 
 FREE = Price(0.0, 0.0)
@@ -86,12 +96,13 @@ def listed_price(provider: str, model: str) -> Price | None:
     return None
 
 
-def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None]) -> float | None:
+def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: bool = False) -> float | None:
     """Add up what stored answers cost, as far as their tokens were told.
 
     Args:
         answers: columns `journal.FIELDS`.
         prices: of their teachers, by name.
+        listed: count those of batches as if they had been asked one by one.
 
     Returns:
         None where the price of one of them is unknown, or a paid one never told any tokens.
@@ -104,8 +115,14 @@ def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None]) -> float 
             return None
         for usage in usages:
             told = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-            total += price.of(*(count if isinstance(count, int) else 0 for count in told))
+            one = price.of(*(count if isinstance(count, int) else 0 for count in told))
+            total += one if listed else one * _share(usage)
     return total
+
+
+def _share(usage: Mapping[str, Any]) -> float:
+    """Return the share of its price that an answer costs."""
+    return BATCH_SHARE if IN_BATCH in usage else 1.0
 
 
 @cache

@@ -223,6 +223,7 @@ def _asked_with(preset: Preset, wish: Wish) -> dict[str, Any]:
         "limit_name": preset.limit,
         "seeded": preset.seeded,
         "hidden_trace": preset.trace is None,
+        "batches": preset.batches,
     }
 
 
@@ -246,7 +247,6 @@ def _or_remembered(
         model=remembered["model"],
         identity=remembered["identity"],
         price=price_at(remembered["identity"]["url"], remembered["model"], preset),
-        reached=False,
         connect=connect,
         **_asked_with(preset, wish),
     )

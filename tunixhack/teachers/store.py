@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from tunixhack.files import read_parquet, write_parquet
+from tunixhack.teachers.batches import BatchBook
 from tunixhack.teachers.journal import FIELDS, count_choices, read_journal
 
 KEY = ["request_key", "sample"]
@@ -30,6 +31,8 @@ class AnswerStore:
         """Open the store; nothing is read yet."""
         self.folder = folder
         self.work = work
+        self.batches = BatchBook(folder.parent / "batches")
+        """What is under way at a provider and comes into the store later."""
 
     def answers(self) -> pl.DataFrame:
         """Return all stored answers, columns `journal.FIELDS`, each (request_key, sample) once: the first received."""
@@ -37,6 +40,15 @@ class AnswerStore:
         if not files:
             return pl.DataFrame(schema=FIELDS)
         rows = pl.concat([read_parquet(file, LOST) for file in files])
+        return rows.unique(KEY, keep="first", maintain_order=True)
+
+    def keys(self, *more: str) -> pl.DataFrame:
+        """Return `KEY` and further columns of all stored answers, without reading the answers themselves."""
+        columns = [*KEY, *more]
+        files = sorted(self.folder.glob("*.parquet"))
+        if not files:
+            return pl.DataFrame(schema=FIELDS).select(columns)
+        rows = pl.concat([read_parquet(file, LOST, columns) for file in files])
         return rows.unique(KEY, keep="first", maintain_order=True)
 
     def lent(self) -> pl.DataFrame:
@@ -50,7 +62,7 @@ class AnswerStore:
     def add(self, rows: pl.DataFrame) -> int:
         """Store answers that are not there yet and return how many those were; a stored answer is never replaced."""
         new = rows.select(list(FIELDS)).unique(KEY, keep="first", maintain_order=True)
-        new = new.join(self.answers().select(KEY), on=KEY, how="anti", maintain_order="left")
+        new = new.join(self.keys(), on=KEY, how="anti", maintain_order="left")
         if new.height:
             number = len(list(self.folder.glob("*.parquet")))
             write_parquet(self.folder / f"{number:06d}.parquet", new)

@@ -54,10 +54,10 @@ class Teacher:
     """Context length in tokens that one request can use; None where the server does not tell."""
     context_setting: str = "the server's context length"
     """What the user turns to get more of it."""
+    batches: bool = False
+    """Whether it answers whole batches at half the price."""
     price: Price | None = None
     """What its tokens cost; None where that is unknown."""
-    reached: bool = True
-    """False when the server did not answer and the identity is the one that the run remembers."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)
     """Open the way to the server; starts it when it is embedded."""
 

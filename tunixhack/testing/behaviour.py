@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tunixhack.testing.dialects import Dialect
 
+Ends = Literal["completed", "failed", "expired"]
 ANSWERED = "ok"
 FAULTS = ("429", "500", "hang", "broken", "html", "401", "404", "no_usage", "short")
 """What can happen to a request: an HTTP status; no answer at all; half a JSON document; a web page; an answer without
@@ -117,6 +118,10 @@ class Behaviour:
     dialect: Dialect = "plain"
     """Whose other addresses are served (LM Studio's /api/v0/models, Ollama's /api/ps, llama.cpp's /props and
     /tokenize), and who refuses what, as `tunixhack.testing.dialects` has it; ``plain`` takes everything."""
+    batch_seconds: float | None = None
+    """How long a batch takes; None for a server that knows no batches."""
+    batch_ends: Ends = "completed"
+    """How batches end; an expired one has answers to the first half of its requests."""
     models: tuple[str, ...] = ("scripted",)
     loaded: tuple[str, ...] | None = None
     """The models that LM Studio or Ollama has loaded; None for all."""

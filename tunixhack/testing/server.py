@@ -9,10 +9,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
+from tunixhack.testing.batches import BatchDesk
 from tunixhack.testing.behaviour import ANSWERED, Behaviour, behaviour_from
 from tunixhack.testing.dialects import page, tokenize
-from tunixhack.testing.replies import PAGE, chat, error, read
+from tunixhack.testing.replies import PAGE, ChatRequest, chat, error, read
 
 Answer = Callable[[list[dict[str, Any]], int], str]
 """From messages and a seed to the whole content of a choice."""
@@ -29,6 +31,8 @@ class Stats:
     answered: int = 0
     """Those that got their whole answer."""
     choices: int = 0
+    batches: int = 0
+    """Batches handed in, since the server was started."""
     tokenized: int = 0
     """Requests to count tokens; only as llama.cpp."""
     cancelled: int = 0
@@ -65,6 +69,7 @@ class Server:
         self.connections: set[Connection] = set()
         self._attempts: Counter[int] = Counter()
         self._free_at: list[float] = []  # when each slot that is in use is free again
+        self._desk = BatchDesk(self.reply)
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         """Start to listen on 127.0.0.1."""
@@ -76,7 +81,7 @@ class Server:
         for connection in list(self.connections):
             connection.abort()
 
-    def other(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    def other(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Any]:
         """Answer everything that is no chat request."""
         known = self.behaviour
         if path == "/stats":
@@ -91,11 +96,38 @@ class Server:
         if (method, path, known.dialect) == ("POST", "/tokenize", "llamacpp"):
             self.stats.tokenized += 1
             return 200, tokenize(json.loads(body))
+        if known.batch_seconds is not None and path.startswith("/v1/"):
+            asked = dict(parse_qsl(query))
+            told = self._desk.answer(method, path, asked, body, known.batch_seconds, known.batch_ends)
+            if told is not None:
+                self.stats.batches = len(self._desk.batches)
+                return told
         models = {name: known.loaded is None or name in known.loaded for name in known.models}
         found = page(known.dialect, path, models, known.context, known.slots)
         if found is not None:
             return 200, found
         return 404, error(404, f"there is nothing at {path}")
+
+    def reply(self, body: bytes) -> tuple[int, Any]:
+        """Answer one request of a batch."""
+        request = read(body)
+        if isinstance(request, str):
+            return 400, error(400, request)
+        fault = self.fate(body)
+        self.stats.messages[request.name] += 1
+        if fault.isdigit():
+            return int(fault), error(int(fault), f"scripted {fault}")
+        return self.completion(request, fault)
+
+    def completion(self, request: ChatRequest, fault: str) -> tuple[int, Any]:
+        """Answer a request that can be answered, and count its choices."""
+        status, content, seeds = chat(self.behaviour, request, fault, self.given, self.answer)
+        if status == 200:
+            self.given += len(seeds)
+            self.stats.answered += 1
+            self.stats.choices += len(seeds)
+            self.stats.seeds.update(f"{request.name}:{seed}" for seed in seeds)
+        return status, content
 
     def fate(self, body: bytes) -> str:
         """Decide what happens to a chat request, and count it."""
@@ -166,9 +198,10 @@ class Connection(asyncio.Protocol):
             return
         body, self.buffer = rest[:length], rest[length:]
         method, target, _ = first.decode("latin-1").split(" ", 2)
-        self._route(method, target.partition("?")[0], headers, body)
+        path, _, query = target.partition("?")
+        self._route(method, path, query, headers, body)
 
-    def _route(self, method: str, path: str, headers: Mapping[bytes, bytes], body: bytes) -> None:
+    def _route(self, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes) -> None:
         server = self.server
         refused = None if path in ("/stats", "/reset", "/behaviour") else server.refusal(headers)
         if refused:
@@ -178,7 +211,7 @@ class Connection(asyncio.Protocol):
         elif server.behaviour.faults.always and path not in ("/stats", "/reset", "/behaviour"):
             self._fail(server.behaviour.faults.always)
         else:
-            self._send(*server.other(method, path, body))
+            self._send(*server.other(method, path, query, body))
 
     def _chat(self, body: bytes) -> None:
         request = read(body)
@@ -210,12 +243,7 @@ class Connection(asyncio.Protocol):
         if fault not in (ANSWERED, "no_usage", "short"):
             stats.statuses[self._fail(fault)] += 1
             return
-        status, content, seeds = chat(server.behaviour, request, fault, server.given, server.answer)
-        if status == 200:
-            server.given += len(seeds)
-            stats.answered += 1
-            stats.choices += len(seeds)
-            stats.seeds.update(f"{request.name}:{seed}" for seed in seeds)
+        status, content = server.completion(request, fault)
         stats.statuses[str(status)] += 1
         self._send(status, content)
 
@@ -236,7 +264,10 @@ class Connection(asyncio.Protocol):
         self.server.running -= 1
 
     def _send(self, status: int, content: Any, extra: str = "") -> None:
-        self._write(status, json.dumps(content).encode(), "application/json", extra)
+        if isinstance(content, bytes):
+            self._write(status, content, "application/octet-stream", extra)
+        else:
+            self._write(status, json.dumps(content).encode(), "application/json", extra)
 
     def _write(self, status: int, body: bytes, kind: str, extra: str = "") -> None:
         if self.transport is None:

@@ -1,0 +1,271 @@
+"""How batches travel: Curator's batch processor, asked call by call.
+
+What is used of it is what writes and hands in requests, and its client: `create_api_specific_request_batch`,
+`create_batch_file`, `upload_batch_file` and `create_batch`, none of them private. Its own way through a batch,
+`requests_to_responses`, is not used, and neither are `retrieve_batch` and `download_batch`. As read in 0.1.31:
+
+* The batch's id is written after the provider has taken it. Killed in that moment, the next call hands it in again.
+  Here a mark is written first, and goes along as metadata, by which a batch is found whose id is not known.
+* Its state is rewritten in place: torn by a kill, every later call ends with a JSON error. It holds the last four
+  characters of the key.
+* A batch that the provider does not know any more is asked for once a minute, for ever; a status that is new, or
+  counts that are missing, end the call; the waiting cannot be stopped.
+* Answers are lines, split by `str.splitlines`, which also splits at U+2028, U+0085 and others inside an answer: such a
+  batch could never be read. The file of failed requests is fetched and thrown away, so that nobody learns why.
+* A finish_reason or an exception of ours would hand the batch in again, at full length or in part.
+* Results go by (folder, place in the dataset), and ours by (request_key, sample) (contract 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tunixhack.errors import MissingExtra, TeacherFailed, UserError
+from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
+from tunixhack.teachers.attempts import Failure, not_ok, read_completion
+from tunixhack.teachers.batches import Batch, BatchBook
+from tunixhack.teachers.wire import Wire
+
+try:
+    from bespokelabs.curator.request_processor.batch.openai_batch_request_processor import OpenAIBatchRequestProcessor
+    from bespokelabs.curator.request_processor.config import BatchRequestProcessorConfig
+    from openai import APIConnectionError, APIError, APIStatusError, NotFoundError
+except ImportError as error:
+    raise MissingExtra("generate", f"Asking a teacher ({error.name} is missing)") from error
+
+FIRST_LOOK, LAST_LOOK = 2.0, 60.0
+"""Seconds between two looks at a batch: few at first, and more the longer it takes."""
+CLOCKS_DIFFER = 3600
+"""Seconds by which the provider's clock may be behind ours."""
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+"""The status of a batch that will not change any more; an expired or cancelled one has the answers it got to."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What became of a batch."""
+
+    answered: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+    """Rows with their completions."""
+    failures: Counter[str]
+    """Why the others were not answered, counted."""
+
+
+@dataclass
+class Postman:
+    """Who carries the batches of one call, and when it is to stop."""
+
+    llm: HardenedLLM
+    book: BatchBook
+    wire: Wire
+    say: Callable[[str], None]
+
+    def settle(self, batches: Sequence[Batch]) -> None:
+        """Find out of batches that a killed build left without an id whether they were handed in; drop the others."""
+
+        async def look() -> None:
+            async with self._processor() as processor:
+                for batch in batches:
+                    found = await self._patiently(lambda batch=batch: _find(processor, batch))  # type: ignore[misc]
+                    if found:
+                        self.book.handed_in(batch, found)
+                    else:
+                        self.book.close(batch)
+
+        self._run(look())
+
+    def carry(
+        self,
+        parcels: Sequence[Sequence[Mapping[str, Any]]],
+        under_way: Sequence[Batch],
+        deliver: Callable[[Batch, Fetched], None],
+    ) -> None:
+        """Hand in new batches, and wait for these and others until all are fetched or the wire is stopped.
+
+        Args:
+            parcels: the requests of each new batch, as rows.
+            under_way: batches that were handed in before.
+            deliver: gets each batch when it has ended, in this thread.
+
+        Raises:
+            UserError: the provider refuses a batch, or does not know one any more.
+            TeacherFailed: it was away for too long. What was handed in is written down.
+        """
+
+        async def work() -> None:
+            async with self._processor() as processor:
+                waiting = list(under_way)
+                for parcel in parcels:
+                    waiting.append(await self._hand_in(processor, parcel))
+                pause = FIRST_LOOK
+                while waiting:
+                    for batch in list(waiting):
+                        ended = await self._look(processor, batch)
+                        if ended is not None:
+                            deliver(batch, await self._fetch(processor, batch, ended))
+                            waiting.remove(batch)
+                    if waiting:
+                        await asyncio.sleep(pause)
+                        pause = min(LAST_LOOK, 1.5 * pause)
+
+        self._run(work())
+
+    def _run(self, work: Any) -> None:
+        async def until_stopped() -> None:
+            task = asyncio.ensure_future(work)
+            while not task.done():
+                await asyncio.wait([task], timeout=0.1)
+                if self.wire.stopping:
+                    task.cancel()
+                    await asyncio.wait([task], timeout=1.0)
+                    return
+            task.result()
+
+        asyncio.run(until_stopped())
+
+    @asynccontextmanager
+    async def _processor(self) -> AsyncIterator[Any]:
+        endpoint = self.wire.endpoint
+        processor = OpenAIBatchRequestProcessor(
+            BatchRequestProcessorConfig(
+                model=endpoint.model,
+                base_url=endpoint.url,
+                api_key=endpoint.secret or "none",
+                max_retries=0,  # of the client's: a batch that was taken and not confirmed would be handed in twice
+                return_completions_object=True,
+            )
+        )
+        processor.semaphore = asyncio.Semaphore(1)
+        try:
+            yield processor
+        finally:
+            await processor.client.close()
+
+    async def _hand_in(self, processor: Any, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        formatter = self.llm.prompt_formatter
+        requests = [formatter.create_generic_request(dict(row), place, True) for place, row in enumerate(rows)]
+        content = processor.create_batch_file([processor.create_api_specific_request_batch(one) for one in requests])
+        uploaded = await self._patiently(lambda: processor.upload_batch_file(content))
+        batch = self.book.begin(rows)
+        try:
+            name = await self._patiently(lambda: _create(processor, uploaded.id, batch))
+        except UserError:
+            self.book.close(batch)  # refused, hence not taken
+            raise
+        batch = self.book.handed_in(batch, name)
+        self.say(
+            f"batch {name}: {len(rows):,} requests are handed in at {self.wire.endpoint.url}, for up to 24 hours; a "
+            "build that is stopped meanwhile fetches it when it goes on"
+        )
+        return batch
+
+    async def _look(self, processor: Any, batch: Batch) -> Any | None:
+        """Return the batch as the provider tells it once it has ended; None before."""
+        try:
+            told = await self._patiently(lambda: processor.client.batches.retrieve(batch.id))
+        except UserError as error:
+            if not isinstance(error.__cause__, NotFoundError):
+                raise
+            raise UserError(
+                f"{self.wire.endpoint.url} does not know the batch {batch.id} with this key: use the key that handed "
+                f"it in, or delete {self.book.folder / batch.mark}.json, and its requests are asked and paid for again"
+            ) from None
+        self.wire.trouble = None
+        return told if told.status in ENDED else None
+
+    async def _fetch(self, processor: Any, batch: Batch, told: Any) -> Fetched:
+        answered, failures = [], Counter[str]()
+        open_rows = dict(enumerate(batch.rows))
+        for file in (told.output_file_id, told.error_file_id):
+            content = await self._patiently(lambda file=file: _content(processor, file)) if file else b""  # type: ignore[misc]
+            for line in content.split(b"\n"):
+                if not line.strip():
+                    continue
+                place, completion, why = self._read(line)
+                row = open_rows.pop(place, None)
+                if row is not None and completion is not None:
+                    answered.append((row, completion))
+                elif row is not None:
+                    failures[why] += 1
+        if open_rows:
+            errors = told.errors.data if told.errors and told.errors.data else []
+            why = "; ".join(str(one.message) for one in errors) or "it has no answer to them"
+            failures[self.wire.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
+        return Fetched(answered=answered, failures=failures)
+
+    def _read(self, line: bytes) -> tuple[int, dict[str, Any] | None, str]:
+        """Return a request's place, and its completion or why there is none."""
+        endpoint = self.wire.endpoint
+        try:
+            told = json.loads(line)
+            place, response, failed = int(told["custom_id"]), told.get("response") or {}, told.get("error") or {}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return -1, None, "the batch has a line that is no answer"
+        body = response.get("body")
+        if response.get("status_code") != 200:
+            why = failed.get("message") or f"HTTP {response.get('status_code')}: {json.dumps(body)}"
+            return place, None, endpoint.redact(str(why))[:300]
+        try:
+            return place, read_completion(json.dumps(body).encode(), endpoint), ""
+        except Failure as failure:
+            return place, None, str(failure)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it works, the provider refuses it, or has been away for as long as the endpoint's patience."""
+        endpoint, began, tries = self.wire.endpoint, time.monotonic(), 0
+        while True:
+            try:
+                return await call()
+            except APIError as error:
+                failure, cause = self._failure(error), error
+            tries += 1
+            if failure.blame == "request":
+                raise UserError(f"{endpoint.url} refuses the batch ({failure})") from cause
+            silent = time.monotonic() - began
+            if silent > endpoint.patience:
+                raise TeacherFailed(
+                    f"{endpoint.url} has not answered for {silent:.0f} s ({failure}); what is handed in stays there, "
+                    "and the same command fetches it"
+                )
+            self.wire.trouble = f"{endpoint.url} does not answer ({failure})"
+            await asyncio.sleep(failure.pause_after(tries))
+
+    def _failure(self, error: Exception) -> Failure:
+        endpoint = self.wire.endpoint
+        if isinstance(error, APIStatusError):
+            if error.status_code == 401:
+                raise UserError(f"{endpoint.url} refuses the key (HTTP 401): check {endpoint.key_variable}") from error
+            return not_ok(error.status_code, error.response.text, error.response.headers.get("retry-after"), endpoint)
+        return Failure(
+            endpoint.redact(str(error)), blame="server" if isinstance(error, APIConnectionError) else "request"
+        )
+
+
+async def _create(processor: Any, uploaded: str, batch: Batch) -> str:
+    """Hand in a batch, unless an earlier try that nobody answered has done so."""
+    name = await _find(processor, batch)
+    if name is None:
+        name = (await processor.create_batch(uploaded, {"tunixhack": batch.mark})).id
+    return str(name)
+
+
+async def _find(processor: Any, batch: Batch) -> str | None:
+    """Look a batch up by its mark among those that were handed in since."""
+    async for one in processor.client.batches.list(limit=100):
+        if (one.metadata or {}).get("tunixhack") == batch.mark:
+            return str(one.id)
+        if one.created_at < batch.made - CLOCKS_DIFFER:
+            return None
+    return None
+
+
+async def _content(processor: Any, file: str) -> bytes:
+    return bytes((await processor.client.files.content(file)).content)

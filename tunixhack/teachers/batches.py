@@ -1,0 +1,122 @@
+"""Batches: what a provider was handed to answer at half the price within a day, and was not fetched yet.
+
+Each is one file in the run's folder, which is written before anything is handed in and removed when its answers are in
+the store. A build that is killed in between finds it there, and fetches the batch instead of paying for another one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.files import write_text
+
+KEYS = {"request_key": pl.String, "sample": pl.Int64, "question_id": pl.String, "step": pl.String}
+NOT_KEPT = ("messages", "generation_params")
+"""Of a request's row; what was asked stands in its key."""
+MOST_REQUESTS = 10_000
+MOST_BYTES = 50_000_000
+"""Of the messages in one batch; OpenAI takes 200 MB, and all answers to a batch are in memory once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One batch under way."""
+
+    mark: str
+    """Our own name for it, which the provider keeps beside it."""
+    made: float
+    """When it was written down, in seconds since 1970."""
+    rows: Sequence[Mapping[str, Any]]
+    """What each of its requests is for, without its text; the provider names requests by their place here."""
+    id: str | None = None
+    """The provider's name for it; None while it is not known whether it was handed in."""
+
+
+class BatchBook:
+    """The batches of one run that are under way.
+
+    Args:
+        folder: where their files are; made at the first one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read yet."""
+        self.folder = folder
+
+    def open(self) -> list[Batch]:
+        """Return all batches under way, the oldest first.
+
+        Raises:
+            UserError: a file is damaged.
+        """
+        found = [self._read(path) for path in self.folder.glob("*.json")]
+        return sorted(found, key=lambda batch: (batch.made, batch.mark))
+
+    def begin(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Write a batch down that is about to be handed in."""
+        kept = [{name: value for name, value in row.items() if name not in NOT_KEPT} for row in rows]
+        return self._write(Batch(mark=uuid.uuid4().hex, made=time.time(), rows=kept))
+
+    def handed_in(self, batch: Batch, name: str) -> Batch:
+        """Note the name that the provider gave a batch."""
+        return self._write(replace(batch, id=name))
+
+    def close(self, batch: Batch) -> None:
+        """Forget a batch, whose answers are in the store or will never come."""
+        self._path(batch.mark).unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def keys(self) -> pl.DataFrame:
+        """List the answers that are under way, columns `KEYS`, each (request_key, sample) once."""
+        rows = [
+            (row["request_key"], row["first"] + offset, row["question_id"], row["step"])
+            for batch in self.open()
+            for row in batch.rows
+            for offset in range(row["count"])
+        ]
+        return pl.DataFrame(rows, schema=KEYS, orient="row").unique(["request_key", "sample"], maintain_order=True)
+
+    def _path(self, mark: str) -> Path:
+        return self.folder / f"{mark}.json"
+
+    def _write(self, batch: Batch) -> Batch:
+        write_text(self._path(batch.mark), json.dumps(vars(batch), ensure_ascii=False))
+        return batch
+
+    def _read(self, path: Path) -> Batch:
+        try:
+            return Batch(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, OSError) as error:
+            raise UserError(
+                f"{path} is damaged or cannot be read: restore it, or delete it, and what the batch was handed in for "
+                "is asked and paid for again"
+            ) from error
+
+
+def parcels(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Split requests into batches of `MOST_REQUESTS` and `MOST_BYTES` at most.
+
+    >>> [len(parcel) for parcel in parcels([{"messages": "[]"}] * 10_001)]
+    [10000, 1]
+    """
+    parcel: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        own = len(row["messages"].encode())
+        if parcel and (len(parcel) == MOST_REQUESTS or size + own > MOST_BYTES):
+            yield parcel
+            parcel, size = [], 0
+        parcel.append(row)
+        size += own
+    if parcel:
+        yield parcel
