@@ -112,10 +112,10 @@ def push(
 
 @app.command("fetch-local")
 def fetch_local() -> None:
-    """Fetch the embedded teacher (SmolLM2-135M-Instruct, 98 MB) into the cache."""
-    from tunixhack.teachers import embedded
+    """Fetch the embedded teacher (SmolLM2-135M-Instruct, 92 MB) into the cache."""
+    from tunixhack.teachers import local_model
 
-    print(embedded.fetch_local())
+    print(local_model.fetch_local())
 
 
 @teachers_app.callback()

@@ -68,9 +68,9 @@ def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None
     recipe = recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, LengthFilter)))
     run = recipe.build("reference", questions=rows, out=folder / f"solutions-{rows}")
     if tokenizer is None:
-        from tunixhack.teachers.embedded import fetch_local
+        from tunixhack.teachers.local_model import fetch_shipped
 
-        tokenizer = str(fetch_local())
+        tokenizer = str(fetch_shipped())
     base = find(tokenizer, accept_terms=True)
     data = tokenise([read(run)], Renderer(base.family.chat, base.tokenizer), max_length=LENGTH)
     return dataclasses.replace(data, tokens=(1 + data.tokens % (vocabulary - 1)).astype(np.int32))

@@ -10,7 +10,8 @@ import pytest
 
 from tunixhack.errors import UserError
 from tunixhack.teachers import attempts
-from tunixhack.teachers.embedded import EmbeddedServer, fetch_local
+from tunixhack.teachers.embedded import EmbeddedServer
+from tunixhack.teachers.local_model import fetch_local
 
 
 @pytest.fixture(scope="session")

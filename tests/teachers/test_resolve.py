@@ -263,7 +263,7 @@ def test_local_before_its_model_is_fetched_names_the_command(tmp_path: Path, mon
 
 def test_another_file_than_the_fetched_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path))
-    (tmp_path / "SmolLM2-135M-Instruct.Q4_1.gguf").write_bytes(b"GGUF but not that one")
+    (tmp_path / "SmolLM2-135M-Instruct.Q4_0.gguf").write_bytes(b"GGUF but not that one")
     assert "is not the file that was fetched: run `tunixhack fetch-local` again" in refused("local")
 
 

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from tunixhack.cache import file_sha256
 from tunixhack.errors import UserError, nearest
-from tunixhack.teachers import embedded
+from tunixhack.teachers import embedded, local_model
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import KEY_VARIABLE, find_key
@@ -101,7 +102,7 @@ def resolve(
 
 
 def _local(spec: str, wish: Wish) -> Teacher:
-    path = embedded.model_path(spec)
+    path = local_model.model_path(spec)
     bounded = wish.trace != "native"
     limit = wish.max_tokens or (token_limit() if bounded else LOCAL_CONTEXT // 2)
     if limit >= LOCAL_CONTEXT:
@@ -115,7 +116,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
     return Teacher(
         name=spec,
         model=path.stem,
-        identity={"sha256": embedded.file_sha256(path)},
+        identity={"sha256": file_sha256(path)},
         sampling={"temperature": 0.8, "max_tokens": limit} | dict(wish.sampling or {}),
         grammar=written_grammar() if bounded else None,
         price=FREE,

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from flax import nnx
 from safetensors.numpy import load_file
 
+from tunixhack.cache import cache_dir
 from tunixhack.errors import UserError
-from tunixhack.teachers import embedded
+from tunixhack.teachers import embedded, local_model
 from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.loss import attention_mask
 from tunixhack.train.students import gguf as ours
@@ -231,8 +232,8 @@ def judged(request):
     """A shipped student that is in the cache, and the address of llama.cpp with the same file."""
     pytest.importorskip("xllamacpp", reason="needs tunixhack[local]")
     files = {
-        shipped.SMOLLM2: embedded.cache_dir() / embedded.GGUF,
-        shipped.GEMMA: embedded.cache_dir() / shipped.GEMMA / shipped.GEMMA_GGUF,
+        shipped.SMOLLM2: cache_dir() / local_model.SHIPPED,
+        shipped.GEMMA: cache_dir() / shipped.GEMMA / shipped.GEMMA_GGUF,
     }
     if not files[request.param].is_file():
         pytest.skip(f"{request.param} is not in the cache, and no test downloads it")

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tunixhack.cache import cache_dir, file_sha256
 from tunixhack.errors import MissingExtra, UserError
-from tunixhack.teachers.embedded import cache_dir, file_sha256
 from tunixhack.train.students.gguf_tokenizer import write_tokenizer
 
 VERSION = 1

