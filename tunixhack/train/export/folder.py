@@ -13,6 +13,7 @@ from tunixhack.errors import UserError
 from tunixhack.train.chat import Renderer
 from tunixhack.train.chat_template import chat_template
 from tunixhack.train.students.base import Base
+from tunixhack.train.students.description import read_json
 
 TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "*TERMS*", "USE_POLICY*")
 """Files that go with the weights wherever these go."""
@@ -68,7 +69,7 @@ def write_beside_weights(folder: Path, base: Base, renderer: Renderer) -> None:
     if "dtype" in description:  # its newer name
         description["dtype"] = "float32"
     _write(folder / "config.json", description)
-    generation = _read(base.folder / "generation_config.json")
+    generation = read_json(base.folder / "generation_config.json")
     generation |= {"eos_token_id": ends.ids, "pad_token_id": base.tokenizer.pad_id()}
     if (bos := base.tokenizer.bos_id()) is not None:
         generation["bos_token_id"] = bos
@@ -88,23 +89,13 @@ def copy_terms(folder: Path, base: Base) -> None:
 
 
 def _tokenizer_config(base: Base) -> Mapping[str, Any]:
-    found = _read(base.folder / "tokenizer_config.json")
+    found = read_json(base.folder / "tokenizer_config.json")
     if found:
         return found
     tokenizer = base.tokenizer
     ids = {"eos_token": tokenizer.eos_id(), "pad_token": tokenizer.pad_id(), "bos_token": tokenizer.bos_id()}
     named = {role: tokenizer.decode([id]) for role, id in ids.items() if id is not None}
     return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **named}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): download it again") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

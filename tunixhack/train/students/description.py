@@ -1,11 +1,28 @@
-"""Reading config.json: what a family needs of it, each with a sentence where it is missing or computes otherwise."""
+"""Reading config.json and its like: what is needed of them, each with a sentence where it is missing or other."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import UserError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a model's folder that may be missing; empty where it is, or holds no object.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): download it again") from error
+    return found if isinstance(found, dict) else {}
 
 
 def whole(description: Mapping[str, Any], name: str, default: int | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ import tokenizers
 
 from tunixhack.answers.formats import HACKATHON, THINK
 from tunixhack.errors import UserError
+from tunixhack.train.students.description import read_json
 
 FILES = (
     "tokenizer.json",
@@ -167,11 +167,4 @@ class StudentTokenizer:
 
     @cached_property
     def _configuration(self) -> Mapping[str, Any]:
-        path = self.folder / "tokenizer_config.json"
-        if not path.is_file():
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): download it again") from error
-        return found if isinstance(found, dict) else {}
+        return read_json(self.folder / "tokenizer_config.json")
