@@ -49,3 +49,17 @@ def test_a_mistake_of_our_own_is_not_blamed_on_versions(broken, tmp_path, monkey
         extra.load("brittle", "training")
     with pytest.raises(ModuleNotFoundError):
         extra.load("tunixhack.train.no_such_module", "training")
+
+
+def test_that_google_leaves_a_version_of_python_is_not_told_at_every_start_and_all_else_is(broken):
+    tell = "warnings.warn_explicit({!r}, FutureWarning, 'x.py', 1, module={!r})"
+    ours = ("You are using a Python version (3.11.7) which Google will stop supporting", "google.api_core.{}")
+    code = [
+        tell.format(ours[0], ours[1].format("_python_version_support")),
+        tell.format("Your Google is old", ours[1].format("_python_version_support")),
+        tell.format(ours[0], ours[1].format("other")),
+    ]
+    broken("\n".join(["import warnings", *code]))
+    with pytest.warns(FutureWarning) as told:
+        extra.load("brittle", "training")
+    assert [str(one.message)[:18] for one in told] == ["Your Google is old", "You are using a Py"]

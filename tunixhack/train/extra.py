@@ -25,8 +25,14 @@ def load(module: str, what: str) -> ModuleType:
     """
     try:
         with warnings.catch_warnings():
-            # google.api_core, which comes with Tunix, tells at every start when it will leave Python 3.11
-            warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
+            # Tunix imports tensorboardX, that google.cloud, and that tells at every start when it will leave the
+            # user's Python, and to take a newer one: Curator's pins end at 3.12, so that this is not the user's to mend
+            warnings.filterwarnings(
+                "ignore",
+                r"\s*You are using a Python version",
+                category=FutureWarning,
+                module=r"google\.api_core\._python_version_support$",
+            )
             return import_module(module)
     except Exception as error:
         if _own_mistake(error):
