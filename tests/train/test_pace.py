@@ -1,5 +1,9 @@
 """How long a training is, by what its steps take."""
 
+import random
+
+import pytest
+
 from tunixhack.train.pace import Pace
 from tunixhack.train.schedule import Clock
 
@@ -72,3 +76,27 @@ def test_going_on_with_more_hours_the_total_grows_again():
     step, said = train(pace, session, lambda step: 1.0, start=200)
     assert step == 600
     assert said == ["the time allows all 600 steps, at 1.00 s a step"]
+
+
+def test_beside_other_work_the_user_is_told_a_few_times_and_the_decay_still_ends():
+    for seed in range(20):
+        noise, slower, took = random.Random(seed), 1.0, []
+        for _ in range(2000):
+            if noise.random() < 0.05:  # somebody else's work begins or ends
+                slower = noise.choice([1.0, 1.0, 1.6, 2.5])
+            took.append(3.0 * slower)
+        session = Session(hours=0.5)
+        pace = Pace(2000, session.clock)
+        step, said = train(pace, session, took.__getitem__)
+        assert len(said) <= 7
+        assert step > 0.95 * pace.total
+        assert session.time <= 1800 + max(took)
+
+
+def test_a_total_that_was_not_told_of_is_told_of_later():
+    session = Session(hours=1)
+    pace = Pace(5000, session.clock)
+    _, said = train(pace, session, lambda step: 10.0 + step / 10)  # ever slower, a little each time
+    known = [int(sentence.split(" allows ")[1].split()[0]) for sentence in said]
+    assert known[-1] == pytest.approx(pace.total, rel=0.11)
+    assert len(known) <= 8

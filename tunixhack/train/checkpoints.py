@@ -14,7 +14,9 @@ from tunixhack.train.settings import Settings
 FOLDER = "actor"
 """As the hackathon's judges look for it: ``actor/<step>/model_params``."""
 
-_WEIGHTS = "model_params"
+_WEIGHTS, _OPTIMIZER = "model_params", "optimizer_state"
+_DESCRIPTION = "_CHECKPOINT_METADATA"
+"""Orbax's, with the place in the data in it."""
 
 
 def latest(folder: Path) -> Path | None:
@@ -55,49 +57,77 @@ def restore(place: Path, model: nnx.Module, settings: Settings) -> None:
     nnx.update(model, found)
 
 
-def bring(source: Path, target: Path) -> None:
-    """Copy the newest checkpoint of another training's folder, unless it is here already.
+def newest(folder: Path, scratch: str | None) -> Path | None:
+    """Return the newest checkpoint of a training, whose checkpoints may be elsewhere; of two copies the whole one.
 
     Args:
-        source: the folder of a training; it is only read.
-        target: the folder of checkpoints of the new one.
+        folder: the training's.
+        scratch: where its record says that the checkpoints are; None for in ``folder``.
+    """
+    places = [latest(Path(place) / FOLDER) for place in (folder, scratch) if place is not None]
+    return max((place for place in places if place), key=lambda place: (int(place.name), whole(place)), default=None)
+
+
+def whole(place: Path) -> bool:
+    """Tell whether a training can go on from a checkpoint: the optimizer's state and the place in the data are there.
+
+    Without them Tunix would go on all the same, with a fresh optimizer, from the beginning of the data.
+    """
+    return (place / _OPTIMIZER).is_dir() and (place / _DESCRIPTION).is_file()
+
+
+def bring(place: Path, target: Path) -> None:
+    """Copy a whole checkpoint from another folder; what is here of that step already is replaced if it is not whole.
+
+    Args:
+        place: the checkpoint's folder; it is only read.
+        target: the folder of checkpoints that it goes to.
 
     Raises:
-        UserError: there is none, or the disk is full.
+        UserError: the disk is full.
     """
-    place = latest(source / FOLDER)
-    if place is None:
-        raise UserError(f"{source} has no checkpoint to go on from: give the folder of a training that saved one")
-    wanted = target / place.name
-    if wanted.exists() or latest(target) is not None:
-        return
-    _copy(place, wanted, "")
+    if not whole(target / place.name):
+        _copy(place, target / place.name)
 
 
-def keep_weights(source: Path, target: Path) -> None:
-    """Copy the weights of the newest checkpoint, without the optimizer's state, in place of an older copy.
+def keep(source: Path, target: Path, *, share: float) -> tuple[Path, int] | None:
+    """Copy the newest checkpoint in place of an older copy: all of it where there is room, else its weights.
+
+    Args:
+        source: the folder of checkpoints; on another disk, it may be.
+        target: the folder of the copy.
+        share: of the disk's free bytes that the whole of it may take.
+
+    Returns:
+        The copy and the bytes of the whole, whether or not they were copied; None where there was nothing to copy.
 
     Raises:
         UserError: the disk is full.
     """
     place = latest(source)
-    if place is None or (target / place.name).exists():
-        return
-    _copy(place, target / place.name, _WEIGHTS)
+    if place is None:
+        return None
+    size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    copy = target / place.name
+    if not copy.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        _copy(place, copy, "" if size <= shutil.disk_usage(target).free * share else _WEIGHTS)
     try:
         for old in target.glob("*"):
             if old.name.isdigit() and old.name != place.name:
                 shutil.rmtree(old)
     except OSError as error:
         raise UserError(f"old weights in {target} cannot be removed: {error.strerror or error}") from error
+    return copy, size
 
 
-def _copy(place: Path, wanted: Path, part: str) -> None:
+def _copy(place: Path, wanted: Path, part: str = "") -> None:
     """Copy a checkpoint, or the part of it in one folder, so that a half copy never has its name."""
     draft = wanted.with_name(f".{wanted.name}.copy")
     try:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(place / part, draft / part)
+        shutil.rmtree(wanted, ignore_errors=True)
         draft.rename(wanted)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)

@@ -78,6 +78,11 @@ def read(place: str | Path | Run, weight: float = 1.0) -> Dataset:
     return _dataset(rows, name=name, weight=weight, notes=notes)
 
 
+def all_examples(datasets: Iterable[Dataset]) -> list[Example]:
+    """Return the examples of all datasets in their order: the one in which a `TokenSet` counts them."""
+    return [example for dataset in datasets for example in dataset.examples]
+
+
 def read_all(places: Iterable[str | Path | Run] | Mapping[str, float] | str | Path | Run) -> tuple[Dataset, ...]:
     """Read several datasets.
 

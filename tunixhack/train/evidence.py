@@ -16,7 +16,7 @@ from tunixhack.progress import Reporter
 from tunixhack.train import samples
 from tunixhack.train.chat import Message
 from tunixhack.train.compliance import measure
-from tunixhack.train.datasets import Dataset
+from tunixhack.train.datasets import Dataset, all_examples
 from tunixhack.train.generate import generate
 from tunixhack.train.mesh import FSDP
 from tunixhack.train.packing import Packed
@@ -64,7 +64,7 @@ class ValidationLoss:
 
 def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:
     """Choose examples whose questions are held back, the first of each question, in the data's order."""
-    examples = [example for dataset in datasets for example in dataset.examples]
+    examples = all_examples(datasets)
     found: dict[str, Example] = {}
     for row in data.validation():
         example = examples[int(data.example[row])]

@@ -1,29 +1,24 @@
-"""The training itself, from its first step or its last checkpoint to the record of what came of it."""
+"""The training itself, step by step, from its first one or its last checkpoint to the last."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
-from tunixhack.shares import Share
-from tunixhack.train import checkpoints, metrics, record, samples
+from tunixhack.train import checkpoints, metrics, record, trouble
 from tunixhack.train.bar import TrainingBar, first_interrupt
-from tunixhack.train.datasets import Dataset
 from tunixhack.train.evidence import Asking, ValidationLoss, chosen
+from tunixhack.train.job import Job
+from tunixhack.train.needs import in_gb
 from tunixhack.train.pace import Pace
-from tunixhack.train.packing import Batch, Extent, Packed
-from tunixhack.train.report import write_report
-from tunixhack.train.samples import side_by_side
+from tunixhack.train.packing import Batch, Packed
+from tunixhack.train.report import tell
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.student import Student
-from tunixhack.train.token_set import TokenSet
 from tunixhack.train.trainer import CannotSave, StepResult, Trainer
 
 VALIDATIONS = 10
@@ -33,41 +28,9 @@ VALIDATING = 0.05
 EXPORTS = 4
 """Times that loading takes are kept for the last checkpoint and three exports with their checks: Gemma 3 270M's took
 three."""
-SHOWN = 2
-"""Samples shown at the end; all are in samples.json."""
-EXAMPLES_NAMED = 8
-"""Rows of a batch that an error names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a training is run; nothing here changes what is learnt, but for where it ends."""
-
-    out: Path
-    scratch: Path
-    """Where the checkpoints go."""
-    steps: int | None
-    samples: int
-    """Questions that are held back to ask before and after."""
-    max_new_tokens: int
-    """Where a reply to them is cut off."""
-    save_every: float
-    """Seconds between two checkpoints."""
-    wandb: str | None
-    """A project to log to."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A student and what it is to learn."""
-
-    student: Student
-    datasets: Sequence[Dataset]
-    data: TokenSet
-    extent: Extent
-    plan: Plan
-    keep: int
-    """Checkpoints."""
+ENDED, STOPPED = 0.5, 0.9
+"""The share of what is free on the disk of a training's folder that the copy of its last checkpoint may take: one that
+ended leaves room for its exports; one that the time ended is gone on from, perhaps where ``scratch`` is no more."""
 
 
 class Loop:
@@ -123,14 +86,14 @@ class Loop:
                 try:
                     trainer.run()
                 except CannotSave as error:
-                    raise self._disk_trouble(error) from error
+                    raise trouble.disk(self._job.plan, error) from error
             if self._stop == "interrupted":
                 report.say(
                     f"stopped behind step {self._bar.done:,}, which is saved; the same command goes on from here"
                 )
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
-        self._keep_weights()
+        self._keep_last()
         self._after()
         self._record["status"] = "out of time" if self._stop else "finished"
         self._write()
@@ -139,7 +102,7 @@ class Loop:
                 f"the time was over behind step {self._bar.done:,} of {self._pace.total:,}, before the learning rate "
                 "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
-        self._tell()
+        tell(self._job.plan.out, self._record.get("evidence", {}), report)
         return self._student
 
     # -- the steps
@@ -150,7 +113,7 @@ class Loop:
             student.model,
             family=student.base.family,
             settings=student.settings,
-            folder=plan.scratch / checkpoints.FOLDER,
+            folder=plan.checkpoints,
             keep=self._job.keep,
             save_every=plan.save_every,
             next_batch=self._next,
@@ -175,14 +138,18 @@ class Loop:
         """Log a step, and stop where it went wrong."""
         if not result.finite:
             trainer.wait_for_saves()
-            raise self._not_finite(result)
+            raise trouble.not_finite(self._job, result, self._batch)
         compiled = result.step == self._first + 1
         if compiled:
             self._seconds["compiling, with the first step"] = result.seconds
             self._report.say(f"compiling, with the first step: {as_clock(result.seconds)}")
-        elif (told := self._pace.timed(result.step, time.monotonic() - self._done_at)) is not None:
-            self._report.say(told)
-            self._keep_plan()
+        else:
+            planned = self._pace.total
+            told = self._pace.timed(result.step, time.monotonic() - self._done_at)
+            if told is not None:
+                self._report.say(told)
+            if self._pace.total != planned:
+                self._keep_plan()
         self._done_at = time.monotonic()
         bar = self._bar
         bar.done, bar.total, bar.loss = result.step, self._pace.total, float(result.loss)
@@ -221,30 +188,6 @@ class Loop:
         self._validation_cost = time.monotonic() - began  # the first one's has the compiler's time in it
         self._seconds["validating"] = self._seconds.get("validating", 0.0) + self._validation_cost
 
-    def _not_finite(self, result: StepResult) -> UserError:
-        saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
-        rows = sorted(set(self._batch.rows[self._batch.segments > 0].tolist())) if self._batch is not None else []
-        examples = [example for dataset in self._job.datasets for example in dataset.examples]
-        named = [
-            f"{place} ({' '.join(examples[place].question.split())[:40]!r})"
-            for place in (int(self._job.data.example[row]) for row in rows[:EXAMPLES_NAMED])
-        ]
-        more = f" and {len(rows) - EXAMPLES_NAMED} more" if len(rows) > EXAMPLES_NAMED else ""
-        return UserError(
-            f"step {result.step:,} has a loss or gradient that is no number; its update was not made, and "
-            f"{f'the checkpoint of step {saved.name} is good' if saved else 'there is no checkpoint yet'}. Rows that "
-            f"were in it: {', '.join(named)}{more}. Look at these, or train with a lower learning rate in another "
-            "folder"
-        )
-
-    def _disk_trouble(self, error: CannotSave) -> UserError:
-        saved = checkpoints.latest(self._job.plan.scratch / checkpoints.FOLDER)
-        kept = f"the checkpoint of step {saved.name} is kept" if saved else "no checkpoint was saved yet"
-        return UserError(
-            f"a checkpoint could not be written to {self._job.plan.scratch}: {error}; {kept}, and "
-            "the same command goes on from it once there is room"
-        )
-
     def _interrupt(self) -> None:
         self._stop = "interrupted"
         self._report.say("stopping behind this step; once more stops at once")
@@ -266,26 +209,23 @@ class Loop:
         if found is not None:
             self._record["evidence"] = kept | {"after": found}
 
-    def _keep_weights(self) -> None:
-        """Have the last weights in the training's own folder, wherever the checkpoints were."""
+    def _keep_last(self) -> None:
+        """Have the last checkpoint in the training's own folder, wherever the others were, or at least its weights."""
         plan = self._job.plan
-        if plan.scratch != plan.out:
-            checkpoints.keep_weights(plan.scratch / checkpoints.FOLDER, plan.out / checkpoints.FOLDER)
-
-    def _tell(self) -> None:
-        """Write what there is to look at, and show it."""
-        out, evidence = self._job.plan.out, self._record.get("evidence", {})
-        for path in write_report(out):
-            self._report.say(f"written: {path}")
-        self._report.say(side_by_side(samples.read(out)[:SHOWN]))
-        for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
-            told = [
-                f"{when} {Share(evidence[when][name]['count'], evidence[when][name]['of'])}"
-                for when in ("before", "after")
-                if when in evidence
-            ]
-            if told:
-                self._report.say(f"{what}: {', '.join(told)}")
+        if not plan.elsewhere:
+            return
+        share = STOPPED if self._stop else ENDED
+        kept = checkpoints.keep(plan.checkpoints, plan.out / checkpoints.FOLDER, share=share)
+        if kept is None:
+            return
+        copy, size = kept
+        if checkpoints.whole(copy):
+            self._report.say(f"kept in {copy}: the last checkpoint, {in_gb(size)}")
+        else:
+            self._report.say(
+                f"kept in {copy}: the weights alone, since the whole checkpoint takes {in_gb(size)}; to go on with "
+                f"more hours or steps, {plan.checkpoints} is needed"
+            )
 
     # -- the record
 

@@ -14,7 +14,12 @@ FIRST = 3
 WINDOW = 16
 """The last steps, whose median is looked at."""
 TOLERANCE = 0.05
-"""The total changes only by more than this share: a pace is never quite even."""
+"""The total changes only by more than this share: a pace is never quite even. It shrinks at once, lest the decay does
+not end in time, and grows once in a `WINDOW` at most: earlier the steps that made it shrink are still looked at."""
+TOLD = 0.1
+"""A change is told where the total is by more than this share another than what was told last, and not before this
+share of the steps is done since: on a machine with other work to do it goes up and down. The bar shows it all the
+while."""
 MARGIN = 0.98
 """The share of the time that is planned with."""
 
@@ -37,11 +42,16 @@ class Pace:
     _count: int = 0
     _spent: float = 0.0
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    _reckoned: bool = False
+    _changed: int | None = None
+    """How many steps had been timed when the total was last reckoned anew; None before the first time."""
+    _told: int = 0
+    """The total that the user knows of, …"""
+    _told_at: int = 0
+    """… and the step behind which it was told."""
 
     def __post_init__(self) -> None:
         """Begin with all steps."""
-        self.total = self.total or self.wanted
+        self._told = self.total = self.total or self.wanted
 
     @property
     def seconds(self) -> float | None:
@@ -68,7 +78,7 @@ class Pace:
             seconds: since the one before was done; of a step that compiled nothing is told.
 
         Returns:
-            A sentence where the total changed.
+            A sentence where the total changed by much.
         """
         self._count += 1
         self._spent += seconds
@@ -77,12 +87,17 @@ class Pace:
         if self._count < FIRST or pace is None or self.clock.hours is None:
             return None
         fitting = step + self.clock.steps(self.wanted - step, pace / MARGIN, self.reserve())
-        first, self._reckoned = not self._reckoned, True
+        first = self._changed is None
         shrinks = fitting < self.total * (1 - TOLERANCE)
         grows = fitting > self.total * (1 + TOLERANCE) and step < self.total / 2
-        if fitting == self.total or not (shrinks or grows or first):
+        if not (first or shrinks or (grows and self._count - (self._changed or 0) >= WINDOW)):
             return None
-        before, self.total = self.total, max(fitting, step)
+        self._changed, self.total = self._count, max(fitting, step)
+        before = self._told
+        much = abs(self.total - before) > before * TOLD and step - self._told_at > self.total * TOLD
+        if self.total == before or not (first or much):
+            return None
+        self._told, self._told_at = self.total, step
         if self.total == self.wanted:
             return f"the time allows all {self.wanted:,} steps, at {pace:.2f} s a step"
         return (

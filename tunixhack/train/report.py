@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tunixhack.files import write_text
+from tunixhack.progress import Reporter
+from tunixhack.shares import Share
 from tunixhack.train import curve, metrics, record, samples
 from tunixhack.train.card import card, title
 
 CARD = "README.md"
+SHOWN = 2
+"""Samples shown at the end; all are in samples.json."""
 
 
 def write_report(folder: Path) -> list[Path]:
@@ -29,3 +35,24 @@ def write_report(folder: Path) -> list[Path]:
     )
     write_text(folder / CARD, card(kept, samples.read(folder), curve=drawn))
     return [*([folder / curve.FILE] if drawn else []), folder / CARD]
+
+
+def tell(folder: Path, evidence: Mapping[str, Any], report: Reporter) -> None:
+    """Write what there is to look at, and show the samples and what was measured of them.
+
+    Args:
+        folder: of a training.
+        evidence: what was measured before and after, as its record has it.
+        report: where it is shown.
+    """
+    for path in write_report(folder):
+        report.say(f"written: {path}")
+    report.say(samples.side_by_side(samples.read(folder)[:SHOWN]))
+    for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
+        told = [
+            f"{when} {Share(evidence[when][name]['count'], evidence[when][name]['of'])}"
+            for when in ("before", "after")
+            if when in evidence
+        ]
+        if told:
+            report.say(f"{what}: {', '.join(told)}")

@@ -76,15 +76,17 @@ class Student:
         import jax
 
         from tunixhack.train import checkpoints
+        from tunixhack.train.compiled import keep_compiled
         from tunixhack.train.mesh import device_mesh
         from tunixhack.train.students.find import find
 
+        keep_compiled()
         folder = Path(folder)
         kept = record.read(folder)
         base = find(kept["base"]["name"], accept_terms=accept_terms)
         if base.fingerprint != kept["base"]["fingerprint"]:
             raise UserError(f"{base.name} is no longer the student that {folder} was trained from: give it back")
-        place = checkpoints.latest(folder / checkpoints.FOLDER)
+        place = checkpoints.newest(folder, kept.get("scratch"))
         if place is None:
             raise UserError(f"{folder} has no checkpoint yet: let its training go on until the first is saved")
         settings = Settings(**kept["settings"])
@@ -112,5 +114,5 @@ class Student:
                 modules=base.family.lora_modules,
                 quantised=settings.method == "qlora",
             )
-        renderer = Renderer(base.family.chat, base.tokenizer, settings.format, settings.system)
+        renderer = base.renderer(settings.format, settings.system)
         return cls(base=base, model=model, mesh=mesh, renderer=renderer, settings=settings)

@@ -15,12 +15,15 @@ from tunixhack.errors import UserError
 from tunixhack.files import make_folder
 from tunixhack.lock import locked
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, metrics, needs, record
+from tunixhack.train import checkpoints, needs, record
+from tunixhack.train.beginning import begin
 from tunixhack.train.chat import Renderer
-from tunixhack.train.datasets import Dataset, read_all
+from tunixhack.train.compiled import keep_compiled
+from tunixhack.train.datasets import Dataset, all_examples, read_all
 from tunixhack.train.doctor import require_device
 from tunixhack.train.generate import MAX_NEW_TOKENS
-from tunixhack.train.loop import Job, Loop, Plan
+from tunixhack.train.job import Job, Plan
+from tunixhack.train.loop import Loop
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.packing import Extent, measure
 from tunixhack.train.schedule import Clock
@@ -73,9 +76,10 @@ def sft(
         hours: the ceiling, counted from ``started``, for everything from loading to the last sample. The learning
             rate's schedule is made for as many steps as fit.
         started: when the session began, in seconds since 1970; by default when this process did.
-        resume_from: another training's folder, which is only read: its last checkpoint is where ``out`` begins.
-        scratch: a folder for the checkpoints, for a larger disk than that of ``out``; the weights that the training
-            ends with are in ``out`` all the same.
+        resume_from: another training's folder, which is only read: its last checkpoint, or the one in the ``scratch``
+            that it had, is where ``out`` begins.
+        scratch: a folder for the checkpoints, on a larger disk than that of ``out``. The one that the training ends
+            with is in ``out`` all the same; only its weights where there is no room for more, which is said.
         samples: how many questions that are held back to ask before and after.
         max_new_tokens: where a reply to them is cut off.
         save_every: seconds between two checkpoints.
@@ -100,6 +104,7 @@ def sft(
     report = report or Reporter()
     devices = require_device(cpu)
     report.say(f"training on {devices}")
+    keep_compiled()
     changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
     wanted = settings(method, scale=scale, **changes)
     seconds: dict[str, float] = {}
@@ -134,12 +139,12 @@ def _train(
     resume_from: str | Path | None,
 ) -> Student:
     seconds: dict[str, float] = begun["seconds"]
-    renderer = Renderer(base.family.chat, base.tokenizer, wanted.format, wanted.system)
+    renderer = base.renderer(wanted.format, wanted.system)
     mesh = device_mesh(wanted.at_once or wanted.batch)
     with report.timed("tokenising", seconds):
         data = _tokens(datasets, renderer, wanted, plan.out)
     new = _record(base, wanted, datasets, data)
-    kept = _going_on(plan, new, resume_from)
+    kept = begin(plan, new, resume_from, report)
     with report.timed("packing", seconds):
         extent = _extent(data, wanted, plan.steps)
     _tell(report, datasets, data, extent, wanted)
@@ -160,7 +165,7 @@ def _fits(base: Base, wanted: Settings) -> None:
 
 
 def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings, folder: Path) -> TokenSet:
-    questions = len({example.question_id for dataset in datasets for example in dataset.examples})
+    questions = len({example.question_id for example in all_examples(datasets)})
     return tokenise(
         datasets,
         renderer,
@@ -215,27 +220,6 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
     }
 
 
-def _going_on(plan: Plan, new: dict[str, Any], resume_from: str | Path | None) -> dict[str, Any]:
-    """Return the record to go on with: what an earlier start kept, or a new one."""
-    if record.exists(plan.out):
-        kept = record.read(plan.out)
-        record.refuse_changes(plan.out, kept, new)
-        return kept | new
-    if resume_from is not None:
-        source = Path(resume_from)
-        kept = record.read(source)
-        record.refuse_changes(source, kept, new)
-        checkpoints.bring(source, plan.scratch / checkpoints.FOLDER)
-        metrics.bring(source, plan.out)
-        new = kept | new
-    elif any(name for name in os.listdir(plan.out) if name not in ("lock",) and not name.startswith("tokens-")):
-        raise UserError(
-            f"{plan.out} has files in it, but no training was begun there: choose another folder as out, or empty it"
-        )
-    record.write(plan.out, new | {"status": "begun"})
-    return new
-
-
 def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, extent: Extent, wanted: Settings) -> None:
     """Say what there is to learn from, and what was left out."""
     for dataset in datasets:
@@ -277,13 +261,12 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
             f"at most {longest:,}, or a smaller at_once than {wanted.at_once or wanted.batch}"
         )
     size = needs.checkpoint_bytes(shape, wanted)
-    place = plan.scratch / checkpoints.FOLDER
-    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=checkpoints.count(place))
+    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=checkpoints.count(plan.checkpoints))
     report.say(
         f"memory: about {needs.in_gb(needed)} of {needs.in_gb(free)} on each of {devices} device(s)"
         f"{', computing each layer twice (remat) to save some' if short else ''}; rows of up to {longest:,} tokens fit"
     )
-    report.say(f"disk: {keep} checkpoint(s) of {needs.in_gb(size)} are kept in {place}")
+    report.say(f"disk: {keep} checkpoint(s) of {needs.in_gb(size)} are kept in {plan.checkpoints}")
     return base.with_remat() if short else base, keep
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from flax import nnx
 from jax.sharding import Mesh
 
+from tunixhack.train.chat import Format, Renderer
 from tunixhack.train.students import gemma3, llama, qwen
 from tunixhack.train.students.family import Family
 from tunixhack.train.students.tokenizer import StudentTokenizer
@@ -43,6 +44,10 @@ class Base:
     def load(self, mesh: Mesh | None, dtype: Any) -> nnx.Module:
         """Read the weights onto a mesh (None: the first device), in a dtype of jax."""
         return self.family.load(self.folder, self.config, mesh, dtype)
+
+    def renderer(self, format: Format, system: str | None) -> Renderer:
+        """Return what writes conversations for it, and reads its replies."""
+        return Renderer(self.family.chat, self.tokenizer, format, system)
 
     def with_remat(self) -> Base:
         """Return this base such that the backward pass computes each layer again instead of keeping it."""

@@ -1,0 +1,54 @@
+"""What a training is given: who learns what, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunixhack.train.checkpoints import FOLDER
+from tunixhack.train.datasets import Dataset
+from tunixhack.train.packing import Extent
+from tunixhack.train.student import Student
+from tunixhack.train.token_set import TokenSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a training is run; nothing here changes what is learnt, but for where it ends."""
+
+    out: Path
+    scratch: Path
+    """Where the checkpoints go."""
+    steps: int | None
+    samples: int
+    """Questions that are held back to ask before and after."""
+    max_new_tokens: int
+    """Where a reply to them is cut off."""
+    save_every: float
+    """Seconds between two checkpoints."""
+    wandb: str | None
+    """A project to log to."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.scratch / FOLDER
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the checkpoints are outside the training's own folder."""
+        return self.scratch.resolve() != self.out.resolve()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A student and what it is to learn."""
+
+    student: Student
+    datasets: Sequence[Dataset]
+    data: TokenSet
+    extent: Extent
+    plan: Plan
+    keep: int
+    """Checkpoints."""

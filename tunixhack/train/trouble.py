@@ -1,0 +1,47 @@
+"""What stops a training before its end, in a sentence that names where to look."""
+
+from __future__ import annotations
+
+from tunixhack.errors import UserError
+from tunixhack.train import checkpoints
+from tunixhack.train.datasets import all_examples
+from tunixhack.train.job import Job, Plan
+from tunixhack.train.packing import Batch
+from tunixhack.train.trainer import CannotSave, StepResult
+
+EXAMPLES_NAMED = 8
+"""Rows of a batch that an error names."""
+
+
+def not_finite(job: Job, result: StepResult, batch: Batch | None) -> UserError:
+    """Tell of a step whose loss or gradient is no number, and of the rows that were in it.
+
+    Args:
+        job: the training.
+        result: of the step.
+        batch: what it learnt from.
+    """
+    saved = checkpoints.latest(job.plan.checkpoints)
+    rows = sorted(set(batch.rows[batch.segments > 0].tolist())) if batch is not None else []
+    examples = all_examples(job.datasets)
+    named = [
+        f"{place} ({' '.join(examples[place].question.split())[:40]!r})"
+        for place in (int(job.data.example[row]) for row in rows[:EXAMPLES_NAMED])
+    ]
+    more = f" and {len(rows) - EXAMPLES_NAMED} more" if len(rows) > EXAMPLES_NAMED else ""
+    return UserError(
+        f"step {result.step:,} has a loss or gradient that is no number; its update was not made, and "
+        f"{f'the checkpoint of step {saved.name} is good' if saved else 'there is no checkpoint yet'}. Rows that "
+        f"were in it: {', '.join(named)}{more}. Look at these, or train with a lower learning rate in another "
+        "folder"
+    )
+
+
+def disk(plan: Plan, error: CannotSave) -> UserError:
+    """Tell of a checkpoint that could not be written."""
+    saved = checkpoints.latest(plan.checkpoints)
+    kept = f"the checkpoint of step {saved.name} is kept" if saved else "no checkpoint was saved yet"
+    return UserError(
+        f"a checkpoint could not be written to {plan.scratch}: {error}; {kept}, and the same command goes on from it "
+        "once there is room"
+    )
