@@ -81,33 +81,37 @@ def counted_by(hub: Hub, student: str, home: Path, **environment: str) -> subpro
 
 
 @pytest.fixture
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
 def hub(student):
     with Hub(repos={"user/words": student, "user/closed": student}, gated=frozenset({"user/closed"})) as hub:
         yield hub
 
 
-def test_the_hub_is_asked_for_the_file_alone_and_the_cache_does_where_it_is_away(hub, tmp_path):
-    home = tmp_path / "home"
+def test_the_hub_is_asked_for_the_file_alone_and_the_cache_does_where_it_is_away(hub, home):
     assert counted_by(hub, "user/words", home).stdout == "[3]\n"
     assert not [path for path in hub.asked if "resolve" in path and "tokenizer.json" not in path]
     for offline in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
         assert counted_by(hub, "user/words", home, **offline).stdout == "[3]\n"
 
 
-def test_a_hub_that_is_away_is_one_sentence_and_nothing_else(hub, tmp_path):
-    told = counted_by(hub, "user/words", tmp_path / "home", HF_ENDPOINT="http://127.0.0.1:9")
+def test_a_hub_that_is_away_is_one_sentence_and_nothing_else(hub, home):
+    told = counted_by(hub, "user/words", home, HF_ENDPOINT="http://127.0.0.1:9")
     assert told.stderr == ""
     assert told.stdout.startswith("--student user/words: there is no such file or folder here, and the Hub cannot be")
     assert told.stdout.count("\n") == 1
 
 
-def test_gated_model_says_to_accept_its_terms(hub, tmp_path):
-    told = counted_by(hub, "user/closed", tmp_path / "home")
+def test_gated_model_says_to_accept_its_terms(hub, home):
+    told = counted_by(hub, "user/closed", home)
     assert f"gated: accept its terms at {hub.endpoint}/user/closed and set HF_TOKEN" in told.stdout
 
 
-def test_unknown_model_says_that_it_may_be_private(hub, tmp_path):
-    told = counted_by(hub, "user/none", tmp_path / "home")
+def test_unknown_model_says_that_it_may_be_private(hub, home):
+    told = counted_by(hub, "user/none", home)
     assert f"no such model on the Hub that this login may read: see {hub.endpoint}/user/none" in told.stdout
 
 

@@ -108,15 +108,15 @@ def _fetched(student: str) -> str:
     """
     from huggingface_hub import HfApi, constants, errors, hf_hub_download
 
-    commit = None
-    if not constants.HF_HUB_OFFLINE:
+    away = bool(constants.HF_HUB_OFFLINE)
+    if not away:
         try:
-            commit = within(PATIENCE, lambda: HfApi().model_info(student, timeout=PATIENCE / 2)).sha
+            within(PATIENCE, lambda: HfApi().model_info(student, timeout=PATIENCE / 2))
         except (errors.HfHubHTTPError, errors.HFValidationError):
             raise
         except Exception:  # noqa: BLE001  # no network, name or certificate, in the words of httpx or requests
-            commit = None
-    return str(hf_hub_download(student, "tokenizer.json", revision=commit, local_files_only=commit is None))
+            away = True
+    return str(hf_hub_download(student, "tokenizer.json", local_files_only=away))
 
 
 def _line(error: Exception) -> str:
