@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Comparison:
     folder: Path
     samples: int
     """Answers to each question."""
-    recipe: Recipe
+    recipe: Recipe = field(repr=False)
     """The first one, as a build of the whole dataset would use it."""
     rows: int
     """Answers of that dataset."""

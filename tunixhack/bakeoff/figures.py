@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -31,7 +31,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 class Figures:
     """What one teacher did with one prompt; None is unknown."""
 
-    questions: frozenset[str]
+    questions: frozenset[str] = field(repr=False)
     """Ids of those that it was asked."""
     answers: int
     """Received, of which the shares are; those that are missing count nowhere."""
@@ -43,9 +43,9 @@ class Figures:
     """Those that no step dropped."""
     reasons: dict[str, int]
     """Step and reason to how many it dropped, most frequent first."""
-    traces: tuple[int, ...]
+    traces: tuple[int, ...] = field(repr=False)
     """Lengths of the traces that could be read."""
-    texts: tuple[int, ...]
+    texts: tuple[int, ...] = field(repr=False)
     """Lengths of the answers that could be read."""
     tokens_per_second: float | None
     """Completion tokens, as many requests at once as the teacher is sent."""
