@@ -107,7 +107,7 @@ class Admission:
 
     def __init__(self, limits: Limits, sizes: Mapping[str, int], under_way: Iterable[str] = ()) -> None:
         self._limits, self._sizes = limits, sizes
-        self._begun: set[str] = limits.begun.union(under_way) & sizes.keys()
+        self._begun = set(limits.begun.union(under_way) & sizes.keys())
         self._under_way = sum(sizes[question] for question in self._begun)
 
     def admits(self, question: str) -> bool:

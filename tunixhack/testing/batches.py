@@ -114,7 +114,8 @@ class BatchDesk:
             }
             return
         reached = len(lines) // 2 if batch["status"] == "expired" else len(lines)
-        good, bad = [], []
+        good: list[dict[str, Any]] = []
+        bad: list[dict[str, Any]] = []
         for place, line in enumerate(lines):
             told: dict[str, Any] = {"id": f"{batch['id']}-{place}", "custom_id": line["custom_id"], "error": None}
             if place >= reached:
