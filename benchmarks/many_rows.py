@@ -22,7 +22,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -57,13 +56,11 @@ def answer(messages: list[dict[str, Any]], seed: int) -> str:
 
 def serve() -> None:
     """Answer until the parent is gone; prints the address."""
-    from tunixhack.child import end_with_parent
     from tunixhack.testing import ScriptedTeacher
 
-    end_with_parent()
     with ScriptedTeacher(answer=answer) as teacher:
         print(teacher.url, flush=True)
-        threading.Event().wait()
+        sys.stdin.read()  # ends when the parent does
 
 
 def build(answers: int, url: str, folder: Path) -> None:
@@ -119,10 +116,12 @@ def main() -> int:
     asked = options.parse_args()
     if asked.serve:
         serve()
-    if asked.build:
+        return 0
+    if asked.build is not None:
         build(asked.answers, asked.build, asked.folder)
         return 0
-    server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, __file__, "--serve"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
         url = server.stdout.readline().strip()

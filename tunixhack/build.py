@@ -80,6 +80,12 @@ def _check(recipe: Recipe, order: Order) -> None:
             raise UserError(f"{name}={value}: ask for at least one")
     if order.questions is not None and order.rows is not None:
         raise UserError("--questions and --rows say the same thing twice: give one of them")
+    for name in ("seed", "n"):
+        if name in recipe.sampling:
+            raise UserError(
+                f"sampling has {name!r}, which is set for every request: the seeds come from the run's, and with "
+                "seed=None (--no-seed) none is sent"
+            )
     if recipe.trace not in TRACES:
         raise UserError(f"trace={recipe.trace!r} is unknown: it is one of {', '.join(TRACES)}")
     if recipe.max_tokens is not None and recipe.max_tokens < 1:
@@ -181,7 +187,7 @@ class _Build:
         self.books.note(Stage("equal_ids", loaded.rows.height, kept=rows.height), same)
         if rows.is_empty():
             raise UserError(f"the source has no usable question: all {total:,} rows are rejected")
-        ranks = [rank(self.order.seed, question) for question in rows["question_id"]]
+        ranks = [rank(self.order.base, question) for question in rows["question_id"]]
         return rows.with_columns(pl.Series("rank", ranks)).sort("rank").drop("rank")
 
     def _fitting(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -264,7 +270,7 @@ class _Build:
 
     def _context(self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None) -> Context:
         return Context(
-            seed=self.order.seed,
+            seed=self.order.base,
             samples=self._samples,
             quota=quota,
             trace=self.teachers.trace,

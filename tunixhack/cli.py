@@ -12,7 +12,7 @@ import typer
 
 from tunixhack import cli_train
 from tunixhack.cli_train import Json
-from tunixhack.errors import TunixHackError
+from tunixhack.errors import TunixHackError, UserError
 
 app = typer.Typer(
     help="Questions in, a reasoning dataset out, and a student that learns from it.",
@@ -46,6 +46,9 @@ def build(
     max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.")] = None,
     seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
+    no_seed: Annotated[
+        bool, typer.Option("--no-seed", help="Send no seed, and ask for several samples at once; questions as by 0.")
+    ] = False,
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
     ] = False,
@@ -71,7 +74,10 @@ def build(
     changes = {"source": source, "samples": samples, "trace": trace, "student": student, "max_tokens": max_tokens}
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
-    order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "seed": seed, "reuse": lenders}
+    if no_seed and seed:
+        raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
+    order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
+    order["seed"] = None if no_seed else seed
     run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     _show(run, samples=0, as_json=as_json)
     if not as_json:

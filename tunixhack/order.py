@@ -18,7 +18,7 @@ class Order:
     teacher: str
     questions: int | None = None
     rows: int | None = None
-    seed: int = 0
+    seed: int | None = 0
     reuse: Sequence[str | Path | Run] = ()
     ask_again: bool = False
     budget: float | None = None
@@ -27,3 +27,8 @@ class Order:
     batch: bool = False
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
+
+    @property
+    def base(self) -> int:
+        """What questions are ranked by, whether or not seeds are sent: those of a run without are the same."""
+        return self.seed or 0

@@ -78,7 +78,7 @@ class Recipe:
         questions: int | None = None,
         rows: int | None = None,
         out: str | Path | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         reuse: Sequence[str | Path | Run] = (),
         ask_again: bool = False,
         budget: float | None = None,
@@ -95,7 +95,8 @@ class Recipe:
                 are None.
             rows: how many answers are asked for instead: rows / samples questions, rounded up.
             out: the run's folder; ``runs/<domain>`` when None.
-            seed: which questions are taken, and the base of every sample's seed.
+            seed: which questions are taken, and the base of every sample's seed. None sends no seed: the questions are
+                those of 0, and several samples are asked for at once wherever the server gives several.
             reuse: other runs, or their folders, whose answers to the same requests are taken over.
             ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
             budget: dollars that all answers of this run may cost, over every start. No question is begun beyond it, by

@@ -139,7 +139,7 @@ class Run:
         train = self.train
         if not 1 <= rows <= train.height:
             raise UserError(f"{self.folder} has {train.height:,} kept answers: a subset of {rows:,} cannot be taken")
-        seed = self.state()["order"]["seed"]
+        seed = self.state()["order"]["seed"] or 0
         questions = train.select("question_id").unique()
         ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
         ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")

@@ -29,6 +29,7 @@ from tunixhack.teachers.preflight import TINY
 from tunixhack.teachers.requests import PROBE, Request
 from tunixhack.teachers.resolve import Wish, resolve
 from tunixhack.teachers.store import AnswerStore
+from tunixhack.teachers.tempo import Answered, Tempo
 from tunixhack.teachers.wire import Endpoint
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
@@ -136,6 +137,28 @@ def test_holes_among_stored_samples_are_filled_and_nothing_else(teacher: Scripte
     assert blocks_asked(teacher) == [(2, 3), (6, 2)]
     assert answers["sample"].to_list() == list(range(8))
     assert answers["seed"].to_list() == [sample_seed(0, f"{0:016x}", sample) for sample in range(8)]
+
+
+def test_without_seeds_several_are_asked_at_once_and_no_seed_is_claimed(tmp_path: Path):
+    with ScriptedTeacher(seeds="own") as teacher:
+        asking = engine_of(teacher, tmp_path)
+        asking.teacher = replace(asking.teacher, seeded=False)
+        answers = asking.ask(requests(3, 20), "sample")
+        real = [body for body in teacher.stats["bodies"] if body["max_tokens"] != TINY]
+        assert sorted(body.get("n", 1) for body in real) == [4, 4, 4, 16, 16, 16]
+        assert not any("seed" in body for body in teacher.stats["bodies"])
+        assert teacher.stats["max_concurrency"] == 1, "as many choices at once as one by one"
+    assert answers["sample"].to_list() == [*range(20)] * 3
+    assert answers["seed"].null_count() == 60
+    assert answers["choice"].n_unique() == 60
+
+
+def test_a_server_that_refuses_seeds_is_sent_none(tmp_path: Path):
+    with ScriptedTeacher(dialect="gemini", n_supported=False) as teacher:
+        answers = engine_of(teacher, tmp_path).ask(requests(2, 3), "sample")
+        assert teacher.stats["statuses"]["400"] == 1
+    assert answers.height == 6
+    assert answers["seed"].null_count() == 6
 
 
 def test_seeds_wrap_at_2_to_the_31(teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -311,6 +334,37 @@ def test_answers_that_are_paid_for_are_not_asked_anew_unless_told_to(teacher: Sc
     other.ask_again = True
     assert other.ask(requests(2, 2), "sample").height == 4
     assert other.store.answers().height == 8
+
+
+# how long it will take
+
+
+@pytest.mark.parametrize(
+    ("slots", "block", "seconds"),
+    [
+        (16, 16, 10 * 4.0),  # one request after the other, each as long as its longest answer
+        (16, 4, 40 * 4.0 / 4 + 4.0 * 3 / 8),  # four at once, and half of the last three
+        (None, 16, 4.0),  # all ten at once
+    ],
+)
+def test_the_time_to_come_is_that_of_the_requests_to_come(
+    slots: int | None, block: int, seconds: float, teacher: ScriptedTeacher, tmp_path: Path
+):
+    asking = engine_of(teacher, tmp_path)
+    asking.teacher = replace(asking.teacher, slots=slots)
+    assert asking.seconds_an_answer("sample", 160, block) is None
+    asking.ask(requests(8, 2), "sample")
+    assert asking.tempos["sample"].choices == 2
+    asking.tempos["sample"] = Tempo([Answered(0, 4.0, 2)] * 8, 8)
+    assert asking.seconds_an_answer("sample", 160, block) == pytest.approx(seconds / 160)
+
+
+def test_the_call_that_brought_the_most_tells_how_long_an_answer_takes(teacher: ScriptedTeacher, tmp_path: Path):
+    asking = engine_of(teacher, tmp_path)
+    asking.ask(requests(8, 2), "sample")
+    asking.ask(requests(9, 2), "sample")
+    assert len(asking.tempos["sample"].answered) == 8
+    assert asking.paces["sample"][1] == 16
 
 
 # contract 11: the alarm

@@ -128,10 +128,44 @@ def test_a_native_teacher_without_thinking_is_refused_and_the_other_way_is_named
 # servers without seeds
 
 
-def test_a_server_that_takes_no_seed_is_sent_none_and_asked_one_by_one():
+def test_a_server_that_takes_no_seed_is_sent_none_and_asked_for_as_many_at_once_as_it_gives():
     with ScriptedTeacher(dialect="gemini") as teacher:
-        assert check(teacher, seeded=False).block == 1
+        assert check(teacher, seeded=False) == Capabilities(block=16, seeded=False)
         assert all("seed" not in body for body in teacher.stats["bodies"])
+    with ScriptedTeacher(n_supported=False) as teacher:
+        assert check(teacher, seeded=False).block == 1
+
+
+def test_copies_of_one_choice_are_not_taken_for_samples():
+    with odd_server(lambda body, headers: (200, completion(*[GOOD] * body.get("n", 1)))) as server:
+        assert check(server, seeded=False).block == 1
+
+
+def test_two_choices_that_are_alike_once_are_no_evidence_against_others():
+    asked: list[int] = []
+
+    def reply(body: dict[str, Any], headers: Any) -> Any:
+        asked.append(1)
+        return 200, completion(*[f"{place if len(asked) > 1 else 0}" for place in range(body.get("n", 1))])
+
+    with odd_server(reply) as server:
+        assert check(server, seeded=False).block == 16
+
+
+def test_a_server_that_refuses_the_seed_is_asked_without_and_that_is_said():
+    said: list[str] = []
+    with ScriptedTeacher(dialect="gemini") as teacher:
+        assert check(teacher, said=said) == Capabilities(block=16, seeded=False)
+        assert teacher.stats["statuses"] == {"400": 1, "200": 1}
+    assert len(said) == 1
+    assert "takes no seed, and is sent none" in said[0]
+
+
+def test_another_refusal_is_not_blamed_on_the_seed():
+    with odd_server(lambda body, headers: (400, {"error": "no such template"})) as server:
+        with pytest.raises(UserError, match="no such template"):
+            check(server)
+        assert len(server.asked) == 1
 
 
 def test_the_limit_goes_by_the_name_that_the_server_has_for_it():

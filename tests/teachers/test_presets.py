@@ -112,10 +112,28 @@ def test_a_native_trace_where_it_is_hidden_is_refused_before_anything_is_sent(
 def test_its_sampling_is_the_tables_and_the_users_wishes_go_over_it(name: str, monkeypatch: pytest.MonkeyPatch):
     preset = PRESETS[name]
     with named(monkeypatch, name):
-        assert resolve(f"{name}/scripted", Wish()).sampling == {**preset.sampling, preset.limit: 4096}
+        usual = resolve(f"{name}/scripted", Wish()).sampling
+        assert usual == {**preset.sampling, **preset.unthinking, preset.limit: 4096}
         teacher = resolve(f"{name}/scripted", Wish(max_tokens=99, sampling={"temperature": 0.2, "top_p": 0.9}))
-    assert teacher.sampling == {"temperature": 0.2, "top_p": 0.9, preset.limit: 99}
+    assert teacher.sampling == {"temperature": 0.2, "top_p": 0.9, **preset.unthinking, preset.limit: 99}
     assert teacher.limit == 99
+
+
+@pytest.mark.parametrize("trace", ["written", "guided", "native"])
+def test_deepseek_does_not_think_where_the_thinking_would_be_thrown_away(trace: str, monkeypatch: pytest.MonkeyPatch):
+    with named(monkeypatch, "deepseek"):
+        sampling = resolve("deepseek/scripted", Wish(trace=trace)).sampling
+        own = resolve("deepseek/scripted", Wish(trace=trace, sampling={"thinking": {"type": "enabled"}})).sampling
+    assert sampling.get("thinking") == (None if trace == "native" else {"type": "disabled"})
+    assert own["thinking"] == {"type": "enabled"}
+
+
+def test_that_it_is_not_to_think_reaches_deepseek_with_every_request(
+    questions: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with named(monkeypatch, "deepseek") as server:
+        build(questions, "deepseek/scripted", tmp_path / "run", questions=2)
+        assert {body["thinking"]["type"] for body in server.stats["bodies"]} == {"disabled"}
 
 
 def test_thinking_that_is_not_shown_has_room_in_the_preflight(monkeypatch: pytest.MonkeyPatch):
@@ -244,6 +262,14 @@ def test_llamacpps_slots_bound_the_choices_of_a_request(monkeypatch: pytest.Monk
         assert (teacher.slots, teacher.most_choices, teacher.context) == (4, 4, 3000)
         assert preflight("llamacpp").block == 4
     assert teacher.identity["quantisation"] == 91_000_000
+
+
+def test_llamacpp_at_an_address_tells_its_slots_too(monkeypatch: pytest.MonkeyPatch):
+    with ScriptedTeacher(dialect="llamacpp", slots=4, context=3000) as server:
+        teacher = resolve(server.url, Wish())
+        assert (teacher.slots, teacher.most_choices, teacher.context) == (4, 4, 3000)
+    with ScriptedTeacher() as server:
+        assert resolve(server.url, Wish()).slots is None
 
 
 def test_vllms_checkpoint_and_context_are_the_teachers(monkeypatch: pytest.MonkeyPatch):

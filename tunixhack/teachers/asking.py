@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -247,6 +248,8 @@ class Teachers:
             known = self.run.state().get("teachers", {}).get(public_name(spec))
             wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
             teacher = resolve(spec, wish, known, self.report.say)
+            if self.order.seed is None:
+                teacher = replace(teacher, seeded=False)
             if self.order.budget is not None and teacher.price is None:
                 raise UserError(
                     f"the price of {teacher.name} is unknown, so that --budget cannot be kept: leave it out, and use "
@@ -255,7 +258,7 @@ class Teachers:
             self._engines[spec] = Engine(
                 store=self.run.store,
                 teacher=teacher,
-                seed=self.order.seed,
+                seed=self.order.base,
                 trace=self.recipe.trace,
                 report=self.report,
                 ask_again=self.order.ask_again,

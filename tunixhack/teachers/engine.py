@@ -197,8 +197,10 @@ class Engine:
 
     def _at_once(self, endpoint: Endpoint, block: int) -> int:
         """Return how many requests are in flight that ask for so many choices."""
-        slots = endpoint.concurrency if self.teacher.slots is None else max(1, self.teacher.slots // block)
-        return min(slots, endpoint.concurrency)
+        slots = self.teacher.slots
+        if slots is None and not self.teacher.seeded:  # as many choices in flight as there would be one by one
+            slots = endpoint.concurrency
+        return endpoint.concurrency if slots is None else min(max(1, slots // block), endpoint.concurrency)
 
     @property
     def block(self) -> int:
@@ -211,6 +213,7 @@ class Engine:
             endpoint = self._open.enter_context(self.teacher.connect())
             found = examine(endpoint, self.teacher, self.trace, longest, self.report.say)
             self._connected = endpoint, found
+            self.teacher = replace(self.teacher, seeded=found.seeded)
         elif _characters(longest) > self._seen:  # a pilot, or another step, had shorter ones
             see_that_it_fits(self._connected[0], self.teacher, longest, self.report.say)
         self._seen = max(self._seen, _characters(longest))

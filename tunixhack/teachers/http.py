@@ -29,6 +29,10 @@ class Unreachable(UserError):
     """Nobody answers at the address."""
 
 
+class Refused(UserError):
+    """The server does not take a request as it is."""
+
+
 def get_json(
     url: str, headers: Mapping[str, str], timeout: float = 8.0, say: Say = _nothing, key: str = KEY_VARIABLE
 ) -> Any:
@@ -137,6 +141,8 @@ def _ask(
         raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
     if status == 429 or status >= 500:
         raise _Overloaded(f"{place} answers HTTP {status}: {text}")
+    if status in (400, 422):
+        raise Refused(f"{place} answers HTTP {status}: {text}")
     if status != 200:
         raise UserError(f"{place} answers HTTP {status}: {text}")
     try:

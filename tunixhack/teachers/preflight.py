@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
-from tunixhack.teachers.http import Say, post_json
+from tunixhack.teachers.http import Refused, Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.wire import Endpoint
 
@@ -34,20 +35,22 @@ def examine(
     Raises:
         UserError: the prompt and the answer's limit do not fit the context, or no native trace is to be seen.
     """
-    ask = _asker(endpoint, teacher, say)
     several = min(2, teacher.most_choices)
-    # thinking that is not shown counts, too, and what is cut within it says nothing
-    first = ask(longest, seed=SEEDS[0], n=several, limit=THINKING if teacher.hidden_trace else TINY)
+    first, teacher = _first(endpoint, teacher, longest, several, say)
+    ask = _asker(endpoint, teacher, say)
     _check_context(first, teacher)
     one = several > 1 and _counts_one_choice(first)
     tokenizer = _tokenizer(endpoint, say) if one else None
     if trace == "native":
         _check_trace(ask, endpoint)
-    if several == 1 or not teacher.seeded:
-        return Capabilities(block=1)
-    consecutive = any(_consecutive(ask, longest, seed) for seed in SEEDS)
-    block = teacher.most_choices if consecutive else 1
-    return Capabilities(block=block, counts_one_choice=one, tokenizer=tokenizer)
+    if several == 1:
+        return Capabilities(block=1, seeded=teacher.seeded)
+    if teacher.seeded:
+        together = any(_consecutive(ask, longest, seed) for seed in SEEDS)
+    else:  # two that are the same are no two samples, unless by chance
+        together = _differ(first) or any(_differ(ask(longest, seed=0, n=2, limit=TINY)) for _ in SEEDS[1:])
+    block = teacher.most_choices if together else 1
+    return Capabilities(block=block, seeded=teacher.seeded, counts_one_choice=one, tokenizer=tokenizer)
 
 
 def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
@@ -79,6 +82,27 @@ def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict
     return ask
 
 
+def _first(
+    endpoint: Endpoint, teacher: Teacher, longest: Sequence[Mapping[str, str]], several: int, say: Say
+) -> tuple[dict[str, Any], Teacher]:
+    """Ask the first question; a server that refuses it for its seed is asked again, and from then on, without."""
+
+    def ask(whom: Teacher) -> dict[str, Any]:
+        # thinking that is not shown counts, too, and what is cut within it says nothing
+        limit = THINKING if teacher.hidden_trace else TINY
+        return _asker(endpoint, whom, say)(longest, seed=SEEDS[0], n=several, limit=limit)
+
+    try:
+        return ask(teacher), teacher
+    except Refused as error:
+        if not teacher.seeded or "seed" not in str(error).lower():
+            raise
+        unseeded = replace(teacher, seeded=False)
+        answer = ask(unseeded)
+        say(f"{teacher.name} takes no seed, and is sent none ({error})")
+        return answer, unseeded
+
+
 def _check_context(answer: Mapping[str, Any], teacher: Teacher) -> None:
     prompt = (answer.get("usage") or {}).get("prompt_tokens")
     limit = teacher.limit
@@ -106,6 +130,11 @@ def _consecutive(ask: Callable[..., dict[str, Any]], messages: Sequence[Mapping[
     if len(both) < 2 or both[0] == both[1]:
         return False
     return both[1] == _text(ask(messages, seed=seed + 1, n=1, limit=TINY)["choices"][0])
+
+
+def _differ(answer: Mapping[str, Any]) -> bool:
+    """Whether two choices came that are not the same."""
+    return len({_text(choice) for choice in answer["choices"]}) > 1
 
 
 def _counts_one_choice(answer: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
 from tunixhack.teachers.keys import KEY_VARIABLE
-from tunixhack.teachers.served import Look, look_llamacpp, look_lmstudio, look_ollama, look_openai
+from tunixhack.teachers.served import Look, look_any, look_llamacpp, look_lmstudio, look_ollama, look_openai
 
 OPENTHOUGHTS = {"temperature": 1.0}
 """As OpenThoughts sampled throughout (issue 31 there)."""
@@ -23,7 +23,9 @@ OPENTHOUGHTS = {"temperature": 1.0}
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What is known of a server by its name. Nothing in it but ``url``, ``sampling`` and ``limit`` is in a request_key.
+    """What is known of a server by its name.
+
+    Nothing in it but ``url``, ``sampling``, ``unthinking`` and ``limit`` is in a request_key.
 
     A preset with a ``look`` is a server of the user's own, which can be asked for nothing what it serves; one without
     is a provider that is paid.
@@ -44,6 +46,8 @@ class Preset:
     """Where a thinking model's trace is found; None where it is hidden."""
     sampling: Mapping[str, Any] = field(default_factory=lambda: OPENTHOUGHTS)
     """What is asked with unless the user wishes otherwise."""
+    unthinking: Mapping[str, Any] = field(default_factory=dict)
+    """What is sent besides where the trace is asked for in writing: no thinking, which would be thrown away."""
     limit: str = "max_tokens"
     """The name of the parameter that limits an answer."""
     seeded: bool = True
@@ -100,7 +104,7 @@ ANY_SERVER = Preset(
     concurrency=16,
     most_choices=16,
     trace="any of the three",
-    look=look_openai,
+    look=look_any,
 )
 """Of a server that is named by its address nothing else is known."""
 
@@ -172,6 +176,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=32,
         most_choices=1,
         trace="reasoning_content",
+        unthinking={"thinking": {"type": "disabled"}},
         seeded=False,
     ),
     "gemini": Preset(

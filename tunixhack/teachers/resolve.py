@@ -28,7 +28,7 @@ from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import KEY_VARIABLE, find_key
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
 from tunixhack.teachers.prices import FREE, price_at
-from tunixhack.teachers.served import Served, look_openai
+from tunixhack.teachers.served import Served, look_any
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 from tunixhack.teachers.wsl import reach
@@ -155,7 +155,7 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
 def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
     """Find a teacher by its address."""
     address = _credentials(_address(spec) or "")
-    served = look_openai(address.url, lambda url: get_json(url, address.headers, say=say))
+    served = look_any(address.url, lambda url: get_json(url, address.headers, say=say))
     model = spec.partition("#")[2]
     if model and not served:  # some list none, and serve what they are asked for
         served = {model: Served(name=model)}
@@ -219,8 +219,9 @@ def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: 
 def _asked_with(preset: Preset, wish: Wish) -> dict[str, Any]:
     """Return what of a preset and a wish decides how requests look."""
     limit = {preset.limit: wish.max_tokens or DEFAULT_MAX_TOKENS}
+    written = {} if wish.trace == "native" else preset.unthinking
     return {
-        "sampling": {**preset.sampling, **limit, **(wish.sampling or {})},
+        "sampling": {**preset.sampling, **limit, **written, **(wish.sampling or {})},
         "limit_name": preset.limit,
         "seeded": preset.seeded,
         "hidden_trace": preset.trace is None,

@@ -6,8 +6,9 @@ that loads while a mere listing does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunixhack.errors import UserError
@@ -26,6 +27,8 @@ class Served:
     """Tokens that one request can use."""
     slots: int | None = None
     """Choices that the server works on at once."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What llama.cpp's server tells of its model."""
 
 
 Get = Callable[[str], Any]
@@ -51,7 +54,21 @@ def look_openai(url: str, get: Get) -> dict[str, Served]:
             # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
             quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
             context=entry.get("max_model_len") or meta.get("n_ctx"),
+            meta=meta,
         )
+    return served
+
+
+def look_any(url: str, get: Get) -> dict[str, Served]:
+    """Ask a server of which the address alone is known; where it tells what llama.cpp tells, for its slots, too.
+
+    Raises:
+        UserError: it is no OpenAI-compatible server, or cannot be asked.
+    """
+    served = look_openai(url, get)
+    if any("n_ctx_train" in one.meta for one in served.values()):
+        with contextlib.suppress(UserError):
+            return look_llamacpp(url, get)
     return served
 
 

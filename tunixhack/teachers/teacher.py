@@ -16,7 +16,9 @@ class Capabilities:
     """What the preflight found out about a server; none of it is part of a request_key."""
 
     block: int
-    """The most samples that one request may ask for; 1 where seeds are not consecutive over choices."""
+    """The most samples that one request may ask for; 1 where seeds are sent and not consecutive over choices."""
+    seeded: bool = True
+    """Whether requests carry a seed."""
     counts_one_choice: bool = False
     """Whether ``usage`` tells the tokens of one choice, however many were given."""
     tokenizer: str | None = None

@@ -100,4 +100,5 @@ def _longest(times: Sequence[float], of: float) -> float:
     (2.0, 2.96)
     """
     count = len(times)
-    return sum(time * (((i + 1) / count) ** of - (i / count) ** of) for i, time in enumerate(times))
+    share = [math.pow(i / count, of) for i in range(count + 1)]
+    return math.fsum(time * (share[i + 1] - share[i]) for i, time in enumerate(times))
