@@ -133,7 +133,7 @@ def client_of(kernel: str, folder: Path) -> Iterator[tuple[Any, Any]]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=120)
         yield manager, client
     finally:
         client.stop_channels()
@@ -151,40 +151,39 @@ def test_the_interrupt_button_keeps_what_was_received_and_the_same_cell_goes_on(
     kernel: str, tmp_path: Path, ipython: Path
 ):
     _, constants, building, *_ = sources("quickstart")
-    questions, samples = 6, 10
-    with ScriptedTeacher(seeds="own", faults=Faults(latency=0.25)) as teacher, client_of(kernel, tmp_path) as started:
-        manager, client = started
+    questions, samples = 6, 40  # fifteen seconds' worth
+    slow: dict[str, Any] = {"seeds": "own", "slots": 4, "faults": Faults(latency=0.25)}
+    with ScriptedTeacher(**slow) as teacher, client_of(kernel, tmp_path) as (manager, client):
         given = {"TEACHER": teacher.url, "QUESTIONS": questions, "SAMPLES": samples}
-        assert run(client, with_values(constants, given))["status"] == "ok"
+        assert run_cell(client, with_values(constants, given))["status"] == "ok"
         client.execute(building)
-        deadline = time.monotonic() + 120
         while teacher.stats["choices"] < 2 * questions + 26:  # the length filter's probes come first
-            assert time.monotonic() < deadline
+            assert not client.shell_channel.msg_ready(), "the cell has ended already"
             time.sleep(0.05)
-        pressed = time.monotonic()
+        pressed, before = time.monotonic(), teacher.stats["choices"]
         manager.interrupt_kernel()
-        reply = client.get_shell_msg(timeout=30)["content"]
+        reply = client.get_shell_msg(timeout=60)["content"]
         took = time.monotonic() - pressed
         assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
-        assert took < 2.5
+        assert teacher.stats["choices"] < before + 48, "two seconds' worth, and what was in flight"
+        assert took < 10, "two seconds, and more where the machine has other things to do: IPython draws a traceback"
 
         folder = tmp_path / "runs" / "quickstart"
         stopped = Run.load(folder)
         kept = stopped.store.answers().filter(step="sample")
         assert not stopped.done
         assert 0 < kept.height < questions * samples
-        assert teacher.stats["choices"] < 2 * questions + questions * samples
-        assert run(client, "assert 1 + 1 == 2")["status"] == "ok", "the kernel is of use as before"
+        assert run_cell(client, "assert 1 + 1 == 2")["status"] == "ok", "the kernel is of use as before"
 
         teacher.change(faults=Faults())
-        assert run(client, building)["status"] == "ok"
+        assert run_cell(client, building)["status"] == "ok"
         given_for_seed = {int(key.rpartition(":")[2]): count for key, count in given_by_seed(teacher).items()}
     assert Run.load(folder).done
     assert Run.load(folder).train.height == questions * samples
     assert {given_for_seed[seed] for seed in kept["seed"]} == {1}, "nothing that was kept is asked again"
 
 
-def run(client: Any, source: str) -> dict[str, Any]:
+def run_cell(client: Any, source: str) -> dict[str, Any]:
     """Run a cell to its end and return the reply."""
-    reply: dict[str, Any] = client.execute_interactive(source, timeout=120, output_hook=lambda message: None)
+    reply: dict[str, Any] = client.execute_interactive(source, timeout=300, output_hook=lambda message: None)
     return reply["content"]  # type: ignore[no-any-return]
