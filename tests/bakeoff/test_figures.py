@@ -23,7 +23,7 @@ from tunixhack.recipes import math
 from tunixhack.shares import Share
 from tunixhack.teachers import resolve
 from tunixhack.teachers.prices import Price
-from tunixhack.testing import ScriptedTeacher
+from tunixhack.testing import Faults, ScriptedTeacher
 
 REFERENCES = ["4", "5", "4", None, "Because it is so, as everybody knows by now."]
 """Two are right for a teacher that always says 4, one is wrong, and of two nobody can tell."""
@@ -63,6 +63,13 @@ def test_an_answer_that_does_not_parse_is_not_right(sums: Recipe, tmp_path: Path
         figures = held(teacher, sums, tmp_path / "out")
     assert (figures.right, figures.parsed, figures.kept) == (Share(0, 3), Share(0, 5), Share(0, 5))
     assert figures.traces == figures.texts == ()
+
+
+def test_an_answer_that_is_withheld_is_not_right_though_it_reads_whole(sums: Recipe, tmp_path: Path):
+    with ScriptedTeacher(answer=says_four, faults=Faults(filtered=1.0)) as teacher:
+        figures = held(teacher, sums, tmp_path / "out")
+    assert figures.reasons == {"parse filtered": 5}
+    assert (figures.right, figures.parsed) == (Share(0, 3), Share(0, 5))
 
 
 def test_a_recipe_that_verifies_says_itself_what_is_right(sums: Recipe, tmp_path: Path):
