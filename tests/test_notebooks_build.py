@@ -14,7 +14,9 @@ import pytest
 
 from tests.builds import given_by_seed
 from tests.kernels import MAJORS, ROOT, at_start, make_kernel, with_values
+from tunixhack.errors import UserError
 from tunixhack.run import Run
+from tunixhack.teachers.local_model import fetch_local
 from tunixhack.testing import Faults, ScriptedTeacher
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -99,6 +101,21 @@ def test_the_quickstart_runs_from_top_to_bottom(kernel: str, tmp_path: Path, ipy
     assert run.train["question"][0][:40] in looked
     assert loaded.startswith("6 rows: question_id, ")
     assert "6 answers reused, 3 to be asked" in more
+
+
+@pytest.mark.embedded
+def test_the_quickstart_runs_with_the_teacher_that_it_names(tmp_path: Path, ipython: Path):
+    pytest.importorskip("nbclient")
+    pytest.importorskip("xllamacpp")
+    try:
+        fetch_local()
+    except UserError as error:
+        pytest.skip(f"the embedded model cannot be fetched: {error}")
+    notebook = run_all("quickstart", "python3", tmp_path, {"QUESTIONS": 1, "SAMPLES": 1})
+    run = Run.load(tmp_path / "runs" / "quickstart")
+    assert run.done
+    assert run.store.answers().filter(step="sample").height == 2
+    assert "A demonstration" in "".join(outputs(notebook)[3])
 
 
 def test_the_notebook_for_lm_studio_runs_from_top_to_bottom(kernel: str, tmp_path: Path, ipython: Path):
