@@ -30,7 +30,8 @@ def keep_compiled(most: int = MOST) -> Path | None:
     Returns:
         The folder; None where it is the user's own, or cannot be written: then everything is compiled as without it.
     """
-    if jax.config.jax_compilation_cache_dir is not None or not jax.config.jax_enable_compilation_cache:
+    told = jax.config.values
+    if told["jax_compilation_cache_dir"] is not None or not told["jax_enable_compilation_cache"]:
         return None
     home = cache_dir() / "jax"
     folder = home / _processor()
