@@ -7,6 +7,7 @@ the file, since what runs a notebook unattended stores each as it comes.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 WIDTH = 24
@@ -53,8 +54,7 @@ class Cell:
             self._lines, self._handle, self._count = [], None, self._shell.execution_count
 
     def _draw(self) -> None:
-        from IPython.display import display
-
+        display: Any = import_module("IPython.display").display  # it is there in a notebook, and nowhere else for sure
         # plain text: a server's own words can be part of it
         content = {"text/plain": "\n".join([*self._lines, *filter(None, [self._bar])])}
         if self._handle is None:
