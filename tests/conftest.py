@@ -17,8 +17,11 @@ from tunixhack.testing import ScriptedTeacher
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let jax keep what it compiles: in trainings of seconds, and in processes of their own, it is most of the time."""
-    folder = config.cache.mkdir("jax") if config.cache else None
+    """Let Ctrl-C be heard, and jax keep what it compiles, which in trainings of seconds is most of the time."""
+    # started in the background by a shell, a process ignores Ctrl-C and so do its children, and there are tests of it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    cache = getattr(config, "cache", None)  # absent under `-p no:cacheprovider`
+    folder = cache.mkdir("jax") if cache else None
     if folder is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
