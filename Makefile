@@ -22,7 +22,7 @@ help:  ## This list
 
 quickstart: $(VENV)/.local  ## A small creative-writing dataset from the embedded teacher, in about five minutes
 	@$(BIN)/tunixhack fetch-local
-	@$(BIN)/tunixhack build creative --source shipped --teacher local --questions 8 --samples 4 --out $(OUT)
+	@$(BIN)/tunixhack build creative --source shipped --teacher local --questions 8 --samples 4 --out $(OUT) >/dev/null  # show prints it all
 	@$(BIN)/tunixhack show $(OUT)
 
 test: $(VENV)/.local $(VENV)/.test  ## All tests (PYTEST_ARGS="-k store" for some)
