@@ -6,13 +6,12 @@ The cache is ``$TUNIXHACK_CACHE``, else ``$XDG_CACHE_HOME/tunixhack``, else ``~/
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from tunixhack.errors import UserError
-from tunixhack.files import write_json
+from tunixhack.files import file_digest, write_json
 
 
 def cache_dir() -> Path:
@@ -41,14 +40,28 @@ def file_sha256(path: Path) -> str:
         key = f"{path}:{stat.st_size}:{stat.st_mtime_ns}"
         kept = _kept_hashes()
         if key not in kept:
-            with path.open("rb") as file:
-                kept[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            kept[key] = file_digest(path)
             # a cache that cannot be written costs time, no more
             with contextlib.suppress(UserError):
                 write_json(cache_dir() / "hashes.json", kept)
         return kept[key]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def no_room(what: str, folder: Path, needed: int, error: OSError) -> UserError:
+    """Return the sentence for what could not be put into the cache.
+
+    Args:
+        what: should have been.
+        folder: of the cache.
+        needed: bytes.
+        error: why not.
+    """
+    return UserError(
+        f"cannot put {what} into {folder}: {error.strerror or error}; it needs {needed // 10**6} MB there, or set "
+        "TUNIXHACK_CACHE to another folder"
+    )
 
 
 def _kept_hashes() -> dict[str, str]:

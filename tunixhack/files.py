@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -49,6 +50,16 @@ def make_folder(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a text file as a whole."""
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def file_digest(path: Path) -> str:
+    """Hash a file's bytes by SHA-256; returns 64 hex digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

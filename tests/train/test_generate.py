@@ -1,11 +1,7 @@
 """Asking a student: the tokens that the model itself finds likeliest, however the work is cut up."""
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -28,7 +24,6 @@ from tunixhack.train.loss import attention_mask
 from tunixhack.train.mesh import device_mesh, with_lora
 from tunixhack.train.students.gemma3 import FAMILY
 
-ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = ["Why?", "What is two and two, and why is it that and not another number?", "A poem, please."]
 
 
@@ -304,30 +299,12 @@ def test_batches_fit_into_memory_and_over_the_devices(tiny):
     assert module._shape(asked, 40, 768, 1).rows == devices
 
 
-ASK = """
-import jax
-from tests.train.test_generate import QUESTIONS, adapted
-from tunixhack.train.generate import generate
-asked = adapted()
-for reply in generate(asked, QUESTIONS * 3, max_new_tokens=12):
-    print(*reply)
-"""
-
-
-def replies_on(devices):
-    env = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore",
-    }
-    done = subprocess.run([sys.executable, "-c", ASK], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.splitlines()
+def replies():
+    return [list(reply) for reply in generate(adapted(), QUESTIONS * 3, max_new_tokens=12)]
 
 
 @pytest.mark.slow
-def test_one_and_eight_devices_write_the_same():
-    one = replies_on(1)
+def test_one_and_eight_devices_write_the_same(eight):
+    one = replies()
     assert len(one) == 9
-    assert replies_on(8) == one
+    assert eight(replies) == one

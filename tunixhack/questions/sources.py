@@ -16,6 +16,7 @@ import polars as pl
 
 from tunixhack.columns import QUESTION, REJECTION, conform
 from tunixhack.errors import UserError
+from tunixhack.files import file_digest
 from tunixhack.questions.files import check_file, file_rows
 from tunixhack.questions.hub import hub_rows
 from tunixhack.questions.mapping import PLAIN, Column, questions
@@ -224,8 +225,7 @@ def collapse_equal_ids(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _sha256(file: Path) -> str:
     check_file(file)
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return file_digest(file)
 
 
 def _content(values: tuple[Any, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -224,12 +225,8 @@ class Teachers:
 
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""
-        reasons: dict[str, int] = {}
-        for engine in self._engines.values():
-            for why, count in engine.failures.items():
-                reasons[why] = reasons.get(why, 0) + count
-        listed = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-        return "".join(f"; {count:,} times: {why}" for why, count in listed)
+        reasons = sum((engine.failures for engine in self._engines.values()), Counter[str]())
+        return "".join(f"; {count:,} times: {why}" for why, count in reasons.most_common(3))
 
     def close(self) -> None:
         """Let go of all teachers; embedded ones stop."""

@@ -86,14 +86,11 @@ def ask_in_batches(
             new += own
         engine.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"))
         engine.store.batches.close(batch)
-        for why, count in fetched.failures.items():
-            engine.failures[why] = engine.failures.get(why, 0) + count
+        engine.failures.update(fetched.failures)
         received.extend(new)
 
     def tick() -> None:
-        if postman.wire.trouble and not troubles:
-            troubles.append(postman.wire.trouble)
-            engine.report.say(f"{postman.wire.trouble}; trying again for up to {endpoint.patience:.0f} s")
+        engine.hear(postman.wire, troubles)
         if engine.limits.out_of_time():
             postman.wire.cancel()
         new, received[:] = received[:], []

