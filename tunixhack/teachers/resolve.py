@@ -37,6 +37,13 @@ DEFAULT_MAX_TOKENS = 4096
 SLOTS = 16
 LOCAL_CONTEXT = 2048
 """Tokens of each of the embedded server's slots."""
+AGAINST_LOOPS = {"frequency_penalty": 0.3, "repeat_last_n": 64, "samplers": ["top_k", "penalties", "temperature"]}
+"""Sampling of the usual embedded model besides its temperature.
+
+135M parameters fall into columns of dates and digits, a token a character, and one such answer keeps the 15 others of
+its request waiting. The penalty ends them: of 96 answers the longest of each 16 had 2.6 times the mean length, and has
+1.6 times. The 40 likeliest tokens are chosen first, since a penalty over the whole vocabulary costs more than it saves.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +112,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
     path = local_model.model_path(spec)
     bounded = wish.trace != "native"
     limit = wish.max_tokens or (token_limit() if bounded else LOCAL_CONTEXT // 2)
+    usual = AGAINST_LOOPS if spec == "local" else {}  # a model of one's own has its own ways
     if limit >= LOCAL_CONTEXT:
         raise UserError(f"--max-tokens {limit:,} does not fit the {LOCAL_CONTEXT:,} tokens of the embedded teacher")
 
@@ -117,7 +125,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
         name=spec,
         model=path.stem,
         identity={"sha256": file_sha256(path)},
-        sampling={"temperature": 0.8, "max_tokens": limit} | dict(wish.sampling or {}),
+        sampling={"temperature": 0.8, "max_tokens": limit} | usual | dict(wish.sampling or {}),
         grammar=written_grammar() if bounded else None,
         price=FREE,
         slots=SLOTS,

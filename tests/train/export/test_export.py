@@ -14,6 +14,8 @@ from flax import nnx
 
 from tests.train.export.trained import tokens_of, trained
 from tunixhack.errors import UserError
+from tunixhack.files import write_json
+from tunixhack.train import record
 from tunixhack.train.export import export as exporting
 from tunixhack.train.export.check import compare
 from tunixhack.train.export.export import export
@@ -70,9 +72,17 @@ def test_all_formats_lie_in_one_folder(tmp_path, student):
     assert left(out / "gguf") == ["Modelfile", "NOTICE.md", "out-f16.gguf"]
     assert (out / "safetensors" / "NOTICE.md").read_text() == "terms"
     assert left(out.parent) == ["out"]
-    record = json.loads((out / "export.json").read_text())
-    assert record["settings"]["rank"] == 4
-    assert record["measured"] == exported.measured
+    told = json.loads((out / "export.json").read_text())
+    assert told["settings"]["rank"] == 4
+    assert told["measured"] == exported.measured
+
+
+def test_the_step_is_the_last_checkpoints_also_where_those_are_in_scratch(tmp_path, student):
+    student.folder = tmp_path / "student"
+    write_json(student.folder / record.FILE, {"scratch": str(tmp_path / "scratch")})
+    (tmp_path / "scratch" / "actor" / "30").mkdir(parents=True)
+    exported = export(student, tmp_path / "out", ("orbax",), say=lambda sentence: None)
+    assert left(exported.orbax / "actor") == ["30"]
 
 
 def test_where_llama_cpp_is_missing_it_is_said_that_the_gguf_file_is_unchecked(tmp_path, student):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from tunixhack.errors import UserError, nearest
-from tunixhack.train import checkpoints
+from tunixhack.train import checkpoints, record
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
 from tunixhack.train.export.folder import Ends, copy_terms, write_beside_weights
@@ -243,12 +243,14 @@ def _refuse_small_disk(student: Student, formats: Sequence[str], folder: Path) -
 
 
 def _step(student: Student) -> int:
-    newest = checkpoints.latest(student.folder / checkpoints.FOLDER) if student.folder is not None else None
+    if student.folder is None:
+        return 0
+    newest = checkpoints.newest(student.folder, record.read(student.folder).get("scratch"))
     return int(newest.name) if newest is not None else 0
 
 
 def _write_record(folder: Path, student: Student, exported: Exported) -> None:
-    record = {
+    told = {
         "student": student.base.name,
         "family": student.base.family.name,
         "settings": student.settings.as_dict(),
@@ -258,4 +260,4 @@ def _write_record(folder: Path, student: Student, exported: Exported) -> None:
         "measured": exported.measured,
         "unchecked": exported.unchecked,
     }
-    (folder / RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
