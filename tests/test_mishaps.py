@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.builds import QUIET, build, small_recipe, write_questions
+from tests.builds import QUIET, asked, build, small_recipe, write_questions
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.files import write_parquet
 from tunixhack.progress import Reporter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
@@ -77,6 +80,51 @@ def test_a_question_that_is_far_too_long_costs_itself_only(teacher: ScriptedTeac
     with pytest.raises(TeacherFailed, match=r"4 answers were not received; .*question [0-9a-f]{16}: HTTP 400"):
         build(recipe, teacher, tmp_path / "run")
     assert Run.load(tmp_path / "run").train.height == 5 * 4
+
+
+def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(teacher: ScriptedTeacher, tmp_path: Path):
+    rows = [*toy_questions(7), {"question": "x" * 1_000_000}]
+    recipe = small_recipe(write_questions(tmp_path / "q.jsonl", rows))
+    run = build(recipe, teacher, tmp_path / "run", questions=4)
+    assert run.done
+    assert run.train["question_id"].n_unique() == 4
+    reasons = run.rejected.filter(step="length_filter").sort("question")
+    assert reasons["reason"].to_list() == ["short"] * 3 + ["refused"]
+    assert "HTTP 400" in reasons["evidence"][-1]
+
+
+@pytest.fixture
+def no_file_over() -> Iterator[Callable[[int], None]]:
+    """Set the largest size of a file in bytes: a disk that is full, for anybody to have."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(
+    source: Path, tmp_path: Path, no_file_over: Callable[[int], None]
+):
+    recipe = small_recipe(source, steps=(Sample(), Parse()))
+    answer = "<reasoning>" + "why " * 500 + "</reasoning><answer>{}</answer>"
+    with ScriptedTeacher(answer=lambda messages, seed: answer.format(seed)) as teacher:
+        no_file_over(40_000)
+        with pytest.raises(UserError, match=r"cannot write to .*; what was received before is kept, and the same comm"):
+            build(recipe, teacher, tmp_path / "run", questions=40)
+        received = Run(tmp_path / "run").store.answers().height
+        no_file_over(resource.RLIM_INFINITY)
+        lost = asked(teacher) - received
+        assert build(recipe, teacher, tmp_path / "run", questions=40).train.height == 160
+        assert received >= 4
+        assert lost <= wire.Endpoint(url="", model="").concurrency * recipe.samples, "in flight"
+        assert asked(teacher) == 160 + lost
+
+
+def test_a_table_that_no_disk_holds_is_a_sentence(tmp_path: Path, no_file_over: Callable[[int], None]):
+    write_parquet(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
+    no_file_over(100)
+    with pytest.raises(UserError, match=r"cannot write .*table.parquet: File too large.*before is kept"):
+        write_parquet(tmp_path / "table.parquet", pl.DataFrame({"a": range(10_000)}))
+    assert pl.read_parquet(tmp_path / "table.parquet").height == 1
 
 
 def test_a_stumble_in_the_preflight_is_tried_again(

@@ -280,4 +280,6 @@ class _Build:
             count_tokens=self.count_tokens,
             student=self.recipe.student,
             ask=self.teachers.asker(step, rows, watch),
+            declined=self.teachers.declined,
+            why_missing=self.teachers.why_missing,
         )

@@ -86,4 +86,11 @@ def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) 
 
 def write_parquet(path: Path, rows: pl.DataFrame) -> None:
     """Replace a parquet file as a whole; zstd, since answers are text."""
-    write_atomically(path, lambda draft: rows.write_parquet(draft, compression="zstd"))
+
+    def write(draft: Path) -> None:
+        try:
+            rows.write_parquet(draft, compression="zstd")
+        except pl.exceptions.ComputeError as error:  # what polars makes of a full disk
+            raise OSError(str(error).rpartition("underlying IO error: ")[2]) from error
+
+    write_atomically(path, write)

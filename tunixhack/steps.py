@@ -63,6 +63,10 @@ class Context:
     """The student that the tokens belong to."""
     ask: Ask = _no_teacher
     """Ask a teacher; see `Ask`."""
+    declined: Callable[[], Mapping[str, str]] = dict
+    """Questions whose content a teacher has refused, by their ids, with what it said."""
+    why_missing: Callable[[], str] = str
+    """The end of a sentence about missing answers: why they were not received."""
 
     def traces(self, rows: pl.DataFrame) -> pl.Series:
         """Return the kind of trace that each question row is asked for, as the column ``trace``."""

@@ -25,8 +25,9 @@ class LengthFilter:
     Length is in completion tokens, or, if one received probe lacks them, in characters of reasoning and answer for all
     rows. A truncated probe (finish_reason ``length``) ranks as the limit: the teacher's max_tokens where it is known
     and tokens count, else above everything that was not truncated. Ties go to the earlier row: rows come in rank
-    order. An empty answer has length 0. What is kept is nested, so that 316 questions are among the 1,000 of the
-    same recipe (contract 8); see `select_longest`.
+    order. An empty answer has length 0. A question that the teacher refuses (HTTP 400, 413 or 422: too long for it, or
+    against its rules) has no length, comes after all others, and is rejected as ``refused``. What is kept is nested,
+    so that 316 questions are among the 1,000 of the same recipe (contract 8); see `select_longest`.
 
     Columns: ``length_filter_length`` (what was received, in the unit) and ``length_filter_unit`` (``tokens`` or
     ``characters``).
@@ -47,20 +48,26 @@ class LengthFilter:
         """Probe every row and keep exactly ``ctx.quota`` of them, or the share ``keep`` where there is no quota.
 
         Raises:
-            TeacherFailed: probes are missing. Missing is not bad (contract 7), so nothing is judged without them.
+            TeacherFailed: probes are missing, or half of the questions or more are refused. Missing is not bad
+                (contract 7), so nothing is judged without them.
             UserError: called without a way to render questions, or with fewer rows than are to be kept.
         """
-        probes = self._probe(rows, ctx)
-        tokens = probes["completion_tokens"].null_count() == 0
+        probes, refused = self._probe(rows, ctx)
+        received = probes.filter(pl.col("sample").is_not_null())
+        tokens = received["completion_tokens"].null_count() == 0
         unit = "tokens" if tokens else "characters"
         length = probes["completion_tokens"].cast(pl.Int64) if tokens else _characters(probes["choice"])
         truncated = (probes["finish_reason"] == "length").fill_null(False)
-        ranked = _with_limit(length.to_list(), truncated.to_list(), ctx.max_tokens if tokens else None)
+        lengths = [-1 if why else each for each, why in zip(length.to_list(), refused, strict=True)]
+        ranked = _with_limit(lengths, truncated.to_list(), ctx.max_tokens if tokens else None)
         quota = int(rows.height * self.keep) if ctx.quota is None else ctx.quota
         return Verdict(
             keep=pl.Series("keep", select_longest(ranked, self.keep, quota), dtype=pl.Boolean),
-            reason="short",
-            evidence=[{"length": measured, "unit": unit} for measured in length],
+            reason=pl.Series(["refused" if why else "short" for why in refused], dtype=pl.String),
+            evidence=[
+                {"why": why} if why else {"length": measured, "unit": unit}
+                for measured, why in zip(length, refused, strict=True)
+            ],
             columns={
                 "length_filter_length": length,
                 "length_filter_unit": pl.Series([unit] * rows.height, dtype=pl.String),
@@ -68,8 +75,8 @@ class LengthFilter:
             note=f"the longest by {unit}",
         )
 
-    def _probe(self, rows: pl.DataFrame, ctx: Context) -> pl.DataFrame:
-        """Return one received probe a row, in the rows' order."""
+    def _probe(self, rows: pl.DataFrame, ctx: Context) -> tuple[pl.DataFrame, list[str | None]]:
+        """Return one probe a row, in the rows' order, and why the teacher refused it, where it has none."""
         if ctx.render is None:
             raise UserError("the length filter asks a teacher, but there is nothing to render questions: use a recipe")
         requests = [
@@ -77,19 +84,23 @@ class LengthFilter:
             for row in rows.iter_rows(named=True)
         ]
         answers = ctx.ask(requests, teacher=self.teacher).filter(pl.col("sample") == PROBE)
-        answers = answers.select("question_id", "choice", "finish_reason", "completion_tokens")
+        answers = answers.select("question_id", "sample", "choice", "finish_reason", "completion_tokens")
         received = rows.select("question_id").join(
             answers.unique("question_id", keep="first", maintain_order=True),
             on="question_id",
-            how="inner",
+            how="left",
             maintain_order="left",
         )
-        if received.height != rows.height:
+        declined = ctx.declined()
+        missing = received.filter(pl.col("sample").is_null())["question_id"]
+        refused = [declined.get(question) for question in missing]
+        if refused and (None in refused or 2 * len(refused) >= rows.height):
             raise TeacherFailed(
-                f"{rows.height - received.height:,} of {rows.height:,} probes of the length filter were not received; "
-                "the others are stored, and the same command asks for the missing ones only"
+                f"{len(refused):,} of {rows.height:,} probes of the length filter were not received"
+                f"{ctx.why_missing()}; the others are stored, and the same command asks for the missing ones only"
             )
-        return received
+        why = dict(zip(missing, refused, strict=True))
+        return received, [why.get(question) for question in rows["question_id"]]
 
 
 def select_longest(lengths: Sequence[int], keep: float, quota: int) -> list[bool]:

@@ -160,6 +160,9 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
                 lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.wire
             )
         except asyncio.CancelledError as error:
+            if processor.wire.unwritten:
+                why = processor.wire.unwritten.strerror
+                raise UserError(f"an answer could not be kept: {why}; make room, and the same call goes on") from error
             raise TeacherFailed(processor.wire.gave_up or "the call was stopped") from error
         finally:
             _drop_file_handlers()
@@ -281,6 +284,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         while True:
             try:
                 async with wire.gate:
+                    if wire.stopping:
+                        raise asyncio.CancelledError  # the loop that watches for it looks ten times a second only
                     completion = await self._attempt(session, request.api_specific_request, tries + 1)
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
                 failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
@@ -288,7 +293,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                 wire.failed(str(failure))
                 # nobody's request is used up by a server that is away: the wire's patience ends that
                 if tries >= failure.tries(wire.endpoint) and not failure.away:
-                    wire.failures[_whose(request, failure)] += 1
+                    wire.failures[_noted(wire, request, failure)] += 1
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
@@ -347,9 +352,26 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                 "generic_request": data.generic_request.model_copy(update={"messages": [], "original_row": row}),
             }
         )
-        # One write of one line: a kill leaves it whole, or torn at the end of the file where it is recognised.
-        with open(filename, "ab") as journal:
-            journal.write(slim.model_dump_json().encode() + b"\n")
+        try:
+            _append(filename, slim.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            self.wire.lose(error)  # Curator would only count it, and go on to pay for answers that no disk holds
+
+
+def _append(filename: str, line: bytes) -> None:
+    """Write a line in one call: a kill leaves it whole, or torn at the end of the file where it is recognised.
+
+    A full disk takes a part of it; that part goes again, or the next answer would be written behind it and lost too.
+    """
+    with open(filename, "ab", buffering=0) as journal:
+        whole = journal.tell()
+        try:
+            written = journal.write(line)
+            while written < len(line):
+                written += journal.write(line[written:])
+        except OSError:
+            journal.truncate(whole)
+            raise
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
@@ -373,11 +395,13 @@ def _reasons(wire: Wire) -> str:
     return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
 
 
-def _whose(request: APIRequest, failure: Failure) -> str:
-    """Name the question where the server refuses its content, so that it can be taken out of the source."""
+def _noted(wire: Wire, request: APIRequest, failure: Failure) -> str:
+    """Return why; where the server refuses a question's content, it is named, so that it can be taken out."""
     question = request.generic_request.original_row.get("question_id")
-    own = str(failure).startswith(("HTTP 400", "HTTP 413", "HTTP 422"))
-    return f"question {question}: {failure}" if question and own else str(failure)
+    if not question or failure.status not in (400, 413, 422):
+        return str(failure)
+    wire.declined[question] = str(failure)
+    return f"question {question}: {failure}"
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

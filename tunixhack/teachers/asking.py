@@ -228,6 +228,10 @@ class Teachers:
         reasons = sum((engine.failures for engine in self._engines.values()), Counter[str]())
         return "".join(f"; {count:,} times: {why}" for why, count in reasons.most_common(3))
 
+    def declined(self) -> dict[str, str]:
+        """Return the questions whose content a teacher refused in this start, with what it said."""
+        return {question: why for engine in self._engines.values() for question, why in engine.declined.items()}
+
     def close(self) -> None:
         """Let go of all teachers; embedded ones stop."""
         for engine in self._engines.values():

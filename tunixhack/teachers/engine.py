@@ -70,6 +70,8 @@ class Engine:
     """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
     failures: Counter[str] = field(default_factory=Counter)
     """Why requests went unanswered, counted, over this start."""
+    declined: dict[str, str] = field(default_factory=dict)
+    """Questions whose content the teacher refused in this start, by their ids, with what it said."""
 
     def __post_init__(self) -> None:
         """Nothing is opened before something is missing."""
@@ -262,6 +264,8 @@ class Engine:
         before = self.limits.answers
         try:
             in_thread(lambda: _curator.transport(courier, rows, self.store.work, wire), wire, tick)
+            if wire.unwritten:
+                raise wire.unwritten
         except OSError as error:
             why = error.strerror or error
             raise UserError(
@@ -273,6 +277,7 @@ class Engine:
             self._time(rows[0]["step"], wire, self.limits.answers - before)
         tick()
         self.failures.update(wire.failures)
+        self.declined.update(wire.declined)
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
 

@@ -111,6 +111,10 @@ class Wire:
     """Why fewer requests are sent at once than were allowed: the first refusal; None while there was none."""
     gave_up: str | None = None
     """Why the call was stopped before its end; None while all is well."""
+    unwritten: OSError | None = None
+    """Why an answer could not be kept, which stops the call: those after it would be paid for and lost."""
+    declined: dict[str, str] = field(default_factory=dict)
+    """Questions whose content the server refuses, by their ids, with what it said."""
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
@@ -162,6 +166,11 @@ class Wire:
     def give_up(self, why: str) -> None:
         """Stop the call for a reason that the user will be told."""
         self.gave_up = self.gave_up or self.endpoint.redact(why)
+        self._stop.set()
+
+    def lose(self, error: OSError) -> None:
+        """Stop the call because an answer could not be kept."""
+        self.unwritten = self.unwritten or error
         self._stop.set()
 
     def cancel(self) -> None:
