@@ -77,14 +77,6 @@ def test_all_formats_lie_in_one_folder(tmp_path, student):
     assert told["measured"] == exported.measured
 
 
-def test_the_step_is_the_last_checkpoints_also_where_those_are_in_scratch(tmp_path, student):
-    student.folder = tmp_path / "student"
-    write_json(student.folder / record.FILE, {"scratch": str(tmp_path / "scratch")})
-    (tmp_path / "scratch" / "actor" / "30").mkdir(parents=True)
-    exported = export(student, tmp_path / "out", ("orbax",), say=lambda sentence: None)
-    assert left(exported.orbax / "actor") == ["30"]
-
-
 def test_where_llama_cpp_is_missing_it_is_said_that_the_gguf_file_is_unchecked(tmp_path, student):
     said = []
     exported = export(student, tmp_path / "out", ("gguf",), say=said.append)
@@ -173,9 +165,12 @@ def test_an_export_that_was_killed_is_no_hindrance(tmp_path, student):
     assert left(tmp_path) == ["base", "out"]
 
 
-def test_the_step_is_that_of_the_newest_checkpoint(tmp_path, student):
-    for step in (90, 100):
-        (tmp_path / "training" / "actor" / str(step) / "model_params").mkdir(parents=True)
+@pytest.mark.parametrize("scratch", [None, "scratch"])
+def test_the_step_is_that_of_the_newest_checkpoint_wherever_its_record_says(tmp_path, student, scratch):
     student.folder = tmp_path / "training"
+    kept = tmp_path / scratch if scratch else student.folder
+    for step in (90, 100):
+        (kept / "actor" / str(step) / "model_params").mkdir(parents=True)
+    write_json(student.folder / record.FILE, {"settings": {}, "base": {}, "scratch": scratch and str(kept)})
     export(student, tmp_path / "out", ("orbax",), say=lambda sentence: None)
     assert left(tmp_path / "out" / "orbax" / "actor") == ["100"]
