@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.builds import asked, build, equal
+from tests.builds import asked, build, equal, write_questions
 from tests.commands import Command
 from tests.teachers.named import named
 from tests.test_mishaps import Notes
@@ -25,7 +25,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import _curator_batch, batches, prices
 from tunixhack.teachers.batches import BatchBook, parcels
-from tunixhack.testing import Faults, ScriptedTeacher
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 TEACHER = "openai/scripted"
 
@@ -311,6 +311,15 @@ def test_requests_that_failed_are_missing_and_the_next_start_asks_for_them_alone
     run = in_batches(plain, tmp_path / "run")
     assert run.store.answers().height == 24
     assert asked(provider) == 24
+
+
+def test_a_question_that_the_provider_refuses_does_not_stop_the_length_filter(
+    provider: ScriptedTeacher, recipe: Recipe, tmp_path: Path
+):
+    rows = [*toy_questions(7), {"question": "x" * 400_000}]
+    run = in_batches(recipe.replace(source=write_questions(tmp_path / "q.jsonl", rows)), tmp_path / "run", questions=4)
+    assert run.done
+    assert sorted(run.rejected.filter(step="length_filter")["reason"]) == ["refused", "short", "short", "short"]
 
 
 def test_an_expired_batch_brings_what_it_got_to(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
-from tunixhack.teachers.attempts import Failure, not_ok, read_completion
+from tunixhack.teachers.attempts import CONTENT_REFUSED, Failure, not_ok, read_completion
 from tunixhack.teachers.batches import Batch, BatchBook
 from tunixhack.teachers.wire import Wire
 
@@ -57,6 +57,8 @@ class Fetched:
     """Rows with their completions."""
     failures: Counter[str]
     """Why the others were not answered, counted."""
+    declined: Mapping[str, str]
+    """Questions whose content was refused, by their ids, with what was said."""
 
 
 @dataclass
@@ -182,41 +184,43 @@ class Postman:
         return told if told.status in ENDED else None
 
     async def _fetch(self, processor: Any, batch: Batch, told: Any) -> Fetched:
-        answered, failures = [], Counter[str]()
+        answered, failures, declined = [], Counter[str](), {}
         open_rows = dict(enumerate(batch.rows))
         for file in (told.output_file_id, told.error_file_id):
             content = await self._patiently(lambda file=file: _content(processor, file)) if file else b""  # type: ignore[misc]
             for line in content.split(b"\n"):
                 if not line.strip():
                     continue
-                place, completion, why = self._read(line)
+                place, status, completion, why = self._read(line)
                 row = open_rows.pop(place, None)
                 if row is not None and completion is not None:
                     answered.append((row, completion))
                 elif row is not None:
                     failures[why] += 1
+                    if status in CONTENT_REFUSED:
+                        declined[row["question_id"]] = why
         if open_rows:
             errors = told.errors.data if told.errors and told.errors.data else []
             why = "; ".join(str(one.message) for one in errors) or "it has no answer to them"
             failures[self.wire.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
-        return Fetched(answered=answered, failures=failures)
+        return Fetched(answered=answered, failures=failures, declined=declined)
 
-    def _read(self, line: bytes) -> tuple[int, dict[str, Any] | None, str]:
-        """Return a request's place, and its completion or why there is none."""
+    def _read(self, line: bytes) -> tuple[int, int | None, dict[str, Any] | None, str]:
+        """Return a request's place, its HTTP status, and its completion or why there is none."""
         endpoint = self.wire.endpoint
         try:
             told = json.loads(line)
             place, response, failed = int(told["custom_id"]), told.get("response") or {}, told.get("error") or {}
         except (ValueError, TypeError, KeyError, AttributeError):
-            return -1, None, "the batch has a line that is no answer"
-        body = response.get("body")
-        if response.get("status_code") != 200:
-            why = failed.get("message") or f"HTTP {response.get('status_code')}: {json.dumps(body)}"
-            return place, None, endpoint.redact(str(why))[:300]
+            return -1, None, None, "the batch has a line that is no answer"
+        body, status = response.get("body"), response.get("status_code")
+        if status != 200:
+            why = failed.get("message") or f"HTTP {status}: {json.dumps(body)}"
+            return place, status, None, endpoint.redact(str(why))[:300]
         try:
-            return place, read_completion(json.dumps(body).encode(), endpoint), ""
+            return place, status, read_completion(json.dumps(body).encode(), endpoint), ""
         except Failure as failure:
-            return place, None, str(failure)
+            return place, status, None, str(failure)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works, the provider refuses it, or has been away for as long as the endpoint's patience."""

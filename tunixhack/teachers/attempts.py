@@ -15,6 +15,10 @@ NOT_CONNECTED = ("ClientConnectorError", "ClientConnectorDNSError", "ConnectionT
 """aiohttp's errors of a connection that did not come about."""
 
 
+CONTENT_REFUSED = (400, 413, 422)
+"""HTTP statuses of a request that is refused for what it asks, where others like it are answered."""
+
+
 class Failure(OSError):
     """An attempt that brought no completion.
 

@@ -87,6 +87,7 @@ def ask_in_batches(
         engine.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"))
         engine.store.batches.close(batch)
         engine.failures.update(fetched.failures)
+        engine.declined.update(fetched.declined)
         received.extend(new)
 
     def tick() -> None:
