@@ -14,6 +14,7 @@ from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
 from tunixhack.teachers.embedded import EmbeddedServer
 from tunixhack.teachers.grammar import Bounds, token_limit, written_grammar
+from tunixhack.teachers.resolve import AGAINST_LOOPS
 
 ASKED = (
     "Think about the task in two to four sentences between <reasoning> and </reasoning>, then reply between <answer> "
@@ -128,7 +129,7 @@ def test_of_a_hundred_real_answers_at_least_95_hold_one_trace_and_one_answer(emb
     parsed = [
         read_choice(choice, "written")
         for task in TASKS
-        for choice in complete(embedded_server, task, n=16, grammar=written_grammar())
+        for choice in complete(embedded_server, task, n=16, grammar=written_grammar(), **AGAINST_LOOPS)
     ]
     assert len(parsed) >= 100
     whole = [(one.reasoning, one.answer) for one in parsed if one.problem is None]
