@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,38 +94,61 @@ def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(tea
     assert "HTTP 400" in reasons["evidence"][-1]
 
 
-@pytest.fixture
-def no_file_over() -> Iterator[Callable[[int], None]]:
-    """Set the largest size of a file in bytes: a disk that is full, for anybody to have."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def told_on_a_full_disk(code: str, room: int) -> str:
+    """Run code in a process of its own, where no file can have more bytes than that; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        check=True,
+    )
+    return done.stdout
 
 
-def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(
-    source: Path, tmp_path: Path, no_file_over: Callable[[int], None]
-):
-    recipe = small_recipe(source, steps=(Sample(), Parse()))
+WITHOUT_FILTERS = (Sample(), Parse())
+
+BUILD = """
+from pathlib import Path
+from tests.test_mishaps import WITHOUT_FILTERS, UserError, build, small_recipe
+try:
+    build(small_recipe(Path({source!r}), steps=WITHOUT_FILTERS), {teacher!r}, Path({out!r}), questions=40)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(source: Path, tmp_path: Path):
+    out, recipe = tmp_path / "run", small_recipe(source, steps=WITHOUT_FILTERS)
     answer = "<reasoning>" + "why " * 4000 + "</reasoning><answer>{}</answer>"
     with ScriptedTeacher(answer=lambda messages, seed: answer.format(seed)) as teacher:
-        no_file_over(600_000)
-        with pytest.raises(UserError, match=r"cannot write to .*; what was received before is kept, and the same comm"):
-            build(recipe, teacher, tmp_path / "run", questions=40)
-        received = Run(tmp_path / "run").store.answers().height
-        no_file_over(resource.RLIM_INFINITY)
-        lost = asked(teacher) - received
-        assert build(recipe, teacher, tmp_path / "run", questions=40).train.height == 160
+        told = told_on_a_full_disk(BUILD.format(source=str(source), teacher=teacher.url, out=str(out)), 600_000)
+        assert told.startswith(f"cannot write to {out / '.work'}: File too large; what was received before is kept")
+        received = Run(out).store.answers().height
         assert 16 < received < 160, "more than the pilot and less than all"
+        lost = asked(teacher) - received
         assert lost <= wire.Endpoint(url="", model="").concurrency * recipe.samples, "in flight"
+        assert build(recipe, teacher, out, questions=40).train.height == 160
         assert asked(teacher) == 160 + lost
 
 
-def test_a_table_that_no_disk_holds_is_a_sentence(tmp_path: Path, no_file_over: Callable[[int], None]):
-    write_parquet(tmp_path / "table.parquet", pl.DataFrame({"a": [1]}))
-    no_file_over(100)
-    with pytest.raises(UserError, match=r"cannot write .*table.parquet: File too large.*before is kept"):
-        write_parquet(tmp_path / "table.parquet", pl.DataFrame({"a": range(10_000)}))
-    assert pl.read_parquet(tmp_path / "table.parquet").height == 1
+WRITE = """
+from pathlib import Path
+from tests.test_mishaps import UserError, pl, write_parquet
+try:
+    write_parquet(Path({path!r}), pl.DataFrame({{"a": range(10_000)}}))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_table_that_no_disk_holds_is_a_sentence(tmp_path: Path):
+    path = tmp_path / "table.parquet"
+    write_parquet(path, pl.DataFrame({"a": [1]}))
+    told = told_on_a_full_disk(WRITE.format(path=str(path)), 100)
+    assert told.startswith(f"cannot write {path}: File too large")
+    assert pl.read_parquet(path).height == 1
 
 
 def test_a_stumble_in_the_preflight_is_tried_again(
