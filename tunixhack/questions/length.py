@@ -93,13 +93,12 @@ class LengthFilter:
         )
         declined = ctx.declined()
         missing = received.filter(pl.col("sample").is_null())["question_id"]
-        refused = [declined.get(question) for question in missing]
-        if refused and (None in refused or 2 * len(refused) >= rows.height):
+        why = {question: declined.get(question) for question in missing}
+        if why and (None in why.values() or 2 * len(why) >= rows.height):
             raise TeacherFailed(
-                f"{len(refused):,} of {rows.height:,} probes of the length filter were not received"
+                f"{len(why):,} of {rows.height:,} probes of the length filter were not received"
                 f"{ctx.why_missing()}; the others are stored, and the same command asks for the missing ones only"
             )
-        why = dict(zip(missing, refused, strict=True))
         return received, [why.get(question) for question in rows["question_id"]]
 
 

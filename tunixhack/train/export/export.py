@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from tunixhack.errors import UserError, nearest
+from tunixhack.files import write_json
 from tunixhack.train import checkpoints, record
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
@@ -260,4 +260,4 @@ def _write_record(folder: Path, student: Student, exported: Exported) -> None:
         "measured": exported.measured,
         "unchecked": exported.unchecked,
     }
-    (folder / RECORD).write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, told)
