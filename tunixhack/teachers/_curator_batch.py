@@ -191,36 +191,38 @@ class Postman:
             for line in content.split(b"\n"):
                 if not line.strip():
                     continue
-                place, status, completion, why = self._read(line)
+                place, answer = self._read(line)
                 row = open_rows.pop(place, None)
-                if row is not None and completion is not None:
-                    answered.append((row, completion))
-                elif row is not None:
-                    failures[why] += 1
-                    if status in CONTENT_REFUSED:
-                        declined[row["question_id"]] = why
+                if row is None:
+                    continue
+                if isinstance(answer, Failure):
+                    failures[str(answer)] += 1
+                    if answer.status in CONTENT_REFUSED:
+                        declined[row["question_id"]] = str(answer)
+                else:
+                    answered.append((row, answer))
         if open_rows:
             errors = told.errors.data if told.errors and told.errors.data else []
             why = "; ".join(str(one.message) for one in errors) or "it has no answer to them"
             failures[self.wire.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
         return Fetched(answered=answered, failures=failures, declined=declined)
 
-    def _read(self, line: bytes) -> tuple[int, int | None, dict[str, Any] | None, str]:
-        """Return a request's place, its HTTP status, and its completion or why there is none."""
+    def _read(self, line: bytes) -> tuple[int, dict[str, Any] | Failure]:
+        """Return a request's place, and its completion or why there is none."""
         endpoint = self.wire.endpoint
         try:
             told = json.loads(line)
             place, response, failed = int(told["custom_id"]), told.get("response") or {}, told.get("error") or {}
         except (ValueError, TypeError, KeyError, AttributeError):
-            return -1, None, None, "the batch has a line that is no answer"
+            return -1, Failure("the batch has a line that is no answer", blame="answer")
         body, status = response.get("body"), response.get("status_code")
         if status != 200:
             why = failed.get("message") or f"HTTP {status}: {json.dumps(body)}"
-            return place, status, None, endpoint.redact(str(why))[:300]
+            return place, Failure(endpoint.redact(str(why))[:300], blame="request", status=status)
         try:
-            return place, status, read_completion(json.dumps(body).encode(), endpoint), ""
+            return place, read_completion(json.dumps(body).encode(), endpoint)
         except Failure as failure:
-            return place, status, None, str(failure)
+            return place, failure
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works, the provider refuses it, or has been away for as long as the endpoint's patience."""
