@@ -1,14 +1,16 @@
-"""Tokens a second of the embedded teacher through our engine, over one request at a time to the same server.
+"""Tokens a second of the embedded teacher through our engine, over one request at a time to one llama.cpp server.
 
-One llama.cpp server, started as ``--teacher local`` starts it, answers questions of the creative domain (the shipped
-ones): the same messages, grammar, sampling and limits for all. Tokens are counted alike, by the server's own tokenizer
-on the contents that came back. Every way is alone on the server, and starts with nothing of the last one's prompts in
-its slots.
+All answer questions of the creative domain (the shipped ones): the same model, messages, grammar, sampling and limits.
+Tokens are counted alike, by the server's own tokenizer on the contents that came back. Every way has the cores for
+itself, and starts with nothing of the last one's prompts in its slots.
 
-* ours: `Engine.ask`, 16 samples of each question, into an answer store on disk. The preflight is a start's and not an
-  answer's: it is over before the clock runs.
-* loop: one request after the other, one choice each: what a user's first script does. Fewer answers, since it is slow.
-* raw requests in three shapes: ``n=16`` one after the other, 16 at a time with one choice, 2 at a time with ``n=8``.
+* ours: `Engine.ask`, 16 samples of each question, into an answer store on disk, from the processes that ``--teacher
+  local`` starts. The preflight is a start's and not an answer's: it is over before the clock runs.
+* loop: one request after the other, one choice each: what a user's first script does. It goes to a server of one
+  process with a thread for every core, since one of ours alone would answer it more slowly. Fewer answers, since it is
+  slow.
+* raw requests to that same server in three shapes: ``n=16`` one after the other, 16 at a time with one choice, 2 at a
+  time with ``n=8``; and ``n=8`` one after the other to each of our processes.
 
 Prints medians over interleaved rounds: ``embedded_vs_loop`` (goal: ≥ 1.8) and ``embedded_vs_best_raw`` (goal: ≥ 0.9),
 the best being the fastest shape of the same round. Whatever else runs on the machine ruins the figures: the load that
@@ -35,9 +37,11 @@ import aiohttp
 from tunixhack.ids import sample_seed
 from tunixhack.progress import Reporter
 from tunixhack.recipes import creative
+from tunixhack.teachers.embedded import EmbeddedServer
 from tunixhack.teachers.engine import Engine
+from tunixhack.teachers.local_model import model_path
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import LOCAL_CONTEXT, Wish, resolve
 from tunixhack.teachers.store import AnswerStore
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
@@ -46,15 +50,18 @@ SAMPLES = 16
 LOOP_SHARE = 4
 """The loop asks for one in so many of the answers."""
 SHAPES = {"n=16": (16, 1), "16 at a time": (1, 16), "2 at a time, n=8": (8, 2)}
-"""Of raw requests: choices of one, and how many are in flight."""
+"""Of raw requests to one process: choices of one, and how many are in flight."""
 RINSE = [{"role": "user", "content": "zebra " * 40}]
 
 
 @dataclass
 class Bench:
-    """One server and how it is asked."""
+    """The servers and how they are asked."""
 
     endpoint: Endpoint
+    """Of the processes that the embedded teacher is."""
+    single: str
+    """Base address of one process with all cores."""
     teacher: Teacher
 
     def ours(self, requests: list[Request]) -> tuple[list[str], float]:
@@ -70,8 +77,16 @@ class Bench:
         return answers["choice"].str.json_path_match("$.message.content").to_list(), took
 
     def raw(self, requests: list[Request], n: int, at_once: int, share: int = 1) -> tuple[list[str], float]:
-        """Ask with bare requests of n choices each; returns the contents and the seconds."""
-        bodies = [
+        """Ask the single process with bare requests of n choices each; returns the contents and the seconds."""
+        return self._timed({self.single: at_once}, self._bodies(requests, n)[::share])
+
+    def raw_copies(self, requests: list[Request]) -> tuple[list[str], float]:
+        """Ask each of our processes with one bare request after the other."""
+        copies = self.endpoint.addresses
+        return self._timed(dict.fromkeys(copies, 1), self._bodies(requests, SAMPLES // len(copies)))
+
+    def _bodies(self, requests: list[Request], n: int) -> list[dict[str, Any]]:
+        return [
             dict(self.teacher.sampling)
             | {
                 "model": self.teacher.model,
@@ -83,29 +98,33 @@ class Bench:
             for request in requests
             for first in range(0, SAMPLES, n)
         ]
+
+    def _timed(self, at_once: dict[str, int], bodies: list[dict[str, Any]]) -> tuple[list[str], float]:
         start = time.perf_counter()
-        contents = asyncio.run(self._post_all(bodies[::share], at_once))
+        contents = asyncio.run(self._post_all(at_once, bodies))
         return contents, time.perf_counter() - start
 
-    async def _post_all(self, bodies: list[dict[str, Any]], at_once: int) -> list[str]:
+    async def _post_all(self, at_once: dict[str, int], bodies: list[dict[str, Any]]) -> list[str]:
+        """Post bodies with so many requests in flight at each address."""
         contents: list[str] = []
         todo = iter(bodies)
 
-        async def work(session: aiohttp.ClientSession) -> None:
+        async def work(session: aiohttp.ClientSession, url: str) -> None:
             for body in todo:
-                async with session.post(f"{self.endpoint.url}/chat/completions", json=body) as response:
+                async with session.post(f"{url}/chat/completions", json=body) as response:
+                    response.raise_for_status()
                     completion = await response.json()
                 contents.extend(choice["message"]["content"] for choice in completion["choices"])
 
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
-            await asyncio.gather(*(work(session) for _ in range(at_once)))
+            await asyncio.gather(*(work(session, url) for url, many in at_once.items() for _ in range(many)))
         return contents
 
     def tokens(self, contents: list[str]) -> int:
         """Count tokens with the server's tokenizer."""
 
         async def count() -> int:
-            url, total = self.endpoint.url.removesuffix("/v1") + "/tokenize", 0
+            url, total = self.single.removesuffix("/v1") + "/tokenize", 0
             async with aiohttp.ClientSession() as session:
                 for content in contents:
                     async with session.post(url, json={"content": content}) as response:
@@ -116,8 +135,10 @@ class Bench:
 
     def rinse(self) -> None:
         """Put another prompt into all slots."""
-        body = {"model": self.teacher.model, "messages": RINSE, "n": SAMPLES, "max_tokens": 1}
-        asyncio.run(self._post_all([body], 1))
+        slots = {self.single: SAMPLES} | dict.fromkeys(self.endpoint.addresses, self.teacher.most_choices)
+        for url, most in slots.items():
+            body = {"model": self.teacher.model, "messages": RINSE, "n": most, "max_tokens": 1}
+            asyncio.run(self._post_all({url: 1}, [body]))
 
 
 def questions() -> list[list[dict[str, str]]]:
@@ -136,10 +157,12 @@ def main() -> None:
     messages = questions()
     teacher = resolve("local", Wish(trace="written"))
     rounds = []
-    with teacher.connect() as endpoint:
-        bench = Bench(endpoint, replace(teacher, connect=lambda: nullcontext(endpoint)))
+    alone = EmbeddedServer(model_path("local"), SAMPLES, LOCAL_CONTEXT, small_keys=True)
+    with teacher.connect() as endpoint, alone:
+        bench = Bench(endpoint, alone.url, replace(teacher, connect=lambda: nullcontext(endpoint)))
         ways: list[tuple[str, Any]] = [("ours", bench.ours), ("loop", lambda all_: bench.raw(all_, 1, 1, LOOP_SHARE))]
         ways += [(name, lambda all_, shape=shape: bench.raw(all_, *shape)) for name, shape in SHAPES.items()]
+        ways.append(("copies", bench.raw_copies))
         for number in range(asked.rounds):
             first = number * asked.questions
             requests = [
@@ -156,7 +179,7 @@ def main() -> None:
             print(f"  tokens/s: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
     print(f"embedded_tokens_per_second: {statistics.median(rate['ours'] for rate in rounds):.0f}")
     print(f"embedded_vs_loop: {statistics.median(rate['ours'] / rate['loop'] for rate in rounds):.2f}")
-    best = statistics.median(rate["ours"] / max(rate[name] for name in SHAPES) for rate in rounds)
+    best = statistics.median(rate["ours"] / max(rate[name] for name in (*SHAPES, "copies")) for rate in rounds)
     print(f"embedded_vs_best_raw: {best:.2f}")
 
 

@@ -16,7 +16,7 @@ import requests
 
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.teachers import embedded
-from tunixhack.teachers.embedded import EmbeddedServer
+from tunixhack.teachers.embedded import EmbeddedServer, serve_copies
 
 
 def test_without_xllamacpp_the_extra_that_brings_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +98,40 @@ def test_a_killed_server_is_noticed_and_its_clients_get_an_error(local_model: Pa
             time.sleep(0.01)
         assert not server.alive()
     server.stop()
+
+
+@pytest.mark.embedded
+def test_copies_answer_alike_and_without_one_of_them_none_is_left_behind(local_model: Path) -> None:
+    with serve_copies(local_model, 2, slots=4, context=256, small_keys=True) as servers:
+        one, other = (choices(server, seed=7, n=2, temperature=0.0) for server in servers)
+        assert one == other
+        first, second = servers
+        assert first._process is not None
+        os.kill(first._process.pid, signal.SIGKILL)
+        first._process.wait(10)
+        assert [server.alive() for server in servers] == [False, True]
+    assert not second.alive()
+
+
+@pytest.mark.embedded
+def test_a_copy_that_cannot_load_takes_those_that_can_with_it(
+    local_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF and then nothing")
+    made: list[EmbeddedServer] = []
+
+    def second_is_broken(model: Path, *rest: Any, **more: Any) -> EmbeddedServer:
+        made.append(EmbeddedServer(broken if made else model, *rest, **more))
+        return made[-1]
+
+    monkeypatch.setattr(embedded, "EmbeddedServer", second_is_broken)
+    with (
+        pytest.raises(UserError, match=r"cannot load .*broken\.gguf"),
+        serve_copies(local_model, 2, slots=2, context=256, small_keys=True),
+    ):
+        pass
+    assert [server.alive() for server in made] == [False, False]
 
 
 @pytest.mark.embedded

@@ -74,6 +74,18 @@ def blocks_asked(teacher: ScriptedTeacher, question: int = 0) -> list[tuple[int,
     return sorted(block for block in asked if block[0] < 1000)
 
 
+def test_two_copies_of_a_server_share_the_requests_and_give_what_one_gives(tmp_path: Path):
+    with ScriptedTeacher() as one, ScriptedTeacher() as other, ScriptedTeacher() as alone:
+        shared = engine_of(one, tmp_path / "shared", copies=(other.url,)).ask(requests(8, 16), "sample")
+        single = engine_of(alone, tmp_path / "single").ask(requests(8, 16), "sample")
+        asked = [len(bodies(server)) for server in (one, other)]
+        everything = bodies(alone)
+    message = pl.col("choice").str.json_path_match("$.message")
+    assert shared.select("question_id", "sample", message).equals(single.select("question_id", "sample", message))
+    assert sum(asked) == len(everything) == 8
+    assert min(asked) >= 2, f"shared as {asked}"
+
+
 # contract 6: blocks and seeds
 
 

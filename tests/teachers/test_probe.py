@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +15,7 @@ from tunixhack.cli import app
 from tunixhack.errors import UserError
 from tunixhack.teachers import probe as module
 from tunixhack.teachers.probe import TOKENS, Finding, Pace, probe
+from tunixhack.teachers.resolve import Wish, resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
 SHORT = 0.6
@@ -42,6 +45,16 @@ def test_it_asks_by_one_and_then_by_four_after_a_first_answer_that_is_not_counte
     assert stats["max_concurrency"] == 4
     assert stats["requests"] == finding.one.requests + finding.four.requests + 1
     assert len(stats["messages"]) == stats["requests"], "a cache of prompts is of no help"
+
+
+def test_the_copies_of_a_server_are_all_asked(monkeypatch: pytest.MonkeyPatch):
+    with ScriptedTeacher(faults=SLOW, slots=1) as one, ScriptedTeacher(faults=SLOW, slots=1) as other:
+        known = resolve(one.url, Wish(max_tokens=TOKENS))
+        with known.connect() as there:
+            two = replace(known, connect=lambda: nullcontext(replace(there, copies=(other.url,))))
+        monkeypatch.setattr(module, "resolve", lambda *_, **__: two)
+        finding = probe("two", silent, SHORT)
+    assert 1.5 < finding.speedup < 2.5
 
 
 def test_figures_are_tokens_over_the_time_until_the_last_answer():

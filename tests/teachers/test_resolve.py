@@ -21,6 +21,8 @@ from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.progress import Reporter
 from tunixhack.run import Run
+from tunixhack.teachers import embedded
+from tunixhack.teachers import resolve as resolve_module
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE
@@ -309,3 +311,22 @@ def test_written_traces_of_the_embedded_teacher_follow_a_grammar_and_native_ones
     assert "<reasoning>" in (resolve(spec, Wish()).grammar or "")
     assert resolve(spec, Wish(trace="native")).grammar is None
     assert resolve(spec, Wish()).price == FREE
+
+
+@pytest.mark.parametrize(("cores", "copies"), [(1, [(16, 1)]), (2, [(8, 1)] * 2), (5, [(8, 2)] * 2)])
+def test_the_usual_model_is_served_by_copies_that_share_slots_and_cores_and_a_file_of_ones_own_by_one(
+    cores: int, copies: list[tuple[int, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.setattr(embedded, "usable_cores", lambda: cores)
+    monkeypatch.setattr(embedded.EmbeddedServer, "start", lambda self: started.append(self))
+    monkeypatch.setattr(embedded.EmbeddedServer, "wait", lambda self: setattr(self, "url", f"copy {id(self)}"))
+    monkeypatch.setattr(resolve_module.local_model, "model_path", lambda spec: tmp_path / "model.gguf")
+    for spec, expected in (("local", copies), ("local/model.gguf", [(16, cores)])):
+        started: list[embedded.EmbeddedServer] = []
+        teacher = resolve(spec, Wish())
+        with teacher.connect() as endpoint:
+            assert endpoint.addresses == tuple(server.url for server in started)
+        assert [(server.slots, server.threads) for server in started] == expected
+        assert all(server.small_keys == (spec == "local") for server in started)
+        assert (teacher.slots, teacher.most_choices) == (16, expected[0][0])

@@ -93,3 +93,15 @@ def test_no_secret_is_in_the_reason():
 def test_credentials_are_redacted_in_the_form_in_which_they_were_sent():
     endpoint = Endpoint(url="u", model="m", headers={"Authorization": "Basic bWU6cHc="}, secret="pw")
     assert endpoint.redact("you sent Basic bWU6cHc=, that is me:pw") == "you sent Basic ***, that is me:***"
+
+
+def test_each_request_goes_to_the_copy_with_the_fewest_choices_in_flight():
+    one = wire(copies=("http://gpu2/v1",))
+    with one.address(3) as first, one.address(1) as second, one.address(1) as third:
+        assert [first, second, third] == ["http://gpu/v1", "http://gpu2/v1", "http://gpu2/v1"]
+        with pytest.raises(OSError, match="gone"), one.address(4) as fourth:
+            raise OSError("gone")
+        assert fourth == "http://gpu2/v1"
+        with one.address(1) as fifth:
+            assert fifth == "http://gpu2/v1", "what failed is in flight no more"
+    assert wire().endpoint.addresses == ("http://gpu/v1",)

@@ -332,13 +332,14 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.wire.endpoint
-        timeout = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10)
-        url = f"{endpoint.url}{self._DEFAULT_COMPLETION_SUFFIX}"
-        async with session.post(url, headers=dict(endpoint.headers), json=payload, timeout=timeout) as response:
-            if response.status != 200:
-                text = await response.text(errors="replace")
-                raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
-            body = await response.read()
+        timeout, headers = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10), dict(endpoint.headers)
+        with self.wire.address(payload.get("n", 1)) as address:
+            url = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}"
+            async with session.post(url, headers=headers, json=payload, timeout=timeout) as response:
+                if response.status != 200:
+                    text = await response.text(errors="replace")
+                    raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
+                body = await response.read()
         return read_completion(body, endpoint)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:

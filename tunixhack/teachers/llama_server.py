@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, required=True, help="answers that are generated at once")
     parser.add_argument("--context", type=int, required=True, help="tokens of each slot, prompt and answer")
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--small-keys", action="store_true", help="keep the cache's keys in 8 bits")
     arguments = parser.parse_args()
     # when memory runs out, this process is to go, and not the notebook that started it
     with contextlib.suppress(OSError):
@@ -49,6 +50,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = arguments.threads
     # off: on two cores 16 answers at once are written a tenth faster without it, one alone too
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    if arguments.small_keys:  # values stay in 16 bits: llama.cpp keeps them in 8 with flash attention only
+        params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     params.cache_ram_mib = 0  # prompts of finished slots would otherwise be kept, up to 8 GiB
     params.verbosity = WARNINGS
     params.ui = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunixhack.errors import UserError
@@ -106,9 +106,10 @@ def _pace(endpoint: Endpoint, teacher: Teacher, askers: int, seconds: float, say
     start = time.monotonic()
 
     def work(asker: int) -> list[int | None]:
+        server = replace(endpoint, url=endpoint.addresses[asker % len(endpoint.addresses)])
         told: list[int | None] = []
         while time.monotonic() - start < seconds:
-            told.append(_ask(endpoint, teacher, (askers * 10 + asker) * 100_000 + len(told) + 1, say))
+            told.append(_ask(server, teacher, (askers * 10 + asker) * 100_000 + len(told) + 1, say))
         return told
 
     with ThreadPoolExecutor(askers) as pool:

@@ -35,8 +35,11 @@ from tunixhack.teachers.wsl import reach
 
 DEFAULT_MAX_TOKENS = 4096
 SLOTS = 16
+"""Answers that the embedded teacher writes at once."""
+COPIES = 2
+"""Processes that the usual embedded model is served from, where there is a core for each."""
 LOCAL_CONTEXT = 2048
-"""Tokens of each of the embedded server's slots."""
+"""Tokens of each of the embedded teacher's slots."""
 AGAINST_LOOPS = {"frequency_penalty": 0.3, "repeat_last_n": 64, "samplers": ["top_k", "penalties", "temperature"]}
 """Sampling of the usual embedded model besides its temperature.
 
@@ -112,24 +115,33 @@ def _local(spec: str, wish: Wish) -> Teacher:
     path = local_model.model_path(spec)
     bounded = wish.trace != "native"
     limit = wish.max_tokens or (token_limit() if bounded else LOCAL_CONTEXT // 2)
-    usual = AGAINST_LOOPS if spec == "local" else {}  # a model of one's own has its own ways
+    usual = spec == "local"
+    # a model of the user's own has its own ways, and may fill the memory once
+    habits, copies = (AGAINST_LOOPS, min(COPIES, embedded.usable_cores())) if usual else ({}, 1)
     if limit >= LOCAL_CONTEXT:
         raise UserError(f"--max-tokens {limit:,} does not fit the {LOCAL_CONTEXT:,} tokens of the embedded teacher")
 
     @contextmanager
     def connect() -> Iterator[Endpoint]:
-        with embedded.EmbeddedServer(path, slots=SLOTS, context=LOCAL_CONTEXT) as server:
-            yield Endpoint(url=server.url, model=path.stem, concurrency=SLOTS, alive=server.alive)
+        with embedded.serve_copies(path, copies, slots=SLOTS, context=LOCAL_CONTEXT, small_keys=usual) as servers:
+            url, *others = (server.url for server in servers)
+            yield Endpoint(
+                url=url,
+                copies=tuple(others),
+                model=path.stem,
+                concurrency=SLOTS,
+                alive=lambda: all(server.alive() for server in servers),
+            )
 
     return Teacher(
         name=spec,
         model=path.stem,
         identity={"sha256": file_sha256(path)},
-        sampling={"temperature": 0.8, "max_tokens": limit} | usual | dict(wish.sampling or {}),
+        sampling={"temperature": 0.8, "max_tokens": limit} | habits | dict(wish.sampling or {}),
         grammar=written_grammar() if bounded else None,
         price=FREE,
         slots=SLOTS,
-        most_choices=SLOTS,
+        most_choices=SLOTS // copies,
         context=LOCAL_CONTEXT,
         context_setting="nothing: this is its limit",
         connect=connect,

@@ -10,7 +10,8 @@ import ipaddress
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +70,8 @@ class Endpoint:
 
     url: str
     """Base address, ending before ``/chat/completions``; without credentials."""
+    copies: tuple[str, ...] = ()
+    """Base addresses of servers that are equal to the one at ``url``, and share its requests."""
     model: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Authorisation; never printed, logged or stored."""
@@ -86,6 +89,11 @@ class Endpoint:
     """Seconds without any success, most attempts failing, after which the teacher counts as gone."""
     alive: Callable[[], bool] = lambda: True
     """False once an embedded server has died, so that nobody waits for it."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Base addresses of all servers that answer."""
+        return self.url, *self.copies
 
     def redact(self, text: str) -> str:
         """Take the secret out of a text that may reach a screen or a file."""
@@ -121,6 +129,7 @@ class Wire:
         self.pace = Pace(self.endpoint.concurrency)
         self.gate = Gate(self.pace)
         """What the transport goes through for every attempt, in its own event loop."""
+        self._in_flight = dict.fromkeys(self.endpoint.addresses, 0)
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
         self._successes = 0
@@ -128,6 +137,16 @@ class Wire:
         self.answered: list[Answered] = []
         self.trouble: str | None = None
         """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
+
+    @contextmanager
+    def address(self, choices: int) -> Iterator[str]:
+        """Choose the server with the least to do for a request of so many choices; it is busy with them inside."""
+        least = min(self._in_flight, key=self._in_flight.__getitem__)
+        self._in_flight[least] += choices
+        try:
+            yield least
+        finally:
+            self._in_flight[least] -= choices
 
     @property
     def successes(self) -> int:
