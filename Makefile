@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/quickstart
 PYTEST_ARGS ?=
+# Test processes beside one another; 0 for a single one, in which a debugger works.
+WORKERS ?= 2
 
 SETUP := pyproject.toml constraints.txt
 # -qq: pip's errors are shown, its warnings about a machine's own index settings are not.
@@ -26,7 +28,7 @@ quickstart: $(VENV)/.local  ## A small creative-writing dataset from the embedde
 	@$(BIN)/tunixhack show $(OUT)
 
 test: $(VENV)/.local $(VENV)/.test  ## All tests (PYTEST_ARGS="-k store" for some)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.local $(VENV)/.lint  ## Style, docstrings, types, and the documentation's build
 	$(BIN)/ruff check .

@@ -83,7 +83,11 @@ def test_a_question_that_is_far_too_long_costs_itself_only(teacher: ScriptedTeac
     assert Run.load(tmp_path / "run").train.height == 5 * 4
 
 
-def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(teacher: ScriptedTeacher, tmp_path: Path):
+@pytest.mark.parametrize("usage", ["all", "none"])
+def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(
+    usage: str, teacher: ScriptedTeacher, tmp_path: Path
+):
+    teacher.change(usage=usage)
     rows = [*toy_questions(7), {"question": "x" * 1_000_000}]
     recipe = small_recipe(write_questions(tmp_path / "q.jsonl", rows))
     run = build(recipe, teacher, tmp_path / "run", questions=4)
@@ -92,6 +96,9 @@ def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(tea
     reasons = run.rejected.filter(step="length_filter").sort("question")
     assert reasons["reason"].to_list() == ["short"] * 3 + ["refused"]
     assert "HTTP 400" in reasons["evidence"][-1]
+    assert [("length" in each) for each in reasons["evidence"]] == [True] * 3 + [False]
+    assert run.train["length_filter_unit"].unique().to_list() == ["tokens" if usage == "all" else "characters"]
+    assert reasons["length_filter_length"].is_null().to_list() == [False] * 3 + [True], "it has none"
 
 
 def told_on_a_full_disk(code: str, room: int) -> str:

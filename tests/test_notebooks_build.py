@@ -19,7 +19,8 @@ from tunixhack.run import Run
 from tunixhack.teachers.local_model import fetch_local
 from tunixhack.testing import Faults, ScriptedTeacher
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+# one group: two processes would make the same kernel at once in pytest's cache
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("kernels")]
 VERSION = "import ipykernel\n\nprint(ipykernel.__version__)"
 MOST_OUTPUTS = 20
 
@@ -37,7 +38,7 @@ def kernel(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The name of a kernel of each ipykernel; pytest's cache keeps its environment for the next session."""
     pytest.importorskip("nbclient")
     name = f"ipykernel{request.param}-{sys.implementation.cache_tag}"
-    cache = request.config.cache
+    cache = getattr(request.config, "cache", None)  # not with -p no:cacheprovider
     folder = cache.mkdir(name) if cache else tmp_path_factory.mktemp(name)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in make_kernel(folder, request.param).items():

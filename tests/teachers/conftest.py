@@ -27,8 +27,11 @@ def local_model() -> Path:
 
 @pytest.fixture(scope="session")
 def embedded_server(local_model: Path) -> Iterator[EmbeddedServer]:
-    """One server for the whole session: each takes a second to start and both cores to answer."""
-    with EmbeddedServer(local_model) as server:
+    """One server for the whole session, as each of the processes of `--teacher local`, with all of its slots.
+
+    It has one thread: two wait for one another whenever another test runs beside them.
+    """
+    with EmbeddedServer(local_model, small_keys=True, threads=1) as server:
         yield server
 
 

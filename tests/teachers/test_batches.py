@@ -322,6 +322,12 @@ def test_a_question_that_the_provider_refuses_does_not_stop_the_length_filter(
     assert sorted(run.rejected.filter(step="length_filter")["reason"]) == ["refused", "short", "short", "short"]
 
 
+def test_a_question_that_the_provider_refuses_is_named(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
+    rows = [*toy_questions(3), {"question": "x" * 400_000}]
+    with pytest.raises(TeacherFailed, match=r"4 times: question [0-9a-f]{16}: HTTP 400"):
+        in_batches(plain.replace(source=write_questions(tmp_path / "q.jsonl", rows)), tmp_path / "run", questions=4)
+
+
 def test_an_expired_batch_brings_what_it_got_to(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
     provider.change(batch_ends="expired")
     with pytest.raises(TeacherFailed, match="12 answers were not received; 12 times: This request expired"):

@@ -56,17 +56,17 @@ class LengthFilter:
         received = probes.filter(pl.col("sample").is_not_null())
         tokens = received["completion_tokens"].null_count() == 0
         unit = "tokens" if tokens else "characters"
-        length = probes["completion_tokens"].cast(pl.Int64) if tokens else _characters(probes["choice"])
+        measured = probes["completion_tokens"].cast(pl.Int64) if tokens else _characters(probes["choice"])
+        length = measured.set(pl.Series(refused, dtype=pl.String).is_not_null(), None)
         truncated = (probes["finish_reason"] == "length").fill_null(False)
-        lengths = [-1 if why else each for each, why in zip(length.to_list(), refused, strict=True)]
-        ranked = _with_limit(lengths, truncated.to_list(), ctx.max_tokens if tokens else None)
+        ranked = _with_limit(length.fill_null(-1).to_list(), truncated.to_list(), ctx.max_tokens if tokens else None)
         quota = int(rows.height * self.keep) if ctx.quota is None else ctx.quota
         return Verdict(
             keep=pl.Series("keep", select_longest(ranked, self.keep, quota), dtype=pl.Boolean),
             reason=pl.Series(["refused" if why else "short" for why in refused], dtype=pl.String),
             evidence=[
-                {"why": why} if why else {"length": measured, "unit": unit}
-                for measured, why in zip(length, refused, strict=True)
+                {"why": why} if why else {"length": each, "unit": unit}
+                for each, why in zip(length, refused, strict=True)
             ],
             columns={
                 "length_filter_length": length,

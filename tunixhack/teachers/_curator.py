@@ -35,7 +35,7 @@ from typing import Any
 from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.ids import digest
 from tunixhack.teachers import counting
-from tunixhack.teachers.attempts import CONTENT_REFUSED, Failure, no_connection, not_ok, read_completion
+from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_completion
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 
@@ -397,12 +397,11 @@ def _reasons(wire: Wire) -> str:
 
 
 def _noted(wire: Wire, request: APIRequest, failure: Failure) -> str:
-    """Return why; where the server refuses a question's content, it is named, so that it can be taken out."""
+    """Return why a request went unanswered, and note where its content is refused."""
     question = request.generic_request.original_row.get("question_id")
-    if not question or failure.status not in CONTENT_REFUSED:
-        return str(failure)
-    wire.declined[question] = str(failure)
-    return f"question {question}: {failure}"
+    if question and failure.refuses_content:
+        wire.declined[question] = str(failure)
+    return failure.about(question)
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

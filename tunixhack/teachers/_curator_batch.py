@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from tunixhack.errors import MissingExtra, TeacherFailed, UserError
 from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
-from tunixhack.teachers.attempts import CONTENT_REFUSED, Failure, not_ok, read_completion
+from tunixhack.teachers.attempts import Failure, not_ok, read_completion
 from tunixhack.teachers.batches import Batch, BatchBook
 from tunixhack.teachers.wire import Wire
 
@@ -196,8 +196,8 @@ class Postman:
                 if row is None:
                     continue
                 if isinstance(answer, Failure):
-                    failures[str(answer)] += 1
-                    if answer.status in CONTENT_REFUSED:
+                    failures[answer.about(row["question_id"])] += 1
+                    if answer.refuses_content:
                         declined[row["question_id"]] = str(answer)
                 else:
                     answered.append((row, answer))

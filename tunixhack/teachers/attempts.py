@@ -47,6 +47,15 @@ class Failure(OSError):
         self.status = status
         self.away = away
 
+    @property
+    def refuses_content(self) -> bool:
+        """Whether the request is refused for what it asks."""
+        return self.status in CONTENT_REFUSED
+
+    def about(self, question: str | None) -> str:
+        """Say why; where a question's content is refused, with the question's id, so that it can be taken out."""
+        return f"question {question}: {self}" if question and self.refuses_content else str(self)
+
     def overloaded(self, tries: int) -> bool:
         """Whether the server has too much to do, as far as a request can tell that was tried so often.
 
