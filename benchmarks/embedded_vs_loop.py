@@ -49,8 +49,8 @@ from tunixhack.teachers.wire import Endpoint
 SAMPLES = 16
 LOOP_SHARE = 4
 """The loop asks for one in so many of the answers."""
-SHAPES = {"n=16": (16, 1), "16 at a time": (1, 16), "2 at a time, n=8": (8, 2)}
-"""Of raw requests to one process: choices of one, and how many are in flight."""
+Shape = tuple[int, dict[str, int]]
+"""Of raw requests: choices of one, and how many are in flight at each address."""
 RINSE = [{"role": "user", "content": "zebra " * 40}]
 
 
@@ -76,17 +76,20 @@ class Bench:
             engine.close()
         return answers["choice"].str.json_path_match("$.message.content").to_list(), took
 
-    def raw(self, requests: list[Request], n: int, at_once: int, share: int = 1) -> tuple[list[str], float]:
-        """Ask the single process with bare requests of n choices each; returns the contents and the seconds."""
-        return self._timed({self.single: at_once}, self._bodies(requests, n)[::share])
-
-    def raw_copies(self, requests: list[Request]) -> tuple[list[str], float]:
-        """Ask each of our processes with one bare request after the other."""
+    def shapes(self) -> dict[str, Shape]:
+        """Return the shapes that raw requests are tried in: three to the single process, one to each of ours."""
         copies = self.endpoint.addresses
-        return self._timed(dict.fromkeys(copies, 1), self._bodies(requests, SAMPLES // len(copies)))
+        return {
+            "n=16": (16, {self.single: 1}),
+            "16 at a time": (1, {self.single: 16}),
+            "2 at a time, n=8": (8, {self.single: 2}),
+            "copies": (SAMPLES // len(copies), dict.fromkeys(copies, 1)),
+        }
 
-    def _bodies(self, requests: list[Request], n: int) -> list[dict[str, Any]]:
-        return [
+    def raw(self, requests: list[Request], shape: Shape, share: int = 1) -> tuple[list[str], float]:
+        """Ask with bare requests; returns the contents and the seconds."""
+        n, at_once = shape
+        bodies = [
             dict(self.teacher.sampling)
             | {
                 "model": self.teacher.model,
@@ -98,10 +101,8 @@ class Bench:
             for request in requests
             for first in range(0, SAMPLES, n)
         ]
-
-    def _timed(self, at_once: dict[str, int], bodies: list[dict[str, Any]]) -> tuple[list[str], float]:
         start = time.perf_counter()
-        contents = asyncio.run(self._post_all(at_once, bodies))
+        contents = asyncio.run(self._post_all(at_once, bodies[::share]))
         return contents, time.perf_counter() - start
 
     async def _post_all(self, at_once: dict[str, int], bodies: list[dict[str, Any]]) -> list[str]:
@@ -160,9 +161,9 @@ def main() -> None:
     alone = EmbeddedServer(model_path("local"), SAMPLES, LOCAL_CONTEXT, small_keys=True)
     with teacher.connect() as endpoint, alone:
         bench = Bench(endpoint, alone.url, replace(teacher, connect=lambda: nullcontext(endpoint)))
-        ways: list[tuple[str, Any]] = [("ours", bench.ours), ("loop", lambda all_: bench.raw(all_, 1, 1, LOOP_SHARE))]
-        ways += [(name, lambda all_, shape=shape: bench.raw(all_, *shape)) for name, shape in SHAPES.items()]
-        ways.append(("copies", bench.raw_copies))
+        shapes, loop = bench.shapes(), (1, {alone.url: 1})
+        ways: list[tuple[str, Any]] = [("ours", bench.ours), ("loop", lambda all_: bench.raw(all_, loop, LOOP_SHARE))]
+        ways += [(name, lambda all_, shape=shape: bench.raw(all_, shape)) for name, shape in shapes.items()]
         for number in range(asked.rounds):
             first = number * asked.questions
             requests = [
@@ -179,7 +180,7 @@ def main() -> None:
             print(f"  tokens/s: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
     print(f"embedded_tokens_per_second: {statistics.median(rate['ours'] for rate in rounds):.0f}")
     print(f"embedded_vs_loop: {statistics.median(rate['ours'] / rate['loop'] for rate in rounds):.2f}")
-    best = statistics.median(rate["ours"] / max(rate[name] for name in (*SHAPES, "copies")) for rate in rounds)
+    best = statistics.median(rate["ours"] / max(rate[name] for name in shapes) for rate in rounds)
     print(f"embedded_vs_best_raw: {best:.2f}")
 
 

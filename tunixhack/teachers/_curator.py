@@ -293,7 +293,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                 wire.failed(str(failure))
                 # nobody's request is used up by a server that is away: the wire's patience ends that
                 if tries >= failure.tries(wire.endpoint) and not failure.away:
-                    wire.failures[_noted(wire, request, failure)] += 1
+                    question = request.generic_request.original_row.get("question_id")
+                    wire.failures[failure.noted(question, wire.declined)] += 1
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
@@ -394,14 +395,6 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
 def _reasons(wire: Wire) -> str:
     """List why requests went unanswered, the most frequent first."""
     return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
-
-
-def _noted(wire: Wire, request: APIRequest, failure: Failure) -> str:
-    """Return why a request went unanswered, and note where its content is refused."""
-    question = request.generic_request.original_row.get("question_id")
-    if question and failure.refuses_content:
-        wire.declined[question] = str(failure)
-    return failure.about(question)
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

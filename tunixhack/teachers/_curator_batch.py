@@ -184,7 +184,8 @@ class Postman:
         return told if told.status in ENDED else None
 
     async def _fetch(self, processor: Any, batch: Batch, told: Any) -> Fetched:
-        answered, failures, declined = [], Counter[str](), {}
+        answered, failures = [], Counter[str]()
+        declined: dict[str, str] = {}
         open_rows = dict(enumerate(batch.rows))
         for file in (told.output_file_id, told.error_file_id):
             content = await self._patiently(lambda file=file: _content(processor, file)) if file else b""  # type: ignore[misc]
@@ -196,9 +197,7 @@ class Postman:
                 if row is None:
                     continue
                 if isinstance(answer, Failure):
-                    failures[answer.about(row["question_id"])] += 1
-                    if answer.refuses_content:
-                        declined[row["question_id"]] = str(answer)
+                    failures[answer.noted(row["question_id"], declined)] += 1
                 else:
                     answered.append((row, answer))
         if open_rows:

@@ -47,14 +47,17 @@ class Failure(OSError):
         self.status = status
         self.away = away
 
-    @property
-    def refuses_content(self) -> bool:
-        """Whether the request is refused for what it asks."""
-        return self.status in CONTENT_REFUSED
+    def noted(self, question: str | None, declined: dict[str, str]) -> str:
+        """Say why a request went unanswered; where its question's content is refused, name and note the question.
 
-    def about(self, question: str | None) -> str:
-        """Say why; where a question's content is refused, with the question's id, so that it can be taken out."""
-        return f"question {question}: {self}" if question and self.refuses_content else str(self)
+        Args:
+            question: its id, so that it can be taken out; None where the row has none.
+            declined: takes the question with what the server said.
+        """
+        if not question or self.status not in CONTENT_REFUSED:
+            return str(self)
+        declined[question] = str(self)
+        return f"question {question}: {self}"
 
     def overloaded(self, tries: int) -> bool:
         """Whether the server has too much to do, as far as a request can tell that was tried so often.
