@@ -62,7 +62,7 @@ def test_steps_columns_come_behind_and_the_raw_choice_is_in_no_table(finished: R
     assert finished.train.columns[len(CORE) :] == [
         "length_filter_length",
         "length_filter_unit",
-        "budget_length",
+        "max_length_length",
     ]
     assert all("choice" not in getattr(finished, name).columns for name in TABLES)
 
@@ -260,7 +260,7 @@ def test_exactly_n_questions_are_sent_and_twice_as_many_are_probed(finished: Run
         "sample",
         "parse",
         "dedup_answers",
-        "budget",
+        "max_length",
     ]
 
 

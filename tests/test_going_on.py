@@ -21,7 +21,7 @@ import pytest
 
 from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
 from tests.commands import Command
-from tunixhack.answers.budget import Budget
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
@@ -117,11 +117,11 @@ def comment_in_prompt(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
 
 
 def edited_parse(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
-    return recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, Budget)))
+    return recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, MaxLength)))
 
 
 def stricter_filter(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
-    return recipe.replace(steps=(*recipe.steps[:-1], Budget(characters=300)))
+    return recipe.replace(steps=(*recipe.steps[:-1], MaxLength(characters=300)))
 
 
 def more_patience(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
@@ -162,7 +162,7 @@ def test_a_filter_that_changed_is_applied_to_all_stored_answers(
     finished: Run, recipe: Recipe, teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch
 ):
     run = build(stricter_filter(monkeypatch, recipe), teacher, finished.folder)
-    over = run.rejected.filter(step="budget")
+    over = run.rejected.filter(step="max_length")
     assert over.height > 0
     assert run.train.height + over.height == 24
     assert all(len(r) + len(a) < 300 for r, a in run.train.select("reasoning", "answer").rows())

@@ -64,6 +64,7 @@ class Alarm:
                 self._warn(
                     f"step {step_name(step)} drops {judged.rejected.height:,} of the first {rows.height:,} answers "
                     f"({listed(count_reasons(judged.rejected))}): Ctrl-C stops, if that is not worth paying for"
+                    f"{f'; {judged.remedy}' if judged.remedy else ''}"
                 )
                 return
             rows = judged.kept

@@ -213,6 +213,7 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
         ("--samples", recipe.samples),
         ("--trace", recipe.trace),
         ("--student", recipe.student),
+        ("--max-length", recipe.max_length),
         ("--max-tokens", recipe.max_tokens),
         ("--seed", order.seed or None),
         ("--budget", order.budget),

@@ -265,7 +265,7 @@ class _Build:
             why = f"step {name} dropped {stage.rejected:,} of {rows.height:,} rows ({listed(stage.reasons)})"
             if not paid:
                 raise NearlyAllDropped(f"{why}: look at the source and the step before paying for answers")
-            self.alarm = self.alarm or why
+            self.alarm = self.alarm or why + (f"; {judged.remedy}" if judged.remedy else "")
         return judged.kept
 
     def _context(self, step: str, rows: pl.DataFrame, quota: int | None = None, watch: Watch | None = None) -> Context:

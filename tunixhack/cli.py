@@ -41,7 +41,15 @@ def build(
     ] = "local",
     trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
     student: Annotated[
-        str | None, typer.Option(help="Tokenizer folder or Hub id whose tokens the budget counts.")
+        str | None, typer.Option(help="Tokenizer folder or Hub id in whose tokens lengths are counted.")
+    ] = None,
+    max_length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[tokens|chars]|none",
+            help="The longest trace and answer that are kept: tokens with --student, else characters. By default "
+            "3000chars (768tokens), and 32768chars (8192tokens) with --trace native.",
+        ),
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.")] = None,
@@ -71,7 +79,8 @@ def build(
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.recipes.find import find
 
-    changes = {"source": source, "samples": samples, "trace": trace, "student": student, "max_tokens": max_tokens}
+    changes = {"source": source, "samples": samples, "trace": trace, "student": student}
+    changes |= {"max_length": max_length, "max_tokens": max_tokens}
     recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     if no_seed and seed:

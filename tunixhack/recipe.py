@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunixhack.answers.max_length import read_max_length, with_max_length
 from tunixhack.errors import UserError, nearest
 from tunixhack.order import Order
 from tunixhack.questions.sources import Source
@@ -51,11 +52,24 @@ class Recipe:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters over the teacher's defaults, such as ``{"top_p": 0.95}``."""
     student: str | None = None
-    """A folder, tokenizer.json or Hub id of the student, whose tokens the budget then counts."""
+    """A folder, tokenizer.json or Hub id of the student, in whose tokens lengths are then counted."""
+    max_length: str | int | None = None
+    """The longest trace and answer that are kept, in place of the limit among ``steps``: ``"8000chars"``,
+    ``"2000tokens"`` of the student, or ``"none"``; None leaves the steps as they are."""
     solution: Solution | None = None
     """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
     file: Path | None = None
     """The domain file that it was read from, for the command that goes on; None for the package's own."""
+
+    def __post_init__(self) -> None:
+        """Put ``max_length`` in place of the limit among the steps.
+
+        Raises:
+            UserError: it is not spelt as `tunixhack.answers.max_length.read_max_length` reads it.
+        """
+        if self.max_length is not None:
+            steps = with_max_length(self.steps, read_max_length(self.max_length, self.student))
+            object.__setattr__(self, "steps", steps)
 
     def replace(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields changed; ``source`` may be what ``--source`` takes.

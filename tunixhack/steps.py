@@ -93,6 +93,8 @@ class Verdict:
     """New columns, named ``<step>_…``; a column is written once."""
     note: str | None = None
     """What the funnel says of the judgement as a whole, such as the limit that was applied."""
+    remedy: str | None = None
+    """Which option keeps the rows that were dropped; told where too many were, and not kept."""
 
 
 Step = Callable[[pl.DataFrame, Context], "Verdict | pl.DataFrame"]
@@ -171,6 +173,8 @@ class Judged:
     kept: pl.DataFrame
     rejected: pl.DataFrame
     """The dropped rows with ``step``, ``reason`` and ``evidence``."""
+    remedy: str | None = None
+    """See `Verdict.remedy`; None where nothing was dropped."""
 
 
 def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
@@ -196,7 +200,7 @@ def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
     kept = judged.filter(keep)
     if kept.height + rejected.height != rows.height:
         raise AssertionError(f"step {name}: {rows.height} rows in, {kept.height} kept + {rejected.height} rejected")
-    return Judged(kept, rejected)
+    return Judged(kept, rejected, verdict.remedy if rejected.height else None)
 
 
 def _check(name: str, rows: pl.DataFrame, verdict: Verdict) -> None:

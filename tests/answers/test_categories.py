@@ -9,7 +9,7 @@ from tunixhack.answers.categories import by_category
 from tunixhack.errors import UserError
 from tunixhack.steps import Context
 
-ROWS = pl.DataFrame({"category": ["b", "a", "b", None, "a"], "budget_length": [1000, 20, 3, 4, 5]})
+ROWS = pl.DataFrame({"category": ["b", "a", "b", None, "a"], "max_length_length": [1000, 20, 3, 4, 5]})
 
 
 def test_every_row_is_kept_and_the_most_frequent_category_comes_first():
@@ -29,5 +29,5 @@ def test_no_rows_are_no_note():
 
 
 def test_it_needs_the_budgets_lengths():
-    with pytest.raises(UserError, match="the rows have no column budget_length"):
-        by_category(ROWS.drop("budget_length"), Context())
+    with pytest.raises(UserError, match="the rows have no column max_length_length"):
+        by_category(ROWS.drop("max_length_length"), Context())

@@ -94,7 +94,7 @@ def test_a_steps_own_words_cannot_break_the_table():
 def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
     assert f"{run.train.height} answers to 6 questions" in text
     assert f"- Teacher: {run.train['teacher'][0]} (scripted); trace: written; samples a question: 4; seed 0" in text
-    assert "- Length: at most 3,000 characters; over-long answers are dropped, never cut" in text
+    assert "- Length: at most 3,000 characters (--max-length); over-long answers are dropped, never cut" in text
     for line in run.state()["funnel"]:
         assert f"| {line['step']} | {line['rows_in']:,} | " in text
     truncated = run.rejected.filter(reason="truncated").height

@@ -45,7 +45,7 @@ def test_the_steps_can_be_read_top_to_bottom():
         "sample",
         "parse",
         "dedup_answers",
-        "budget",
+        "max_length",
     ]
     assert (creative.recipe.samples, creative.recipe.trace) == (16, "written")
 

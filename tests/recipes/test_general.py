@@ -70,7 +70,7 @@ def test_a_build_tells_traces_apart_and_counts_by_category(teacher: ScriptedTeac
     (line,) = run.funnel.filter(step="by_category").to_dicts()
     for category in EIGHT:
         rows = train.filter(category=category)
-        assert f"{category} {rows.height} rows, {rows['budget_length'].sum():,} characters" in line["note"]
+        assert f"{category} {rows.height} rows, {rows['max_length_length'].sum():,} characters" in line["note"]
 
 
 def test_the_shipped_questions_have_three_of_each_category():

@@ -11,21 +11,21 @@ from tunixhack.steps import Context, Verdict
 def by_category(rows: pl.DataFrame, ctx: Context) -> Verdict:
     """Keep every row, and tell the funnel how many rows of which length each category has.
 
-    It stands behind `Budget`, whose lengths it adds up: in the student's tokens where the run has a
+    It stands behind `MaxLength`, whose lengths it adds up: in the student's tokens where the run has a
     student, else in characters.
 
     Raises:
-        UserError: there is no ``category`` or ``budget_length``.
+        UserError: there is no ``category`` or ``max_length_length``.
 
-    >>> rows = pl.DataFrame({"category": ["open_qa", None, "open_qa"], "budget_length": [900, 70, 600]})
+    >>> rows = pl.DataFrame({"category": ["open_qa", None, "open_qa"], "max_length_length": [900, 70, 600]})
     >>> by_category(rows, Context()).note
     'open_qa 2 rows, 1,500 characters; no category 1 rows, 70 characters'
     """
     require(rows, "category", null=True)
-    require(rows, "budget_length")
+    require(rows, "max_length_length")
     unit = "characters" if ctx.count_tokens is None else "tokens"
     category = pl.col("category").fill_null("no category")
-    sums = rows.group_by(category).agg(rows=pl.len(), length=pl.col("budget_length").sum())
+    sums = rows.group_by(category).agg(rows=pl.len(), length=pl.col("max_length_length").sum())
     listed = sums.sort("rows", "category", descending=[True, False]).iter_rows()
     return Verdict(
         keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True),

@@ -47,7 +47,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"{'' if source.license else ', which is not known here: see its page'}",
         f"- Teacher: {teachers}; trace: {recipe['trace']}; samples a question: {recipe['samples']}; "
         f"seed {order['seed']}",
-        f"- Length: {_budget(state['funnel'])}",
+        f"- Length: {_max_length(state['funnel'])}",
         *_received(state["funnel"]),
         "- Answers are not checked for being right, unless a step below says so",
         "",
@@ -93,7 +93,8 @@ def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"- Received over all starts: {' and '.join(told)}, {cost}"]
 
 
-def _budget(funnel: Sequence[Mapping[str, Any]]) -> str:
+def _max_length(funnel: Sequence[Mapping[str, Any]]) -> str:
     """Say which limit the answers were held to."""
-    note = next((line["note"] for line in funnel if line["step"] == "budget"), None)
+    # the step was called budget before it was called max_length, and runs of that time are published, too
+    note = next((line["note"] for line in funnel if line["step"] in ("max_length", "budget")), None)
     return f"{note}; over-long answers are dropped, never cut" if note else "as the teacher wrote it"

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunixhack.answers.budget import Budget
 from tunixhack.answers.dedup import DedupAnswers
 from tunixhack.answers.formats import user_message
 from tunixhack.answers.leaks import GivesAway
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.questions.dedup import ExactDedup
@@ -60,7 +60,7 @@ recipe = Recipe(
         Parse(),
         GivesAway(),
         DedupAnswers(),
-        Budget(),
+        MaxLength(),
     ),
 )
 build = recipe.build

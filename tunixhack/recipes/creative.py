@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.budget import Budget
 from tunixhack.answers.dedup import DedupAnswers
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.questions.dedup import ExactDedup
@@ -60,7 +60,7 @@ recipe = Recipe(
         Sample(),
         Parse(),
         DedupAnswers(),
-        Budget(),
+        MaxLength(),
     ),
 )
 build = recipe.build

@@ -16,11 +16,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.budget import Budget
 from tunixhack.answers.categories import by_category
 from tunixhack.answers.dedup import DedupAnswers
 from tunixhack.answers.formats import user_message
 from tunixhack.answers.leaks import GivesAway
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.questions.dedup import ExactDedup
@@ -115,7 +115,7 @@ recipe = Recipe(
         Parse(),
         GivesAway(),
         DedupAnswers(),
-        Budget(),
+        MaxLength(),
         by_category,
     ),
 )

@@ -15,9 +15,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.budget import Budget
 from tunixhack.answers.dedup import DedupAnswers
 from tunixhack.answers.leaks import GivesAway
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.questions.dedup import ExactDedup
@@ -77,7 +77,7 @@ recipe = Recipe(
         Parse(),
         GivesAway(),
         DedupAnswers(),
-        Budget(),
+        MaxLength(),
     ),
     solution=worked,
 )

@@ -17,9 +17,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.budget import Budget
 from tunixhack.answers.dedup import DedupAnswers
 from tunixhack.answers.leaks import GivesAway
+from tunixhack.answers.max_length import MaxLength
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.ids import digest, question_id
@@ -95,7 +95,7 @@ recipe = Recipe(
         Parse(),
         GivesAway(),
         DedupAnswers(),
-        Budget(),
+        MaxLength(),
     ),
 )
 build = recipe.build
