@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,10 +20,11 @@ from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
 from tunixhack.order import Order
 from tunixhack.publish.card import card
-from tunixhack.run import RUNNING, STATE, Run, folders
+from tunixhack.run import DONE, RUNNING, STATE, Run, folders
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.prices import dollars
+from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.resolve import public_name
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Books:
                 "trace": self.teachers.trace,
                 "max_tokens": recipe.max_tokens,
                 "sampling": dict(recipe.sampling),
+                "system": recipe.system,
+                "max_length": recipe.max_length,
                 "student": recipe.student,
                 "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
             },
@@ -110,9 +113,17 @@ class Books:
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
     def note_pilot(self, found: dict[str, Any]) -> None:
-        """Keep what the pilot told."""
-        self._state["pilot"] = found
+        """Keep what the pilot told, and what had been spent by then, to compare its estimate with the whole later."""
+        self._state["pilot"] = found | {"order": self._sizes(), "spent": self._spent()}
         self._save()
+
+    def write_pilot(self, kept: pl.DataFrame, rejected: Sequence[pl.DataFrame]) -> None:
+        """Write the pilot's answers, so that they can be looked at where it stopped the build."""
+        folder = self.run.pilot_folder
+        dropped = pl.concat([conform(rows, CORE | REJECTION) for rows in rejected], how="diagonal_relaxed")
+        write_parquet(folder / "rejected.parquet", dropped.drop(INTERNAL, strict=False).sort("question_id", "sample"))
+        train = conform(kept.drop(INTERNAL, strict=False), CORE)
+        write_parquet(folder / "train.parquet", train.sort("question_id", "sample"))
 
     def note(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
@@ -147,12 +158,17 @@ class Books:
 
     def propose_budget(self) -> None:
         """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
-        enough = replace(self.order, budget=self.teachers.limits.enough())
-        self._state["command"] = build_command(self.recipe, enough, self.run)
+        self.propose(budget=self.teachers.limits.enough())
+
+    def propose(self, **changes: Any) -> None:
+        """Let the command that goes on differ from this one in some options."""
+        self._state["command"] = build_command(self.recipe, replace(self.order, **changes), self.run)
 
     def end(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
         self._state |= {"state": state, "why": why}
+        if state == DONE:
+            self._state["estimate"] = self._estimate()
         self._state["starts"][-1] |= {"state": state, "ended": _now()}
         self._save()
 
@@ -169,6 +185,40 @@ class Books:
         write_parquet(folder / "rejected.parquet", rejected)
         write_parquet(folder / "train.parquet", train)
         write_text(folder / "README.md", card(self._whole(), train, self.recipe.source))
+
+    def _sizes(self) -> dict[str, Any]:
+        return {"questions": self.order.questions, "rows": self.order.rows, "samples": self.recipe.samples}
+
+    def _spent(self) -> dict[str, float | None]:
+        """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""
+        asked = sorted(self.teachers.asked)
+        answers = self.run.store.answers().filter(pl.col("step").is_in(asked))
+        tokens = count_tokens(answers)
+        known = [tokens[name] for name in ("prompt_tokens", "completion_tokens") if tokens[name] is not None]
+        return {
+            "tokens": sum(known) if len(known) == 2 and not tokens["at_least"] else None,
+            "seconds": sum(self._seconds(step) for step in asked),
+            "dollars": dollars(answers, self.teachers.prices),
+        }
+
+    def _estimate(self) -> dict[str, Any] | None:
+        """Compare what the pilot estimated with what came; None where no pilot was of this order.
+
+        Returns:
+            For tokens, seconds and dollars: ``estimated``, ``actual`` and, where both are known and above 0, their
+            quotient ``estimated_over_actual``.
+        """
+        pilot = self._state.get("pilot") or {}
+        if pilot.get("order") != self._sizes() or self.order.teacher == REFERENCE:
+            return None
+        now, found = self._spent(), {}
+        for name, actual in now.items():
+            parts, before = [one[name] for one in pilot["to_come"]], pilot["spent"][name]
+            estimated = None if None in parts else sum(parts)
+            came = None if actual is None or before is None else actual - before
+            ratio = round(estimated / came, 3) if estimated and came else None
+            found[name] = {"estimated": estimated, "actual": came, "estimated_over_actual": ratio}
+        return found
 
     def _seconds(self, step: str) -> float:
         """Add up the time of a step over all starts."""
@@ -206,7 +256,9 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
     if order.command is not None:
         return order.command
     parts = ["tunixhack", "build", str(recipe.file or recipe.domain), "--source", recipe.source.spelling()]
+    temperature, top_p = (recipe.sampling.get(name) for name in ("temperature", "top_p"))
     for option, value in (
+        ("--columns", recipe.source.columns_spelling()),
         ("--teacher", public_name(order.teacher)),
         ("--questions", order.questions),
         ("--rows", order.rows),
@@ -215,6 +267,10 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
         ("--student", recipe.student),
         ("--max-length", recipe.max_length),
         ("--max-tokens", recipe.max_tokens),
+        ("--temperature", temperature),
+        ("--top-p", top_p),
+        ("--system", recipe.system),
+        ("--concurrency", order.concurrency),
         ("--seed", order.seed or None),
         ("--budget", order.budget),
         ("--hours", order.hours),

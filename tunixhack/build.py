@@ -21,7 +21,7 @@ from tunixhack.funnel import Stage, listed, nearly_all_dropped
 from tunixhack.ids import rank
 from tunixhack.lock import locked
 from tunixhack.order import Order
-from tunixhack.pilot import Pilot, nobody
+from tunixhack.pilot import Pilot, Previewed, nobody
 from tunixhack.progress import Reporter
 from tunixhack.questions.fit import FitsContext
 from tunixhack.questions.quota import Chosen, choose
@@ -68,6 +68,7 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
 
 def _check(recipe: Recipe, order: Order) -> None:
     numbers: dict[str, Any] = {"samples": recipe.samples, "questions": order.questions, "rows": order.rows}
+    numbers |= {"preview": order.preview, "concurrency": order.concurrency}
     for name, value in (numbers | {"max_tokens": recipe.max_tokens, "seed": order.seed}).items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise UserError(f"{name}={value!r} must be a whole number")
@@ -75,7 +76,7 @@ def _check(recipe: Recipe, order: Order) -> None:
         raise UserError(f"samples={recipe.samples}: ask for at least one answer a question")
     if recipe.samples > MOST_SAMPLES:
         raise UserError(f"samples={recipe.samples}: ask for at most {MOST_SAMPLES:,} answers a question")
-    for name, value in (("questions", order.questions), ("rows", order.rows)):
+    for name, value in numbers.items():
         if value is not None and value < 1:
             raise UserError(f"{name}={value}: ask for at least one")
     if order.questions is not None and order.rows is not None:
@@ -132,6 +133,10 @@ class _Build:
     def carry_out(self, loaded: Loaded) -> None:
         try:
             self._steps(loaded)
+        except Previewed as ended:
+            self.books.end(STOPPED, str(ended))
+            self.report.say(f"to build the whole: {self.books.command}")
+            return
         except KeyboardInterrupt:
             self.books.end(STOPPED, "interrupted")
             self._say_how_to_go_on()
@@ -218,15 +223,14 @@ class _Build:
         return rows
 
     def _pilot(self, rows: pl.DataFrame, first: int, at: int, chosen: Chosen) -> None:
-        if self.order.teacher == REFERENCE:
+        if self.order.teacher == REFERENCE and not self.order.preview:
             return
 
         def context(step: str, rows: pl.DataFrame, quota: int | None, partial: bool) -> Context:
             return self._context(step, rows, quota, nobody if partial else None)
 
         steps, teachers, books, report = self.recipe.steps, self.teachers, self.books, self.report
-        pilot = Pilot(steps, at, self._samples, self.order.yes, teachers, books, report, call, context)
-        pilot.fly(rows, first, chosen)
+        Pilot(steps, at, self._samples, self.order, teachers, books, report, call, context).run(rows, first, chosen)
 
     def _quota(self) -> int | None:
         return self.order.questions if self.order.rows is None else -(-self.order.rows // self._samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tunixhack import cli_train
+from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack.cli_train import Json
 from tunixhack.errors import TunixHackError, UserError
 
@@ -22,56 +24,140 @@ app = typer.Typer(
 )
 teachers_app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
 app.add_typer(teachers_app, name="teachers")
-VERBS = "build, show, push, teachers, fetch-local, train, generate, export or doctor"
+VERBS = "build, show, price, push, teachers, fetch-local, train, generate, export or doctor"
+PREVIEW = 4
+"""Questions of a preview, where it is not said how many."""
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
 
 
-@app.command()
+@app.command(
+    cls=Verb,
+    epilog=examples(
+        "tunixhack build creative --source shipped --teacher local --questions 8 --samples 4",
+        "tunixhack build math --teacher lmstudio/qwen3-14b --trace native --preview",
+        "tunixhack build math --source mine.jsonl --columns question=problem,reference=result --teacher reference",
+        domains=True,
+    ),
+)
 def build(
     domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
-    source: Annotated[str | None, typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.")] = None,
-    questions: Annotated[int | None, typer.Option(help="Questions that are sent for samples.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Answers to ask for, instead of --questions.")] = None,
-    samples: Annotated[
-        int | None, typer.Option(help="Answers to each question; the recipe's number if left out.")
+    source: Annotated[
+        str | None,
+        typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.", rich_help_panel=QUESTIONS),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OURS=YOURS,…",
+            help="The source's columns by your names: question=problem,reference=result.",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(help="Questions that are sent for samples.", rich_help_panel=QUESTIONS)
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Answers to ask for, instead of --questions.", rich_help_panel=QUESTIONS)
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(help="Which questions are taken, and the base of the samples' seeds.", rich_help_panel=QUESTIONS),
+    ] = 0,
     teacher: Annotated[
-        str, typer.Option(help="local, local/FILE.gguf, http://…/v1#MODEL, reference, or one of `tunixhack teachers`.")
+        str,
+        typer.Option(
+            help="local, local/FILE.gguf, http://…/v1#MODEL, reference, or one of `tunixhack teachers`.",
+            rich_help_panel=TEACHER,
+        ),
     ] = "local",
-    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
-    student: Annotated[
-        str | None, typer.Option(help="Tokenizer folder or Hub id in whose tokens lengths are counted.")
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Answers to each question; the recipe's number if left out.", rich_help_panel=TEACHER),
     ] = None,
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.", rich_help_panel=TEACHER)] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(help="A system prompt for the teacher instead of the domain's.", rich_help_panel=TEACHER),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the teacher's sampling; its own if left out.", rich_help_panel=TEACHER)
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Of the teacher's sampling; its own if left out.", rich_help_panel=TEACHER)
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="The limit of one answer as sent to the teacher.", rich_help_panel=TEACHER)
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="The most requests in flight at once.", rich_help_panel=TEACHER)
+    ] = None,
+    no_seed: Annotated[
+        bool,
+        typer.Option(
+            "--no-seed",
+            help="Send no seed, and ask for several samples at once; questions as by 0.",
+            rich_help_panel=TEACHER,
+        ),
+    ] = False,
     max_length: Annotated[
         str | None,
         typer.Option(
             metavar="N[tokens|chars]|none",
             help="The longest trace and answer that are kept: tokens with --student, else characters. By default "
             "3000chars (768tokens), and 32768chars (8192tokens) with --trace native.",
+            rich_help_panel=ANSWERS,
         ),
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.")] = None,
-    seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
-    no_seed: Annotated[
-        bool, typer.Option("--no-seed", help="Send no seed, and ask for several samples at once; questions as by 0.")
+    student: Annotated[
+        str | None,
+        typer.Option(help="Tokenizer folder or Hub id in whose tokens lengths are counted.", rich_help_panel=ANSWERS),
+    ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="[N]",
+            help=f"Ask N questions ({PREVIEW} if left out) once each, print the answers and what the whole would "
+            "cost, and stop; the answers count.",
+            rich_help_panel=SPENDING,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Dollars that the run's answers may cost, over all starts.", rich_help_panel=SPENDING),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="Begin no question after so many hours of this start.", rich_help_panel=SPENDING),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            help="Ask in batches, answered within a day at half the price; openai/MODEL.",
+            rich_help_panel=SPENDING,
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Go on even where more than half of the pilot's answers would be dropped.",
+            rich_help_panel=SPENDING,
+        ),
     ] = False,
     ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
-    ] = False,
-    budget: Annotated[
-        float | None, typer.Option(help="Dollars that the run's answers may cost, over all starts.")
-    ] = None,
-    hours: Annotated[float | None, typer.Option(help="Begin no question after so many hours of this start.")] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Go on even where more than half of the pilot's answers would be dropped.")
-    ] = False,
-    batch: Annotated[
-        bool, typer.Option("--batch", help="Ask in batches, answered within a day at half the price; openai/MODEL.")
+        bool,
+        typer.Option("--ask-again", help="Pay again for answers that a change made stale.", rich_help_panel=SPENDING),
     ] = False,
     reuse: Annotated[
-        str | None, typer.Option(help="Other runs' folders, with commas between, whose answers are taken over.")
+        str | None,
+        typer.Option(
+            help="Other runs' folders, with commas between, whose answers are taken over.", rich_help_panel=SPENDING
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.", rich_help_panel=FOLDER)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -79,35 +165,91 @@ def build(
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.recipes.find import find
 
-    changes = {"source": source, "samples": samples, "trace": trace, "student": student}
-    changes |= {"max_length": max_length, "max_tokens": max_tokens}
-    recipe = find(domain).replace(**{name: value for name, value in changes.items() if value is not None})
-    lenders = [folder for folder in (reuse or "").split(",") if folder]
     if no_seed and seed:
         raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
+    recipe = find(domain)
+    sampling = {"temperature": temperature, "top_p": top_p}
+    changes: dict[str, Any] = {"source": source, "columns": columns, "samples": samples, "trace": trace}
+    changes |= {"system": system, "student": student, "max_length": max_length, "max_tokens": max_tokens}
+    changes["sampling"] = {**recipe.sampling, **{name: one for name, one in sampling.items() if one is not None}}
+    recipe = recipe.replace(**{name: value for name, value in changes.items() if value is not None})
+    lenders = [folder for folder in (reuse or "").split(",") if folder]
     order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
-    order["seed"] = None if no_seed else seed
+    order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
     run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
-    _show(run, samples=0, as_json=as_json)
-    if not as_json:
+    _show(run, samples=preview or 0, as_json=as_json)
+    if not as_json and run.done:
         from tunixhack.publish.card import publish_command
 
         print(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
 
 
-@app.command()
+@app.command(
+    cls=Verb,
+    epilog=examples("tunixhack show runs/math", "tunixhack show runs/math --rejected --reason over_length --samples 5"),
+)
 def show(
     folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
-    samples: Annotated[int, typer.Option(help="How many kept answers to show.")] = 2,
+    samples: Annotated[int, typer.Option(help="How many answers to show.")] = 2,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Show rows that were dropped, with the evidence and the raw reply.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Only rows that were dropped for this reason; with --rejected.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a run: its funnel, why rows were dropped, and a few samples."""
     from tunixhack.run import Run
 
-    _show(Run.load(folder), samples, as_json)
+    run = Run.load(folder)
+    if not rejected and reason is None:
+        _show(run, samples, as_json)
+        return
+    from tunixhack.rejected_rows import print_rejected, rejected_rows
+
+    found = rejected_rows(run, reason, samples)
+    if as_json:
+        print(json.dumps({"folder": str(run.folder), "rejected": found.rows, "of": found.of}, ensure_ascii=False))
+    else:
+        print_rejected(found)
 
 
-@app.command()
+@app.command(
+    cls=Verb,
+    epilog=examples(
+        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --batch",
+        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --like runs/math",
+    ),
+)
+def price(
+    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
+    teacher: Annotated[str, typer.Option(help="As after --teacher of build; no key is needed.")],
+    questions: Annotated[int, typer.Option(help="Questions that are sent for samples.")],
+    samples: Annotated[int | None, typer.Option(help="Answers to each question.")] = None,
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="At the price of batches.")] = False,
+    prompt_tokens: Annotated[int | None, typer.Option(help="Of one request; else by the domain's own prompts.")] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Of one answer; else by the kind of trace.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A run, or its pilot or preview, whose answers' tokens are taken.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a build would cost, by a table of prices and stated assumptions; nothing is asked."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.estimate import estimate
+    from tunixhack.recipes.find import find
+
+    changes = {name: value for name, value in (("samples", samples), ("trace", trace)) if value is not None}
+    found = estimate(
+        find(domain).replace(**changes), teacher, questions, batch=batch, like=like, prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+    )  # fmt: skip
+    print(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else "\n".join(found.lines()))
+
+
+@app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
 def push(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
     repo: Annotated[str, typer.Argument(help="The dataset on the Hub, as USER/NAME; made if it is not there.")],
@@ -125,7 +267,7 @@ def push(
     print(json.dumps(dataclasses.asdict(pushed), ensure_ascii=False) if as_json else pushed)
 
 
-@app.command("fetch-local")
+@app.command("fetch-local", cls=Verb)
 def fetch_local() -> None:
     """Fetch the embedded teacher (SmolLM2-135M-Instruct, 92 MB) into the cache."""
     from tunixhack.teachers import local_model
@@ -144,7 +286,7 @@ def teachers(context: typer.Context, as_json: Json = False) -> None:
     print(json.dumps(listing.as_dict(seen), ensure_ascii=False) if as_json else "\n".join(listing.as_lines(seen)))
 
 
-@teachers_app.command("probe")
+@teachers_app.command("probe", cls=Verb)
 def probe_teacher(
     teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
 ) -> None:
@@ -155,7 +297,7 @@ def probe_teacher(
     print(json.dumps(finding.as_dict(), ensure_ascii=False) if as_json else "\n".join(finding.as_lines()))
 
 
-@teachers_app.command("compare")
+@teachers_app.command("compare", cls=Verb)
 def compare_teachers(
     teachers: Annotated[str, typer.Option(help="Each as after --teacher of build, with commas between.")],
     domain: Annotated[str, typer.Option(help="A domain; or files of one, with commas between, to compare prompts.")],
@@ -191,7 +333,7 @@ def compare_teachers(
 
 
 for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 
 
 def _show(run: Any, samples: int, as_json: bool) -> None:
@@ -208,7 +350,8 @@ def main() -> NoReturn:
     as_json = "--json" in sys.argv
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(standalone_mode=False)  # typer returns the code of an Exit, and makes one of an interrupt
+        arguments = _with_number(sys.argv[1:])
+        code = app(arguments, standalone_mode=False)  # typer returns an Exit's code, and makes one of an interrupt
     except TunixHackError as error:
         _fail(str(error), error.exit_code, as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -220,6 +363,18 @@ def main() -> NoReturn:
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
     sys.exit(code or 0)
+
+
+def _with_number(arguments: list[str]) -> list[str]:
+    """Give ``--preview`` its number where it stands alone, which typer has no way to say.
+
+    >>> _with_number(["build", "math", "--preview", "--yes"])
+    ['build', 'math', '--preview', '4', '--yes']
+    """
+    given: list[str] = []
+    for word, after in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        given += [word, str(PREVIEW)] if word == "--preview" and not after.lstrip("-").isdigit() else [word]
+    return given
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -118,20 +118,45 @@ def generate(
 
 
 def export(
-    student: Student,
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    formats: Annotated[str, typer.Option(help="Some of safetensors,orbax,gguf.")] = "safetensors,orbax,gguf",
+    source: Annotated[Path, typer.Argument(help="The folder of a run, or of a training.")],
+    target: Annotated[Path, typer.Argument(help="For a run a .jsonl or .parquet file, for a student a new folder.")],
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "--formats",
+            help="For a run one of messages, sharegpt, think, openthoughts, hackathon (messages if left out); for a "
+            "student some of safetensors,orbax,gguf (all if left out).",
+        ),
+    ] = None,
     accept_terms: Terms = False,
     cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
-    """Write a trained student for others, each format checked against the live one."""
-    names = [name.strip() for name in formats.split(",")]
-    exported = _load(student, accept_terms, cpu).export(folder, names, say=_say)
+    """Write a dataset in a training format, or a trained student in others' formats, each checked against it."""
+    from tunixhack.run import STATE
+
+    if (source / STATE).exists():
+        _export_dataset(source, target, formats or "messages", as_json)
+        return
+    names = [name.strip() for name in (formats or "safetensors,orbax,gguf").split(",")]
+    exported = _load(source, accept_terms, cpu).export(target, names, say=_say)
     if as_json:
         from dataclasses import asdict
 
         print(json.dumps(asdict(exported), default=str))
+
+
+def _export_dataset(source: Path, target: Path, format: str, as_json: bool) -> None:
+    from tunixhack.run import Run
+
+    exported = Run.load(source).export(format, target)
+    rows, rejected = len(exported.rows), exported.rejected.height
+    if as_json:
+        print(json.dumps({"file": str(target), "format": format, "rows": rows, "rejected": rejected}))
+        return
+    left_out = f"; {rejected:,} are left out, whose text holds the format's own tags" if rejected else ""
+    print(f"{rows:,} rows in {target}, as {format}{left_out}")
 
 
 def doctor(as_json: Json = False) -> None:

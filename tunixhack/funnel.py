@@ -75,6 +75,15 @@ def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(rejected["reason"].to_list()).most_common())
 
 
+def counted(number: int, noun: str) -> str:
+    """Put a number before a noun that forms its plural with an s.
+
+    >>> counted(1, "question"), counted(1200, "question")
+    ('1 question', '1,200 questions')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(reasons: dict[str, int]) -> str:
     """Name reasons and their counts in a sentence."""
     return ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())

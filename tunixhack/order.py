@@ -25,6 +25,8 @@ class Order:
     hours: float | None = None
     yes: bool = False
     batch: bool = False
+    preview: int | None = None
+    concurrency: int | None = None
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
 

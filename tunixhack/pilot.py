@@ -6,19 +6,22 @@ among those of the whole, and its answers are samples 0 and 1 of theirs: kept, a
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import UserError
-from tunixhack.funnel import count_reasons
+from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.funnel import count_reasons, counted
+from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
 from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.forecast import Coming, in_all
+from tunixhack.teachers.reference import REFERENCE
 
 if TYPE_CHECKING:
     from tunixhack.books import Books
@@ -38,6 +41,10 @@ class Tried:
     answers: int
     dropped: Mapping[str, Mapping[str, int]]
     """Those that steps dropped which were asked to keep all: step to reason to how many."""
+    remedies: Sequence[str] = ()
+    """Which options keep what was dropped, as far as steps know one."""
+    kept: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rejected: Sequence[pl.DataFrame] = ()
 
     @property
     def share(self) -> float:
@@ -60,18 +67,23 @@ class Tried:
             f"{kept:,} of {self.answers:,} answers would be kept"
             + ("; dropped: " if shares else "")
             + ", ".join(shares)
+            + "".join(f"; {remedy}" for remedy in self.remedies)
         )
+
+
+class Previewed(Exception):
+    """A preview has ended, and nothing more is to be asked; the text says what was asked."""
 
 
 @dataclass
 class Pilot:
-    """A pilot of one build.
+    """A pilot of one build, or the preview that was asked for instead of the whole.
 
     Args:
         steps: the recipe's.
         at: the place of the sampling step among them.
         samples: answers to each question in the whole.
-        yes: go on however many answers are dropped.
+        order: whether a preview is wanted, and whether to go on however many answers are dropped.
         call: calls a step.
         context: from a step's name, its rows and its quota to its context, with a way to ask in part.
     """
@@ -79,14 +91,14 @@ class Pilot:
     steps: Sequence[Step]
     at: int
     samples: int
-    yes: bool
+    order: Order
     teachers: Teachers
     books: Books
     report: Reporter
     call: Callable[[Step, pl.DataFrame, Context], Verdict | pl.DataFrame]
     context: Callable[..., Context]
 
-    def fly(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
+    def run(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
 
         Args:
@@ -96,35 +108,52 @@ class Pilot:
 
         Raises:
             UserError: more than half of its answers would be dropped.
+            Previewed: this was a preview.
+            TeacherFailed: this was a preview, and no answer was received.
         """
-        pool = rows.head(chosen.pool)
-        questions = min(QUESTIONS, self._into(self.at, chosen))
-        samples = min(SAMPLES, self.samples)
+        pool, preview = rows.head(chosen.pool), self.order.preview
+        questions = min(preview or QUESTIONS, self._into(self.at, chosen))
+        samples = 1 if preview else min(SAMPLES, self.samples)
         to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, pool)
-        if to_come < WORTH * questions * samples:
+        if not preview and to_come < WORTH * questions * samples:
             return
-        self.report.say(f"pilot: {questions} questions × {samples} samples first, which count")
+        name = "preview" if preview else "pilot"
+        more = "the answers count for a later build" if preview else "first, which count"
+        self.report.say(f"{name}: {counted(questions, 'question')} × {counted(samples, 'sample')} {more}")
         small = choose(rows.height, questions, {place: self.steps[place] for place in chosen.quotas})
         self.teachers.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
         try:
             answers = self._ask(rows.head(small.pool), first, small, samples)
             if answers is None or answers.is_empty():
+                if preview:
+                    raise TeacherFailed(f"the preview received no answer{self.teachers.why_missing()}")
                 return  # the whole will tell why
             self.teachers.limits.begun = frozenset(answers["question_id"])
             tried = self._judge(answers)
         finally:
             self.teachers.at_once = False
         coming = self._coming(first, chosen, pool)
-        self.report.say(f"pilot: {tried.line()}")
+        self.report.say(f"{name}: {tried.line()}")
         for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
             self.report.say(f"to come, {one.line()}")
+        stops = tried.share > MOST_DROPPED and not self.order.yes
+        self.books.write_pilot(tried.kept, tried.rejected)
         self.books.note_pilot(
-            {"answers": tried.answers, "dropped": tried.dropped, "to_come": list(map(asdict, coming))}
+            {
+                "answers": tried.answers,
+                "dropped": tried.dropped,
+                "to_come": list(map(asdict, coming)),
+                "ended_here": stops or bool(preview),
+            }
         )
-        if tried.share > MOST_DROPPED and not self.yes:
+        if preview:
+            raise Previewed(f"a preview of {counted(questions, 'question')}")
+        if stops:
+            self.books.propose(yes=True)
+            shown = f"tunixhack show {shlex.quote(str(self.books.run.folder))} --rejected"
             raise UserError(
-                f"of the pilot's answers only {tried.line()}: change the prompt, the teacher or the limits, or add "
-                "--yes to ask for the others all the same"
+                f"of the pilot's answers only {tried.line()}. `{shown}` shows them. Change the prompt, the "
+                "teacher or the limits, or add --yes to ask for the others all the same"
             )
 
     def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
@@ -155,7 +184,7 @@ class Pilot:
         return result
 
     def _judge(self, rows: pl.DataFrame) -> Tried:
-        answers, dropped = rows.height, {}
+        answers, dropped, remedies, rejected = rows.height, {}, [], []
         for step in self.steps[self.at + 1 :]:
             name = step_name(step)
             result = self._call(step, rows, self.context(name, rows, None, False))
@@ -164,16 +193,18 @@ class Pilot:
             judged = judge(step, rows, result)
             if judged.rejected.height and share_kept(step) == 1:
                 dropped[name] = count_reasons(judged.rejected)
+                remedies += [judged.remedy] if judged.remedy else []
+            rejected.append(judged.rejected)
             rows = judged.kept
             if rows.is_empty():
                 break
-        return Tried(answers, dropped)
+        return Tried(answers, dropped, remedies, rows, rejected)
 
     def _coming(self, first: int, chosen: Chosen, pool: pl.DataFrame) -> list[Coming]:
         coming = []
         for place in range(first, len(self.steps)):
             name = step_name(self.steps[place])
-            if name in self.teachers.asked:
+            if name in self.teachers.asked and self.order.teacher != REFERENCE:
                 each = 1 if place < self.at else self.samples
                 answers = self._to_come(name, self._into(min(place, self.at), chosen) * each, pool)
                 coming.append(self.teachers.coming(name, answers, each if place == self.at else 1))
@@ -186,6 +217,8 @@ class Pilot:
 
     def _to_come(self, step: str, answers: int, pool: pl.DataFrame) -> int:
         """Take off the answers to a step that are there already."""
+        if self.order.teacher == REFERENCE:
+            return 0  # nobody is asked
         stored = self.teachers.at_hand(step)
         return max(0, answers - stored.join(pool.select("question_id"), on="question_id", how="semi").height)
 

@@ -51,6 +51,8 @@ class Recipe:
     """The limit of one answer as sent to the teacher; None for the teacher's default."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters over the teacher's defaults, such as ``{"top_p": 0.95}``."""
+    system: str | None = None
+    """What the teacher's system message says in place of the domain's own; what the trace needs is added to it."""
     student: str | None = None
     """A folder, tokenizer.json or Hub id of the student, in whose tokens lengths are then counted."""
     max_length: str | int | None = None
@@ -72,17 +74,23 @@ class Recipe:
             object.__setattr__(self, "steps", steps)
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return the recipe with some fields changed; ``source`` may be what ``--source`` takes.
+        """Return the recipe with some fields changed.
+
+        Args:
+            changes: fields of the recipe. ``source`` may be what ``--source`` takes, and ``columns`` what
+                `Source.with_columns` takes.
 
         Raises:
             UserError: a field that recipes do not have.
         """
         known = {f.name for f in dataclasses.fields(self)}
         for name in changes:
-            if name not in known:
+            if name not in known | {"columns"}:
                 raise UserError(f"a recipe has no {name!r}: {nearest(name, known)}")
         if isinstance(changes.get("source"), str | Path):
             changes["source"] = self.source.override(str(changes["source"]))
+        if "columns" in changes:
+            changes["source"] = changes.get("source", self.source).with_columns(changes.pop("columns"))
         return dataclasses.replace(self, **changes)
 
     def build(
@@ -99,6 +107,8 @@ class Recipe:
         hours: float | None = None,
         yes: bool = False,
         batch: bool = False,
+        preview: int | None = None,
+        concurrency: int | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -120,10 +130,13 @@ class Recipe:
             yes: go on even where more than half of the pilot's answers would be dropped.
             batch: ask in batches, which the provider answers within a day at half the price; the pilot is asked at
                 once, and at the whole price.
+            preview: ask so many questions once each, tell what the whole would cost, and end there; the answers count
+                for a later build.
+            concurrency: the most requests in flight at once, in place of the teacher's own number.
             report: where progress goes; standard error when None.
 
         Returns:
-            The finished run.
+            The finished run; that of a preview is not finished.
 
         Raises:
             UserError: something the user can mend; nothing is lost.
@@ -144,5 +157,7 @@ class Recipe:
             hours=hours,
             yes=yes,
             batch=batch,
+            preview=preview,
+            concurrency=concurrency,
         )
         return build(self, order, Path(out or f"runs/{self.domain}"), report)

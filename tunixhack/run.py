@@ -7,6 +7,7 @@ questions.parquet  every candidate question, and whether it was selected
 answers/           the answer store
 run.json           recipe, versions, seeds, resolved source, teachers, funnel
 README.md          the dataset card
+pilot/             train.parquet and rejected.parquet of the pilot's answers alone
 lock, .work/       while a build works
 batches/           while a provider answers batches
 ================== ====================================================================================
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tunixhack.answers.formats import Exported
 
 STATE = "run.json"
+REMEDY = "build again with the same command, which writes it anew from the stored answers"
 RUNNING, STOPPED, DONE = "running", "stopped", "done"
 
 
@@ -158,18 +160,22 @@ class Run:
 
         Args:
             format: messages, sharegpt, think, openthoughts or hackathon.
-            path: a .jsonl file to write the rows to as well.
+            path: a .jsonl or .parquet file to write the rows to as well.
 
         Returns:
             ``rows``, and as ``rejected`` those whose text holds the format's own tags (reason ``tag_in_text``).
-        """
-        from tunixhack.answers.formats import export
-        from tunixhack.files import write_text
 
+        Raises:
+            UserError: the format is unknown, the file ends otherwise, or there are no kept answers yet.
+        """
+        from tunixhack.answers.export_file import write_rows, writer_of
+        from tunixhack.answers.formats import export
+
+        if path is not None:
+            writer_of(Path(path))  # a wrong ending is told before the rows are converted
         exported = export(self.train, format)
         if path is not None:
-            lines = (json.dumps(row, ensure_ascii=False) for row in exported.rows)
-            write_text(Path(path), "".join(f"{line}\n" for line in lines))
+            write_rows(exported.rows, Path(path))
         return exported
 
     def funnel_table(self) -> Table:
@@ -178,16 +184,37 @@ class Run:
 
         return table(self.state().get("funnel", []))
 
+    @property
+    def pilot_folder(self) -> Path:
+        """Where the tables of the pilot's answers are."""
+        return self.folder / "pilot"
+
+    def at_hand(self, name: str) -> pl.DataFrame | None:
+        """Return a table to look at: the pilot's where the last start ended with it, else the whole run's.
+
+        Args:
+            name: train or rejected.
+
+        Returns:
+            The table; None where there is none yet.
+        """
+        state = self.state()
+        pilot = (state.get("pilot") or {}).get("ended_here", False) and state["state"] == STOPPED
+        path = (self.pilot_folder if pilot else self.folder) / f"{name}.parquet"
+        return read_parquet(path, REMEDY) if path.exists() else None
+
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
         """Yield a few kept answers, of different questions, the same ones every time."""
-        train = self.train
+        train = self.at_hand("train")
+        if train is None:
+            return
         yield from train.unique("question_id", keep="first", maintain_order=True).head(count).iter_rows(named=True)
 
     def _table(self, name: str) -> pl.DataFrame:
         path = self.folder / f"{name}.parquet"
         if not path.exists():
             raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
-        return read_parquet(path, "build again with the same command, which writes it anew from the stored answers")
+        return read_parquet(path, REMEDY)
 
 
 def _dataset(rows: pl.DataFrame) -> Dataset:

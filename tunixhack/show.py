@@ -29,11 +29,11 @@ def print_run(run: Run, samples: int = 2) -> None:
     console.print(run.funnel_table())
     if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
-    if samples and (run.folder / "train.parquet").exists():
+    if samples:
         for row in run.samples(samples):
             console.print(f"\n[bold]question {row['question_id']}, sample {row['sample']}[/bold]")
             for part in ("question", "reasoning", "answer"):
-                console.print(Text(_block(part, row[part])))
+                console.print(Text(text_block(part, row[part])))
 
 
 def as_dict(run: Run) -> dict[str, Any]:
@@ -54,7 +54,8 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _block(name: str, text: str | None) -> str:
+def text_block(name: str, text: str | None) -> str:
+    """Set a text under its name, wrapped and indented, without anything that a terminal obeys."""
     printable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text or "")
     lines = [textwrap.fill(line, WIDTH - 4, subsequent_indent="  ") for line in printable.splitlines()]
     return textwrap.indent("\n".join([f"{name}:", *lines]), "  ")

@@ -16,7 +16,7 @@ from tunixhack.answers.sample import Sample
 from tunixhack.answers.verify import Labels, Verify
 from tunixhack.bakeoff.compare import compare
 from tunixhack.bakeoff.comparison import Comparison
-from tunixhack.bakeoff.figures import Figures, quantiles, whole
+from tunixhack.bakeoff.figures import Figures, quantiles
 from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
@@ -126,14 +126,6 @@ def test_the_sources_own_solutions_cost_nothing(tmp_path: Path):
     assert figures is not None
     assert (figures.dollars, figures.hours, figures.tokens_per_second) == (0.0, 0.0, None)
     assert figures.right == Share(5, 5)
-
-
-def test_what_a_whole_dataset_asks_for():
-    assert whole(math.recipe, 24_000) == (1500, 3000)
-    assert whole(math.recipe.replace(samples=7), 24_000) == (3429, 6858)
-    assert whole(math.recipe.replace(steps=(Sample(), Parse())), 24_000) == (1500, 0)
-    elsewhere = (LengthFilter(keep=0.5, teacher="local"), LengthFilter(keep=0.25), Sample())
-    assert whole(math.recipe.replace(steps=elsewhere), 16) == (1, 4), "the first asks somebody else"
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1))

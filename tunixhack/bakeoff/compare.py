@@ -21,6 +21,7 @@ from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, Tuni
 from tunixhack.files import make_folder, write_json
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
+from tunixhack.questions.quota import most_kept
 from tunixhack.recipe import Recipe
 from tunixhack.run import STATE, Run
 from tunixhack.steps import Step, share_kept
@@ -155,7 +156,8 @@ class _BakeOff:
             exit_code = exit_code or NearlyAllDropped.exit_code  # of the source, before anything was asked
         if problem is not None:
             self.report.warn(f"{label}: {problem}")
-        whole = Order(teacher=spec, rows=ROWS, seed=self.order.seed, reuse=(run,) if has_tables else ())
+        rows = min(ROWS, _rows_there(run, recipe)) if has_tables else ROWS
+        whole = Order(teacher=spec, rows=rows, seed=self.order.seed, reuse=(run,) if has_tables else ())
         return Entry(
             label=label,
             teacher=public_name(spec),
@@ -177,6 +179,15 @@ def _unselecting(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Leave out the steps that select questions."""
     at = next((i for i, step in enumerate(steps) if isinstance(step, Sample)), 0)
     return (*(step for step in steps[:at] if share_kept(step) == 1), *steps[at:])
+
+
+def _rows_there(run: Run, recipe: Recipe) -> int:
+    """Return the most answers that the recipe can ask for on the run's source: one may have few questions."""
+    candidates = next(line["rows_in"] for line in run.state()["funnel"] if line["step"] == "rank")
+    at = next(i for i, step in enumerate(recipe.steps) if isinstance(step, Sample))
+    for step in recipe.steps[:at]:
+        candidates = most_kept(candidates, share_kept(step))
+    return int(candidates) * recipe.samples
 
 
 def _written(run: Run) -> int | None:

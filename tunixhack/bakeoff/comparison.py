@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunixhack.bakeoff.figures import Figures, quantiles, whole
+from tunixhack.bakeoff.figures import Figures, quantiles
+from tunixhack.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
 from tunixhack.shares import Share
 
@@ -76,11 +77,11 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Say what one has to know to read the figures."""
-        questions, probes = whole(self.recipe, self.rows)
+        questions, probes = questions_and_probes(self.recipe, self.rows)
         probing = f" and {probes:,} probes" if probes else ""
         notes = [
             f"price and hours are those of {self.rows:,} rows: {questions:,} questions × {self.recipe.samples} "
-            f"answers{probing}, before any is dropped, and as many requests at once as the teacher is sent",
+            f"answers{probing}, before any is dropped, and as many requests in flight as were here",
             "in brackets the Wilson interval of 95 %",
         ]
         if any(figures.right.of for _, figures in self.measured):

@@ -10,15 +10,13 @@ import polars as pl
 
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.right import Check, right
-from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
 from tunixhack.answers.verify import Verify
+from tunixhack.estimate import questions_and_probes
 from tunixhack.funnel import count_tokens
-from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.shares import Share
-from tunixhack.steps import candidates_needed, share_kept
 from tunixhack.teachers.forecast import foretell, in_all
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.reference import REFERENCE
@@ -103,23 +101,6 @@ def quantiles(lengths: Sequence[int]) -> dict[str, float] | None:
     return {f"{share:.0%}": round(float(found.quantile(share, "linear") or 0.0), 1) for share in QUANTILES}
 
 
-def whole(recipe: Recipe, rows: int) -> tuple[int, int]:
-    """Count the questions that a build of so many rows asks samples of, and the probes before.
-
-    Args:
-        recipe: with the samples that each question gets.
-        rows: answers.
-    """
-    questions = needed = -(-rows // recipe.samples)
-    probes = 0
-    at = next(i for i, step in enumerate(recipe.steps) if isinstance(step, Sample))
-    for step in reversed(recipe.steps[:at]):
-        if share_kept(step) < 1:
-            needed = candidates_needed(needed, share_kept(step))
-            probes += needed if isinstance(step, LengthFilter) and step.teacher is None else 0
-    return questions, probes
-
-
 def _characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
 
@@ -160,7 +141,7 @@ def _speed_and_price(run: Run, recipe: Recipe, teacher: str, rows: int) -> dict[
     price = Price(*known["price"]) if known["price"] else None
     received = run.store.answers().filter(step="sample", teacher=name)
     tokens = count_tokens(received)
-    questions, probes = whole(recipe, rows)
+    questions, probes = questions_and_probes(recipe, rows)
     coming = in_all(
         [
             # one by one: how many choices a request of the whole will have is known only where the server is reached

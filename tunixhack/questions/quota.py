@@ -34,7 +34,7 @@ def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Cho
     """
     most = available
     for step in selecting.values():
-        most = _most(most, share_kept(step))
+        most = most_kept(most, share_kept(step))
     wanted = most if quota is None else quota
     quotas, pool = {}, wanted
     for place, step in reversed(selecting.items()):
@@ -49,8 +49,8 @@ def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Cho
     return Chosen(pool, quotas)
 
 
-def _most(available: int, keep: float) -> int:
-    """Return the largest quota whose candidates are available."""
+def most_kept(available: int, keep: float) -> int:
+    """Return the largest quota of a selecting step whose candidates are available."""
     quota = int(available * keep) + 1
     while quota and candidates_needed(quota, keep) > available:
         quota -= 1

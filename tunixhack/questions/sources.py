@@ -81,6 +81,8 @@ class Source:
     """The file in the package's ``questions/shipped`` that ``shipped`` means, in the same columns."""
     license: str | None = None
     """The source's licence, as the Hub spells it; None where it is not known."""
+    given: Mapping[str, str] | None = None
+    """What `with_columns` was given, in place of the domain's ``columns``."""
     or_plain: bool = False
     """Take a source that lacks ``columns`` but has our own names (`override` sets it)."""
 
@@ -128,6 +130,26 @@ class Source:
             split=match["split"] or base.split,
             revision=match["revision"] or base.revision,
         )
+
+    def with_columns(self, columns: str | Mapping[str, str]) -> Source:
+        """Return this source with columns of your own names, as ``--columns`` gives them.
+
+        Args:
+            columns: ours to the source's: ``"question=problem,reference=result"``, or a mapping of the same. Others of
+                ours are taken where the source has them by their own name.
+
+        Raises:
+            UserError: it is not spelt so, or names a column that is none of ours.
+
+        >>> Source("mine.jsonl").with_columns("question=problem").columns["question"]
+        'problem'
+        """
+        given = _read_columns(columns) if isinstance(columns, str) else dict(columns)
+        return dataclasses.replace(self, columns=dict(PLAIN) | given, given=given, or_plain=False)
+
+    def columns_spelling(self) -> str | None:
+        """Return what `with_columns` takes to name the same columns; None where they are the domain's."""
+        return None if self.given is None else ",".join(f"{ours}={theirs}" for ours, theirs in self.given.items())
 
     def spelling(self) -> str:
         """Return what `override` takes to name this place.
@@ -181,6 +203,19 @@ class Source:
         if self.shipped is None:
             raise UserError(f"the package ships no questions for this domain: leave --source out for {self.path}")
         return Path(str(resources.files("tunixhack.questions").joinpath("shipped", self.shipped)))
+
+
+def _read_columns(text: str) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for part in text.split(","):
+        ours, equals, theirs = (piece.strip() for piece in part.partition("="))
+        if not equals or not theirs or ours not in PLAIN or ours in given:
+            raise UserError(
+                f"--columns {text!r} is not understood at {part.strip()!r}: write OURS=YOURS with commas between, as "
+                f"in question=problem,reference=result, where OURS is one of {', '.join(PLAIN)}, each once"
+            )
+        given[ours] = theirs
+    return given
 
 
 def _is_file(path: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.engine import Engine, Watch
 from tunixhack.teachers.forecast import Coming, foretell
+from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
 from tunixhack.teachers.reference import REFERENCE, Solution
@@ -26,6 +28,7 @@ from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
+from tunixhack.teachers.wire import Endpoint
 
 if TYPE_CHECKING:
     from tunixhack.recipe import Recipe
@@ -113,7 +116,9 @@ class Teachers:
 
     @cached_property
     def _llm(self) -> ReasoningLLM:
-        return self.recipe.llm(self.main.model if self.main else REFERENCE, trace=self.recipe.trace)
+        model, recipe = self.main.model if self.main else REFERENCE, self.recipe
+        # a domain's class may have a constructor of its own, so it is given what was asked for only
+        return recipe.llm(model, trace=recipe.trace, **({} if recipe.system is None else {"system": recipe.system}))
 
     def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
         """Return what a step gets as ``ctx.ask``; a watched one can do with a part of what it asks for."""
@@ -201,6 +206,8 @@ class Teachers:
     def at_hand(self, step: str) -> pl.DataFrame:
         """Return the answers to a step that its teacher gave, in this run and in those that lend to it."""
         spec = self._used.get(step, self.order.teacher)
+        if spec == REFERENCE:  # its answers are in no store
+            return pl.DataFrame(schema=FIELDS)
         stored = pl.concat([self.run.store.answers(), *self._lent]).unique(KEY, keep="first", maintain_order=True)
         return stored.filter(step=step, teacher=self._engine(spec).teacher.name)
 
@@ -249,6 +256,8 @@ class Teachers:
             known = self.run.state().get("teachers", {}).get(public_name(spec))
             wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
             teacher = resolve(spec, wish, known, self.report.say)
+            if self.order.concurrency is not None:
+                teacher = replace(teacher, connect=_at_most(self.order.concurrency, teacher))
             if self.order.seed is None:
                 teacher = replace(teacher, seeded=False)
             if self.order.budget is not None and teacher.price is None:
@@ -268,3 +277,14 @@ class Teachers:
                 paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
         return self._engines[spec]
+
+
+def _at_most(concurrency: int, teacher: Teacher) -> Callable[[], AbstractContextManager[Endpoint]]:
+    """Return a teacher's `connect` with another number of requests in flight."""
+
+    @contextmanager
+    def connect() -> Iterator[Endpoint]:
+        with teacher.connect() as endpoint:
+            yield replace(endpoint, concurrency=concurrency)
+
+    return connect

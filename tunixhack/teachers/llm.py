@@ -24,6 +24,7 @@ class ReasoningLLM(HardenedLLM):
         model_name: the model as the server knows it.
         trace: native, written or guided; see `tunixhack.teachers.traces`.
         system_prompt: added to the system message.
+        system: what the domain's own system message says instead.
         **options: ``backend_params`` and ``generation_params`` as Curator takes them.
 
     Example:
@@ -38,12 +39,19 @@ class ReasoningLLM(HardenedLLM):
     """
 
     def __init__(
-        self, model_name: str, *, trace: str = "written", system_prompt: str | None = None, **options: Any
+        self,
+        model_name: str,
+        *,
+        trace: str = "written",
+        system_prompt: str | None = None,
+        system: str | None = None,
+        **options: Any,
     ) -> None:
         """Prepare the calls; nothing is sent yet."""
         super().__init__(model_name, **options)
         self.trace = trace
         self.system_prompt = system_prompt
+        self.system = system
 
     def prompt(self, row: dict[str, Any]) -> str | Sequence[Mapping[str, str]]:
         """Return the task's messages for one question row, without anything about traces or formats."""
@@ -55,7 +63,10 @@ class ReasoningLLM(HardenedLLM):
 
     def render(self, row: dict[str, Any]) -> Messages:
         """Return the messages as sent: the domain's, with what the trace needs."""
-        messages = with_trace(self.prompt(row), self.trace_of(row), row)
+        asked = self.prompt(row)
+        if self.system is not None:
+            asked = _with_own_system(asked, self.system)
+        messages = with_trace(asked, self.trace_of(row), row)
         return with_system(messages, self.system_prompt) if self.system_prompt else messages
 
     def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -90,6 +101,12 @@ class ReasoningLLM(HardenedLLM):
             )
             for row in rows
         ]
+
+
+def _with_own_system(messages: str | Sequence[Mapping[str, str]], system: str) -> list[Mapping[str, str]]:
+    """Put another system message in place of the domain's."""
+    listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+    return [{"role": "system", "content": system}, *(one for one in listed if one["role"] != "system")]
 
 
 class Courier(HardenedLLM):

@@ -7,6 +7,7 @@ is in flight than in the middle, of which a long one mostly consists.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,9 +73,17 @@ class Tempo:
 
     @property
     def seconds_an_answer(self) -> float:
-        """How long an answer takes when many more are asked for in the same way."""
-        many = 1000 * self.at_once
-        return self.seconds(many, max(1, round(self.choices)), self.at_once) / (many * self.choices)
+        """How long an answer takes when many more are asked for in the same way, with as many in flight as here."""
+        in_flight = min(self.at_once, self.most_in_flight)
+        many = 1000 * in_flight
+        return self.seconds(many, max(1, round(self.choices)), in_flight) / (many * self.choices)
+
+    @property
+    def most_in_flight(self) -> int:
+        """The most requests that were in flight at the same time; a call of few requests has fewer than it may."""
+        # of an end and a beginning at the same moment the end comes first
+        changes = sorted([(one.sent, 1) for one in self.answered] + [(one.done, -1) for one in self.answered])
+        return max(1, *itertools.accumulate(change for _, change in changes))
 
     def _between(self) -> float:
         """Return the time between two answers, once the first have come; 0 where too few came to tell."""

@@ -1,0 +1,45 @@
+"""How the help of a command looks: options in groups, examples below them, and flags without a type."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any
+
+from typer.core import TyperCommand
+
+QUESTIONS, TEACHER, ANSWERS, SPENDING, FOLDER = (
+    "Which questions", "Which teacher, and how it is asked", "Which answers are kept", "What may be spent", "The run",
+)  # fmt: skip
+"""Groups of the options of ``build``, in the order of the work."""
+
+
+class Verb(TyperCommand):
+    """A command whose flags are shown without ``<bool>``."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, none of whose flags has a type to show."""
+        params = super().get_params(ctx)
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+def examples(*lines: str, domains: bool = False) -> str:
+    """Write the end of a command's help.
+
+    Args:
+        lines: commands, as the user would type them.
+        domains: name the package's domains as well.
+    """
+    # an empty line between, since the help joins lines into paragraphs
+    return "\n\n".join(
+        ["Examples:", *(f"  {line}" for line in lines)] + ([f"Domains: {', '.join(_domains())}"] if domains else [])
+    )
+
+
+def _domains() -> list[str]:
+    """Name the package's domains without importing one, which takes seconds."""
+    from tunixhack import recipes
+
+    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "find")
