@@ -194,11 +194,20 @@ def test_the_same_command_asks_nothing(name: str, told: bool, teacher: ScriptedT
         assert both[column].eq_missing(both[f"{column}_before"]).all()
 
 
+def with_present_names(run: Run) -> Run:
+    """Rename in a copy's tables what is called otherwise now: the step that was Budget is MaxLength."""
+    for name in ("train", "rejected"):
+        table = pl.read_parquet(run.folder / f"{name}.parquet")
+        table = table.rename({"budget_length": "max_length_length"}, strict=False)
+        table.write_parquet(run.folder / f"{name}.parquet")
+    return run
+
+
 @pytest.mark.parametrize("name", ["finished", "riddles"])
 def test_a_new_folder_gets_the_recorded_keys_and_seeds(name: str, teacher: ScriptedTeacher, tunixhack: Command):
     assert tunixhack(*into(name, "new")).code == 0
     assert stored("new") == recorded(name)
-    assert equal(Run.load("new"), Run.load(name))
+    assert equal(Run.load("new"), with_present_names(Run.load(name)))
 
 
 def test_without_seeds_the_keys_are_those_of_a_run_with_them(teacher: ScriptedTeacher, tunixhack: Command):
