@@ -9,7 +9,15 @@ import polars as pl
 import pytest
 
 from tunixhack.errors import UserError
-from tunixhack.files import make_folder, write_atomically, write_json, write_parquet, write_text
+from tunixhack.files import (
+    DamagedFile,
+    make_folder,
+    read_parquet,
+    write_atomically,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
@@ -70,6 +78,22 @@ def test_the_name_is_given_only_after_the_content_is_on_the_disk(tmp_path: Path,
     assert seen == [False]
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_is_not_to_be_replaced_stays(linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if not linked:
+
+        def no_links(source: object, target: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr("os.link", no_links)
+    path = tmp_path / "file.txt"
+    write_atomically(path, lambda draft: draft.write_text("first"), replace=False)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, lambda draft: draft.write_text("second"), replace=False)
+    assert path.read_text() == "first"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"cannot write .*file/state\.json"):
@@ -80,3 +104,24 @@ def test_a_folder_where_a_file_stands_is_one_sentence(tmp_path: Path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match=r"cannot make the folder .*taken.*choose another --out"):
         make_folder(tmp_path / "taken" / "run")
+
+
+@pytest.mark.parametrize("name", ["[red]a b", "a*", "q?", "~", "{x,y}", "**", "s3:"])
+def test_no_path_is_a_pattern(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(name)  # relative: a tilde would be somebody's home
+    folder.mkdir()
+    path, rows = folder / f"{name}.parquet", pl.DataFrame({"a": [1]})
+    write_parquet(path, rows)
+    assert read_parquet(path, "").equals(rows)
+    assert [file.name for file in folder.iterdir()] == [path.name]
+
+
+def test_a_damaged_file_is_told_from_one_that_cannot_be_opened(tmp_path: Path):
+    path = tmp_path / "rows.parquet"
+    with pytest.raises(UserError, match=r"rows\.parquet cannot be read: No such file") as caught:
+        read_parquet(path, "mend it")
+    assert not isinstance(caught.value, DamagedFile)
+    path.write_bytes(b"PAR1 half")
+    with pytest.raises(DamagedFile, match=r"rows\.parquet is damaged: mend it"):
+        read_parquet(path, "mend it")

@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.builds import QUIET, asked, build, small_recipe, write_questions
+from tests.builds import QUIET, asked, build, equal, small_recipe, write_questions
+from tests.commands import Command
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
@@ -62,17 +63,35 @@ def test_a_run_whose_state_was_lost_or_emptied_is_not_taken_for_a_new_one(
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 half"])
-def test_a_damaged_file_is_named_with_what_to_do(
+def test_a_damaged_table_is_named_with_what_to_do(
     damage: bytes, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
 ):
     run = build(recipe, teacher, tmp_path / "run")
     (run.folder / "train.parquet").write_bytes(damage)
     with pytest.raises(UserError, match=r"train\.parquet is damaged.*build again"):
         _ = run.train
-    stored = sorted((run.folder / "answers").iterdir())[0]
-    stored.write_bytes(damage)
-    with pytest.raises(UserError, match=rf"{stored.name} is damaged.*asked for again"):
-        build(recipe, teacher, run.folder)
+
+
+def test_damaged_answers_are_kept_aside_and_only_these_are_asked_for_again(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command
+):
+    run = build(recipe, teacher, tmp_path / "run", questions=2)
+    build(recipe, teacher, tmp_path / "run")  # the rest, in files of its own
+    before, files = asked(teacher), sorted((run.folder / "answers").iterdir())
+    lost = pl.read_parquet(files[0]).height
+    assert len(files) > 2
+    files[0].write_bytes(files[0].read_bytes()[:-20])
+    run.save(run.state() | {"state": "stopped"})
+    assert tunixhack("show", run.folder).code == 0
+    assert f"{before - lost} answers received, and those in answers/{files[0].name}, damaged" in run.status
+    assert files[0].exists(), "who only looks changes nothing"
+
+    notes = Notes()
+    assert build(recipe, teacher, run.folder, report=notes).done
+    assert asked(teacher) == before + lost
+    assert any(sentence.startswith(f"{files[0]} is damaged, and kept as") for sentence in notes.said)
+    assert files[0].with_name(f"{files[0].name}.damaged").exists()
+    assert equal(run, build(recipe, teacher, tmp_path / "other"))
 
 
 def test_a_question_that_is_far_too_long_costs_itself_only(teacher: ScriptedTeacher, tmp_path: Path):

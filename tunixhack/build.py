@@ -55,6 +55,8 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
         make_folder(out)
         with locked(out):
             _check_folder(run, recipe)  # again: another process may have been here meanwhile
+            for sentence in run.store.set_aside_damaged():
+                report.warn(sentence)
             run.store.import_journal()
             teachers.borrow(reused)
             books = Books(recipe, order, run, teachers)

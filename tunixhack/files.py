@@ -1,7 +1,12 @@
-"""Writing files so that a half-written one is never taken for whole, on any file system that can rename."""
+"""Writing files so that a half-written one is never taken for whole, on any file system that can rename.
+
+What was written is on the disk when a function here returns, its name and the folders that were made for it included:
+a power cut after that takes nothing of it.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,25 +19,60 @@ import polars as pl
 
 from tunixhack.errors import UserError
 
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+"""What file systems answer that cannot give a file a second name: FAT, and many network drives."""
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+
+class DamagedFile(UserError):
+    """A file that can be opened, and does not hold what it should."""
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bool = True) -> None:
     """Let ``write`` make a file beside ``path``, put it on the disk, and only then give it its name.
 
+    Args:
+        path: the file.
+        write: gets the path of a draft, and writes it.
+        replace: whether a file that stands there already is replaced.
+
     Raises:
+        FileExistsError: one stands there, and is not to be replaced.
         UserError: the disk is full or the folder cannot be written; what stood there before still does.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft, taken = path.with_name(f".{path.name}.{os.getpid()}.tmp"), False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(draft)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
-        draft.replace(path)
+        if replace:
+            draft.replace(path)
+        else:
+            taken = not _named_exclusively(draft, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what stood there before is kept") from error
     finally:
         with suppress(OSError):  # where the draft could not be made, there may be nothing to take away
             draft.unlink()
+    if taken:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def _named_exclusively(draft: Path, path: Path) -> bool:
+    """Give a draft a name unless a file has it; returns whether it did."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        try:
+            path.touch(exist_ok=False)  # a kill between this and the next line leaves an empty file
+        except FileExistsError:
+            return False
+        draft.replace(path)
+    return True
 
 
 def make_folder(folder: Path) -> None:
@@ -76,21 +116,26 @@ def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) 
         columns: the only ones to read; all if None.
 
     Raises:
-        UserError: it is damaged or cannot be read.
+        DamagedFile: it is no parquet file with these columns, or not any more.
+        UserError: it cannot be opened.
     """
     try:
-        return pl.read_parquet(path, columns=None if columns is None else list(columns))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is damaged or cannot be read: {remedy}") from error
+        with path.open("rb") as file:  # polars would take a path with brackets, stars or a tilde for a pattern
+            return pl.read_parquet(file, columns=None if columns is None else list(columns))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DamagedFile(f"{path} is damaged: {remedy}") from error
 
 
-def write_parquet(path: Path, rows: pl.DataFrame) -> None:
-    """Replace a parquet file as a whole; zstd, since answers are text."""
+def write_parquet(path: Path, rows: pl.DataFrame, *, replace: bool = True) -> None:
+    """Write a parquet file as a whole; zstd, since answers are text. Arguments and errors: see `write_atomically`."""
 
     def write(draft: Path) -> None:
         try:
-            rows.write_parquet(draft, compression="zstd")
+            with draft.open("wb") as file:
+                rows.write_parquet(file, compression="zstd")
         except pl.exceptions.ComputeError as error:  # what polars makes of a full disk
             raise OSError(str(error).rpartition("underlying IO error: ")[2]) from error
 
-    write_atomically(path, write)
+    write_atomically(path, write, replace=replace)

@@ -98,13 +98,11 @@ class Run:
         """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
         state, working = self.state(), holder(self.folder)
         if working:
-            received = self.store.keys().height + self.store.waiting()
-            return f"at work ({working}): {received:,} answers received; the files below are of an earlier state"
+            return f"at work ({working}): {self.store.received()}; the files below are of an earlier state"
         if state.get("state") == DONE:
             return f"finished, but {state['why']}" if state.get("why") else "finished"
         why = f": {state['why']}" if state.get("why") else ""
-        received = self.store.keys().height + self.store.waiting()
-        return f"not finished{why}; {received:,} answers received; go on with: {state.get('command')}"
+        return f"not finished{why}; {self.store.received()}; go on with: {state.get('command')}"
 
     @property
     def train(self) -> pl.DataFrame:
