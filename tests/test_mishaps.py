@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.builds import QUIET, asked, build, equal, small_recipe, write_questions
+from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
 from tests.commands import Command
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
@@ -58,8 +59,59 @@ def test_a_run_whose_state_was_lost_or_emptied_is_not_taken_for_a_new_one(
     with pytest.raises(UserError, match="is not the state of a run"):
         build(recipe, teacher, run.folder)
     (run.folder / "run.json").unlink()
-    with pytest.raises(UserError, match=r"has files but no run\.json"):
+    before = asked(teacher)
+    with pytest.raises(UserError, match=rf"has no run\.json any more, but {before} answers .*--reuse {run.folder}"):
         build(recipe, teacher, run.folder)
+    assert build(recipe, teacher, tmp_path / "other", reuse=[run.folder]).done
+    assert asked(teacher) == before, "as the sentence says"
+
+
+def test_answers_alone_whose_state_was_lost_are_gone_on_with(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command
+):
+    whole = build(recipe, teacher, tmp_path / "whole")
+    left, before, notes = tmp_path / "left", asked(teacher), Notes()
+    shutil.copytree(whole.folder / "answers", left / "answers")
+    assert "has no run.json any more" in tunixhack("show", left).sentence
+    assert equal(build(recipe, teacher, left, report=notes), whole)
+    assert asked(teacher) == before
+    assert any("has answers and no run.json" in sentence for sentence in notes.said)
+
+
+def test_somebodys_folder_of_answers_is_not_written_to(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    mine = tmp_path / "mine" / "answers"
+    mine.mkdir(parents=True)
+    (mine / "page1.jpg").write_text("precious")
+    with pytest.raises(UserError, match=r"has files but no run\.json.*answers/page1\.jpg"):
+        build(recipe, teacher, mine.parent)
+
+
+def test_a_disk_that_is_full_when_answers_are_stored_first_leaves_them_and_the_run(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def full(self: pl.DataFrame, file: Any, **options: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(pl.DataFrame, "write_parquet", full)
+        with pytest.raises(
+            UserError, match=r"No space left.*waits in .*\.work, and the same command takes it"
+        ):
+            build(recipe, teacher, out)
+    before, run = asked(teacher), Run.load(out)
+    assert before > 0
+    assert f"{before} answers received" in run.status
+    assert equal(build(recipe, teacher, out), build(recipe, teacher, tmp_path / "other"))
+    assert set(given_by_seed(teacher).values()) == {2}, "nothing is asked again but for the other run"
+
+
+def test_a_start_that_received_nothing_is_taken_back(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    out = tmp_path / "run"
+    with pytest.raises(UserError):
+        build(recipe.replace(steps=(mistaken, Sample(), Parse())), teacher, out)
+    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 half"])

@@ -17,7 +17,7 @@ from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.ids import rank
 from tunixhack.lock import locked
-from tunixhack.run import Run, folders
+from tunixhack.run import Run, lenders
 from tunixhack.show import as_dict, print_run
 from tunixhack.steps import Context, Verdict
 from tunixhack.testing import Faults, ScriptedTeacher
@@ -67,8 +67,8 @@ def test_a_broken_run_json_is_one_sentence(text: str, sentence: str, tmp_path: P
         Run.load(tmp_path)
 
 
-def test_runs_can_be_given_as_such_or_by_their_folders(finished: Run):
-    assert folders([finished, finished.folder, str(finished.folder)]) == [finished] * 3
+def test_lenders_can_be_given_as_such_or_by_their_folders(finished: Run):
+    assert lenders([finished, finished.folder, str(finished.folder)]) == [finished] * 3
 
 
 # status

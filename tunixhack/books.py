@@ -20,7 +20,7 @@ from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
 from tunixhack.order import Order
 from tunixhack.publish.card import card
-from tunixhack.run import DONE, RUNNING, STATE, Run, folders
+from tunixhack.run import DONE, RUNNING, STATE, Run, lenders
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.prices import dollars
@@ -53,7 +53,7 @@ class Books:
             loading: seconds that it took to load.
         """
         state = self.run.state()
-        self._before = state, self.run.store.keys().height
+        self._before = state, self.run.store.received()
         starts = state.get("starts", [])
         for start in starts:
             if start["state"] == RUNNING:
@@ -139,16 +139,16 @@ class Books:
         self.rejected.append(rejected)
 
     def take_back(self) -> bool:
-        """Undo the start if it has brought no answer; returns whether it did."""
-        state, answers = self._before
+        """Undo the start if it has received no answer, wherever that stands; returns whether it did."""
+        state, received = self._before
         if state.get("state") == RUNNING:  # an earlier start was killed, and nobody has told how this one ended
             return False
-        if self.run.store.keys().height != answers or self.run.store.batches.open():
+        if self.run.store.received() != received or self.run.store.batches.open():
             return False
         if state:
             self.run.save(state)
         else:
-            (self.run.folder / STATE).unlink()
+            (self.run.folder / STATE).unlink(missing_ok=True)
         return True
 
     @property
@@ -274,7 +274,7 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
         ("--seed", order.seed or None),
         ("--budget", order.budget),
         ("--hours", order.hours),
-        ("--reuse", ",".join(str(other.folder) for other in folders(order.reuse)) or None),
+        ("--reuse", ",".join(str(other.folder) for other in lenders(order.reuse)) or None),
         ("--out", run.folder),
     ):
         if value is not None:

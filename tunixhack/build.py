@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from tunixhack.questions.fit import FitsContext
 from tunixhack.questions.quota import Chosen, choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
 from tunixhack.recipe import Recipe
-from tunixhack.run import DONE, STOPPED, Run, folders
+from tunixhack.run import DONE, STOPPED, Run, lenders
 from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.engine import Watch
@@ -44,7 +45,7 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
     run = Run(out)
     _check(recipe, order)
     _check_folder(run, recipe)
-    reused = folders(order.reuse)
+    reused = lenders(order.reuse)
     count_tokens = student_counter(recipe.student) if recipe.student else None
     teachers = Teachers(recipe, order, run, report)
     try:
@@ -58,6 +59,8 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
             for sentence in run.store.set_aside_damaged():
                 report.warn(sentence)
             run.store.import_journal()
+            if not run.state() and run.store.received().answers:
+                report.say(f"{out} has answers and no run.json: those to the same requests are used")
             teachers.borrow(reused)
             books = Books(recipe, order, run, teachers)
             books.begin(loaded.resolved, loading)
@@ -101,11 +104,11 @@ def _check_folder(run: Run, recipe: Recipe) -> None:
     """Hold contract 10: a folder belongs to one domain and source, and is not somebody else's."""
     state = run.state()
     if not state and run.folder.is_dir():
-        # a killed first start can leave its lock and a draft
-        others = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith((".", "lock")))
-        if others:
+        strangers = run.strangers()
+        if strangers:
             raise UserError(
-                f"{run.folder} has files but no run.json, so it is not the folder of a run ({others[0]}, …): "
+                run.without_state()
+                or f"{run.folder} has files but no run.json, so it is not the folder of a run ({strangers[0]}, …): "
                 "choose another --out, and nothing of yours is overwritten"
             )
     for what, wanted in (("domain", recipe.domain), ("source", recipe.source.describe())):
@@ -144,9 +147,10 @@ class _Build:
             self._say_how_to_go_on()
             raise
         except UserError as error:
-            # a mistake that cost nothing leaves the folder as it was, and free for another source
-            if not self.books.take_back():
-                self.books.end(STOPPED, str(error))
+            with suppress(UserError):  # a disk that is full does not take this either; why it stopped is told below
+                # a mistake that cost nothing leaves the folder as it was, and free for another source
+                if not self.books.take_back():
+                    self.books.end(STOPPED, str(error))
             raise
         except TunixHackError as error:
             self.books.propose_budget()

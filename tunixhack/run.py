@@ -62,7 +62,7 @@ class Run:
         if not run.folder.is_dir():
             raise UserError(f"there is no folder {folder}")
         if not (run.folder / STATE).exists():
-            raise UserError(f"{folder} is not the folder of a run: it has no {STATE}")
+            raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
         run.state()
         return run
 
@@ -78,6 +78,27 @@ class Run:
         if not isinstance(state, dict) or not {"domain", "source", "state", "funnel"} <= state.keys():
             raise UserError(f"{path} is not the state of a run: restore it, or choose another --out")
         return state
+
+    def without_state(self) -> str | None:
+        """Say how to go on with a run's answers whose run.json is not there any more; None where there are none."""
+        found = self.store.received()
+        if not found.answers and not found.damaged:
+            return None
+        return (
+            f"{self.folder} has no {STATE} any more, but {found}: restore {STATE}, or build with another --out and "
+            f"--reuse {self.folder}, which takes over the answers to the same requests"
+        )
+
+    def strangers(self) -> list[str]:
+        """Name what stands in the folder beside stored answers, batches, and what a killed start leaves."""
+        own = {self.store.folder: self.store.own_file, self.store.batches.folder: self.store.batches.own_file}
+        found = []
+        for path in self.folder.iterdir():
+            if path in own and path.is_dir():
+                found += [f"{path.name}/{inside.name}" for inside in path.iterdir() if not own[path](inside)]
+            elif not path.name.startswith((".", "lock")):
+                found.append(path.name)
+        return sorted(found)
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace run.json."""
@@ -221,6 +242,10 @@ def _dataset(rows: pl.DataFrame) -> Dataset:
     return Dataset(rows.to_arrow())
 
 
-def folders(runs: Sequence[str | Path | Run]) -> list[Run]:
-    """Open several runs, given as such or as their folders."""
-    return [run if isinstance(run, Run) else Run.load(run) for run in runs]
+def lenders(runs: Sequence[str | Path | Run]) -> list[Run]:
+    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too."""
+    return [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
+
+
+def _lender(folder: Path) -> Run:
+    return Run(folder) if Run(folder).without_state() else Run.load(folder)

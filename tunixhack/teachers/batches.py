@@ -86,6 +86,11 @@ class BatchBook:
         ]
         return pl.DataFrame(rows, schema=KEYS, orient="row").unique(["request_key", "sample"], maintain_order=True)
 
+    @staticmethod
+    def own_file(path: Path) -> bool:
+        """Whether a name in the folder is one of a batch's."""
+        return path.name.startswith(".") or path.suffix == ".json"
+
     def _path(self, mark: str) -> Path:
         return self.folder / f"{mark}.json"
 

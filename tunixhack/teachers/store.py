@@ -97,7 +97,12 @@ class AnswerStore:
         """Take over what a Curator call left, finished or killed, then remove its files; return the new answers."""
         if not self.work.exists():
             return 0
-        added = self.add(read_journal(self.work))
+        try:
+            added = self.add(read_journal(self.work))
+        except UserError as error:
+            raise UserError(
+                f"{error}; what was received waits in {self.work}, and the same command takes it over"
+            ) from error
         try:
             shutil.rmtree(self.work)
         except OSError as error:  # it would be taken over again, which adds nothing
@@ -107,6 +112,11 @@ class AnswerStore:
     def waiting(self) -> int:
         """Count the choices that a running or killed call has received and that are not imported yet."""
         return count_choices(self.work) if self.work.exists() else 0
+
+    @staticmethod
+    def own_file(path: Path) -> bool:
+        """Whether a name in the store's folder is one of the store's own."""
+        return path.name.startswith(".") or _NUMBERED.fullmatch(path.name) is not None
 
     def received(self) -> Received:
         """Count all answers that were received, for a look from outside, which changes nothing."""
