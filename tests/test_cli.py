@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests import hostile
 from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
 from tests.commands import Command, Result
@@ -231,6 +232,20 @@ def test_a_servers_own_words_are_one_line_and_no_terminal_obeys_them(
     with ScriptedTeacher(faults=Faults(always="500")) as bad:
         told = tunixhack("build", "creative", "--source", "shipped", "--teacher", bad.url, "--out", tmp_path).sentence
     assert told.endswith("HTTP 500: \ufffd[2J click here \ufffd")
+
+
+def test_what_goes_wrong_for_nobody_to_mend_is_told_without_effect_on_the_terminal(
+    tunixhack: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def broken(folder: Path) -> Run:
+        raise RuntimeError(hostile.ALL)
+
+    monkeypatch.setattr(Run, "load", broken)
+    told = tunixhack("show", tmp_path)
+    assert told.code == 1
+    assert told.err.startswith("Traceback")
+    assert hostile.WORDS["markup"] in told.err
+    assert not hostile.obeyed(told.err)
 
 
 def test_no_traceback_from_a_real_process(tmp_path: Path):

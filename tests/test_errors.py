@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import hostile
 from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, TunixHackError, UserError, nearest
 
 
@@ -12,6 +13,14 @@ from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, Tuni
 )
 def test_every_error_has_its_exit_code(kind: type[TunixHackError], code: int):
     assert kind.exit_code == code
+
+
+def test_an_error_as_text_is_one_line_that_no_terminal_obeys():
+    error = UserError(f"the server says {hostile.ALL}")
+    assert "\n" not in str(error)
+    assert not hostile.obeyed(str(error))
+    assert hostile.WORDS["markup"] in str(error)
+    assert error._render_traceback_() == [f"UserError: {error}"]
 
 
 def test_a_missing_extra_names_the_command_that_mends_it():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import polars as pl
 import pytest
+from rich.console import Console
 
-from tunixhack.funnel import Stage, count_tokens, nearly_all_dropped
+from tests import hostile
+from tunixhack.funnel import Stage, count_tokens, nearly_all_dropped, table
 
 
 def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
@@ -18,6 +21,16 @@ def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
         for i in range(count)
     ]
     return pl.DataFrame(rows, schema={"count": pl.Int64, "usage": pl.String})
+
+
+def test_a_steps_own_words_have_no_effect_in_the_table():
+    stage = Stage(hostile.ALL, 3, kept=3, reasons={hostile.ALL: 1}, note=hostile.ALL)
+    console = Console(file=io.StringIO(), width=1000, force_terminal=True, color_system=None)
+    console.print(table([stage.as_dict()]))
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert len(written.splitlines()) == 2
+    assert written.count(hostile.WORDS["markup"]) == 3
+    assert not hostile.obeyed(written.replace("\x1b[1m", "").replace("\x1b[0m", ""))
 
 
 def test_a_line_whose_rows_do_not_add_up_is_a_bug_that_stops_the_build():

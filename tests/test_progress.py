@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from tests import hostile
 from tests.clock import Clock
 from tunixhack import progress
 from tunixhack.progress import Reporter
@@ -103,6 +104,33 @@ def test_quiet_says_nothing_but_warnings(clock: Clock):
     work(report, clock, seconds=20)
     report.warn("beware")
     assert log.getvalue() == "WARNING: beware\n"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_words_of_others_are_one_line_without_effect(stream: type[io.StringIO], clock: Clock):
+    log = stream()
+    report = Reporter(log)
+    report.say(f"the server says {hostile.ALL}")
+    report.warn(f"beware of {hostile.ALL}")
+    assert len(log.getvalue().splitlines()) == 2
+    assert not hostile.obeyed(log.getvalue())
+    assert log.getvalue().count(hostile.WORDS["markup"]) == 2
+
+
+def test_a_text_of_several_lines_keeps_them(clock: Clock):
+    log = io.StringIO()
+    Reporter(log).show("one\n\x1b[1mtwo\n")
+    assert log.getvalue() == "one\n\ufffd[1mtwo\n\n"
+
+
+def test_the_name_of_a_step_has_no_effect_in_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    terminal = Terminal()
+    with Reporter(terminal).stage(hostile.ALL, total=2, unit="answers", questions=2):
+        pass
+    assert hostile.WORDS["markup"] in terminal.getvalue()
+    for word in ("escape", "direction", "c1", "return"):
+        assert hostile.WORDS[word] not in terminal.getvalue()
 
 
 def test_nothing_goes_to_standard_output(clock: Clock, capsys: pytest.CaptureFixture[str]):

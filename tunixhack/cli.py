@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +15,7 @@ from tunixhack import cli_train
 from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack.cli_train import Json
 from tunixhack.errors import TunixHackError, UserError
+from tunixhack.safe_text import for_terminal, print_json, print_text
 
 app = typer.Typer(
     help="Questions in, a reasoning dataset out, and a student that learns from it.",
@@ -181,7 +182,7 @@ def build(
     if not as_json and run.done:
         from tunixhack.publish.card import publish_command
 
-        print(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
+        print_text(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
 
 
 @app.command(
@@ -210,7 +211,7 @@ def show(
 
     found = rejected_rows(run, reason, samples)
     if as_json:
-        print(json.dumps({"folder": str(run.folder), "rejected": found.rows, "of": found.of}, ensure_ascii=False))
+        print_json({"folder": str(run.folder), "rejected": found.rows, "of": found.of})
     else:
         print_rejected(found)
 
@@ -246,7 +247,7 @@ def price(
         find(domain).replace(**changes), teacher, questions, batch=batch, like=like, prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
     )  # fmt: skip
-    print(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else "\n".join(found.lines()))
+    _print("\n".join(found.lines()), found.as_dict() if as_json else None)
 
 
 @app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
@@ -264,7 +265,7 @@ def push(
     from tunixhack.publish.push import push
 
     pushed = push(folder, repo, private=private, revision=revision, yes=yes)
-    print(json.dumps(dataclasses.asdict(pushed), ensure_ascii=False) if as_json else pushed)
+    _print(pushed, dataclasses.asdict(pushed) if as_json else None)
 
 
 @app.command("fetch-local", cls=Verb)
@@ -272,7 +273,7 @@ def fetch_local() -> None:
     """Fetch the embedded teacher (SmolLM2-135M-Instruct, 92 MB) into the cache."""
     from tunixhack.teachers import local_model
 
-    print(local_model.fetch_local())
+    print_text(local_model.fetch_local())
 
 
 @teachers_app.callback()
@@ -283,7 +284,7 @@ def teachers(context: typer.Context, as_json: Json = False) -> None:
     from tunixhack.teachers import listing
 
     seen = listing.look_around()
-    print(json.dumps(listing.as_dict(seen), ensure_ascii=False) if as_json else "\n".join(listing.as_lines(seen)))
+    _print("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
 
 
 @teachers_app.command("probe", cls=Verb)
@@ -293,8 +294,8 @@ def probe_teacher(
     """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""
     from tunixhack.teachers.probe import probe
 
-    finding = probe(teacher, lambda sentence: print(sentence, file=sys.stderr, flush=True))
-    print(json.dumps(finding.as_dict(), ensure_ascii=False) if as_json else "\n".join(finding.as_lines()))
+    finding = probe(teacher, lambda sentence: print_text(sentence, sys.stderr))
+    _print("\n".join(finding.as_lines()), finding.as_dict() if as_json else None)
 
 
 @teachers_app.command("compare", cls=Verb)
@@ -324,7 +325,7 @@ def compare_teachers(
     sizes: dict[str, Any] = {"questions": questions, "samples": samples, "seed": seed}
     found = compare(teachers, domain, out=out, ask_again=ask_again, **how, **sizes)
     if as_json:
-        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        print_json(found.as_dict())
     else:
         from tunixhack.bakeoff.table import print_comparison
 
@@ -336,11 +337,19 @@ for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.do
     app.command(cls=Verb)(verb)
 
 
+def _print(text: object, content: dict[str, Any] | None) -> None:
+    """Print a result: as JSON where it is asked for, else as text."""
+    if content is None:
+        print_text(text)
+    else:
+        print_json(content)
+
+
 def _show(run: Any, samples: int, as_json: bool) -> None:
     from tunixhack.show import as_dict, print_run
 
     if as_json:
-        print(json.dumps(as_dict(run), ensure_ascii=False))
+        print_json(as_dict(run))
     else:
         print_run(run, samples)
 
@@ -356,10 +365,11 @@ def main() -> NoReturn:
         _fail(str(error), error.exit_code, as_json)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # told in full below, with Python's own exit code for it
         if hasattr(error, "format_message"):  # click's usage errors
             _fail(error.format_message() or f"name a command: {VERBS}", 2, as_json)
-        raise
+        print_text(traceback.format_exc().rstrip(), sys.stderr)
+        code = TunixHackError.exit_code
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
     sys.exit(code or 0)
@@ -382,9 +392,8 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> NoReturn:
-    # a server's own words may be in it: one line, and nothing that a terminal obeys
-    sentence = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(sentence.split()))
-    print(f"tunixhack: {sentence}", file=sys.stderr, flush=True)
+    sentence = " ".join(for_terminal(sentence).split())  # a server's own words may be in it
+    print_text(f"tunixhack: {sentence}", sys.stderr)
     if as_json:
-        print(json.dumps({"error": sentence, "exit_code": code}, ensure_ascii=False), flush=True)
+        print_json({"error": sentence, "exit_code": code})
     sys.exit(code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tunixhack.errors import UserError
+from tunixhack.safe_text import print_json, print_text
 
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
@@ -77,10 +78,11 @@ def train(
     if as_json:
         from tunixhack.train.record import read
 
-        print(json.dumps({"folder": str(student.folder), **read(student.folder)}, ensure_ascii=False))
+        print_json({"folder": str(student.folder), **read(student.folder)})
     else:
-        print(f"\nwritten to {student.folder}; to ask it, and to export it:")
-        print(f'  tunixhack generate {student.folder} "QUESTION"\n  tunixhack export {student.folder} DIR')
+        folder = shlex.quote(str(student.folder))
+        print_text(f"\nwritten to {student.folder}; to ask it, and to export it:")
+        print_text(f'  tunixhack generate {folder} "QUESTION"\n  tunixhack export {folder} DIR')
 
 
 def generate(
@@ -108,13 +110,15 @@ def generate(
     replies = list(asking.ask(loaded, texts, seed=seed, **options))
     if out is not None:
         asking.write_replies(out, replies)
-        print(json.dumps({"replies": len(replies), "out": str(out)}) if as_json else f"{len(replies)} replies in {out}")
+        if as_json:
+            print_json({"replies": len(replies), "out": str(out)})
+        else:
+            print_text(f"{len(replies)} replies in {out}")
     elif question is not None and not as_json:
-        from tunixhack.train.samples import printable
-
-        print(printable(replies[0]["reply"]))
+        print_text(replies[0]["reply"])
     else:
-        print("\n".join(json.dumps(reply, ensure_ascii=False) for reply in replies))
+        for reply in replies:
+            print_json(reply)
 
 
 def export(
@@ -144,7 +148,7 @@ def export(
     if as_json:
         from dataclasses import asdict
 
-        print(json.dumps(asdict(exported), default=str))
+        print_json(asdict(exported))
 
 
 def _export_dataset(source: Path, target: Path, format: str, as_json: bool) -> None:
@@ -164,12 +168,15 @@ def doctor(as_json: Json = False) -> None:
     from tunixhack.train.doctor import examine
 
     report = examine()
-    print(json.dumps(report.as_dict(), ensure_ascii=False) if as_json else "\n".join(report.as_lines()))
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_text("\n".join(report.as_lines()))
     raise typer.Exit(0 if report.well else 2)
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    print_text(sentence, sys.stderr)
 
 
 def _load(student: Path, accept_terms: bool, cpu: bool) -> Any:

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tunixhack.safe_text import for_terminal
+
 
 class TunixHackError(Exception):
-    """Base of every error that is meant for the user's eyes."""
+    """Base of every error that is meant for the user's eyes.
+
+    A server's or a file's own words can be part of the sentence: as text it is one line that a terminal can be shown.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return for_terminal(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """Be the sentence alone in a notebook, too: this is what IPython asks an error to show."""

@@ -12,6 +12,7 @@ import polars as pl
 from rich.table import Table
 from rich.text import Text
 
+from tunixhack.safe_text import for_terminal
 from tunixhack.teachers.counting import OF_CHOICES
 
 NEARLY_ALL = 0.9
@@ -111,7 +112,7 @@ def _dollars(cost: float | None, at_least: bool) -> str:
 
 
 def table(funnel: Sequence[dict[str, Any]]) -> Table:
-    """Draw the funnel for a terminal."""
+    """Draw the funnel for a terminal; a step's own words are neither markup nor controls in it."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     drawn.add_column("step", no_wrap=True)
     for name in ("in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost"):
@@ -120,7 +121,7 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
     for line in funnel:
         tokens = line["completion_tokens"]
         drawn.add_row(
-            line["step"],
+            Text(for_terminal(line["step"])),
             f"{line['rows_in']:,}",
             f"{line['kept']:,}",
             f"{line['rejected']:,}" if line["rejected"] else "",
@@ -129,6 +130,6 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else _dollars(line["cost"], line["at_least"]),
-            Text("; ".join(filter(None, [listed(line["reasons"]), line["note"]]))),  # a step's words, no markup
+            Text(for_terminal("; ".join(filter(None, [listed(line["reasons"]), line["note"]])))),
         )
     return drawn

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
 from tunixhack.notebook import running_cell
+from tunixhack.safe_text import for_terminal
 
 EVERY = 1.0
 """Seconds between two updates of the bar."""
@@ -75,7 +76,7 @@ class Stage:
 
 
 class Reporter:
-    """Tells the user what happens.
+    """Tells the user what happens; what a server or a file says of itself has no effect on the terminal.
 
     Args:
         stream: where everything goes; standard error by default, so that ``--json`` has standard output for itself,
@@ -102,11 +103,16 @@ class Reporter:
     def say(self, sentence: str) -> None:
         """Write one sentence for the user."""
         if not self.quiet:
-            self._write(sentence)
+            self._write(for_terminal(sentence))
 
     def warn(self, sentence: str) -> None:
         """Write one sentence that the user must not miss."""
-        self._write(f"WARNING: {sentence}")
+        self._write(for_terminal(f"WARNING: {sentence}"))
+
+    def show(self, text: str) -> None:
+        """Write a text of several lines."""
+        if not self.quiet:
+            self._write(for_terminal(text, lines=True))
 
     @contextmanager
     def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
@@ -161,7 +167,7 @@ class Reporter:
         now, bar = time.monotonic(), self._bar_of
         if bar and bar.done != self._told and (force or now - self._shown >= self._every):
             self._shown, self._told = now, bar.done
-            self._show(bar.line(), bar.done, bar.total)
+            self._show(for_terminal(bar.line()), bar.done, bar.total)
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
@@ -196,12 +202,12 @@ def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
     from rich.table import Column
 
     # a column of its own, which wraps: in 80 columns the rates and the time left would be cut off
-    columns = (BarColumn(bar_width=16), TextColumn("{task.description}", table_column=Column()))
+    columns = (BarColumn(bar_width=16), TextColumn("{task.description}", table_column=Column(), markup=False))
     with Progress(*columns, console=Console(file=stream), auto_refresh=False) as progress:
         task = progress.add_task("")
 
         def show(line: str, done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, description=line.replace("[", r"\["))
+            progress.update(task, completed=done, total=total, description=line)
             progress.refresh()
 
         yield show

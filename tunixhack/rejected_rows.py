@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.run import Run
+from tunixhack.safe_text import for_terminal
 from tunixhack.show import WIDTH, text_block
 
 SHOWN = ("question", "reasoning", "answer")
@@ -65,7 +66,7 @@ def print_rejected(found: RejectedRows) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
     reasons = ", ".join(f"{name} {count:,}" for name, count in found.reasons.items())
-    console.print(Text(f"{found.of:,} rejected rows ({reasons or 'none'}); {len(found.rows):,} are shown"))
+    console.print(Text(for_terminal(f"{found.of:,} rejected rows ({reasons or 'none'}); {len(found.rows):,} are shown")))
     for row in found.rows:
         sample = f", sample {row['sample']}" if "sample" in row else ""
         console.print(

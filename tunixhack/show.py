@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tunixhack.run import Run
+from tunixhack.safe_text import for_terminal
 
 WIDTH = 100
 DEMONSTRATION = (
@@ -20,18 +21,20 @@ DEMONSTRATION = (
 def print_run(run: Run, samples: int = 2) -> None:
     """Print the funnel and a few kept answers to standard output.
 
-    What models wrote is printed as plain text: neither markup nor control characters in it have any effect.
+    What models wrote, and what a received folder says of itself, is printed as plain text: neither markup nor control
+    characters in it have any effect.
     """
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
     state = run.state()
-    console.print(Text(f"{run.folder}: {run.status}\n", style="bold"))
+    console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
     if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples:
         for row in run.samples(samples):
-            console.print(f"\n[bold]question {row['question_id']}, sample {row['sample']}[/bold]")
+            console.print()
+            console.print(Text(for_terminal(f"question {row['question_id']}, sample {row['sample']}"), style="bold"))
             for part in ("question", "reasoning", "answer"):
                 console.print(Text(text_block(part, row[part])))
 
@@ -56,6 +59,6 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 def text_block(name: str, text: str | None) -> str:
     """Set a text under its name, wrapped and indented, without anything that a terminal obeys."""
-    printable = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text or "")
-    lines = [textwrap.fill(line, WIDTH - 4, subsequent_indent="  ") for line in printable.splitlines()]
+    shown = for_terminal(text or "", lines=True)
+    lines = [textwrap.fill(line, WIDTH - 4, subsequent_indent="  ") for line in shown.splitlines()]
     return textwrap.indent("\n".join([f"{name}:", *lines]), "  ")

@@ -9,6 +9,7 @@ from typing import Any
 from tunixhack.bakeoff.figures import quantiles
 from tunixhack.errors import MissingExtra
 from tunixhack.files import write_atomically
+from tunixhack.safe_text import for_terminal
 
 FILE = "lengths.png"
 WIDE = 20
@@ -60,9 +61,9 @@ def draw(bands: Bands, path: Path, unit: str) -> bool:
             axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda length, place: f"{length:,.0f}"))
         axes.set_title(f"{what} length")
-        axes.set_xlabel(unit, parse_math=False)  # a name may have dollars
+        axes.set_xlabel(for_terminal(unit), parse_math=False)  # a name may have dollars
         axes.grid(axis="x", alpha=0.3)
-    both[0].set_yticks(range(len(bands)), list(bands), parse_math=False)
+    both[0].set_yticks(range(len(bands)), [for_terminal(label) for label in bands], parse_math=False)
     both[0].set_ylim(len(bands) - 0.4, -0.6)  # the first one stands above
     figure.supxlabel("dots: single answers; bars: the middle half and 10 to 90 %; mark: the median", fontsize="small")
     canvas = FigureCanvasAgg(figure)

@@ -9,6 +9,7 @@ from rich.text import Text
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.figures import Figures, quantiles
 from tunixhack.funnel import listed
+from tunixhack.safe_text import for_terminal
 from tunixhack.shares import Share
 
 WIDTH = 100
@@ -89,4 +90,4 @@ def _problems(comparison: Comparison) -> list[str]:
 
 def _text(line: str) -> Text:
     """Make text in which a server's or a user's own words are neither markup nor what a terminal obeys."""
-    return Text("".join(c if c.isprintable() else "\ufffd" for c in line))
+    return Text(for_terminal(line))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunixhack.errors import UserError
+from tunixhack.safe_text import for_terminal
 from tunixhack.teachers.http import Unreachable, peek_json
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.resolve import preset_address
@@ -88,8 +89,7 @@ def as_dict(seen: list[Seen]) -> dict[str, Any]:
 def as_lines(seen: list[Seen]) -> list[str]:
     """Say what was seen, a line each; a server's own words hold nothing that a terminal obeys."""
     wide = max(len(one.name) for one in seen)
-    lines = [f"{one.name:<{wide}}  {_state(one)}" for one in seen]
-    return ["".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines]
+    return [for_terminal(f"{one.name:<{wide}}  {_state(one)}") for one in seen]
 
 
 def _state(one: Seen) -> str:

@@ -47,7 +47,7 @@ def tell(folder: Path, evidence: Mapping[str, Any], report: Reporter) -> None:
     """
     for path in write_report(folder):
         report.say(f"written: {path}")
-    report.say(samples.side_by_side(samples.read(folder)[:SHOWN]))
+    report.show(samples.side_by_side(samples.read(folder)[:SHOWN]))
     for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
         told = [
             f"{when} {Share(evidence[when][name]['count'], evidence[when][name]['of'])}"

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from tunixhack.errors import UserError
 from tunixhack.files import write_json
+from tunixhack.safe_text import for_terminal
 from tunixhack.train.compliance import Reply
 
 FILE = "samples.json"
@@ -117,7 +118,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[31mb\u202ec\td") == "a\ufffd[31mb\ufffdc d"
     True
     """
-    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else "\ufffd" for c in text)
+    return for_terminal(text, lines=True)
 
 
 def _length(reply: Reply) -> str:

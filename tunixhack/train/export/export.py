@@ -15,6 +15,7 @@ from flax import nnx
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.files import write_json
+from tunixhack.safe_text import print_text
 from tunixhack.train import checkpoints, record
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
@@ -42,7 +43,7 @@ def export(
     *,
     step: int | None = None,
     check: bool = True,
-    say: Callable[[str], object] = print,
+    say: Callable[[str], object] = print_text,
 ) -> Exported:
     """Write a student's weights for others, and compare each format with the live model.
 
