@@ -154,7 +154,7 @@ def test_markup_is_text(text: str):
     assert rendered(for_markdown(text)) == " ".join(text.split())
 
 
-@pytest.mark.parametrize("text", ["https://example.com", "www.example.com", "a@example.com", "$x$", "~~x~~"])
+@pytest.mark.parametrize("text", ["https://example.com", "www.example.com", "a@example.com", ":smile:", "$x$", "~~x~~"])
 def test_what_readers_make_links_or_formulas_of_is_broken(text: str):
     assert "\\" in for_markdown(text)
 

@@ -20,6 +20,7 @@ from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
 from tunixhack.order import Order
 from tunixhack.publish.card import card
+from tunixhack.publish.names import publish_names, published_names
 from tunixhack.run import DONE, RUNNING, STATE, Run, lenders
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
@@ -174,7 +175,8 @@ class Books:
 
     def write(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
         """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
-        folder = self.run.folder
+        folder, whole = self.run.folder, self._whole()
+        names = published_names(whole["teachers"])
         rejected = pl.concat([conform(rows, CORE | REJECTION) for rows in self.rejected], how="diagonal_relaxed")
         rejected = rejected.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
         questions = conform(candidates, QUESTION).with_columns(
@@ -182,9 +184,9 @@ class Books:
         )
         train = conform(kept.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
-        write_parquet(folder / "rejected.parquet", rejected)
-        write_parquet(folder / "train.parquet", train)
-        write_text(folder / "README.md", card(self._whole(), train, self.recipe.source))
+        write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
+        write_parquet(folder / "train.parquet", publish_names(train, names))
+        write_text(folder / "README.md", card(whole, train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
         return {"questions": self.order.questions, "rows": self.order.rows, "samples": self.recipe.samples}

@@ -126,6 +126,13 @@ class Run:
         return f"not finished{why}; {self.store.received()}; go on with: {state.get('command')}"
 
     @property
+    def condition(self) -> str:
+        """Say how far the run is in words for others: no path, address or command of the user's is in them."""
+        if holder(self.folder):
+            return "at work"
+        return self.status if self.done else "not finished"
+
+    @property
     def train(self) -> pl.DataFrame:
         """The kept answers as a polars table."""
         return self._table("train")

@@ -26,7 +26,9 @@ _NUMBER_SIGNS = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u089
 """Format characters that are seen: they enclose the digits behind them (Prepended_Concatenation_Mark)."""
 
 _NUMBERED = "|".join(rf"(?<=^\d{{{digits}}})[.)]" for digits in range(1, 10))
-_MARKUP = re.compile(rf"[&\\|`*_\[\]<>#~@$]|:(?=\S)|(?<=www)\.|^[-+=]|{_NUMBERED}", re.IGNORECASE)
+_LONE = r"(?<![^\W_])_|_(?![^\W_])"
+"""Underscores but for those inside of words, which no reader makes emphasis of."""
+_MARKUP = re.compile(rf"[&\\|`*\[\]<>#~@$]|{_LONE}|:(?=\S)|(?<=www)\.|^[-+=]|{_NUMBERED}", re.IGNORECASE)
 _ENTITIES = {"&": "&amp;", "|": "&#124;", "\\": "&#92;"}
 
 

@@ -312,4 +312,5 @@ def test_a_secret_in_an_address_is_nowhere(plain: Recipe, teacher: ScriptedTeach
     files = [path for path in (tmp_path / "out").rglob("*.json") if path.is_file()]
     assert files
     assert all(b"s3cret" not in path.read_bytes() for path in files)
-    assert pl.read_parquet(found.entries[0].folder / "train.parquet")["teacher"].unique().to_list() == [teacher.url]
+    train = pl.read_parquet(found.entries[0].folder / "train.parquet")
+    assert set(train["teacher"]) == {"openai-compatible/scripted"}

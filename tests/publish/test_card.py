@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
+from tests import hostile
 from tests.builds import build, small_recipe, write_questions
 from tunixhack.publish.card import MOST_LINES, card, publish_command
+from tunixhack.publish.names import published_name
 from tunixhack.questions.sources import Source
 from tunixhack.recipes import math
 from tunixhack.run import Run
@@ -88,7 +92,64 @@ def test_it_has_at_most_forty_lines_however_many_steps_and_reasons_there_are():
 def test_a_steps_own_words_cannot_break_the_table():
     written = card(state(stage("mine", reasons={"a|b\n\n# c": 3})), NO_ROWS, Source("user/name"))
     (line,) = [line for line in written.splitlines() if line.startswith("| mine")]
-    assert line == r"| mine | 1 | 1 | a\|b # c 3 |"
+    assert line == r"| mine | 1 | 1 | a&#124;b \# c 3 |"
+
+
+def test_whatever_others_call_themselves_is_text_in_the_card():
+    model = hostile.ALL
+    teacher = f"http://127.0.0.1:1/v1#{model}"
+    told = state(stage(model, reasons={model: 1}), stage("budget", note=model), path=model)
+    told |= {"domain": model, "tunixhack": model, "teachers": {teacher: {"model": model}}}
+    train = pl.DataFrame({"question_id": ["q"], "teacher": [teacher]})
+    written = card(told, train, Source("user/name", license=model))
+    assert front_matter(written).keys() == {"license", "task_categories", "tags", "configs"}
+    assert not hostile.obeyed(written)
+    plain = card(state(stage("x", reasons={"y": 1}), stage("budget", note="z")), train, Source("user/name"))
+    assert len(written.splitlines()) == len(plain.splitlines())
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(written.split("---\n", 2)[2])
+    assert not {"<script", "<img", "<a "} & set(re.findall(r"<\w+ ?", html))
+    assert (html.count("<h1>"), html.count("<tr>"), html.count("<h2>")) == (1, 3, 0)
+
+
+# a private address
+
+
+PRIVATE = {
+    "http://192.168.1.7:8000/v1#qwen3-32b": ("qwen3-32b", "openai-compatible/qwen3-32b"),
+    "http://gpu-box:8000/v1": ("/home/jane/models/Qwen3-8B", "openai-compatible/Qwen3-8B"),
+    "https://1b2c-8000.proxy.example.net/v1#Qwen/Qwen3-8B": ("Qwen/Qwen3-8B", "openai-compatible/Qwen/Qwen3-8B"),
+    "https://api.openai.com/v1#gpt-4.1": ("gpt-4.1", "openai/gpt-4.1"),
+    "local//home/jane/models/small.gguf": ("small", "local/small.gguf"),
+    "llamacpp": ("/home/jane/models/small.gguf", "llamacpp"),
+    "lmstudio/qwen3-14b": ("qwen3-14b", "lmstudio/qwen3-14b"),
+    "openrouter/qwen/qwen3-14b": ("qwen/qwen3-14b", "openrouter/qwen/qwen3-14b"),
+    "local": ("SmolLM2", "local"),
+    "reference": ("reference", "reference"),
+}
+
+
+@pytest.mark.parametrize("teacher", PRIVATE)
+def test_a_teacher_is_named_by_its_model_and_kind_and_never_by_an_address_or_path(teacher: str):
+    model, public = PRIVATE[teacher]
+    assert published_name(teacher, model) == published_name(public, model) == public
+    told = state() | {"teachers": {teacher: {"model": model}}}
+    written = card(told, pl.DataFrame({"question_id": ["q"], "teacher": [teacher]}), Source("user/name"))
+    assert f"- Teacher: {public}" in written
+    for private in ("192.168", "gpu-box", "1b2c", "jane", "http"):
+        assert private not in written
+
+
+def test_the_rows_have_the_names_for_others_and_the_run_goes_on_by_its_own(run: Run):
+    assert set(run.train["teacher"]) == set(run.rejected["teacher"].drop_nulls()) == {"openai-compatible/scripted"}
+    (address,) = run.state()["teachers"]
+    assert address.startswith("http://127.0.0.1:")
+    assert set(run.store.answers()["teacher"]) == {address}
+
+
+def test_of_a_student_that_is_a_folder_the_card_has_the_name():
+    told = state(stage("budget", note="at most 768 tokens of /home/jane/students/tiny"))
+    told["recipe"]["student"] = "/home/jane/students/tiny"
+    assert "- Length: at most 768 tokens of tiny; over-long" in card(told, NO_ROWS, Source("user/name"))
 
 
 def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):

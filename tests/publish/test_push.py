@@ -133,6 +133,43 @@ def test_a_run_without_files_or_rows_has_nothing_to_publish(run: Run, hub: PushH
     assert hub.asked == []
 
 
+def copied(run: Run, folder: Path) -> Run:
+    folder.mkdir()
+    for name in ("run.json", *PUBLISHED):
+        (folder / name).write_bytes((run.folder / name).read_bytes())
+    return Run.load(folder)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_a_link_leads_to_is_not_published(name: str, run: Run, hub: PushHub, tmp_path: Path):
+    linked = copied(run, tmp_path / "linked")
+    (tmp_path / "diary.txt").write_text("dear diary")
+    (linked.folder / name).unlink()
+    for there in (tmp_path / "diary.txt", run.folder / name, tmp_path / "nowhere"):
+        (linked.folder / name).symlink_to(there)
+        assert f"{name} is a link, and what it leads to is no part of the run" in refused(linked, yes=True)
+        (linked.folder / name).unlink()
+    assert hub.asked == []
+
+
+def test_a_folder_that_is_itself_linked_is_published(run: Run, hub: PushHub, tmp_path: Path):
+    (tmp_path / "there").symlink_to(run.folder)
+    assert push(tmp_path / "there", NAME).rows == run.train.height
+
+
+def test_an_address_that_an_older_version_wrote_is_not_published(run: Run, hub: PushHub, tmp_path: Path):
+    (address,) = run.state()["teachers"]
+    old = copied(run, tmp_path / "old")
+    old.train.with_columns(teacher=pl.lit(address)).write_parquet(old.folder / "train.parquet")
+    said = refused(old, yes=True)
+    assert f"train.parquet names a teacher by its address or path ({address})" in said
+    assert "build again with the same command" in said
+    old = copied(run, tmp_path / "old_card")
+    (old.folder / "README.md").write_text(f"- Teacher: {address} (scripted)", encoding="utf-8")
+    assert "README.md names a teacher by its address" in refused(old)
+    assert hub.asked == []
+
+
 def test_private_is_no_promise_where_the_dataset_is_public_already(run: Run, hub: PushHub):
     push(run, NAME)
     before = len(hub.asked)

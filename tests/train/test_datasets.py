@@ -213,8 +213,10 @@ def test_what_a_user_should_know_of_a_run_is_noted(tmp_path):
     assert read(run_folder(tmp_path / "good", rows, teachers={"lmstudio/qwen3": {}})).notes == ()
     (note,) = read(run_folder(tmp_path / "local", rows, teachers={"local": {}})).notes
     assert "embedded teacher" in note
-    (note,) = read(Run.load(run_folder(tmp_path / "part", rows, state="stopped"))).notes
-    assert "not finished" in note
+    assert str(tmp_path) not in note, "the student's card has it"
+    stopped = {"state": "stopped", "why": "http://10.0.0.7/v1 is away", "command": "tunixhack build x --out /home/me"}
+    (note,) = read(Run.load(run_folder(tmp_path / "part", rows, **stopped))).notes
+    assert note == "part is not finished"
 
 
 def test_a_published_runs_folder_needs_its_table_alone(tmp_path):

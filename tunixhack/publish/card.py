@@ -9,13 +9,15 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source
+from tunixhack.safe_text import for_markdown, for_yaml
 
 MOST_LINES = 40
 
 
 def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
-    """Write the card of a run.
+    """Write the card of a run: what a model, a step or a source calls itself is text in it, and no markup.
 
     Args:
         state: what run.json keeps; the funnel and teachers are told from it.
@@ -26,28 +28,25 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         At most 40 lines of Markdown with the YAML front matter that the Hub reads.
     """
     recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
-    names = sorted(set(train["teacher"].drop_nulls().to_list()))
-    models = {name: state["teachers"][name]["model"] for name in names if name in state["teachers"]}
-    teachers = ", ".join(f"{name} ({models[name]})" if name in models else name for name in names) or "none"
     lines = [
         "---",
-        f"license: {source.license or 'unknown'}",
+        f"license: {for_yaml(source.license or 'unknown')}",
         "task_categories: [text-generation]",
         "tags: [reasoning, synthetic, tunixhack]",
         "configs:",
         "- config_name: default",
         "  data_files: [{split: train, path: train.parquet}]",
         "---",
-        f"# {state['domain']}: a reasoning dataset",
+        f"# {for_markdown(state['domain'])}: a reasoning dataset",
         "",
         f"{train.height:,} answers to {train['question_id'].n_unique():,} questions, each with its reasoning, made "
-        f"with TunixHack {state['tunixhack']}.",
+        f"with TunixHack {for_markdown(state['tunixhack'])}.",
         "",
-        f"- Questions: {_where(resolved)}; the licence is the source's"
+        f"- Questions: {for_markdown(_where(resolved))}; the licence is the source's"
         f"{'' if source.license else ', which is not known here: see its page'}",
-        f"- Teacher: {teachers}; trace: {recipe['trace']}; samples a question: {recipe['samples']}; "
-        f"seed {order['seed']}",
-        f"- Length: {_max_length(state['funnel'])}",
+        f"- Teacher: {for_markdown(_teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
+        f"{recipe['samples']}; seed {order['seed']}",
+        f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
         *_received(state["funnel"]),
         "- Answers are not checked for being right, unless a step below says so",
         "",
@@ -60,8 +59,8 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(line["reasons"].items())[:4])
         aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
         missing = f"{line['missing']:,} not received" if line["missing"] else ""
-        why = " ".join("; ".join(part for part in (reasons, aside, missing) if part).split()).replace("|", r"\|")
-        lines.append(f"| {line['step']} | {line['rows_in']:,} | {out:,} | {why} |")
+        why = for_markdown("; ".join(part for part in (reasons, aside, missing) if part))
+        lines.append(f"| {for_markdown(line['step'])} | {line['rows_in']:,} | {out:,} | {why} |")
     lines += ["", "Columns: `question`, `context`, `reasoning`, `answer`, and where each row comes from."]
     return "\n".join(lines) + "\n"
 
@@ -69,6 +68,14 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
 def publish_command(folder: Path) -> str:
     """Return the line that puts the dataset on the Hub: the card and the kept answers, nothing else."""
     return f"tunixhack push {shlex.quote(str(folder))} USER/NAME"
+
+
+def _teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
+    """Name those whose answers were kept, and their models; see `tunixhack.publish.names`."""
+    named = published_names(state["teachers"])
+    models = {public: published_model(state["teachers"][name]["model"]) for name, public in named.items()}
+    kept = sorted({named.get(name) or published_name(name) for name in train["teacher"].drop_nulls()})
+    return ", ".join(f"{name} ({models[name]})" if name in models else name for name in kept) or "none"
 
 
 def _where(resolved: Mapping[str, Any]) -> str:
@@ -93,8 +100,10 @@ def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"- Received over all starts: {' and '.join(told)}, {cost}"]
 
 
-def _max_length(funnel: Sequence[Mapping[str, Any]]) -> str:
-    """Say which limit the answers were held to."""
+def _max_length(funnel: Sequence[Mapping[str, Any]], student: str | None) -> str:
+    """Say which limit the answers were held to; of a student that is a folder, its name alone."""
     # the step was called budget before it was called max_length, and runs of that time are published, too
     note = next((line["note"] for line in funnel if line["step"] in ("max_length", "budget")), None)
+    if note and student:
+        note = note.replace(student, published_model(student))
     return f"{note}; over-long answers are dropped, never cut" if note else "as the teacher wrote it"

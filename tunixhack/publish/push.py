@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import UserError
 from tunixhack.hub import PATIENCE, host, page, within
+from tunixhack.publish.names import published_names
 from tunixhack.run import Run
+from tunixhack.safe_text import for_terminal
 
 if TYPE_CHECKING:
+    import polars as pl
     from huggingface_hub import HfApi
 
 PUBLISHED = ("README.md", "train.parquet")
@@ -74,14 +77,36 @@ def push(
 def _look(run: Run, yes: bool) -> int:
     """Count the answers that would be published, or refuse."""
     for name in PUBLISHED:
+        if (run.folder / name).is_symlink():
+            raise UserError(
+                f"{run.folder / name} is a link, and what it leads to is no part of the run: put the file itself in "
+                "its place, or build again with the same command, which writes it anew"
+            )
         if not (run.folder / name).is_file():
             raise UserError(f"{run.folder} has no {name} yet, so there is nothing to publish: {run.status}")
-    rows = run.train.height
+    train = run.train
+    rows = train.height
     if rows == 0:
         raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
     if not yes and not run.done:
         raise UserError(f"{run.folder} is {run.status} (--yes publishes the {rows:,} answers that are written)")
+    _see_that_nothing_is_private(run, train)
     return rows
+
+
+def _see_that_nothing_is_private(run: Run, train: pl.DataFrame) -> None:
+    """Refuse what was written before teachers had names for others, and tells an address or a path."""
+    told = set(train["teacher"].drop_nulls().unique()) if "teacher" in train.columns else set()
+    teachers: dict[str, Any] = {name: {} for name in told} | run.state().get("teachers", {})
+    private = [name for name, public in published_names(teachers).items() if name != public]
+    card = (run.folder / PUBLISHED[0]).read_text(encoding="utf-8", errors="replace")
+    for name in private:
+        if name in told or name in card:
+            where = run.folder / (PUBLISHED[1] if name in told else PUBLISHED[0])
+            raise UserError(
+                f"{where} names a teacher by its address or path ({name}), which others would read: build again with "
+                "the same command, which writes it anew from the stored answers, and publish then"
+            )
 
 
 def _hub() -> HfApi:
@@ -123,7 +148,7 @@ def _commit(api: HfApi, run: Run, repo: str, revision: str | None) -> str:
     from huggingface_hub import CommitOperationAdd
 
     files = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=run.folder / name) for name in PUBLISHED]
-    message = f"The dataset of a run of {run.state()['domain']}"
+    message = f"The dataset of a run of {for_terminal(run.state()['domain'])}"
     commit = api.create_commit(repo, files, commit_message=message, repo_type="dataset", revision=revision)
     return str(commit.oid)
 

@@ -28,6 +28,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tunixhack.errors import UserError
+from tunixhack.safe_text import for_markdown
 from tunixhack.train.compliance import Evidence
 from tunixhack.train.samples import Sample, printable
 
@@ -39,8 +40,6 @@ SHOWN = 240
 """Characters of a text in a table."""
 
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
-_MARKUP = re.compile(r"[&\\|`*_\[\]<>#~@$]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
-_ENTITIES = {"&": "&amp;", "|": "&#124;"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -69,10 +68,10 @@ def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bo
     rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
     lines = [
         *_front_matter(base, data),
-        f"# {escape(name)}, taught to show its work",
+        f"# {for_markdown(name)}, taught to show its work",
         "",
-        *(f"- **Note**: {escape(_line(str(note)))}" for note in list(record.get("notes") or [])[:MOST_NOTES]),
-        f"- Base: {escape(name)}{_parameters(base)}; its licence and terms are this student's, too",
+        *(f"- **Note**: {for_markdown(_line(str(note)))}" for note in list(record.get("notes") or [])[:MOST_NOTES]),
+        f"- Base: {for_markdown(name)}{_parameters(base)}; its licence and terms are this student's, too",
         f"- Method: {method}{rank}, {settings['epochs']} epochs, batches of {settings['batch']} × "
         f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}",
         f"- Replies: {_format(settings['format'])}",
@@ -94,17 +93,6 @@ def title(base: Mapping[str, Any]) -> str:
     """
     name = str(base["name"])
     return _line(name if base.get("hub") or ":" in name else PurePath(name).name)
-
-
-def escape(text: str) -> str:
-    r"""Return a line of text as Markdown that shows just this text, in a table's cell as elsewhere.
-
-    A bar becomes an entity, since tables do not all read a backslash before it the same way.
-
-    >>> escape("<b>|*1*")
-    '\\<b\\>&#124;\\*1\\*'
-    """
-    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
 
 
 def _front_matter(base: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
@@ -144,9 +132,9 @@ def _training(record: Mapping[str, Any]) -> list[str]:
     times = [f"{_line(str(stage))} {_duration(float(spent))}" for stage, spent in seconds.items() if spent]
     versions = [f"{name} {version}" for name, version in (record.get("versions") or {}).items()]
     return [
-        *([f"- Training: {escape(', '.join(filter(None, said)))}"] if any(said) else []),
-        *([f"- Time: {escape(', '.join(times))}"] if times else []),
-        *([f"- Made with {escape(_line(', '.join(versions)))}"] if versions else []),
+        *([f"- Training: {for_markdown(', '.join(filter(None, said)))}"] if any(said) else []),
+        *([f"- Time: {for_markdown(', '.join(times))}"] if times else []),
+        *([f"- Made with {for_markdown(_line(', '.join(versions)))}"] if versions else []),
     ]
 
 
@@ -214,7 +202,7 @@ def _samples(samples: Sequence[Sample]) -> list[str]:
 
 def _cell(text: str) -> str:
     line = _line(text)
-    return escape(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
+    return for_markdown(line if len(line) <= SHOWN else f"{line[:SHOWN]}…")
 
 
 def _line(text: str) -> str:

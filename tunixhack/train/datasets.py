@@ -177,12 +177,11 @@ def _run_rows(run: Run) -> tuple[Iterator[Row], list[str]]:
         )
     if train.is_empty():
         raise UserError(f"{run.folder} has no answers to learn from: see `tunixhack show {run.folder}` for the reasons")
-    status = run.status
-    notes = [] if status == "finished" else [f"{run.folder} is {status}"]
+    notes = [] if run.status == "finished" else [f"{run.folder.name} is {run.condition}"]
     if "local" in state.get("teachers", {}):
         notes.append(
-            f"{run.folder} was answered by the embedded teacher, which is for trying things out: the student learns "
-            "the form of an answer and nothing else of use"
+            f"{run.folder.name} was answered by the embedded teacher, which is for trying things out: the student "
+            "learns the form of an answer and nothing else of use"
         )
     return train.iter_rows(named=True), notes
 
