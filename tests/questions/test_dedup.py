@@ -13,6 +13,7 @@ from tunixhack.errors import UserError
 from tunixhack.questions import dedup
 from tunixhack.questions.dedup import DEFAULT_WRAPPERS, ExactDedup, first_of_equal, normalise
 from tunixhack.steps import Context, judge
+from tunixhack.texts import without_format_characters
 
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029"
 WHITE_SPACE += "\u202f\u205f\u3000"
@@ -46,6 +47,36 @@ def kept(table: pl.DataFrame, step: ExactDedup | None = None) -> list[str]:
 )
 def test_case_space_unicode_form_and_wrapper_do_not_make_another_question(other: str) -> None:
     assert kept(rows("What is the café called?", other)) == ["00"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Is a\u200b cube solid?",
+        "\ufeffIs a cube solid?",
+        "Is a cube solid?\u200b",
+        "\u202aIs a cube solid?\u202c",
+        "Is a cu\u00adbe solid?",
+        "Is a \u2060 \u200e cube solid?",
+        "Is a cu\u200cbe\u200d solid?",
+        f"{BOXED}\u200b Is a cube solid?",
+    ],
+)
+def test_characters_that_show_nothing_do_not_make_another_question(other: str) -> None:
+    assert kept(rows("Is a cube solid?", other)) == ["00"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("می\u200cخواهم", "میخواهم"),  # noqa: RUF001
+        ("क्\u200dष", "क्ष"),
+        ("👩\u200d👩\u200d👧", "👩👩👧"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴"),
+    ],
+)
+def test_joiners_that_join_make_another_question(one: str, other: str) -> None:
+    assert kept(rows(one, other)) == ["00", "01"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +134,7 @@ def test_the_order_of_the_rows_does_not_matter(order: list[int], key: str) -> No
 
 def reference(text: str, wrappers: list[str]) -> str:
     """The definition, one text at a time."""
-    tidy = unicodedata.normalize("NFC", text).lower()
+    tidy = unicodedata.normalize("NFC", without_format_characters(text)).lower()
     for blank in WHITE_SPACE:
         tidy = tidy.replace(blank, " ")
     tidy = " ".join(part for part in tidy.split(" ") if part)
@@ -114,8 +145,9 @@ def reference(text: str, wrappers: list[str]) -> str:
     return tidy
 
 
+FORMAT = "\u200b\u200c\u200d\u00ad\ufeffم👩"
 PIECES = st.sampled_from(
-    ["a", "B", "é", "e\u0301", "ß", "Å", "\u212b", "가", "\u1100\u1161", "’", "€", "\0", *WHITE_SPACE]
+    ["a", "B", "é", "e\u0301", "ß", "Å", "\u212b", "가", "\u1100\u1161", "’", "€", "\0", *WHITE_SPACE, *FORMAT]
 )
 TEXTS = st.lists(PIECES | st.sampled_from([*DEFAULT_WRAPPERS, " "]), max_size=8).map("".join)
 

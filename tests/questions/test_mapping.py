@@ -36,7 +36,7 @@ def test_a_question_gets_its_id_its_source_and_its_row() -> None:
     assert kept[1]["context"] is None
 
 
-@pytest.mark.parametrize("nothing", [None, "", " \n\t", "\u3000", float("nan")])
+@pytest.mark.parametrize("nothing", [None, "", " \n\t", "\u3000", "\u200b", "\ufeff \u2060", float("nan")])
 def test_a_row_without_a_question_is_rejected_with_its_number(nothing: Any) -> None:
     kept, rejected = convert([{"question": "Why?"}, {"question": nothing, "reference": "42"}])
     assert len(kept) == 1

@@ -11,6 +11,7 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.steps import Context, Verdict
+from tunixhack.texts import FORMAT, without_format_characters
 
 DEFAULT_WRAPPERS: tuple[str, ...] = (
     r"Return your final response within \boxed{}.",
@@ -43,9 +44,10 @@ class ExactDedup:
 
     Two notions of equal:
 
-    * ``"normalised"`` (default): equal after Unicode NFC, lower case, every run of white space as one space, none at
-      the ends, and without the listed wrappers at the start or end; see `normalise`. The context is normalised alike,
-      but keeps its wrappers.
+    * ``"normalised"`` (default): equal without format characters that change nothing (zero-width spaces, soft hyphens,
+      marks of direction), after Unicode NFC, lower case, every run of white space as one space, none at the ends, and
+      without the listed wrappers at the start or end; see `normalise`. The context is normalised alike, but keeps its
+      wrappers.
     * ``"raw"``: equal as strings, which is what OpenThoughts does (``drop_duplicates`` on the text, arXiv 2506.04178):
       case, white space, Unicode form and wrapper all count. Raw duplicates within a domain have equal question_ids,
       so the source has collapsed them already: this choice means "no more than that".
@@ -122,9 +124,10 @@ def first_of_equal(keys: pl.DataFrame, order: pl.Series | None = None) -> pl.Ser
 def normalise(texts: pl.Series, wrappers: Sequence[str] = DEFAULT_WRAPPERS) -> pl.Series:
     r"""Reduce questions to what makes them different.
 
-    In this order: Unicode NFC, lower case, runs of white space (Unicode's White_Space) to one space and none at the
-    ends, then every wrapper removed that stands whole at the start or the end, several in a row too. A text that is
-    nothing but one wrapper stays. Nulls stay null.
+    In this order: format characters left out where they change nothing (`texts.without_format_characters`), Unicode
+    NFC, lower case, runs of white space (Unicode's White_Space) to one space and none at the ends, then every wrapper
+    removed that stands whole at the start or the end, several in a row too. A text that is nothing but one wrapper
+    stays. Nulls stay null.
 
     Most questions are plain text with single spaces and need only the lower case; the costly rest is done to the
     rows that call for it.
@@ -146,7 +149,7 @@ def normalise(texts: pl.Series, wrappers: Sequence[str] = DEFAULT_WRAPPERS) -> p
 
 
 def _tidy(texts: pl.Series) -> pl.Series:
-    """Bring Unicode form, case and white space in order."""
+    """Bring format characters, Unicode form, case and white space in order."""
     text = pl.col("text")
     blank = (text.str.contains("  ", literal=True), text.str.contains(_CONTROL))
     seen = texts.to_frame("text").select(
@@ -154,7 +157,9 @@ def _tidy(texts: pl.Series) -> pl.Series:
         spaced=pl.any_horizontal(*blank, text.str.starts_with(" "), text.str.ends_with(" ")).fill_null(False),
     )
     foreign = seen["foreign"]
-    odd = _replace(foreign, foreign, texts.filter(foreign).str.contains(_ODD))
+    formatted = _replace(foreign, foreign, texts.filter(foreign).str.contains(f"[{FORMAT}]"))
+    texts = _replace(texts, formatted, _without_format(texts.filter(formatted)))
+    odd = _replace(foreign, foreign, texts.filter(foreign).str.contains(_ODD)) | formatted
     composed = _replace(texts, odd, texts.filter(odd).str.normalize("NFC"))
     lowered = composed.str.to_lowercase()
     spaced = seen["spaced"] | odd
@@ -176,6 +181,10 @@ def _unwrap(texts: pl.Series, wrappers: Collection[str]) -> pl.Series:
     either = "|".join(pl.escape_regex(wrapper) for wrapper in longest)
     bare = texts.filter(perhaps).str.replace(f"^(?:(?:{either}) )+", "").str.replace(f"(?: (?:{either}))+$", "")
     return _replace(texts, perhaps, bare)
+
+
+def _without_format(texts: pl.Series) -> pl.Series:
+    return pl.Series([without_format_characters(text) for text in texts], dtype=pl.String)
 
 
 def _one_space(texts: pl.Series) -> pl.Series:

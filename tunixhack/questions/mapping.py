@@ -12,6 +12,7 @@ import polars as pl
 from tunixhack.columns import QUESTION, REJECTION
 from tunixhack.errors import UserError
 from tunixhack.ids import question_id
+from tunixhack.texts import is_blank
 
 Row = dict[str, Any]
 Column = str | Callable[[Row], Any]
@@ -35,8 +36,8 @@ def questions(
 ) -> tuple[pl.DataFrame, pl.DataFrame, bool]:
     """Turn source rows into question rows.
 
-    Text that is empty or white space is null. A number as reference or context becomes its JSON text, a mapping or
-    list as ``inputs`` too.
+    Text that is empty or white space is null, and a question that shows nothing else is none. A number as reference or
+    context becomes its JSON text, a mapping or list as ``inputs`` too.
 
     Args:
         rows: the source's rows, in its order.
@@ -125,8 +126,8 @@ def _convert(
             evidence = {"column": ours, "error": f"{type(error).__name__}: {error}"[:200]}
             rejected.append(known | _rejection("unreadable_row", evidence))
             continue
-        if known["question"] is None:
-            rejected.append(known | _rejection("no_question", {"question": None}))
+        if known["question"] is None or is_blank(known["question"]):
+            rejected.append(known | {"question": None} | _rejection("no_question", {"question": None}))
         else:
             known["question_id"] = question_id(domain, known["question"], known.get("context"))
             kept.append(known)
