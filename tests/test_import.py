@@ -46,6 +46,18 @@ def test_completing_the_names_of_the_package_loads_nothing_heavy():
     assert not HEAVY & set(loaded)
 
 
+@pytest.mark.parametrize(
+    "module",
+    ["cli", "train", "steps", "teachers.listing", "train.doctor", "train.datasets", "train.asking", "train.supervised"],
+)
+def test_polars_is_loaded_where_a_table_is_read_and_not_before(module: str):
+    if module == "train.supervised":
+        pytest.importorskip("tunix", reason="needs tunixhack[train]")
+    loaded = fresh_python(f"import sys, tunixhack.{module}; print(*sys.modules)").split()
+    assert f"tunixhack.{module}" in loaded
+    assert "polars" not in loaded
+
+
 @pytest.mark.parametrize("name", tunixhack.__all__)
 def test_every_public_name_resolves(name):
     assert getattr(tunixhack, name) is not None

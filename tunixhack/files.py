@@ -13,11 +13,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import UserError
+
+if TYPE_CHECKING:  # half a second to import: for tables alone
+    import polars as pl
+
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What file systems answer that cannot give a file a second name: FAT, and many network drives."""
@@ -119,6 +121,8 @@ def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) 
         DamagedFile: it is no parquet file with these columns, or not any more.
         UserError: it cannot be opened.
     """
+    import polars as pl
+
     try:
         with path.open("rb") as file:  # polars would take a path with brackets, stars or a tilde for a pattern
             return pl.read_parquet(file, columns=None if columns is None else list(columns))
@@ -130,6 +134,7 @@ def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) 
 
 def write_parquet(path: Path, rows: pl.DataFrame, *, replace: bool = True) -> None:
     """Write a parquet file as a whole; zstd, since answers are text. Arguments and errors: see `write_atomically`."""
+    import polars as pl
 
     def write(draft: Path) -> None:
         try:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
-import polars as pl
-
 from tunixhack.errors import TunixHackError, UserError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from tunixhack.teachers.requests import Request
 
 
@@ -70,6 +70,8 @@ class Context:
 
     def traces(self, rows: pl.DataFrame) -> pl.Series:
         """Return the kind of trace that each question row is asked for, as the column ``trace``."""
+        import polars as pl
+
         kinds = [self.trace_of(row) if self.trace_of else self.trace for row in rows.iter_rows(named=True)]
         return pl.Series("trace", kinds, dtype=pl.String)
 
@@ -78,6 +80,7 @@ class Context:
 class Verdict:
     """A step's judgement of every row it was given, in the rows' order.
 
+    >>> import polars as pl
     >>> rows = pl.DataFrame({"question": ["a limerick", "a sonnet"]})
     >>> Verdict(keep=~rows["question"].str.contains("limerick"), reason="limerick").keep.to_list()
     [False, True]
@@ -97,7 +100,7 @@ class Verdict:
     """Which option keeps the rows that were dropped; told where too many were, and not kept."""
 
 
-Step = Callable[[pl.DataFrame, Context], "Verdict | pl.DataFrame"]
+Step = Callable[["pl.DataFrame", Context], "Verdict | pl.DataFrame"]
 
 
 def step_name(step: Step) -> str:
@@ -184,6 +187,8 @@ def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
         UserError: the verdict does not fit the rows. Steps can be the user's own, so this names the step and what
             to change.
     """
+    import polars as pl
+
     name = step_name(step)
     _check(name, rows, verdict)
     keep = verdict.keep.rename("keep")
@@ -204,6 +209,8 @@ def judge(step: Step, rows: pl.DataFrame, verdict: Verdict) -> Judged:
 
 
 def _check(name: str, rows: pl.DataFrame, verdict: Verdict) -> None:
+    import polars as pl
+
     for part, series in {"keep": verdict.keep, **verdict.columns}.items():
         if not isinstance(series, pl.Series):  # the step can be the user's own, and untyped
             kind = "a polars Series of booleans" if part == "keep" else "a polars Series"

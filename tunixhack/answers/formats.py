@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.steps import Context, Verdict, judge
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Row = dict[str, Any]
 """One row of an exported dataset, JSON-able."""
@@ -233,6 +234,8 @@ class Export:
         Raises:
             UserError: a column is missing or, context apart, null somewhere.
         """
+        import polars as pl
+
         require(rows, "question", "reasoning", "answer")
         require(rows, "context", null=True)
         held = [

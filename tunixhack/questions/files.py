@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tunixhack.errors import UserError
-from tunixhack.questions.mapping import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from tunixhack.questions.mapping import Row
 
 _LONGEST_FIELD = 2**31 - 1
 """Characters in one csv field; Python's own limit of 131,072 is less than a long context."""

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import polars as pl
 
 from tunixhack.teachers.counting import OF_CHOICES
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.wire import is_local
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TABLE = "model_prices_and_context_window_backup.json"
 CHARACTERS = 2
