@@ -96,9 +96,7 @@ def test_a_disk_that_is_full_when_answers_are_stored_first_leaves_them_and_the_r
             raise OSError(28, "No space left on device")
 
         patch.setattr(pl.DataFrame, "write_parquet", full)
-        with pytest.raises(
-            UserError, match=r"No space left.*waits in .*\.work, and the same command takes it"
-        ):
+        with pytest.raises(UserError, match=r"No space left.*waits in .*\.work, and the same command takes it"):
             build(recipe, teacher, out)
     before, run = asked(teacher), Run.load(out)
     assert before > 0

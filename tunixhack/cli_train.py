@@ -157,10 +157,10 @@ def _export_dataset(source: Path, target: Path, format: str, as_json: bool) -> N
     exported = Run.load(source).export(format, target)
     rows, rejected = len(exported.rows), exported.rejected.height
     if as_json:
-        print(json.dumps({"file": str(target), "format": format, "rows": rows, "rejected": rejected}))
+        print_json({"file": str(target), "format": format, "rows": rows, "rejected": rejected})
         return
     left_out = f"; {rejected:,} are left out, whose text holds the format's own tags" if rejected else ""
-    print(f"{rows:,} rows in {target}, as {format}{left_out}")
+    print_text(f"{rows:,} rows in {target}, as {format}{left_out}")
 
 
 def doctor(as_json: Json = False) -> None:

@@ -66,7 +66,8 @@ def print_rejected(found: RejectedRows) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
     reasons = ", ".join(f"{name} {count:,}" for name, count in found.reasons.items())
-    console.print(Text(for_terminal(f"{found.of:,} rejected rows ({reasons or 'none'}); {len(found.rows):,} are shown")))
+    title = f"{found.of:,} rejected rows ({reasons or 'none'}); {len(found.rows):,} are shown"
+    console.print(Text(for_terminal(title)))
     for row in found.rows:
         sample = f", sample {row['sample']}" if "sample" in row else ""
         console.print(
