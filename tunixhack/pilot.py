@@ -118,8 +118,8 @@ class Pilot:
         if not preview and to_come < WORTH * questions * samples:
             return
         name = "preview" if preview else "pilot"
-        more = "the answers count for a later build" if preview else "first, which count"
-        self.report.say(f"{name}: {counted(questions, 'question')} × {counted(samples, 'sample')} {more}")
+        more = "; the answers count for a later build" if preview else " first, which count"
+        self.report.say(f"{name}: {counted(questions, 'question')} × {counted(samples, 'sample')}{more}")
         small = choose(rows.height, questions, {place: self.steps[place] for place in chosen.quotas})
         self.teachers.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,20 @@ def test_the_command_that_it_names_builds_with_what_is_there(
     teacher.reset()
     assert tunixhack(*entry["command"].split()[1:]).code == 0
     assert asked(teacher) == 16 - 1  # one question, as its recipe has sixteen answers to each
+
+
+def test_the_command_that_it_names_asks_no_more_than_its_source_has(
+    tunixhack: Command, source: Path, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Forty questions, half of which creative keeps, are 20 × 16 answers, not the 24,000 of the prices."""
+    monkeypatch.chdir(tmp_path)
+    compared = tunixhack(
+        "teachers", "compare", "--teachers", teacher.url, "--domain", "creative", "--questions", "3",
+        "--source", source, "--json",
+    )  # fmt: skip
+    (entry,) = compared.json["teachers"]
+    assert "--rows 320" in entry["command"]
+    assert tunixhack(*shlex.split(entry["command"])[1:]).code == 0
 
 
 def test_held_again_it_asks_nothing_and_finds_the_same(

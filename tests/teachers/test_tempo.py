@@ -124,3 +124,17 @@ def test_a_few_requests_take_as_long_as_one():
 def test_an_answers_time_is_that_of_many():
     tempo = Tempo([Answered(0, 4.0, 2)] * 8, 8)
     assert tempo.seconds_an_answer == pytest.approx(4 / 16, rel=0.01)
+
+
+def test_a_pace_counts_the_requests_that_were_in_flight_and_not_those_that_might_have_been():
+    """Four requests of a call that may have 64 in flight are no sign that 64 at once would be as fast."""
+    four = [Answered(0, 8)] * 4
+    assert Tempo(four, 64).most_in_flight == 4
+    assert Tempo(four, 64).seconds_an_answer == pytest.approx(Tempo(four, 4).seconds_an_answer)
+    assert Tempo([Answered(0, 4), Answered(4, 8)], 64).most_in_flight == 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 50)), min_size=1), st.integers(1, 100))
+def test_what_is_in_flight_is_at_most_what_was_sent(times: list[tuple[float, float]], at_once: int):
+    tempo = Tempo([Answered(sent, sent + took) for sent, took in times], at_once)
+    assert 1 <= tempo.most_in_flight <= len(times)
