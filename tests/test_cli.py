@@ -19,7 +19,7 @@ from tests import hostile
 from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
 from tests.commands import Command, Result
-from tunixhack import cli
+from tunixhack import __version__, cli
 from tunixhack.publish.card import publish_command
 from tunixhack.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher
@@ -388,3 +388,8 @@ def nowhere(secret: str, *results: Result) -> None:
         compressed = path.suffix == ".parquet"
         text = str(pl.read_parquet(path).rows()) if compressed else path.read_text(encoding="utf-8")
         assert secret not in text, path
+
+
+def test_the_version_is_told(tunixhack: Command):
+    done = tunixhack("--version")
+    assert (done.code, done.out, done.err) == (0, f"tunixhack {__version__}\n", "")

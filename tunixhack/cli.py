@@ -11,8 +11,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tunixhack import cli_train
 from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
+from tunixhack import __version__, cli_train
 from tunixhack.cli_train import Json
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.safe_text import for_terminal, print_json, print_text
@@ -30,6 +30,21 @@ PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C ended."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tunixhack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Take what stands before a verb."""
 
 
 @app.command(
