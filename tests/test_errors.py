@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests import hostile
@@ -25,7 +27,7 @@ def test_an_error_as_text_is_one_line_that_no_terminal_obeys():
 
 def test_a_missing_extra_names_the_command_that_mends_it():
     error = MissingExtra("generate", "Asking a teacher")
-    assert 'pip install "tunixhack[generate]"' in str(error)
+    assert re.search(r'pip install .*\[generate\]"', str(error))
     assert str(error).startswith("Asking a teacher")
 
 

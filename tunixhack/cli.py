@@ -11,8 +11,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack import __version__, cli_train
+from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack.cli_train import Json
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.safe_text import for_terminal, print_json, print_text

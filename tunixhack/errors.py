@@ -5,9 +5,13 @@ The command line prints the sentence without a traceback and exits with the erro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from tunixhack.safe_text import for_terminal
+
+WITHOUT_CURATOR = (3, 13)
+"""The first Python that Curator cannot be installed for: pandas 2.2.2, which it pins, has no wheels from there on."""
 
 
 class TunixHackError(Exception):
@@ -42,9 +46,22 @@ class MissingExtra(UserError):
     """
 
     def __init__(self, extra: str, what: str, *, ask_doctor: bool = False) -> None:
+        from tunixhack.installation import install_command  # here, so that an error costs nothing to import
+
         more = "; `tunixhack doctor` tells which extra this machine needs" if ask_doctor else ""
-        super().__init__(f'{what} needs packages that are not installed: pip install "tunixhack[{extra}]"{more}')
+        super().__init__(f"{what} needs packages that are not installed: {install_command(extra)}{more}")
         self.extra = extra
+
+
+def missing_curator(error: ImportError) -> UserError:
+    """Say what mends that Curator, or what comes with it, cannot be imported."""
+    if sys.version_info >= WITHOUT_CURATOR:
+        return UserError(
+            "asking a teacher needs Curator, which works with Python 3.11 and 3.12 alone, and this is "
+            f"Python {sys.version_info[0]}.{sys.version_info[1]}: build datasets in an environment with one of those; "
+            "training needs no Curator"
+        )
+    return MissingExtra("generate", f"asking a teacher ({error.name} is missing)")
 
 
 class TeacherFailed(TunixHackError):

@@ -18,7 +18,7 @@ from tunixhack.teachers.local_model import fetch_local
 def local_model() -> Path:
     """The model of the teacher `local`, fetched if the cache lacks it."""
     if importlib.util.find_spec("xllamacpp") is None:
-        pytest.skip('xllamacpp is not installed: pip install "tunixhack[local]"')
+        pytest.skip("xllamacpp is not installed, which the extra [local] brings")
     try:
         return fetch_local()
     except UserError as error:

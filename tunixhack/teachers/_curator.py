@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunixhack.errors import MissingExtra, TeacherFailed, UserError
+from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.ids import digest
 from tunixhack.teachers import counting
 from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_completion
@@ -63,7 +63,7 @@ try:
     from pydantic import ValidationError
     from rich.console import Console
 except ImportError as error:
-    raise MissingExtra("generate", f"Asking a teacher ({error.name} is missing)") from error
+    raise missing_curator(error) from error
 
 NO_LIMIT = 10**9
 """Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""

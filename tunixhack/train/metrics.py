@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from tunixhack.errors import UserError
 from tunixhack.files import write_text
+from tunixhack.installation import pip_install
 
 FILE = "metrics.jsonl"
 
@@ -73,7 +74,7 @@ class WeightsAndBiases:
         try:
             import wandb
         except ImportError as error:
-            raise UserError("wandb is not installed: pip install wandb, or leave wandb out") from error
+            raise UserError(f"wandb is not installed: {pip_install('wandb')}, or leave wandb out") from error
         self._run = wandb.init(project=project, dir=str(folder), config=settings, resume="allow", id=folder.name)
 
     def write(self, step: int, numbers: dict[str, float]) -> None:

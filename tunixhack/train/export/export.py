@@ -15,6 +15,7 @@ from flax import nnx
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.files import write_json
+from tunixhack.installation import install_command
 from tunixhack.safe_text import print_text
 from tunixhack.train import checkpoints, record
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
@@ -185,7 +186,7 @@ class _Export:
             return
         student, base = self.student, self.student.base
         if not available():
-            why = 'llama.cpp is not installed here (pip install "tunixhack[local]")'
+            why = f"llama.cpp is not installed here ({install_command('local')})"
             exported.unchecked["gguf"] = why
             self.say(f"gguf: NOT checked, since {why}")
             return

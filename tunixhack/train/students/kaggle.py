@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tunixhack.errors import UserError
+from tunixhack.installation import pip_install
 
 PREFIX = "kaggle:"
 _HANDLE = re.compile(r"(?P<owner>[\w.-]+)/(?P<model>[\w.-]+)/(?P<framework>[\w.-]+)/(?P<variation>[\w.-]+)(/\d+)?")
@@ -44,7 +45,7 @@ def download(handle: str, say: Callable[[str], None] = lambda sentence: None) ->
         errors = importlib.import_module("kagglehub.exceptions")
     except ImportError as error:
         raise UserError(
-            f"{PREFIX}{handle} needs the package kagglehub: pip install kagglehub, or name a folder"
+            f"{PREFIX}{handle} needs the package kagglehub: {pip_install('kagglehub')}, or name a folder"
         ) from error
     page = f"https://www.kaggle.com/models/{match['owner']}/{match['model']}"
     say(f"downloading {handle} from Kaggle, unless it is in the cache")
