@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,18 +167,20 @@ def test_without_the_extra_a_sentence_points_to_the_doctor(
     monkeypatch.setattr(extra, "load", missing)
     done = tunixhack(*verb)
     assert done.code == 2
-    assert 'pip install "tunixhack[train]"; `tunixhack doctor` tells' in done.sentence
+    assert re.search(r'pip install .*\[train\]"; `tunixhack doctor` tells', done.sentence)
 
 
 def test_the_doctor_ends_with_0_where_a_training_can_start_and_2_where_not(
     tunixhack: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    versions = {name: spec.removeprefix("==").replace("*", "8") for name, spec in doctor.TESTED.items()}
+    versions = {name: spec.removeprefix("==").replace("*", "8") for name, spec in doctor.TESTED.items()} | {
+        "jax": "0.11.2"
+    }
     facts = Facts(devices=(Device("cpu", "cpu", None),), versions=versions)
     monkeypatch.setattr(doctor, "gather", lambda names, root: facts)
     assert tunixhack("doctor").code == 0
     assert tunixhack("doctor", "--json").json["well"] is True
-    facts = dataclasses.replace(facts, versions=versions | {"flax": "0.10.0"})
+    facts = dataclasses.replace(facts, versions=versions | {"flax": "0.10.0"}, tunix_error="ImportError: no name")
     done = tunixhack("doctor")
     assert done.code == 2
     assert 'pip install "flax==0.12.*"' in done.out

@@ -1,199 +1,67 @@
-"""The doctor: what keeps a machine from training is found and told with the command that mends it."""
+"""The doctor's report, and the devices that a training takes."""
 
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from packaging.requirements import Requirement
 
 from tunixhack.errors import UserError
 from tunixhack.train import doctor
-from tunixhack.train.doctor import BESIDE, TESTED, Report, judge, require_device
-from tunixhack.train.machine import Accelerator, Device, Facts, Holder
+from tunixhack.train.doctor import Report, describe, examine, require_device
+from tunixhack.train.findings import TESTED, judge
+from tunixhack.train.machine import Device, Facts, Told
 
-ROOT = Path(__file__).resolve().parents[2]
 CPU, TPU, GPU = Device("cpu", "cpu", None), Device("tpu", "TPU v5 lite", 16 * 10**9), Device("gpu", "Tesla T4", 10**10)
-TPU_HERE, GPU_HERE = Accelerator("tpu", "/dev/accel0 to /dev/accel7"), Accelerator("cuda", "/dev/nvidia0", driver=550)
 VERSIONS: dict[str, str | None] = {name: spec.removeprefix("==").replace("*", "8") for name, spec in TESTED.items()} | {
-    "jaxlib": "0.10.8",
-    "libtpu": "0.0.42.1",
-    "jax-cuda12-plugin": "0.10.8",
-    "perfetto": "0.16.0",
-    "protobuf": "5.29.6",
+    "jax": "0.11.2"
 }
-PLUGINS = {"libtpu": "==0.0.42.*", "jax-cuda12-plugin": "<=0.10.8,>=0.10.8"}
-WELL = Facts(devices=(CPU,), versions=VERSIONS, plugins=PLUGINS)
-"""A desk without an accelerator, where everything fits."""
-BLIND = dataclasses.replace(WELL, accelerators=(TPU_HERE,))
-"""A machine whose TPU jax does not see."""
-BLIND_GPU = dataclasses.replace(WELL, accelerators=(GPU_HERE,))
-
-
-def without(facts: Facts, *names: str) -> Facts:
-    return dataclasses.replace(facts, versions=facts.versions | dict.fromkeys(names))
-
-
-def installed(facts: Facts, **versions: str) -> Facts:
-    return dataclasses.replace(
-        facts, versions=facts.versions | {name.replace("_", "-"): number for name, number in versions.items()}
-    )
-
-
-def environment(facts: Facts, **variables: str) -> Facts:
-    return dataclasses.replace(facts, environment=variables)
-
-
-@pytest.mark.parametrize(
-    ("facts", "devices"),
-    [(WELL, (CPU,)), (BLIND, (TPU,) * 8), (BLIND_GPU, (GPU,))],
-    ids=["cpu", "tpu", "gpu"],
-)
-def test_a_machine_that_can_train_has_no_problem(facts, devices):
-    report = Report(facts, tuple(judge(dataclasses.replace(facts, devices=devices))))
-    assert report.well
-    assert report.as_lines()[-1] == "ready to train"
-
-
-def test_without_an_accelerator_it_says_what_the_cpu_is_for():
-    (note,) = judge(WELL)
-    assert "for trying out" in note.sentence
-    assert not note.grave
-
-
-PROBLEMS = {
-    "not installed": (without(WELL, *TESTED), "google-tunix, jax, flax", 'pip install "tunixhack[train]"'),
-    "not installed on a TPU": (without(BLIND, *TESTED), "google-tunix", 'pip install "tunixhack[tpu]"'),
-    "not installed with a GPU": (without(BLIND_GPU, "jax"), "jax not installed", 'pip install "tunixhack[cuda]"'),
-    "another Tunix and flax": (
-        installed(WELL, google_tunix="0.1.5", flax="0.11.2"),
-        "google-tunix is 0.1.5, tested ==0.1.7, flax is 0.11.2",
-        'pip install "google-tunix==0.1.7" "flax==0.12.*"',
-    ),
-    "libtpu of another jax": (
-        dataclasses.replace(installed(BLIND, libtpu="0.0.30"), devices=(TPU,)),
-        "libtpu is 0.0.30, tested ==0.0.42.*",
-        'pip install "libtpu==0.0.42.*"',
-    ),
-    "perfetto beside Curator's protobuf": (
-        dataclasses.replace(installed(WELL, perfetto="0.59.1"), gencode=(6, 31, 1), tunix_error="VersionError: …"),
-        "perfetto 0.59.1 needs protobuf 6.31.1 or later, and 5.29.6 is installed",
-        'pip install "perfetto<0.50"',
-    ),
-    "a broken import": (
-        dataclasses.replace(WELL, tunix_error="ImportError: no name"),
-        "Tunix cannot be imported (ImportError: no name)",
-        "pip install --upgrade --force-reinstall",
-    ),
-    "jax's platforms": (
-        environment(BLIND, JAX_PLATFORMS="cpu"),
-        "a TPU is here (/dev/accel0 to /dev/accel7), but jax sees only the CPU, because JAX_PLATFORMS is cpu",
-        "unset JAX_PLATFORMS",
-    ),
-    "no libtpu": (without(BLIND, "libtpu"), "because libtpu is not installed", 'pip install "tunixhack[tpu]"'),
-    "no CUDA plugin": (
-        without(BLIND_GPU, "jax-cuda12-plugin"),
-        "an NVIDIA GPU is here (/dev/nvidia0), but jax sees only the CPU, because jax-cuda12-plugin or",
-        'pip install "tunixhack[cuda]"',
-    ),
-    "a hidden GPU": (
-        environment(BLIND_GPU, CUDA_VISIBLE_DEVICES="-1"),
-        "because CUDA_VISIBLE_DEVICES hides it",
-        "unset CUDA_VISIBLE_DEVICES",
-    ),
-    "an old driver": (
-        dataclasses.replace(BLIND_GPU, accelerators=(Accelerator("cuda", "/dev/nvidia0", driver=470),)),
-        "because its driver is version 470",
-        "update NVIDIA's driver",
-    ),
-    "a TPU that another process holds": (
-        dataclasses.replace(BLIND, devices=None, holders=(Holder(42, "python -m ipykernel"),)),
-        "but jax sees no device, because process 42 (python -m ipykernel) holds it",
-        "kill 42",
-    ),
-    "a lock that was left": (
-        dataclasses.replace(BLIND, lockfile=True),
-        "/tmp/libtpu_lockfile is left",
-        "rm -f /tmp/libtpu_lockfile",
-    ),
-    "a reason of jax's own": (
-        dataclasses.replace(BLIND, jax_error="RuntimeError: no chips"),
-        "(RuntimeError: no chips)",
-        'pip install --upgrade --force-reinstall "tunixhack[tpu]"',
-    ),
-    "a TPU that only a variable tells of": (
-        dataclasses.replace(WELL, accelerators=(Accelerator("tpu", "COLAB_TPU_ADDR", here=False),)),
-        "COLAB_TPU_ADDR tells of a TPU, but jax sees only the CPU",
-        "choose a runtime whose TPU is in the machine",
-    ),
-    "no device at all": (
-        dataclasses.replace(environment(WELL, JAX_PLATFORMS="tpu"), devices=None, jax_error="RuntimeError: no tpu"),
-        "jax has no device at all (RuntimeError: no tpu)",
-        "unset JAX_PLATFORMS",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", PROBLEMS)
-def test_a_problem_is_told_first_and_with_the_command_that_mends_it(case: str):
-    facts, sentence, command = PROBLEMS[case]
-    first, *others = judge(facts)
-    assert sentence in first.sentence
-    assert first.mend
-    assert first.mend.startswith(command)
-    assert first.grave
-    assert not any(sentence in other.sentence for other in others), "told once"
-    report = Report(facts, (first, *others))
-    assert not report.well
-    assert f"  {first.mend}" in report.as_lines()
-
-
-def test_only_jax_platforms_that_leave_the_accelerator_out_are_blamed():
-    tpu, gpu = environment(BLIND, JAX_PLATFORMS="tpu,cpu"), environment(BLIND_GPU, JAX_PLATFORMS="gpu")
-    assert all("JAX_PLATFORMS" not in judge(facts)[0].sentence for facts in (tpu, gpu))
-
-
-def test_a_process_that_holds_the_tpu_is_no_problem_where_jax_sees_it():
-    assert not judge(dataclasses.replace(BLIND, devices=(TPU,), holders=(Holder(1, "me"),), lockfile=True))
-
-
-@pytest.mark.parametrize(
-    ("gencode", "protobuf", "runs"),
-    [((6, 31, 1), "5.29.6", False), ((6, 31, 1), "6.31.0", False), ((6, 31, 1), "6.33", True),
-     ((6, 31, 1), "7.30.0", True), ((5, 26, 0), "7.1.0", False), ((4, 0, 0), "5.0.0rc1", True)],
-)  # fmt: skip
-def test_protobuf_runs_code_that_is_older_by_one_major_version_at_most(gencode, protobuf, runs):
-    told = judge(dataclasses.replace(installed(WELL, protobuf=protobuf), gencode=gencode))
-    assert any(finding.grave for finding in told) is not runs
-
-
-def test_notes_keep_nobody_from_training():
-    facts = dataclasses.replace(environment(installed(WELL, wandb="0.19"), COLAB_RELEASE_TAG="x"), devices=(TPU,))
-    told = judge(dataclasses.replace(facts, sentencepiece_extra=False))
-    assert [("SetEncodeExtraOptions" in one.sentence, "wandb" in one.sentence) for one in told] == [
-        (True, False),
-        (False, True),
-    ]
-    assert not any(one.grave for one in told)
-
-
-def test_the_tested_versions_are_those_of_the_extra():
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    train = {Requirement(line).name: str(Requirement(line).specifier) for line in extras["train"]}
-    assert {name: train.get(name) for name in TESTED} == TESTED
-    for extra in ("tpu", "cuda"):
-        (jax,) = [Requirement(line) for line in extras[extra] if line.startswith("jax")]
-        assert str(jax.specifier) == TESTED["jax"]
+WELL = Facts(devices=(CPU,), versions=VERSIONS)
 
 
 def test_json_tells_no_variable_that_was_not_judged():
-    facts = environment(WELL, JAX_PLATFORMS="cpu", HF_TOKEN="hf_secret")
+    facts = dataclasses.replace(WELL, environment={"JAX_PLATFORMS": "cpu", "HF_TOKEN": "hf_secret"})
     told = Report(facts, tuple(judge(facts))).as_dict()
     assert told["facts"]["environment"] == {"JAX_PLATFORMS": "cpu"}
     assert "hf_secret" not in str(told)
+
+
+@pytest.mark.parametrize("error", [None, "TypeError: no such argument"])
+def test_versions_that_were_not_tested_together_are_tried_and_a_problem_only_where_that_fails(
+    monkeypatch: pytest.MonkeyPatch, error: str | None
+):
+    asked: list[str] = []
+
+    def trial(question: str) -> Told:
+        asked.append(question)
+        return Told(None, error)
+
+    monkeypatch.setattr(doctor, "ask_child", trial)
+    monkeypatch.setattr(doctor, "gather", lambda names, root: WELL)
+    assert examine().well
+    assert not asked, "these were tested"
+    newer = dataclasses.replace(WELL, versions=VERSIONS | {"jax": "0.12.0.1"})
+    monkeypatch.setattr(doctor, "gather", lambda names, root: newer)
+    report = examine()
+    assert asked == ["trial"]
+    assert report.well is (error is None)
+    first = report.findings[0]
+    assert "jax is 0.12.0.1, tested >=0.10,<0.12" in first.sentence
+    assert (error or "a step of training on the CPU works with them") in first.sentence
+
+
+def test_what_cannot_be_imported_is_not_tried(monkeypatch: pytest.MonkeyPatch):
+    broken = dataclasses.replace(WELL, versions=VERSIONS | {"flax": "0.10.0"}, tunix_error="ImportError: no name")
+    monkeypatch.setattr(doctor, "gather", lambda names, root: broken)
+    monkeypatch.setattr(doctor, "ask_child", lambda question: pytest.fail("nothing to try"))
+    assert not examine().well
+
+
+def test_a_gpus_memory_is_told_as_what_jax_has_of_it():
+    assert describe((GPU,)) == "Tesla T4, 10.0 GB for jax"
+    assert describe((TPU,) * 8) == "8 × TPU v5 lite, 16.0 GB each"
 
 
 # before a training
@@ -259,7 +127,3 @@ def test_a_process_that_has_the_accelerator_already_cannot_change_to_the_cpu(jax
 
 def test_a_machine_without_accelerators_trains_on_its_cpu(jax, tmp_path):
     assert require_device(root=tmp_path) == "the CPU"
-
-
-def test_every_plugin_is_among_the_versions_that_are_told():
-    assert {"libtpu", "jax-cuda12-plugin", "jax-cuda13-plugin", "perfetto", "protobuf"} <= set(BESIDE)

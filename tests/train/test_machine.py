@@ -88,7 +88,7 @@ def test_what_ended_a_process_is_the_last_line_that_is_an_exception():
 
 
 def test_a_child_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(machine, "PATIENCE", 0.0)
+    monkeypatch.setitem(machine.PATIENCE, "devices", 0.0)
     assert ask_child("devices") == Told(None, "no answer within 0 s")
 
 
@@ -106,6 +106,18 @@ def test_a_child_tells_why_tunix_cannot_be_imported(monkeypatch, tmp_path):
     (tmp_path / "tunix.py").write_text("raise ImportError('no name in it')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert ask_child("tunix") == Told(None, "ImportError: no name in it")
+
+
+def test_a_child_trains_for_a_step_and_tells_nothing_where_that_works():
+    pytest.importorskip("tunix", reason="needs tunixhack[train]")
+    assert ask_child("trial") == Told(None, None)
+
+
+def test_a_child_tells_why_a_step_of_training_fails(monkeypatch, tmp_path):
+    (tmp_path / "qwix.py").write_text("raise TypeError('another version')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    pytest.importorskip("tunix", reason="needs tunixhack[train]")
+    assert ask_child("trial") == Told(None, "TypeError: another version")
 
 
 def test_what_is_installed_here_is_read(tmp_path):

@@ -26,8 +26,10 @@ from tunixhack.child import end, spawn
 ROOT = Path("/")
 LOCKFILE = Path("tmp/libtpu_lockfile")
 """What libtpu locks while a process has the TPU; it stays behind, and one that another user left bars the TPU."""
-PATIENCE = 120.0
-"""Seconds that a child may take to import Tunix, or to ask jax for its devices."""
+PATIENCE = {"tunix": 120.0, "devices": 120.0, "trial": 300.0}
+"""Seconds that a child may take to import Tunix, to ask jax for its devices, or to train for a step."""
+MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""The environment variable for the share of a GPU's memory that jax takes at its start; 0.75 unless it is set."""
 
 _GOOGLE, _TPU_CHIPS = "0x1ae0", {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"}
 """PCI ids: Google's, and those of its TPUs; jax tells a TPU by the same (`jax._src.hardware_utils`)."""
@@ -74,6 +76,14 @@ class Device:
     """Bytes; None where jax does not tell, as on a CPU."""
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a child told."""
+
+    devices: tuple[Device, ...] | None
+    error: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What the doctor judges."""
@@ -84,7 +94,9 @@ class Facts:
     jax_error: str | None = None
     """In jax's own words, why it sees no device, or not the accelerator that is here."""
     tunix_error: str | None = None
-    """In Python's words, why Tunix cannot be imported."""
+    """In Python's words, why Tunix, or the trainer that uses it, cannot be imported."""
+    trial: Told | None = None
+    """What came of a step of training, where one was made."""
     versions: Mapping[str, str | None] = field(default_factory=dict)
     """Distribution to installed version; None where it is not installed."""
     plugins: Mapping[str, str] = field(default_factory=dict)
@@ -96,14 +108,6 @@ class Facts:
     holders: tuple[Holder, ...] = ()
     lockfile: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a child told."""
-
-    devices: tuple[Device, ...] | None
-    error: str | None
 
 
 def gather(names: Iterable[str], *, root: Path = ROOT) -> Facts:
@@ -177,12 +181,39 @@ def find_holders(root: Path) -> tuple[Holder, ...]:
     return tuple(holders)
 
 
-def ask_child(*arguments: str) -> Told:
-    """Let a child of ours import Tunix (``"tunix"``), or ask jax for its devices (``"devices"`` and platforms)."""
+def share_of_memory(platform: str, environ: Mapping[str, str]) -> str:
+    """Say what share of a device's memory jax has; nothing where it has all of it.
+
+    Args:
+        platform: as jax names it; of a ``gpu`` it takes a part at its start, and never more.
+        environ: the environment that jax was started in.
+
+    >>> share_of_memory("gpu", {})
+    "three quarters of the GPU's memory, which is jax's share unless XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise"
+    >>> share_of_memory("gpu", {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9"})
+    'by XLA_PYTHON_CLIENT_MEM_FRACTION, which is 0.9'
+    >>> share_of_memory("tpu", {})
+    ''
+    """
+    if platform != "gpu":
+        return ""
+    if environ.get(MEMORY_FRACTION):
+        return f"by {MEMORY_FRACTION}, which is {environ[MEMORY_FRACTION]}"
+    return f"three quarters of the GPU's memory, which is jax's share unless {MEMORY_FRACTION} says otherwise"
+
+
+def ask_child(question: Literal["tunix", "devices", "trial"], *platforms: str) -> Told:
+    """Let a child of ours try something, and return its devices, or how it ended.
+
+    Args:
+        question: see `tunixhack.train.look.main`.
+        platforms: likewise.
+    """
     with tempfile.TemporaryFile() as complaints:
-        child = spawn("tunixhack.train.look", *arguments, stderr=complaints)
+        child = spawn("tunixhack.train.look", question, *platforms, stderr=complaints)
         assert child.stdout is not None
-        late = threading.Timer(PATIENCE, child.kill)
+        patience = PATIENCE[question]
+        late = threading.Timer(patience, child.kill)
         late.start()
         try:
             told = child.stdout.read()
@@ -194,7 +225,7 @@ def ask_child(*arguments: str) -> Told:
         complaints.seek(0)
         error = last_raised(complaints.read().decode(errors="replace")) if code else None
     if not in_time:
-        return Told(None, f"no answer within {PATIENCE:.0f} s")
+        return Told(None, f"no answer within {patience:.0f} s")
     if code and not error:
         error = f"ended with signal {-code}" if code < 0 else f"ended with code {code}"
     lines = told.decode().splitlines()

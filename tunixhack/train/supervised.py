@@ -24,6 +24,7 @@ from tunixhack.train.doctor import require_device
 from tunixhack.train.generate import MAX_NEW_TOKENS
 from tunixhack.train.job import Job, Plan
 from tunixhack.train.loop import Loop
+from tunixhack.train.machine import share_of_memory
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.packing import Extent, measure
 from tunixhack.train.schedule import Clock
@@ -246,24 +247,26 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
     """
     shape = needs.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=wanted)
     free = free_memory()
+    share = share_of_memory(jax.default_backend(), os.environ)
+    has = needs.in_gb(free) + (f" ({share})" if share else "")
     plain, remat = (needs.memory(shape, wanted, devices=devices, remat=twice) for twice in (False, True))
     short = plain.total > free * needs.SPARE
     needed = (remat if short else plain).total
     longest = needs.longest_that_fits(shape, wanted, bytes_free=free, devices=devices, most=base.context)
     if not longest:
         raise UserError(
-            f"{base.name} does not fit into {needs.in_gb(free)} with method {wanted.method}: take lora or qlora, a "
+            f"{base.name} does not fit into {has} with method {wanted.method}: take lora or qlora, a "
             "smaller student, or a larger machine"
         )
     if needed > free:
         raise UserError(
-            f"a step needs about {needs.in_gb(needed)} on each device, which has {needs.in_gb(free)}: give a length of "
+            f"a step needs about {needs.in_gb(needed)} on each device, which has {has}: give a length of "
             f"at most {longest:,}, or a smaller at_once than {wanted.at_once or wanted.batch}"
         )
     size = needs.checkpoint_bytes(shape, wanted)
     keep = needs.checkpoints_to_keep(size, plan.scratch, kept=checkpoints.count(plan.checkpoints))
     report.say(
-        f"memory: about {needs.in_gb(needed)} of {needs.in_gb(free)} on each of {devices} device(s)"
+        f"memory: about {needs.in_gb(needed)} of {has} on each of {devices} device(s)"
         f"{', computing each layer twice (remat) to save some' if short else ''}; rows of up to {longest:,} tokens fit"
     )
     report.say(f"disk: {keep} checkpoint(s) of {needs.in_gb(size)} are kept in {plan.checkpoints}")
