@@ -1,8 +1,9 @@
-"""What MkDocs cannot do by itself: one README for the repository and the site, and an API page for every module."""
+"""What MkDocs cannot do by itself: one README for the repository and the site, and API pages out of docstrings."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,33 @@ README_HERE = "<!-- README.md -->"
 
 
 def on_files(files: Any, *, config: Any) -> Any:
-    """Add one API page for each public module or room of the package, so that none is forgotten."""
-    package = Path(config.config_file_path).parent / "tunixhack"
-    modules = {path.stem for path in package.glob("*.py")}
-    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
-    for name in sorted(name for name in modules | rooms if not name.startswith("_")):
-        page = f"# tunixhack.{name}\n\n::: tunixhack.{name}\n"
-        files.append(File.generated(config, f"api/{name}.md", content=page))
+    """Add the API pages that mkdocs.yml lists, and the notebooks, which pages link to."""
+    for page in _pages(config.nav):
+        module = page.removeprefix("api/").removesuffix(".md")
+        if page.startswith("api/tunixhack"):
+            files.append(File.generated(config, page, content=f"# {module}\n\n::: {module}\n"))
+    for notebook in sorted((Path(config.config_file_path).parent / "notebooks").glob("*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{notebook.name}", abs_src_path=str(notebook)))
     return files
+
+
+def _pages(nav: Any) -> Iterator[str]:
+    """Return the paths in a navigation, however deep."""
+    for entry in nav:
+        found = next(iter(entry.values())) if isinstance(entry, dict) else entry
+        yield from [found] if isinstance(found, str) else _pages(found)
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> str:
     """Put the README where the mark is, with links as they read from there.
 
-    A link to docs/x.md becomes one to x.md. A file outside of docs/ has no page, so only the link's text stays.
+    A link to docs/x.md becomes one to x.md, and the notebooks lie beside the pages. Another file outside of docs/ has
+    no page, so only the link's text stays.
 
     Raises:
         FileNotFoundError: the README links to a file that does not exist.
     """
+    markdown = markdown.replace("](../notebooks/", "](notebooks/")
     if README_HERE not in markdown:
         return markdown
     root = Path(config.config_file_path).parent
@@ -41,6 +51,8 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
             return link.group()
         if not (root / target.split("#")[0]).exists():
             raise FileNotFoundError(f"README.md links to {target}, which does not exist")
+        if target.startswith("notebooks/"):
+            return link.group()
         if target.startswith("docs/"):
             return f"[{text}]({target.removeprefix('docs/')})"
         return text

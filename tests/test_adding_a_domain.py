@@ -57,7 +57,7 @@ def law(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTea
 def shell(words: str) -> list[str]:
     """Return the lines of the page's block of commands that has these words in it."""
     (found,) = [text for language, _, text in blocks() if language == "sh" and words in text]
-    return found.splitlines()
+    return found.replace("\\\n", " ").splitlines()
 
 
 def carry_out(tunixhack: Command, teacher: ScriptedTeacher, words: str) -> None:

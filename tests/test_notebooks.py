@@ -36,10 +36,30 @@ def test_no_path_is_of_the_machine_it_was_written_on(path: Path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_what_is_installed_is_one_constant_in_the_first_cell(path: Path):
+def test_where_the_package_comes_from_is_one_constant_in_the_first_cell(path: Path):
     first, *others = cells(path)
-    assert re.fullmatch(r'INSTALL = "[^"]+"\n\n%pip install --quiet "\$INSTALL"', first)
+    assert re.match(r'INSTALL = "[^"]+"\nEXTRAS = "[a-z,]+"\n\nPACKAGE = ', first)
+    assert first.splitlines()[-1] == '%pip install --quiet "$PACKAGE"'
     assert not any("INSTALL" in cell or "pip install" in cell for cell in others)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("..", "..[{extras}]"),
+        ("/kaggle/input/mine/tunixhack", "/kaggle/input/mine/tunixhack[{extras}]"),
+        ("tunixhack-0.1.0-py3-none-any.whl", "tunixhack-0.1.0-py3-none-any.whl[{extras}]"),
+        ("git+https://example.org/a/b@main", "tunixhack[{extras}] @ git+https://example.org/a/b@main"),
+        ("https://example.org/tunixhack.whl", "tunixhack[{extras}] @ https://example.org/tunixhack.whl"),
+        ("tunixhack", "tunixhack[{extras}]"),
+    ],
+)
+def test_the_first_cell_takes_a_folder_a_wheel_an_address_and_a_name(path: Path, place: str, what: str):
+    _, extras, _, compose, _ = cells(path)[0].splitlines()
+    names: dict[str, str] = {"INSTALL": place}
+    exec(f"{extras}\n{compose}", names)  # noqa: S102  # our own notebook
+    assert names["PACKAGE"] == what.format(extras=names["EXTRAS"])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

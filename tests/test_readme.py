@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,43 @@ def test_the_domain_that_it_adds_builds(tmp_path: Path, monkeypatch: pytest.Monk
     assert run.train.height == 3 * 4
     assert run.rejected["reason"].to_list() == ["too_short"]
     assert set(run.train["reference"]) == {"A piano."}
+
+
+def row_shown() -> dict[str, Any]:
+    """Return the row of the table of columns and values, as a run's train.parquet has it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("| column | value |")[2]
+    cells = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
+    row: dict[str, Any] = {name: value.strip("`").replace("<br>", "\n") for name, value in cells}
+    numbers = {"source_row", "sample", "length_filter_length", "budget_length"}
+    return row | {name: int(row[name]) for name in numbers}
+
+
+def named(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def test_the_row_that_it_shows_is_what_its_source_becomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from tunixhack.recipes import math
+
+    monkeypatch.chdir(tmp_path)
+    shown = row_shown()
+    asked = {"question": shown["question"], "answer": json.loads(shown["inputs"])["solution"]}
+    shorter = {"question": "What is 1 + 1?", "answer": "1 + 1 = 2 #### 2"}
+    Path("train.jsonl").write_text("\n".join(map(json.dumps, [asked, shorter])), encoding="utf-8")
+    run = math.recipe.replace(source="train.jsonl").build("reference", questions=1, report=QUIET)
+    (made,) = map(named, run.train.iter_rows(named=True))
+    assert made == shown | {"source_row": 0}
+
+
+def test_the_row_that_it_shows_is_one_of_the_build_that_it_names(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from tunixhack.recipes import math
+
+    monkeypatch.chdir(tmp_path)
+    recipe = math.recipe.replace(source=shared_data / "gsm8k" / "train.jsonl")
+    run = recipe.build("reference", questions=400, report=QUIET)
+    assert row_shown() in [named(row) for row in run.train.iter_rows(named=True)]
 
 
 def test_every_file_it_links_to_exists():
