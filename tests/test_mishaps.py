@@ -92,10 +92,10 @@ def test_a_disk_that_is_full_when_answers_are_stored_first_leaves_them_and_the_r
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
 
-        def full(self: pl.DataFrame, file: Any, **options: Any) -> None:
+        def full(self: Path, content: bytes) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr(pl.DataFrame, "write_parquet", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(UserError, match=r"No space left.*waits in .*\.work, and the same command takes it"):
             build(recipe, teacher, out)
     before, run = asked(teacher), Run.load(out)

@@ -47,7 +47,7 @@ def row_shown() -> dict[str, Any]:
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("| column | value |")[2]
     cells = re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)
     row: dict[str, Any] = {name: value.strip("`").replace("<br>", "\n") for name, value in cells}
-    numbers = {"source_row", "sample", "length_filter_length", "budget_length"}
+    numbers = {"source_row", "sample", "length_filter_length", "max_length_length"}
     return row | {name: int(row[name]) for name in numbers}
 
 

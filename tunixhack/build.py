@@ -54,7 +54,7 @@ def build(recipe: Recipe, order: Order, out: Path, report: Reporter | None = Non
         loaded = recipe.source.load(recipe.domain)
         loading = time.monotonic() - start
         make_folder(out)
-        with locked(out):
+        with locked(out, report.say):
             _check_folder(run, recipe)  # again: another process may have been here meanwhile
             for sentence in run.store.set_aside_damaged():
                 report.warn(sentence)

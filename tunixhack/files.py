@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -134,13 +135,6 @@ def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) 
 
 def write_parquet(path: Path, rows: pl.DataFrame, *, replace: bool = True) -> None:
     """Write a parquet file as a whole; zstd, since answers are text. Arguments and errors: see `write_atomically`."""
-    import polars as pl
-
-    def write(draft: Path) -> None:
-        try:
-            with draft.open("wb") as file:
-                rows.write_parquet(file, compression="zstd")
-        except pl.exceptions.ComputeError as error:  # what polars makes of a full disk
-            raise OSError(str(error).rpartition("underlying IO error: ")[2]) from error
-
-    write_atomically(path, write, replace=replace)
+    content = io.BytesIO()  # of a full disk, polars tells many things, and some do not name it
+    rows.write_parquet(content, compression="zstd")
+    write_atomically(path, lambda draft: draft.write_bytes(content.getbuffer()), replace=replace)

@@ -1,124 +1,246 @@
-"""One process at a time in a run's folder, without the file locks that NFS and mounted drives lack.
+"""One process at a time in a folder, without the file locks that NFS and mounted drives lack.
 
-The lock is a file that only one process can create. It names its owner, who touches it every few seconds. A dead owner
-is recognised at once on the same machine, and by the file's age on another one.
+The lock is a file that only one process can create. It names its owner, which gives the file a later time of change
+every few seconds: a beat. Whether an owner is dead is seen at once where its process can be seen (`tunixhack.process`).
+Where it cannot, on another machine, in another container or before a reboot, its beats are counted by who wants the
+folder, for a minute, on a clock of its own: no clock is compared with another, and none that can be set is used.
+
+filelock's `SoftFileLease` was tried in place of this (4.3.1). It takes a lock that is beaten away from a machine that
+has the same host name, and keeps a dead owner's for ever where a file system cannot exchange two names (NFS, FUSE).
 """
 
 from __future__ import annotations
 
+import _thread
+import errno
 import json
 import os
 import socket
+import stat
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from tunixhack.errors import UserError
+from tunixhack.ids import digest
+from tunixhack.process import Process
 
 BEAT = 5.0
-STALE = 60.0
-"""Seconds without a beat after which an owner on another machine counts as dead."""
+"""Seconds between two beats."""
+STEP = 2 * 10**9
+"""Nanoseconds by which a beat moves the time of change at least: there are file systems that keep even seconds only."""
+LOOK = 1.0
+"""Seconds between two looks at an owner that cannot be seen."""
+LOOKS = 60
+"""Looks without a beat after which it counts as dead. They are counted, not timed: while the file system or this
+process stands still, nothing is learnt of the owner."""
+LOOKS_AT_TORN = 5
+"""The same for a lock that names nobody: one that is being written, or was when the power went."""
+LARGEST = 4096
+"""Bytes of a lock that are read."""
+_TOKENS: set[str] = set()
+"""Of the locks that this process has or is about to take."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a folder, as its lock says."""
+
+    process: Process
+    host: str
+    token: str
+    """One of all locks that there ever were."""
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        return f"process {self.process.pid} on {self.host}"
+
+    def running(self) -> bool | None:
+        """Whether it is alive; None where that cannot be seen from here."""
+        if self.process == Process.current():
+            return self.token in _TOKENS  # one that was interrupted while it took the lock holds nothing
+        return self.process.running()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A lock at one look."""
+
+    owner: Owner | None
+    """None where it is torn."""
+    content: bytes
+    beat: int
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Iterator[None]:
     """Hold a folder while the body runs.
 
+    Args:
+        folder: that nobody else is to write in.
+        say: gets a sentence before the minute that it takes to learn of an owner that cannot be seen.
+
     Raises:
-        UserError: another living process holds it.
+        UserError: another living process holds it, or it cannot be written.
     """
     path = folder / "lock"
+    with _held(path, say) as (token, descriptor):
+        stop, interruptible = threading.Event(), threading.current_thread() is threading.main_thread()
+
+        def lost() -> None:
+            say(f"the lock of {folder} is gone, taken by another process or deleted: this one stops")
+            if interruptible:
+                _thread.interrupt_main()
+
+        beats = threading.Thread(target=_beat, args=(path, token, descriptor, stop, lost), name="lock", daemon=True)
+        beats.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            beats.join()  # before the descriptor is another file's
+
+
+def owner(folder: Path) -> Owner | None:
+    """Return who holds a folder, for those who only look at it; None for nobody, or a process that is dead."""
+    try:
+        seen = _look(folder / "lock")
+    except UserError:  # to be told of to who wants the folder
+        return None
+    found = seen.owner if seen else None
+    return None if found is None or found.running() is False else found
+
+
+@contextmanager
+def _held(path: Path, say: Callable[[str], None]) -> Iterator[tuple[str, int]]:
+    """Create a lock, in place of a dead owner's, and remove it in the end; gives its token and a descriptor."""
     token = uuid.uuid4().hex
-    while not _create(path, token):
-        owner = _read(path)
-        if owner is not None and _alive(owner, path):
-            raise UserError(
-                f"{folder} is in use by process {owner['pid']} on {owner['host']}: wait for it, stop it, or choose "
-                f"another --out (if it is no more, delete {path})"
-            )
-        _take_away(path, owner)
-    stop = threading.Event()
-    threading.Thread(target=_beat, args=(path, stop), name="lock", daemon=True).start()
+    _TOKENS.add(token)
+    descriptor = None
     try:
-        yield
+        while (descriptor := _create(path, token)) is None:
+            seen = _look(path)
+            if seen is None:
+                continue  # gone meanwhile
+            if _living(path, seen, say):
+                who = seen.owner or "another process"
+                raise UserError(
+                    f"{path.parent} is in use by {who}: wait for it, stop it, or choose another --out (if it is no "
+                    f"more, delete {path})"
+                )
+            # Of several processes that found it dead, only the one that holds the lock on this very lock may remove it.
+            # A slower one finds another lock there afterwards, and leaves that alone.
+            with _held(path.with_name(f"lock.{digest(seen.owner.token if seen.owner else None)[:16]}"), say):
+                if _look(path) == seen:
+                    path.unlink(missing_ok=True)
+        yield token, descriptor
     finally:
-        stop.set()
-        if (_read(path) or {}).get("token") == token:
-            path.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+            with suppress(OSError, UserError):  # a disk that fails keeps it, and its owner is dead then
+                if _names(path, token):
+                    path.unlink()
+        _TOKENS.discard(token)
 
 
-def holder(folder: Path) -> str | None:
-    """Name the living process that holds a folder, for those who only look at it."""
-    path = folder / "lock"
-    owner = _read(path)
-    return f"process {owner['pid']} on {owner['host']}" if owner and _alive(owner, path) else None
-
-
-def _create(path: Path, token: str) -> bool:
+def _create(path: Path, token: str) -> int | None:
+    """Create a lock of this process and return a descriptor of it; None where there is one."""
+    process = Process.current()
+    content = {"pid": process.pid, "host": socket.gethostname(), "start": process.start, "system": process.system}
+    line = json.dumps(content | {"token": token}).encode()
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with path.open("xb", buffering=0) as file:
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+        # only read from here on: a disk with a file that is open for writing cannot be made read-only
+        descriptor = os.open(path, os.O_RDONLY)
     except FileExistsError:
-        return False
+        return None
     except OSError as error:
         raise UserError(f"cannot write in {path.parent}: {error.strerror}; choose another --out") from error
-    owner = {"pid": os.getpid(), "host": socket.gethostname(), "born": _born(os.getpid()), "token": token}
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(owner, file)
-    return True
+    if _names(path, token):
+        return descriptor
+    os.close(descriptor)
+    return None  # this process stood still before it wrote, and its lock was taken for a torn one
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Read the owner; None when there is none, or it is just being written or was torn by a kill."""
+def _names(path: Path, token: str) -> bool:
+    """Whether a lock is the one of this token."""
+    seen = _look(path)
+    return seen is not None and seen.owner is not None and seen.owner.token == token
+
+
+def _look(path: Path) -> _Seen | None:
+    """Look at a lock; None where there is none.
+
+    Raises:
+        UserError: something else stands there, or it cannot be read.
+    """
     try:
-        owner = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return owner if isinstance(owner, dict) and {"pid", "host", "born", "token"} <= owner.keys() else None
-
-
-def _alive(owner: dict[str, Any], path: Path) -> bool:
-    if owner["host"] == socket.gethostname():
-        return bool(_born(owner["pid"]) == owner["born"])  # a pid is given out again, its time of birth is not
-    try:
-        return time.time() - path.stat().st_mtime < STALE
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise UserError(f"{path} is no file, so {path.parent} cannot be locked: move it away")
+        with path.open("rb") as file:  # opened anew each time: that makes a network drive ask its server
+            return _Seen(_owner(content := file.read(LARGEST)), content, os.fstat(file.fileno()).st_mtime_ns)
     except FileNotFoundError:
-        return False
-
-
-def _born(pid: int) -> float | None:
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
         return None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}), so that nobody knows who works in {path.parent}: make it "
+            "readable, or choose another --out"
+        ) from error
 
 
-def _take_away(path: Path, stale: dict[str, Any] | None) -> None:
-    """Remove a dead owner's lock, and put it back if it was another's by then."""
-    if stale is None:
-        time.sleep(0.2)  # perhaps somebody is writing it
-        if not path.exists() or _read(path) is not None:
-            return
-    aside = path.with_name(f"lock.{uuid.uuid4().hex}")
+def _owner(content: bytes) -> Owner | None:
+    """Read who a lock names; None where it is torn."""
     try:
-        path.rename(aside)
-    except FileNotFoundError:
-        return
-    if _read(aside) == stale:
-        aside.unlink()
-    else:
-        aside.rename(path)
+        told = json.loads(content)
+        pid, host, token = told["pid"], told["host"], told["token"]
+        # the locks of earlier versions have the wall clock's time of birth in place of these two
+        start, system = (told["start"], told["system"]) if "system" in told else (0, "")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not (isinstance(pid, int) and isinstance(start, int) and 0 < pid < 2**31):
+        return None
+    if not all(isinstance(text, str) and text.isprintable() for text in (host, token, system)):
+        return None
+    return Owner(Process(pid, start, system), host, token)
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
+def _living(path: Path, seen: _Seen, say: Callable[[str], None]) -> bool:
+    """Whether a lock's owner is alive; where that cannot be seen, whether it beats."""
+    running = seen.owner.running() if seen.owner else None
+    if running is not None:
+        return running
+    if seen.owner:
+        say(
+            f"{path.parent} is held by {seen.owner}, which cannot be seen from here: looking for a sign of life for "
+            f"{LOOKS * LOOK:.0f} seconds"
+        )
+    for _ in range(LOOKS if seen.owner else LOOKS_AT_TORN):
+        time.sleep(LOOK)
+        now = _look(path)
+        if now is None:
+            return False
+        if now != seen:
+            return True
+    return False
+
+
+def _beat(path: Path, token: str, descriptor: int, stop: threading.Event, lost: Callable[[], None]) -> None:
+    """Move a lock's time of change on until told to stop: always forward, whatever the clock does."""
     while not stop.wait(BEAT):
         try:
-            os.utime(path)
-        except OSError:
-            return
+            beat = max(time.time_ns(), os.fstat(descriptor).st_mtime_ns + STEP)
+            os.utime(descriptor, ns=(beat, beat))
+            if not _names(path, token):
+                return lost()
+        except (OSError, UserError):
+            continue  # a network drive that is away comes back, or others take this process for dead

@@ -26,7 +26,7 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.files import read_parquet, write_json
 from tunixhack.ids import rank
-from tunixhack.lock import holder
+from tunixhack.lock import owner
 from tunixhack.teachers.store import AnswerStore
 
 if TYPE_CHECKING:
@@ -117,13 +117,14 @@ class Run:
     @property
     def status(self) -> str:
         """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
-        state, working = self.state(), holder(self.folder)
-        if working:
-            return f"at work ({working}): {self.store.received()}; the files below are of an earlier state"
+        state, worker = self.state(), owner(self.folder)
+        if worker and worker.running():
+            return f"at work ({worker}): {self.store.received()}; the files below are of an earlier state"
+        unseen = f" (unless {worker}, which cannot be seen from here, is still at work)" if worker else ""
         if state.get("state") == DONE:
-            return f"finished, but {state['why']}" if state.get("why") else "finished"
+            return f"finished{', but ' + state['why'] if state.get('why') else ''}{unseen}"
         why = f": {state['why']}" if state.get("why") else ""
-        return f"not finished{why}; {self.store.received()}; go on with: {state.get('command')}"
+        return f"not finished{why}{unseen}; {self.store.received()}; go on with: {state.get('command')}"
 
     @property
     def condition(self) -> str:

@@ -125,7 +125,7 @@ def sft(
     )
     for place in (plan.out, plan.scratch):
         make_folder(place)
-    with locked(folder):
+    with locked(folder, report.say):
         return _train(read, base, wanted, plan, clock, report, {"seconds": seconds, "devices": devices}, resume_from)
 
 
