@@ -129,7 +129,8 @@ class Run:
     @property
     def condition(self) -> str:
         """Say how far the run is in words for others: no path, address or command of the user's is in them."""
-        if holder(self.folder):
+        worker = owner(self.folder)
+        if worker and worker.running():
             return "at work"
         return self.status if self.done else "not finished"
 
