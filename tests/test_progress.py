@@ -138,3 +138,14 @@ def test_nothing_goes_to_standard_output(clock: Clock, capsys: pytest.CaptureFix
     report.say("hello")
     work(report, clock, seconds=2)
     assert capsys.readouterr().out == ""
+
+
+def test_who_reads_it_may_go(clock: Clock):
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    report = Reporter(Gone())
+    work(report, clock, seconds=35)
+    report.say("done")
+    report.warn("done")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
@@ -167,7 +167,8 @@ class Reporter:
         now, bar = time.monotonic(), self._bar_of
         if bar and bar.done != self._told and (force or now - self._shown >= self._every):
             self._shown, self._told = now, bar.done
-            self._show(for_terminal(bar.line()), bar.done, bar.total)
+            with suppress(OSError):
+                self._show(for_terminal(bar.line()), bar.done, bar.total)
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
@@ -192,7 +193,8 @@ class Reporter:
         if self._cell:
             self._cell.say(text)
         else:
-            print(text, file=self.stream, flush=True)
+            with suppress(OSError):  # who read it is gone, a pipe or a terminal: the work goes on
+                print(text, file=self.stream, flush=True)
 
 
 @contextmanager
