@@ -42,7 +42,8 @@ def student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
     """What stands for training, loading and devices."""
     parrot = Parrot(tmp_path / "student")
     parrot.folder.mkdir()
-    (parrot.folder / "student.json").write_text('{"settings": {}, "base": {}, "status": "finished"}')
+    told = {"base": {"name": "m", "fingerprint": "f"}, "settings": {}, "data": {"key": "k", "datasets": []}}
+    (parrot.folder / "student.json").write_text(json.dumps(told | {"status": "finished"}))
 
     def sft(*given: Any, **told: Any) -> Parrot:
         parrot.told = {"given": given} | told

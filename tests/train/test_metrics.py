@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from tunixhack.errors import UserError
 from tunixhack.train import metrics
 
 
@@ -19,6 +22,24 @@ def test_what_was_done_beyond_the_checkpoint_is_done_again(tmp_path):
 
 def test_a_folder_without_lines_has_none(tmp_path):
     assert metrics.read(tmp_path) == []
+
+
+def test_what_is_no_line_of_numbers_is_left_out(tmp_path):
+    odd = [
+        b"\xff\xfe",
+        bytes(40),
+        b"[" * 100_000,
+        b'{"step": "1"}',
+        b"[1]",
+        b"7",
+        b'{"step": 2, "loss": "low", "tokens": 9}',
+    ]
+    (tmp_path / metrics.FILE).write_bytes(b"\n".join(odd) + b"\n")
+    assert metrics.read(tmp_path) == [{"step": 2, "tokens": 9}]
+    (tmp_path / metrics.FILE).unlink()
+    (tmp_path / metrics.FILE).mkdir()
+    with pytest.raises(UserError, match=r"metrics\.jsonl cannot be read"):
+        metrics.read(tmp_path)
 
 
 def test_lines_are_brought_without_touching_their_source(tmp_path):

@@ -60,21 +60,19 @@ def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bo
     """
     try:
         base, settings, data = record["base"], record["settings"], record["data"]
-        name, method = title(base), _METHODS[settings["method"]]
+        name, how = title(base), _how(settings)
     except (KeyError, TypeError) as error:
         raise UserError(
             "student.json lacks what a card tells (base, settings and data): train again, or restore the file"
         ) from error
-    rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
     lines = [
         *_front_matter(base, data),
         f"# {for_markdown(name)}, taught to show its work",
         "",
         *(f"- **Note**: {for_markdown(_line(str(note)))}" for note in list(record.get("notes") or [])[:MOST_NOTES]),
         f"- Base: {for_markdown(name)}{_parameters(base)}; its licence and terms are this student's, too",
-        f"- Method: {method}{rank}, {settings['epochs']} epochs, batches of {settings['batch']} × "
-        f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}",
-        f"- Replies: {_format(settings['format'])}",
+        f"- Method: {how}",
+        f"- Replies: {_format(settings.get('format'))}",
         *_training(record),
         *_losses(record, curve),
         "",
@@ -116,7 +114,15 @@ def _parameters(base: Mapping[str, Any]) -> str:
     return f", {base['parameters']:,} parameters" if base.get("parameters") else ""
 
 
-def _format(format: str) -> str:
+def _how(settings: Mapping[str, Any]) -> str:
+    rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
+    return (
+        f"{_METHODS[settings['method']]}{rank}, {settings['epochs']} epochs, batches of {settings['batch']} × "
+        f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
+    )
+
+
+def _format(format: str | None) -> str:
     if format == "think":
         return "`<think>` reasoning `</think>`, an empty line, and the answer"
     return "`<reasoning>` … `</reasoning>`, a new line, `<answer>` … `</answer>`"

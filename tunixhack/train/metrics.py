@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +15,8 @@ from tunixhack.files import write_text
 from tunixhack.installation import pip_install
 
 FILE = "metrics.jsonl"
+SYNC_EVERY = 1.0
+"""Seconds between two times that the lines are put on the disk: what a power cut takes of them."""
 
 
 class Sink(Protocol):
@@ -38,11 +42,15 @@ class JsonLines:
     def __init__(self, folder: Path, step: int) -> None:
         _replace(folder, [line for line in read(folder) if line["step"] <= step])
         self._file = (folder / FILE).open("a", encoding="utf-8")
+        self._synced = -math.inf
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
-        """Append a line and hand it to the system."""
+        """Append a line and hand it to the system, and once a second put it on the disk."""
         self._file.write(json.dumps({"step": step, **numbers}) + "\n")
         self._file.flush()
+        if time.monotonic() - self._synced >= SYNC_EVERY:
+            os.fsync(self._file.fileno())
+            self._synced = time.monotonic()
 
     def close(self) -> None:
         """Close the file."""
@@ -87,16 +95,28 @@ class WeightsAndBiases:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """Read the lines of ``metrics.jsonl``; none where it is missing, and without a last one that is cut off."""
+    """Read the lines of ``metrics.jsonl``; none where it is missing, and without those that a crash or a disk damaged.
+
+    Returns:
+        Of each line its numbers, ``step`` among them.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     lines: list[dict[str, Any]] = []
-    with suppress(FileNotFoundError):
-        for line in (folder / FILE).read_text(encoding="utf-8").splitlines():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue  # cut off by a crash: its step is done again
-            if isinstance(found, dict) and isinstance(found.get("step"), int):
-                lines.append(found)
+    try:
+        text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return lines
+    except OSError as error:
+        raise UserError(f"{folder / FILE} cannot be read ({error.strerror or error}): remove it") from error
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # cut off by a crash: its step is done again
+        if isinstance(found, dict) and isinstance(found.get("step"), int):
+            lines.append({name: number for name, number in found.items() if isinstance(number, int | float)})
     return lines
 
 

@@ -7,14 +7,42 @@ import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import tunixhack
 from tunixhack.errors import UserError
 from tunixhack.files import write_json
-from tunixhack.train.settings import differences
+from tunixhack.train.settings import Settings, differences
 
 FILE = "student.json"
+_NUMBER = (int, float)
+_SHAPE: dict[str, Any] = {
+    "base": {
+        "name": str,
+        "fingerprint": str,
+        "family?": str,
+        "hub?": (str, None),
+        "parameters?": (int, None),
+    },
+    "settings": {},
+    "data": {
+        "key": str,
+        "datasets": [{"name": str, "weight": _NUMBER, "hub?": (str, None)}],
+        "domains?": [{"name": str, "rows": int, "held_back": int, "learnt": int, "dropped": {"*": int}}],
+    },
+    "scratch?": (str, None),
+    "status?": str,
+    "steps?": int,
+    "tokens?": int,
+    "plan?": {"wanted": int, "steps": int},
+    "seconds?": {"*": _NUMBER},
+    "losses?": {"*": _NUMBER},
+    "evidence?": {"*": (dict, None)},
+    "notes?": [str],
+    "versions?": {"*": str},
+    "devices?": str,
+}
+"""What is read of a record: a name with ``?`` may be missing, ``*`` stands for every name."""
 
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)([:@].*)?", re.ASCII)
 _FILES = (".jsonl", ".json", ".csv", ".parquet", ".gguf")
@@ -37,11 +65,34 @@ def read(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{folder} is not the folder of a student: it has no {FILE}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): train again in another folder") from error
-    if not isinstance(found, dict) or "settings" not in found or "base" not in found:
-        raise UserError(f"{path} is not a student's record: name the folder that was given as out")
-    return found
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): give back a copy of it, or train in another folder"
+        ) from error
+    odd = _odd(found, _SHAPE, "")
+    if odd is not None:
+        raise UserError(
+            f"{path} is not a student's record, since {odd}: name the folder that was given as out, or give a copy of "
+            "the file back"
+        )
+    return dict(found)
+
+
+def settings_of(folder: Path, record: Mapping[str, Any]) -> Settings:
+    """Return the settings in a training's record.
+
+    Raises:
+        UserError: one is unknown, or has a value that it cannot have.
+    """
+    known, kept = get_type_hints(Settings), record["settings"]
+    wrong = [name for name, value in kept.items() if name not in known or not _fits(value, known[name])]
+    if wrong:
+        raise UserError(
+            f"{folder / FILE} has a setting that this version of tunixhack cannot read: "
+            f"{', '.join(f'{name} = {json.dumps(kept[name])[:60]}' for name in wrong)}. Use the version that it was "
+            "trained with, or give a copy of the file back"
+        )
+    return Settings(**kept)
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
@@ -87,6 +138,43 @@ def refuse_changes(folder: Path, kept: Mapping[str, Any], now: Mapping[str, Any]
             f"{folder} was begun with something else: {'; '.join(found)}. Go on with what it was begun with, or train "
             "in another folder"
         )
+
+
+def _odd(found: Any, wanted: Any, where: str) -> str | None:
+    """Say what of a JSON value has not the shape that is wanted; see `_SHAPE`."""
+    if isinstance(wanted, list):
+        if not isinstance(found, list):
+            return f"{where} is no list"
+        return next(filter(None, (_odd(one, wanted[0], f"{where}[{at}]") for at, one in enumerate(found))), None)
+    if isinstance(wanted, dict):
+        if not isinstance(found, dict):
+            return f"{where or 'it'} is no object"
+        prefix = f"{where}." if where else ""
+        for name, shape in wanted.items():
+            plain = name.rstrip("?")
+            if name == "*":
+                return next(filter(None, (_odd(one, shape, f"{prefix}{key}") for key, one in found.items())), None)
+            if plain in found:
+                if (odd := _odd(found[plain], shape, f"{prefix}{plain}")) is not None:
+                    return odd
+            elif plain == name:
+                return f"{prefix}{plain} is missing"
+        return None
+    kinds = wanted if isinstance(wanted, tuple) else (wanted,)
+    if (found is None and None in kinds) or isinstance(found, tuple(kind for kind in kinds if kind is not None)):
+        return None
+    return f"{where} is of another kind than a training writes"
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Tell whether a setting's value is of a kind: a type, some values, or one of several kinds."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_args(kind):
+        return any(_fits(value, one) for one in get_args(kind))
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
