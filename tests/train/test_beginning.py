@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import namedtuple
 
@@ -11,11 +12,16 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, metrics, record
+from tunixhack.train import checkpoints, checksums, metrics, record
 from tunixhack.train.beginning import begin
 from tunixhack.train.job import Plan
 
-ASKED = {"base": {"fingerprint": "b" * 64}, "data": {"key": "d" * 64, "datasets": []}, "settings": {"seed": 0}}
+BATCH = 4
+ASKED = {
+    "base": {"name": "tiny", "fingerprint": "b" * 64},
+    "data": {"key": "d" * 64, "datasets": []},
+    "settings": {"seed": 0, "batch": BATCH},
+}
 
 
 def plan(out, scratch=None):
@@ -32,7 +38,9 @@ def save(folder, step, whole=True):
     if whole:
         (place / "optimizer_state").mkdir()
         (place / "optimizer_state" / "moments").write_text("x" * 1000)
-        (place / "_CHECKPOINT_METADATA").write_text("the place in the data")
+        at = {"parent": {"next_index": 9 * step}, "next_row": 0, "counter": BATCH * step}
+        (place / "_CHECKPOINT_METADATA").write_text(json.dumps({"custom_metadata": {"place": at}}))
+    checksums.seal(place)
     return place
 
 
@@ -61,7 +69,7 @@ def test_from_a_folder_with_weights_alone_it_goes_on_where_its_checkpoints_were(
     place = checkpoints.latest(tmp_path / "second" / "actor")
     assert files(place) == files(scratch / "actor" / "30")
     assert (files(out), files(scratch)) == before
-    assert begun["scratch"] is None
+    assert (begun[0]["scratch"], begun[1]) == (None, 30)
 
 
 def test_where_they_are_gone_it_says_what_is_missing(tmp_path, trained):
@@ -128,6 +136,10 @@ def test_the_last_checkpoint_is_kept_whole_where_there_is_room(tmp_path, monkeyp
     shutil.rmtree(target)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2 * size - 2))
     copy, _ = checkpoints.keep(place.parent, target, share=0.5)
-    assert not checkpoints.whole(copy)
+    assert checkpoints.weights_alone(copy)
+    assert checkpoints.weights_problem(copy) is None
     assert checkpoints.latest(target) == copy
     assert files(copy / "model_params") == files(place / "model_params")
+    (copy / "model_params" / "weights").write_text("something else")
+    checkpoints.keep(place.parent, target, share=0.5)  # a copy that was damaged is made again
+    assert checkpoints.weights_problem(copy) is None

@@ -13,27 +13,32 @@ from tunixhack.train import checkpoints, metrics, record
 from tunixhack.train.job import Plan
 
 
-def begin(plan: Plan, new: Mapping[str, Any], resume_from: str | Path | None, report: Reporter) -> dict[str, Any]:
+def begin(
+    plan: Plan, new: Mapping[str, Any], resume_from: str | Path | None, report: Reporter
+) -> tuple[dict[str, Any], int]:
     """Put the checkpoint to go on from where the trainer looks for it, and write the record of what is to come.
 
     Args:
         plan: where this training and its checkpoints are.
         new: the record of what was asked for.
         resume_from: another training's folder.
-        report: is told where nothing is left to go on from.
+        report: is told where nothing is left to go on from, and which checkpoints are damaged.
 
     Returns:
-        The record: what an earlier start kept, and over it the new one.
+        The record: what an earlier start kept, and over it the new one; and the step that is gone on behind, 0 for
+        none.
 
     Raises:
-        UserError: there is another training, or something else, in a folder; or a checkpoint lacks what it takes to go
+        UserError: there is another training, or something else, in a folder; or no checkpoint has what it takes to go
             on.
     """
     new = dict(new) | {"scratch": os.path.abspath(plan.scratch) if plan.elsewhere else None}
     if record.exists(plan.out):
         kept = record.read(plan.out)
         record.refuse_changes(plan.out, kept, new)
-        place = _last(plan.out, kept)
+        place = _last(plan.out, kept, report)
+        if new["scratch"] != kept.get("scratch"):
+            _refuse_other_checkpoints(plan, place)
         if place is None and metrics.read(plan.out):
             report.say("no checkpoint was saved before it stopped, or none is left: it begins anew")
     else:
@@ -42,41 +47,72 @@ def begin(plan: Plan, new: Mapping[str, Any], resume_from: str | Path | None, re
             source = Path(resume_from)
             kept = record.read(source)
             record.refuse_changes(source, kept, new)
-            place = _last(source, kept)
+            place = _last(source, kept, report)
             if place is None:
                 nor = f", nor has {kept['scratch']}, where they went" if kept.get("scratch") else ""
                 raise UserError(
                     f"{source} has no checkpoint to go on from{nor}: give the folder of a training that saved one"
                 )
             metrics.bring(source, plan.out)
-        _refuse_others(plan, place)
-    if place is not None and place.parent.resolve() != plan.checkpoints.resolve():
-        checkpoints.bring(place, plan.checkpoints)
+        if place is None:
+            _refuse_other_files(plan)
+        _refuse_other_checkpoints(plan, place)
+    if place is not None:
+        _put(place, plan, report)
     new = kept | new
     if not record.exists(plan.out):
         record.write(plan.out, new | {"status": "begun"})
-    return new
+    return new, int(place.name) if place is not None else 0
 
 
-def _last(source: Path, kept: Mapping[str, Any]) -> Path | None:
-    """Find the checkpoint that a training goes on from; None where there is none."""
-    place = checkpoints.newest(source, kept.get("scratch"))
-    if place is not None and not checkpoints.whole(place):
-        where = f"; they were in {kept['scratch']}: give that folder back" if kept.get("scratch") else ""
+def _last(source: Path, kept: Mapping[str, Any], report: Reporter) -> Path | None:
+    """Find the newest checkpoint that a training can go on from; None where none was saved.
+
+    Raises:
+        UserError: there are checkpoints, and none is whole.
+    """
+    scratch, batch = kept.get("scratch"), kept["settings"]["batch"]
+    found = checkpoints.newest(source, scratch, lambda place: checkpoints.training_problem(place, batch))
+    if found.place is not None or not found.skipped:
+        for sentence in found.told:
+            report.warn(sentence)
+        return found.place
+    newest = found.skipped[0][0]
+    if all(checkpoints.weights_alone(place) for place, _ in found.skipped):
+        where = f"; they were in {scratch}: give that folder back" if scratch else ""
         raise UserError(
-            f"{source} has the weights of step {place.name} alone, and cannot be gone on from without the optimizer's "
+            f"{source} has the weights of step {newest.name} alone, and cannot be gone on from without the optimizer's "
             f"state and the place in the data{where}. To train these weights on something else, export the student and "
             "give the export as model"
         )
-    return place
+    raise UserError(
+        f"{source} cannot be gone on from, since none of its checkpoints is whole: "
+        f"{'; '.join(f'step {place.name}: {why}' for place, why in found.skipped)}. Give an undamaged copy back, or "
+        f"remove {newest.parent} to begin anew"
+    )
 
 
-def _refuse_others(plan: Plan, place: Path | None) -> None:
+def _put(place: Path, plan: Plan, report: Reporter) -> None:
+    """Put a checkpoint where the trainer looks for it, as the newest one there."""
+    target = plan.checkpoints
+    here = place.parent.resolve() == target.resolve()
+    for newer in checkpoints.saved(target):
+        if int(newer.name) > int(place.name):
+            report.say(f"set aside as {checkpoints.set_aside(newer)}, which can be removed")
+    if not here:
+        checkpoints.bring(place, target)
+
+
+def _refuse_other_files(plan: Plan) -> None:
     """Refuse to begin a training among files that are not its own."""
-    if place is None and any(name != "lock" and not name.startswith("tokens-") for name in os.listdir(plan.out)):
+    if any(name != "lock" and not name.startswith("tokens-") for name in os.listdir(plan.out)):
         raise UserError(
             f"{plan.out} has files in it, but no training was begun there: choose another folder as out, or empty it"
         )
+
+
+def _refuse_other_checkpoints(plan: Plan, place: Path | None) -> None:
+    """Refuse a folder for checkpoints that has newer ones than that which is gone on from."""
     there = checkpoints.latest(plan.checkpoints)
     if plan.elsewhere and there is not None and (place is None or place.name != there.name):
         raise UserError(

@@ -1,14 +1,20 @@
-"""The checkpoints of a training: where they are, what they hold, and how they are read without its trainer."""
+"""The checkpoints of a training: where they are, which are whole, and how they are read without its trainer."""
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import orbax.checkpoint as ocp
 from flax import nnx
 
 from tunixhack.errors import UserError
+from tunixhack.train import checksums
+from tunixhack.train.array_files import unreadable
+from tunixhack.train.packing import is_behind
 from tunixhack.train.settings import Settings
 
 FOLDER = "actor"
@@ -17,17 +23,18 @@ FOLDER = "actor"
 _WEIGHTS, _OPTIMIZER = "model_params", "optimizer_state"
 _DESCRIPTION = "_CHECKPOINT_METADATA"
 """Orbax's, with the place in the data in it."""
+WEIGHTS_ALONE = "the weights alone, without the optimizer's state and the place in the data"
+
+
+def saved(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder, the newest first; none is looked into."""
+    places = [place for place in folder.glob("*") if place.name.isdigit() and place.is_dir()]
+    return sorted(places, key=lambda place: -int(place.name))
 
 
 def latest(folder: Path) -> Path | None:
-    """Return the newest checkpoint that is whole; None where there is none."""
-    steps = [place for place in folder.glob("*") if place.name.isdigit() and (place / _WEIGHTS).is_dir()]
-    return max(steps, key=lambda place: int(place.name), default=None)
-
-
-def count(folder: Path) -> int:
-    """Count the checkpoints of a folder."""
-    return sum(place.name.isdigit() for place in folder.glob("*"))
+    """Return the newest checkpoint of a folder, whole or not; None where there is none."""
+    return next(iter(saved(folder)), None)
 
 
 def restore(place: Path, model: nnx.Module, settings: Settings) -> None:
@@ -52,32 +59,119 @@ def restore(place: Path, model: nnx.Module, settings: Settings) -> None:
             )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"the checkpoint {place} cannot be read ({error}): delete this folder, and the one before it is used"
+            f"the checkpoint {place} cannot be read as one of this student ({error}): it is whole, so look whether the "
+            "student, or the version of Orbax, is another one"
         ) from error
     nnx.update(model, found)
 
 
-def newest(folder: Path, scratch: str | None) -> Path | None:
-    """Return the newest checkpoint of a training, whose checkpoints may be elsewhere; of two copies the whole one.
+@dataclass(frozen=True)
+class Found:
+    """The newest checkpoint that can be used, and those that were skipped on the way to it."""
+
+    place: Path | None
+    """None where there is none."""
+    skipped: tuple[tuple[Path, str], ...]
+    """Newer ones, and why each cannot be used."""
+
+    @property
+    def told(self) -> list[str]:
+        """A sentence for each that was skipped."""
+        taken = f": step {self.place.name} is used" if self.place is not None else ""
+        return [f"the checkpoint {place} is not whole, since {why}{taken}" for place, why in self.skipped]
+
+
+def newest(folder: Path, scratch: str | None, problem: Callable[[Path], str | None]) -> Found:
+    """Find the newest checkpoint of a training, whose checkpoints may be elsewhere, that has no problem.
 
     Args:
         folder: the training's.
         scratch: where its record says that the checkpoints are; None for in ``folder``.
+        problem: `weights_problem`, or `training_problem` with its batch.
     """
-    places = [latest(Path(place) / FOLDER) for place in (folder, scratch) if place is not None]
-    return max((place for place in places if place), key=lambda place: (int(place.name), whole(place)), default=None)
+    folders = dict.fromkeys(Path(place) / FOLDER for place in (folder, scratch) if place is not None)
+    places = sorted((place for one in folders for place in saved(one)), key=lambda place: -int(place.name))
+    skipped: list[tuple[Path, str]] = []
+    for place in places:
+        why = problem(place)
+        if why is None:
+            return Found(place, tuple(skipped))
+        skipped.append((place, why))
+    return Found(None, tuple(skipped))
 
 
-def whole(place: Path) -> bool:
-    """Tell whether a training can go on from a checkpoint: the optimizer's state and the place in the data are there.
+def weights_problem(place: Path) -> str | None:
+    """Say why the weights of a checkpoint cannot be used; None where they can."""
+    if not (place / _WEIGHTS).is_dir():
+        return f"{_WEIGHTS} is missing"
+    return checksums.damage(place, _WEIGHTS) if checksums.sealed(place) else unreadable(place / _WEIGHTS)
 
-    Without them Tunix would go on all the same, with a fresh optimizer, from the beginning of the data.
+
+def training_problem(place: Path, batch: int) -> str | None:
+    """Say why a training cannot go on from a checkpoint; None where it can.
+
+    Tunix itself would go on without the optimizer's state, with a fresh one, and without the place in the data, from
+    its beginning.
+
+    Args:
+        place: the checkpoint's folder.
+        batch: training rows of a step, by which the place in the data is compared with the step.
     """
-    return (place / _OPTIMIZER).is_dir() and (place / _DESCRIPTION).is_file()
+    if weights_alone(place):
+        return f"it has {WEIGHTS_ALONE}"
+    return _structure_problem(place, batch) or (
+        checksums.damage(place)
+        if checksums.sealed(place)
+        else next(filter(None, (unreadable(place / part) for part in (_WEIGHTS, _OPTIMIZER))), None)
+    )
+
+
+def weights_alone(place: Path) -> bool:
+    """Tell whether a checkpoint is a copy of the weights, without what it takes to train on."""
+    if (place / _OPTIMIZER).exists() or (place / _DESCRIPTION).exists() or not (place / _WEIGHTS).is_dir():
+        return False
+    try:
+        return all(name.startswith(f"{_WEIGHTS}/") for name in checksums.read(place))
+    except FileNotFoundError:
+        return True  # a copy by an earlier version, which wrote no checksums
+    except (OSError, ValueError):
+        return False
+
+
+def _structure_problem(place: Path, batch: int) -> str | None:
+    for part in (_WEIGHTS, _OPTIMIZER):
+        if not (place / part).is_dir():
+            return f"{part} is missing"
+    try:
+        description = json.loads((place / _DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return f"{_DESCRIPTION}, with the place in the data, is missing"
+    except (OSError, ValueError) as error:
+        return f"{_DESCRIPTION}, with the place in the data, cannot be read ({error})"
+    kept = description.get("custom_metadata") if isinstance(description, dict) else None
+    position = kept.get("place") if isinstance(kept, dict) else None
+    if not is_behind(position, int(place.name), batch):
+        return f"{_DESCRIPTION} has no place in the data behind {place.name} steps"
+    return None
+
+
+def set_aside(place: Path) -> Path:
+    """Rename a checkpoint that is not whole, so that it is neither gone on from nor in the way of its step.
+
+    Raises:
+        UserError: it cannot be renamed.
+    """
+    number = 0
+    while (aside := place.with_name(f"damaged-{place.name}{f'-{number}' if number else ''}")).exists():
+        number += 1
+    try:
+        return place.rename(aside)
+    except OSError as error:
+        raise UserError(f"{place} is damaged and cannot be renamed ({error.strerror or error}): remove it") from error
 
 
 def bring(place: Path, target: Path) -> None:
-    """Copy a whole checkpoint from another folder; what is here of that step already is replaced if it is not whole.
+    """Copy a whole checkpoint from another folder, in place of what is here of that step.
 
     Args:
         place: the checkpoint's folder; it is only read.
@@ -86,8 +180,7 @@ def bring(place: Path, target: Path) -> None:
     Raises:
         UserError: the disk is full.
     """
-    if not whole(target / place.name):
-        _copy(place, target / place.name)
+    _copy(place, target / place.name)
 
 
 def keep(source: Path, target: Path, *, share: float) -> tuple[Path, int] | None:
@@ -109,12 +202,12 @@ def keep(source: Path, target: Path, *, share: float) -> tuple[Path, int] | None
         return None
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     copy = target / place.name
-    if not copy.exists():
+    if weights_problem(copy) is not None:  # not there, or a copy that something happened to
         target.mkdir(parents=True, exist_ok=True)
         _copy(place, copy, "" if size <= shutil.disk_usage(target).free * share else _WEIGHTS)
     try:
-        for old in target.glob("*"):
-            if old.name.isdigit() and old.name != place.name:
+        for old in saved(target):
+            if old != copy:
                 shutil.rmtree(old)
     except OSError as error:
         raise UserError(f"old weights in {target} cannot be removed: {error.strerror or error}") from error
@@ -127,8 +220,12 @@ def _copy(place: Path, wanted: Path, part: str = "") -> None:
     try:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.copytree(place / part, draft / part)
+        if part and checksums.sealed(place):
+            checksums.write(draft, checksums.read(place, part))
+        checksums.sync(draft)
         shutil.rmtree(wanted, ignore_errors=True)
         draft.rename(wanted)
+        checksums.sync_names(wanted.parent)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise UserError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,15 @@ class ValidationLoss:
         self._summed = jax.jit(lambda state, inputs: summed_losses(nnx.merge(graph, state), family, inputs, dtype))
         self._student = student
 
-    def __call__(self) -> float:
-        """Return it for the weights as they are now, in nats a token."""
-        state = nnx.state(self._student.model)
+    def __call__(self, stopped: Callable[[], bool] = lambda: False) -> float | None:
+        """Return it for the weights as they are now, in nats a token; None where it was stopped between two batches."""
+        state, total = nnx.state(self._student.model), 0.0
         with self._mesh:
-            return float(sum(float(self._summed(state, inputs)) for inputs in self._batches)) / self.learnt
+            for inputs in self._batches:
+                if stopped():
+                    return None
+                total += float(self._summed(state, inputs))
+        return total / self.learnt
 
 
 def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:

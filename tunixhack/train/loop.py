@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
 from tunixhack.train import checkpoints, metrics, record, trouble
-from tunixhack.train.bar import TrainingBar, first_interrupt
+from tunixhack.train.bar import TrainingBar
 from tunixhack.train.evidence import Asking, ValidationLoss, chosen
 from tunixhack.train.job import Job
 from tunixhack.train.needs import in_gb
 from tunixhack.train.pace import Pace
-from tunixhack.train.packing import Batch, Packed
+from tunixhack.train.packing import Batch, Packed, is_behind
 from tunixhack.train.report import tell
+from tunixhack.train.saving import CannotSave
 from tunixhack.train.schedule import Clock, learning_rate
+from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
-from tunixhack.train.trainer import CannotSave, StepResult, Trainer
+from tunixhack.train.trainer import StepResult, Trainer
 
 VALIDATIONS = 10
 """How often the rows that are held back are looked at during a training, at most, beside its beginning and end."""
@@ -41,9 +44,13 @@ class Loop:
         clock: the time that there is.
         report: where progress is shown.
         kept: the record so far, which is written anew at every turn.
+        first: the step that it goes on behind, 0 for none.
+        stop: the signals that end it early.
     """
 
-    def __init__(self, job: Job, clock: Clock, report: Reporter, kept: dict[str, Any]) -> None:
+    def __init__(
+        self, job: Job, clock: Clock, report: Reporter, kept: dict[str, Any], first: int, stop: StopRequest
+    ) -> None:
         self._job, self._student, self._report = job, job.student, report
         self._record = kept
         self._seconds: dict[str, float] = kept["seconds"]
@@ -64,40 +71,40 @@ class Loop:
         self._batch: Batch | None = None
         self._done_at = time.monotonic()
         """When the last step was done."""
-        self._first = 0
-        """The step that this start begins with."""
-        self._stop: str | None = None
-        """Why it ends before its last step."""
+        self._first = first
+        """The step that this start begins behind."""
+        self._told_to_stop = stop
+        self._out_of_time = False
 
     def run(self) -> Student:
         """Train to the end; see `tunixhack.train.supervised.sft`."""
         report = self._report
         self._before()
         trainer = self._trainer()
-        self._first, place = trainer.restored
-        if place is not None:
-            self._packed.restore(dict(place))
+        if self._first:
             report.say(f"going on behind step {self._first:,} of {self._pace.total:,}")
         with ExitStack() as closing:
             self._open_sinks(closing)
-            with report.bar(self._bar), self._student.mesh, first_interrupt(self._interrupt):
+            with report.bar(self._bar), self._student.mesh, self._told_to_stop.waits_for_the_step(report.say):
                 self._bar.done = self._first
                 self._validate(self._first)
                 try:
                     trainer.run()
                 except CannotSave as error:
                     raise trouble.disk(self._job.plan, error) from error
-            if self._stop == "interrupted":
-                report.say(
-                    f"stopped behind step {self._bar.done:,}, which is saved; the same command goes on from here"
-                )
+                if self._told_to_stop.received:
+                    self._record["status"] = "stopped"
+                    self._write()
+                    self._keep_last()
+            if self._told_to_stop.received:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
         self._keep_last()
         self._after()
-        self._record["status"] = "out of time" if self._stop else "finished"
+        self._record["status"] = "out of time" if self._out_of_time else "finished"
         self._write()
-        if self._stop:
+        self._student.step = self._bar.done
+        if self._out_of_time:
             report.warn(
                 f"the time was over behind step {self._bar.done:,} of {self._pace.total:,}, before the learning rate "
                 "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
@@ -108,8 +115,9 @@ class Loop:
     # -- the steps
 
     def _trainer(self) -> Trainer:
+        """Make the trainer, and go to where its checkpoint stands."""
         plan, student = self._job.plan, self._student
-        return Trainer(
+        trainer = Trainer(
             student.model,
             family=student.base.family,
             settings=student.settings,
@@ -120,12 +128,22 @@ class Loop:
             place=lambda: self._packed.state,
             after_step=self._after_step,
         )
+        step, place = trainer.restored
+        if step != self._first or (step and not is_behind(place, step, student.settings.batch)):
+            raise UserError(
+                f"the checkpoint of step {self._first:,} in {plan.checkpoints} is not what it was a moment ago: see "
+                "what else writes there, and start again"
+            )
+        if step:
+            self._packed.restore(dict(place or {}))
+        return trainer
 
     def _next(self, step: int) -> tuple[Batch, float] | None:
         """Give the batch behind ``step`` steps, and its learning rate."""
-        if self._stop is None and step < self._pace.total and step > self._first and self._pace.over:
-            self._stop = "out of time"
-        if self._stop is not None or step >= self._pace.total:
+        if self._told_to_stop.received or step >= self._pace.total:
+            return None
+        self._out_of_time = step > self._first and self._pace.over
+        if self._out_of_time:
             return None
         self._batch = self._packed.next()
         if self._batch is None:
@@ -184,13 +202,12 @@ class Loop:
         if self._validation is None:
             rows = self._student.settings.at_once or self._student.settings.batch
             self._validation = ValidationLoss(self._student, self._job.data, rows)
-        metrics.write_all(self._sinks, step, {"validation_loss": self._validation()})
+        loss = self._validation(lambda: self._told_to_stop.received)
+        if loss is None:
+            return
+        metrics.write_all(self._sinks, step, {"validation_loss": loss})
         self._validation_cost = time.monotonic() - began  # the first one's has the compiler's time in it
         self._seconds["validating"] = self._seconds.get("validating", 0.0) + self._validation_cost
-
-    def _interrupt(self) -> None:
-        self._stop = "interrupted"
-        self._report.say("stopping behind this step; once more stops at once")
 
     # -- before and after
 
@@ -214,12 +231,12 @@ class Loop:
         plan = self._job.plan
         if not plan.elsewhere:
             return
-        share = STOPPED if self._stop else ENDED
+        share = STOPPED if self._out_of_time or self._told_to_stop.received else ENDED
         kept = checkpoints.keep(plan.checkpoints, plan.out / checkpoints.FOLDER, share=share)
         if kept is None:
             return
         copy, size = kept
-        if checkpoints.whole(copy):
+        if not checkpoints.weights_alone(copy):
             self._report.say(f"kept in {copy}: the last checkpoint, {in_gb(size)}")
         else:
             self._report.say(

@@ -140,6 +140,20 @@ class Packed:
         self._at.set_state(state)
 
 
+def is_behind(state: Any, steps: int, batch: int) -> bool:
+    """Tell whether this is the place behind so many steps, as `Packed.state` tells it.
+
+    >>> is_behind({"parent": {"next_index": 128}, "next_row": 4, "counter": 132}, steps=33, batch=4)
+    True
+    """
+    try:
+        numbers = state["parent"]["next_index"], state["next_row"], state["counter"]
+    except (TypeError, KeyError):
+        return False
+    whole = all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers)
+    return whole and numbers[2] == steps * batch
+
+
 @dataclass(frozen=True)
 class Extent:
     """What a training of so many epochs goes through."""

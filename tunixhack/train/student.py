@@ -11,6 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from tunixhack.errors import UserError
+from tunixhack.progress import Reporter
 from tunixhack.train import record
 from tunixhack.train.chat import Message, Renderer
 from tunixhack.train.settings import Settings
@@ -39,6 +40,8 @@ class Student:
     settings: Settings
     folder: Path | None = None
     """Of its training, where it has one."""
+    step: int = 0
+    """The updates that its weights have seen."""
 
     def generate(self, question: str | Sequence[Message], **options: Any) -> str:
         """Ask one question, a text or turns; `tunixhack.train.generate.generate` asks many at once, with its options.
@@ -63,15 +66,17 @@ class Student:
         return export(self, Path(out), tuple(formats), **options)
 
     @classmethod
-    def load(cls, folder: str | Path, *, accept_terms: bool = False) -> Student:
-        """Load a trained student from the folder of its training.
+    def load(cls, folder: str | Path, *, accept_terms: bool = False, report: Reporter | None = None) -> Student:
+        """Load a trained student from the newest checkpoint of its training that is whole.
 
         Args:
             folder: what ``out`` was.
             accept_terms: see `tunixhack.train.students.find.find`.
+            report: is told of newer checkpoints that are damaged.
 
         Raises:
-            UserError: it is no such folder, has no checkpoint yet, or what it was made of is gone or another.
+            UserError: it is no such folder, has no checkpoint yet or none that is whole, or what it was made of is gone
+                or another.
         """
         import jax
 
@@ -83,15 +88,22 @@ class Student:
         keep_compiled()
         folder = Path(folder)
         kept = record.read(folder)
+        settings = record.settings_of(folder, kept)
+        found = checkpoints.newest(folder, kept.get("scratch"), checkpoints.weights_problem)
+        if found.place is None:
+            raise UserError(
+                f"{folder} has no checkpoint that is whole: {'; '.join(found.told)}. Give an undamaged copy back"
+                if found.skipped
+                else f"{folder} has no checkpoint yet: let its training go on until the first is saved"
+            )
+        for sentence in found.told:
+            (report or Reporter()).warn(sentence)
         base = find(kept["base"]["name"], accept_terms=accept_terms)
         if base.fingerprint != kept["base"]["fingerprint"]:
             raise UserError(f"{base.name} is no longer the student that {folder} was trained from: give it back")
-        place = checkpoints.newest(folder, kept.get("scratch"))
-        if place is None:
-            raise UserError(f"{folder} has no checkpoint yet: let its training go on until the first is saved")
-        settings = Settings(**kept["settings"])
         student = cls.prepare(base, settings, device_mesh(jax.device_count()))
-        checkpoints.restore(place, student.model, settings)
+        checkpoints.restore(found.place, student.model, settings)
+        student.step = int(found.place.name)
         student.folder = folder
         return student
 

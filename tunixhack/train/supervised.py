@@ -15,7 +15,7 @@ from tunixhack.errors import UserError
 from tunixhack.files import make_folder
 from tunixhack.lock import locked
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, needs, record
+from tunixhack.train import checkpoints, needs, record, trouble
 from tunixhack.train.beginning import begin
 from tunixhack.train.chat import Renderer
 from tunixhack.train.compiled import keep_compiled
@@ -29,6 +29,7 @@ from tunixhack.train.mesh import device_mesh
 from tunixhack.train.packing import Extent, measure
 from tunixhack.train.schedule import Clock
 from tunixhack.train.settings import Method, Settings, settings
+from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
 from tunixhack.train.students.base import Base
 from tunixhack.train.students.find import find
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tunixhack.run import Run
 
 SAVE_EVERY = 180.0
-"""Seconds between two checkpoints, as Tunix has it: what a crash costs at most."""
+"""Seconds between two checkpoints, as Tunix has it. A crash costs at most these, with what a step and a save take."""
 SAMPLES = 10
 """Questions that are held back and asked before and after."""
 
@@ -97,36 +98,45 @@ def sft(
     Raises:
         UserError: something that the user can mend: an unknown option, no room on the disk or in memory, data that
             cannot be learnt from, a folder with another training, a loss that is not a number.
+        KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.stopping`, ended it; the step under way was
+            finished and saved.
 
     >>> from tunixhack import train  # doctest: +SKIP
     >>> student = train.sft("runs/creative", "google/gemma-3-1b-it", epochs=2, hours=8.5)  # doctest: +SKIP
     """
     clock = Clock(hours, started)
     report = report or Reporter()
-    devices = require_device(cpu)
-    report.say(f"training on {devices}")
-    keep_compiled()
-    changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
-    wanted = settings(method, scale=scale, **changes)
-    seconds: dict[str, float] = {}
-    with report.timed("reading the data", seconds):
-        read = read_all(datasets)
-        base = find(model, accept_terms=accept_terms, say=report.say)
-    _fits(base, wanted)
-    folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
-    plan = Plan(
-        out=folder,
-        scratch=Path(scratch) / folder.name if scratch is not None else folder,
-        steps=steps,
-        samples=samples,
-        max_new_tokens=max_new_tokens,
-        save_every=save_every,
-        wandb=wandb,
-    )
-    for place in (plan.out, plan.scratch):
-        make_folder(place)
-    with locked(folder, report.say):
-        return _train(read, base, wanted, plan, clock, report, {"seconds": seconds, "devices": devices}, resume_from)
+    stop = StopRequest()
+    with stop.heard():
+        devices = require_device(cpu)
+        report.say(f"training on {devices}")
+        keep_compiled()
+        changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
+        wanted = settings(method, scale=scale, **changes)
+        seconds: dict[str, float] = {}
+        with report.timed("reading the data", seconds):
+            read = read_all(datasets)
+            base = find(model, accept_terms=accept_terms, say=report.say)
+        _fits(base, wanted)
+        folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
+        plan = Plan(
+            out=folder,
+            scratch=Path(scratch) / folder.name if scratch is not None else folder,
+            steps=steps,
+            samples=samples,
+            max_new_tokens=max_new_tokens,
+            save_every=save_every,
+            wandb=wandb,
+        )
+        for place in (plan.out, plan.scratch):
+            make_folder(place)
+        begun = {"seconds": seconds, "devices": devices}
+        with locked(folder, report.say):
+            try:
+                return _train(read, base, wanted, plan, clock, report, begun, resume_from, stop)
+            except KeyboardInterrupt:
+                report.say(trouble.stopped(plan))
+                raise
 
 
 def _train(
@@ -138,6 +148,7 @@ def _train(
     report: Reporter,
     begun: dict[str, Any],
     resume_from: str | Path | None,
+    stop: StopRequest,
 ) -> Student:
     seconds: dict[str, float] = begun["seconds"]
     renderer = base.renderer(wanted.format, wanted.system)
@@ -145,7 +156,7 @@ def _train(
     with report.timed("tokenising", seconds):
         data = _tokens(datasets, renderer, wanted, plan.out)
     new = _record(base, wanted, datasets, data)
-    kept = begin(plan, new, resume_from, report)
+    kept, step = begin(plan, new, resume_from, report)
     with report.timed("packing", seconds):
         extent = _extent(data, wanted, plan.steps)
     _tell(report, datasets, data, extent, wanted)
@@ -154,7 +165,7 @@ def _train(
         student = Student.prepare(base, wanted, mesh)
         student.folder = plan.out
     job = Job(student=student, datasets=datasets, data=data, extent=extent, plan=plan, keep=keep)
-    return Loop(job, clock, report, kept | begun).run()
+    return Loop(job, clock, report, kept | begun, step, stop).run()
 
 
 def _fits(base: Base, wanted: Settings) -> None:
@@ -264,7 +275,7 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
             f"at most {longest:,}, or a smaller at_once than {wanted.at_once or wanted.batch}"
         )
     size = needs.checkpoint_bytes(shape, wanted)
-    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=checkpoints.count(plan.checkpoints))
+    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=len(checkpoints.saved(plan.checkpoints)))
     report.say(
         f"memory: about {needs.in_gb(needed)} of {has} on each of {devices} device(s)"
         f"{', computing each layer twice (remat) to save some' if short else ''}; rows of up to {longest:,} tokens fit"

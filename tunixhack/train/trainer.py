@@ -12,10 +12,7 @@ a function that Tunix lets a subclass override:
 
 from __future__ import annotations
 
-import datetime
-import errno
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,13 +24,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 from flax import nnx
 from tunix.sft import hooks, peft_trainer
 
 from tunixhack.errors import UserError
 from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
+from tunixhack.train.saving import CannotSave, SaveInterval, no_room, not_told_twice, options
 from tunixhack.train.settings import Settings
 from tunixhack.train.students.family import Family
 
@@ -90,10 +87,6 @@ def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any)
     return token_losses(hidden, family.output_table(computing), inputs["tokens"], inputs["loss_mask"]).sum()
 
 
-class CannotSave(Exception):
-    """A checkpoint could not be written; the text says why."""
-
-
 class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
     """Trains a model on batches until they end.
 
@@ -127,19 +120,12 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._dtype = jnp.dtype(settings.compute)
         self._given: tuple[Batch, float] | None = None
         self._last: StepResult | None = None
-        self._handed = self._saved = time.monotonic()
-        self._save_every = save_every
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep,
-            should_save_fn=self._due,
-            cleanup_tmp_directories=True,
-            # a save that hangs is a failure that the user hears of
-            async_options=ocp.AsyncOptions(timeout_secs=int(datetime.timedelta(hours=1).total_seconds())),
-        )
+        self._handed = time.monotonic()
+        self._interval = SaveInterval(save_every)
         config = peft_trainer.TrainingConfig(
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
             checkpoint_root_directory=str(folder.resolve()),
-            checkpointing_options=options,
+            checkpointing_options=options(keep, self._due),
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
         super().__init__(model, optimizer(settings), config)
@@ -148,7 +134,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     @property
     def restored(self) -> tuple[int, Mapping[str, Any] | None]:
         """The step of the checkpoint that was found, and the place that was kept with it; 0 and None without one."""
-        return self._train_steps, self._restored_custom_metadata.get("place")
+        return self._train_steps, (self._restored_custom_metadata or {}).get("place")
 
     def create_train_step_fn(self) -> Callable[..., Any]:
         """Make the function that Tunix compiles and calls with every batch."""
@@ -214,7 +200,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         Raises:
             CannotSave: a checkpoint could not be written; those before it are still there.
         """
-        logging.getLogger("asyncio").addFilter(_not_told_twice)
+        logging.getLogger("asyncio").addFilter(not_told_twice)
         try:
             self.train([])
         except Exception as error:  # Orbax and tensorstore have several ways to tell of a full disk
@@ -245,38 +231,15 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         )
 
     def _due(self, step: int, saved: int | None) -> bool:
-        if time.monotonic() - self._saved < self._save_every or self._last is None or not self._last.finite:
-            return False
-        self._saved = time.monotonic()
-        return True
+        return self._interval.due(step, self._may_save)
+
+    def _may_save(self) -> bool:
+        """Refuse a step that was not finished, and let one save end before the next: training would wait for it."""
+        saving = self.checkpoint_manager._checkpoint_manager.is_saving_in_progress()
+        return self._last is not None and self._last.finite and not saving
 
     def _log_metrics(self, *args: Any, **kwargs: Any) -> None:
         """Log nothing: `after_step` is told of every step."""
-
-
-def no_room(error: BaseException | None) -> str | None:
-    """Tell why the disk took no more, if that is what an error, or one that led to it, is about.
-
-    >>> no_room(ValueError("RESOURCE_EXHAUSTED: Error writing 7: No space left on device [os_error_code='28']"))
-    'No space left on device'
-    >>> no_room(ValueError("shapes differ")) is None
-    True
-    """
-    while error is not None:
-        if isinstance(error, OSError):
-            return error.strerror or str(error)
-        said = str(error)
-        if "RESOURCE_EXHAUSTED" in said or "os_error_code" in said or os.strerror(errno.ENOSPC) in said:
-            return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _not_told_twice(line: logging.LogRecord) -> bool:
-    """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save told of it."""
-    error = line.exc_info[1] if line.exc_info else None
-    said = f"{line.getMessage()} {error}"
-    return "os_error_code" not in said and os.strerror(errno.ENOSPC) not in said
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]

@@ -1,13 +1,14 @@
-"""What stops a training before its end, in a sentence that names where to look."""
+"""What stops a training before its end, in a sentence that says what to do."""
 
 from __future__ import annotations
 
 from tunixhack.errors import UserError
-from tunixhack.train import checkpoints
+from tunixhack.train import checkpoints, metrics
 from tunixhack.train.datasets import all_examples
 from tunixhack.train.job import Job, Plan
 from tunixhack.train.packing import Batch
-from tunixhack.train.trainer import CannotSave, StepResult
+from tunixhack.train.saving import CannotSave
+from tunixhack.train.trainer import StepResult
 
 EXAMPLES_NAMED = 8
 """Rows of a batch that an error names."""
@@ -45,3 +46,16 @@ def disk(plan: Plan, error: CannotSave) -> UserError:
         f"a checkpoint could not be written to {plan.scratch}: {error}; {kept}, and the same command goes on from it "
         "once there is room"
     )
+
+
+def stopped(plan: Plan) -> str:
+    """Tell what is left of a training that was told to stop, by what is on the disk."""
+    saved = checkpoints.latest(plan.checkpoints)
+    behind = max((line["step"] for line in metrics.read(plan.out) if "loss" in line), default=0)
+    if saved is None and not behind:
+        return "stopped before the first step: there is nothing to save, and the same command begins anew"
+    if saved is None:
+        return f"stopped behind step {behind:,}, of which none is saved; the same command begins anew"
+    more = behind - int(saved.name)
+    again = f"; {more:,} step{'s' if more > 1 else ''} behind it will be done again" if more > 0 else ""
+    return f"stopped; step {int(saved.name):,} is saved, and the same command goes on from it{again}"

@@ -17,7 +17,6 @@ from tunixhack.errors import UserError, nearest
 from tunixhack.files import write_json
 from tunixhack.installation import install_command
 from tunixhack.safe_text import print_text
-from tunixhack.train import checkpoints, record
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
 from tunixhack.train.export.folder import Ends, copy_terms, write_beside_weights
@@ -53,7 +52,7 @@ def export(
         out: a new or empty folder. It gets its name when all is written and checked, and not before.
         formats: ``safetensors``, a Hugging Face folder with the adapters merged, in fp32; ``orbax``, the trained
             parameters as the hackathon loads them; ``gguf``, F16 for llama.cpp, LM Studio and Ollama.
-        step: the number in ``actor/<step>``; None for that of the training's newest checkpoint, or 0 without one.
+        step: the number in ``actor/<step>``; None for the student's own.
         check: load each again and compare it with the live model, which needs memory for one more copy of it.
             Safetensors are compared in logits, Orbax bit by bit, GGUF in 20 greedy tokens to ten questions; the last
             only where xllamacpp is installed.
@@ -81,7 +80,7 @@ def export(
         shutil.rmtree(draft, ignore_errors=True)  # of an export that was killed
         _refuse_small_disk(student, formats, out.parent)
         draft.mkdir()
-        exported = _Export(student, draft, out, say, check).run(formats, _step(student) if step is None else step)
+        exported = _Export(student, draft, out, say, check).run(formats, student.step if step is None else step)
         _write_record(draft, student, exported)
         draft.replace(out)
     except OSError as error:
@@ -242,13 +241,6 @@ def _refuse_small_disk(student: Student, formats: Sequence[str], folder: Path) -
             f"the export needs {needed / 1e9:.1f} GB ({each}) and {folder} has {free / 1e9:.1f} GB free: make room, "
             "choose another disk, or name fewer formats"
         )
-
-
-def _step(student: Student) -> int:
-    if student.folder is None:
-        return 0
-    newest = checkpoints.newest(student.folder, record.read(student.folder).get("scratch"))
-    return int(newest.name) if newest is not None else 0
 
 
 def _write_record(folder: Path, student: Student, exported: Exported) -> None:
