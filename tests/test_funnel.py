@@ -58,6 +58,18 @@ def test_a_request_whose_usage_is_of_some_choices_makes_the_sum_a_lower_bound():
     assert count_tokens(stored((2, usage), (2, usage | {"of_choices": 1})))["at_least"] is True
 
 
+def test_a_count_that_no_table_holds_makes_the_sum_a_lower_bound():
+    usage = {"prompt_tokens": 1, "completion_tokens": 5}
+    for odd in (2**63, -5, 1.5, "5", None, True):
+        told = count_tokens(stored((1, usage), (1, usage | {"completion_tokens": odd})))
+        assert told == {"prompt_tokens": 2, "completion_tokens": 5, "at_least": True}
+
+
+def test_a_sum_that_no_table_holds_is_unknown():
+    told = count_tokens(stored(*[(1, {"prompt_tokens": 1, "completion_tokens": 2**63 - 1})] * 2))
+    assert told == {"prompt_tokens": 2, "completion_tokens": None, "at_least": False}
+
+
 def test_nothing_told_is_unknown_and_not_zero():
     assert count_tokens(stored((1, None)))["completion_tokens"] is None
 

@@ -157,6 +157,16 @@ def test_where_the_tokens_of_one_choice_are_told_every_choice_has_as_many():
     assert coming(received((2, 100, 60), of_choices=1)).tokens == 3 * 100 + 10 * 60
 
 
+@pytest.mark.parametrize("odd", [0, -1, "1", None, [1]], ids=str)
+def test_a_mark_that_a_server_set_in_a_stored_usage_is_none(odd: Any):
+    assert coming(received((2, 100, 60), of_choices=odd)).tokens == coming(received((2, 100, 60))).tokens
+
+
+@pytest.mark.parametrize("odd", [2**63, -1, "100", 1.5], ids=str)
+def test_a_count_that_no_table_holds_is_left_out_of_the_mean(odd: Any):
+    assert coming(received((2, 100, 60), (2, odd, odd))).tokens == coming(received((2, 100, 60))).tokens
+
+
 def test_what_is_not_known_is_said_to_be_unknown():
     assert coming(received((1, None, None))).line() == (
         "sample: 10 answers in 3 requests, tokens unknown, 20 s, price unknown"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunixhack.safe_text import for_terminal
-from tunixhack.teachers.counting import OF_CHOICES
+from tunixhack.teachers.counting import OF_CHOICES, token_count
 
 NEARLY_ALL = 0.9
 FEW = 50
@@ -100,10 +100,10 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     usages = [json.loads(usage) for usage in requests.to_list()]
     totals: dict[str, Any] = {}
     for name in ("prompt_tokens", "completion_tokens"):
-        known = [usage[name] for usage in usages if isinstance(usage.get(name), int)]
-        totals[name] = sum(known) if known else None
+        known = [count for usage in usages if (count := token_count(usage.get(name))) is not None]
+        totals[name] = token_count(sum(known)) if known else None  # a sum that no table holds is not told either
     answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
-    in_part = any(OF_CHOICES in usage for usage in usages)
+    in_part = any(OF_CHOICES in one or token_count(one.get("completion_tokens")) is None for one in usages)
     return totals | {"at_least": in_part or len(usages) + 0.5 < answered}
 
 

@@ -44,6 +44,11 @@ def test_prompt_and_answer_have_to_fit_together():
     assert found.messages == plain({"question": "b" * 400})
 
 
+@pytest.mark.parametrize("context", [2**31, 2**34, 2**62, 2**63 - 1])
+def test_a_context_of_any_size_is_one(context: int):
+    assert too_long(rows("a" * 40, "b" * 400), plain, context=context, limit=4096) == {}
+
+
 def test_bytes_count_and_everything_that_is_sent():
     assert set(too_long(rows("a", "ф" * 200, "b" * 200), plain, context=99, limit=None)) == {"1"}
     wordy = [{"role": "system", "content": "s" * 300}]

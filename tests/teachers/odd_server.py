@@ -25,9 +25,14 @@ class OddServer:
 
 @contextmanager
 def odd_server(
-    reply: Callable[[dict[str, Any], Mapping[str, str]], Reply], models: Callable[[], Reply] | None = None
+    reply: Callable[[dict[str, Any], Mapping[str, str]], Reply],
+    models: Callable[[], Reply] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[OddServer]:
-    """Serve ``reply(body, headers)`` to every POST, and ``models()`` (default: one model) to every GET."""
+    """Serve ``reply(body, headers)`` to every POST, and ``models()`` (default: one model) to every GET.
+
+    Every answer to a POST has ``headers``.
+    """
     seen = OddServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,14 +41,16 @@ def odd_server(
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.asked.append(body)
-            self._send(*reply(body, self.headers))
+            self._send(*reply(body, self.headers), headers or {})
 
         def do_GET(self) -> None:
-            self._send(*(models() if models else (200, {"data": [{"id": "odd"}]})))
+            self._send(*(models() if models else (200, {"data": [{"id": "odd"}]})), {})
 
-        def _send(self, status: int, content: Any) -> None:
+        def _send(self, status: int, content: Any, more: Mapping[str, str]) -> None:
             raw = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
+            for name, value in more.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             self.wfile.write(raw)
@@ -64,7 +71,7 @@ def odd_server(
         thread.join()
 
 
-def completion(*contents: str | None, finish: str = "stop", **more: Any) -> dict[str, Any]:
+def completion(*contents: Any, finish: Any = "stop", **more: Any) -> dict[str, Any]:
     """A completion with one choice for each content."""
     choices = [
         {"index": index, "message": {"role": "assistant", "content": content}, "finish_reason": finish}

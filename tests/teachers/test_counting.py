@@ -20,7 +20,7 @@ from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
-from tunixhack.teachers import counting
+from tunixhack.teachers import completions, counting
 from tunixhack.teachers.embedded import EmbeddedServer
 from tunixhack.teachers.http import post_json
 from tunixhack.teachers.prices import Price
@@ -74,16 +74,6 @@ def test_one_request_counts_every_text(texts: list[str]):
 )
 def test_an_answer_that_is_not_of_as_many_texts_is_no_count(answer: Any):
     assert counting.counts(answer, 2) is None
-
-
-def test_thinking_is_counted_with_what_follows_it_and_nothing_is_none():
-    choices = [
-        {"message": {"reasoning_content": "Hm. ", "content": "Yes."}},
-        {"message": {"reasoning": "Well. ", "content": None}},
-        {"message": None},
-        {},
-    ]
-    assert counting.texts_of({"choices": choices}) == ["Hm. Yes.", "Well. ", "", ""]
 
 
 def test_an_answer_without_usage_gets_the_tokens_that_were_counted_and_no_others():
@@ -177,7 +167,10 @@ def test_llamacpp_itself_counts_its_own_answers(embedded_server: EmbeddedServer)
     """What is counted is what it tells, within the few tokens that it spelled otherwise than its tokenizer would."""
     ask = {"messages": [{"role": "user", "content": "Say hello."}], "temperature": 0.8, "max_tokens": 60, "n": 4}
     several = post_json(f"{embedded_server.url}/chat/completions", {}, ask | {"seed": 1}, 120.0)
-    url, texts = counting.tokenizer_of(embedded_server.url), counting.texts_of(several)
+    url, texts = (
+        counting.tokenizer_of(embedded_server.url),
+        [completions.spoken(choice) for choice in several["choices"]],
+    )
     counted = counting.counts(post_json(url, {}, counting.question(texts), 10.0), 4)
     usage = counting.counted(several, counted)["usage"]
     singly = [

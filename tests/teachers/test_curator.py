@@ -31,6 +31,7 @@ from tunixhack.teachers._curator import (
     _Processor,
 )
 from tunixhack.teachers.attempts import read_retry_after
+from tunixhack.teachers.journal import read_journal
 from tunixhack.teachers.llm import Courier
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
@@ -243,10 +244,54 @@ def test_a_failure_is_no_line_so_that_it_is_asked_again(tmp_path: Path):
     assert journal(tmp_path) == []
 
 
-def test_answers_that_are_no_utf8_are_kept(tmp_path: Path):
-    with odd_server(lambda body, headers: (200, completion("half an emoji: \ud83d"))) as server:
-        send(server.url, courier_rows("one"), tmp_path)
+def deep(levels: int) -> Any:
+    inside: Any = "deep"
+    for _ in range(levels):
+        inside = [inside]
+    return inside
+
+
+UNWRITABLE = {
+    "half an emoji, spelled": json.dumps(completion("\ud83d")).encode(),
+    "half an emoji, in bytes": json.dumps(completion("CUT")).encode().replace(b"CUT", b"\xf0\x9f\x98"),
+    "half a surrogate pair, in bytes": json.dumps(completion("CUT")).encode().replace(b"CUT", b"\xed\xa0\xbd"),
+    "UTF-16": json.dumps(completion("\ud83d"), ensure_ascii=False).encode("utf-16-le", "surrogatepass"),
+    "lists in lists": json.dumps(completion(GOOD) | {"more": deep(800)}).encode(),
+    "lists in lists in a choice": json.dumps({"choices": [{"message": {"content": GOOD, "more": deep(300)}}]}).encode(),
+    "a count that no table holds": json.dumps(completion(GOOD, usage={"prompt_tokens": 2**63})).encode(),
+    "a count that is endless": b'{"choices": [{}], "usage": {"prompt_tokens": 1e999, "completion_tokens": NaN}}',
+    "a number of 5,000 digits": b'{"choices": [{"index": ' + b"9" * 5000 + b"}]}",
+    "a line's end in a string": b'{"choices": [{"message": {"content": "one\ntwo"}}]}',
+}
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+def test_whatever_is_in_a_choice_is_paid_for_once_kept_and_read_again(what: str, tmp_path: Path):
+    with odd_server(lambda body, headers: (200, UNWRITABLE[what])) as server:
+        wire = send(server.url, courier_rows("one"), tmp_path)
+        assert len(server.asked) == 1
+    assert not wire.failures
     assert received(tmp_path) == ["question 0"]
+    assert read_journal(tmp_path).height == 1
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+def test_a_plain_call_returns_it_too(what: str, tmp_path: Path):
+    with odd_server(lambda body, headers: (200, UNWRITABLE[what])) as server:
+        for _ in range(2):  # the second reads what the first has written
+            assert len(writer(server.url)(toy_questions(1), working_dir=str(tmp_path)).dataset) == 1
+        assert len(server.asked) == 1
+
+
+# _free_capacity
+
+
+def test_an_answer_that_tells_of_more_tokens_than_its_bucket_holds_holds_up_no_other(tmp_path: Path):
+    """Those after it waited for the bucket to fill again, for a minute or for a thousand years."""
+    usage = {"prompt_tokens": 4294967295, "completion_tokens": 2**62}
+    with odd_server(lambda body, headers: (200, completion(GOOD, usage=usage))) as server:
+        wire = send(server.url, courier_rows(*map(str, range(40))), tmp_path, concurrency=4)
+    assert wire.successes == 40
 
 
 # call_single_request: what goes wrong with one row is that row's business alone
@@ -289,13 +334,22 @@ POISON = {
     "no JSON object": (200, ["choices"]),
     "no choices": (200, {"choices": []}),
     "choices that are none": (200, {"choices": [None, 3]}),
-    "an error with status 200": (200, {"error": {"message": "rate limit"}}),
+    "an error with status 200": (200, {"error": {"message": "it broke"}}),
+    "an error with status 200 that the request is to blame for": (200, {"error": {"message": "no", "code": 400}}),
+    "an error with status 200 that the server is to blame for": (200, {"error": {"message": "no", "code": 502}}),
+    "a choice that is an error": (200, {"choices": [{"error": {"message": "no"}, "message": {"content": ""}}]}),
     "not UTF-8": (200, b'{"choices": "\xff\xfe"}'),
+    "a redirect": (307, b""),
     "400": (400, {"error": "too long"}),
     "401": (401, {"error": "who are you"}),
     "422": (422, {"error": "no"}),
     "500": (500, {"error": "out of memory"}),
 }
+TRIES = {"a redirect": 1, "400": 1, "401": 1, "422": 1, "500": 4} | {
+    "an error with status 200 that the request is to blame for": 1,
+    "an error with status 200 that the server is to blame for": 4,
+}
+"""Of a request that is refused, or that the server is to blame for; all others have the two of `send`."""
 
 
 @pytest.mark.parametrize("what", POISON)
@@ -311,7 +365,7 @@ def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
     assert received(tmp_path) == ["question 0", "question 2"]
     assert sum(wire.failures.values()) == 1
     assert wire.gave_up is None
-    assert tries == {"4": 1, "2": 2, "5": 4}[str(POISON[what][0])[0]], "refused, no completion, a server's own fault"
+    assert tries == TRIES.get(what, 2)
     assert len(server.asked) == tries + 2
 
 
@@ -326,6 +380,11 @@ def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
         completion(GOOD, finish="content_filter"),
         {"choices": [{"message": None}]},
         {"choices": [{}]},
+        {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 0}},
+        {"choices": None, "usage": {"total_tokens": 3}},
+        {"choices": ["text", None], "usage": {"total_tokens": 3}},
+        completion(GOOD, GOOD),
+        {"error": {"code": 502}, **completion(GOOD)},
     ],
 )
 def test_an_odd_completion_is_paid_for_and_kept_and_asked_once(odd: Any, tmp_path: Path):
@@ -334,6 +393,16 @@ def test_an_odd_completion_is_paid_for_and_kept_and_asked_once(odd: Any, tmp_pat
         assert len(server.asked) == 2
     assert received(tmp_path) == ["question 0", "question 1"]
     assert not wire.failures
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed_so_that_prompts_and_key_stay_where_they_were_sent(status: int, tmp_path: Path):
+    with odd_server(lambda *_: (200, completion(GOOD))) as other:
+        moved = {"Location": f"{other.url}/chat/completions"}
+        with odd_server(lambda *_: (status, b""), headers=moved) as server:
+            wire = send(server.url, courier_rows("one"), tmp_path)
+        assert other.asked == []
+    assert other.url.removesuffix("/v1") in next(iter(wire.failures))
 
 
 # process_requests_from_file

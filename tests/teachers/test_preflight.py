@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -125,6 +127,92 @@ def test_a_native_teacher_without_thinking_is_refused_and_the_other_way_is_named
         assert check(teacher, "written").block == 16
 
 
+# replies that are odd
+
+
+ODD = {
+    "no choice beside one": completion("yes") | {"choices": [None, *completion("yes")["choices"]]},
+    "usage that is a list": completion("yes", usage=[]),
+    "usage that is text": completion("yes", usage="many"),
+    "counts that are none": completion("yes", usage={"prompt_tokens": "3", "completion_tokens": 2**70}),
+    "a message that is text": {"choices": [{"message": "yes"}]},
+    "a message that is a list": {"choices": [{"message": ["yes"]}]},
+    "no message": {"choices": [{}]},
+    "content in parts": completion([{"type": "text", "text": "yes"}]),
+    "a finish_reason that is none": completion("yes", finish=["stop"]),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_reply_is_read_as_far_as_it_can_be(what: str):
+    with odd_server(lambda *_: (200, ODD[what])) as server:
+        assert check(server).block == 1
+        assert check(server, context=8192, seeded=False).block == 1
+
+
+@pytest.mark.parametrize("choices", [[None], [[]], ["text"], {"0": {}}, "text", 7])
+def test_a_reply_whose_choices_are_none_is_one_sentence(choices: Any):
+    answer = {"choices": choices}
+    with odd_server(lambda *_: (200, answer)) as server, pytest.raises(UserError, match="answers without choices"):
+        check(server)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ({"message": "Rate limit exceeded", "code": 429}, r"an error \(HTTP 200, code 429\): Rate limit exceeded"),
+        ({"message": "Insufficient credits", "code": 402}, "Insufficient credits; see to the account there"),
+        ({"message": "You exceeded", "code": "insufficient_quota"}, "You exceeded; see to the account there"),
+        ({"message": "upstream is down"}, r"an error \(HTTP 200\): upstream is down"),
+    ],
+)
+def test_an_error_with_http_200_is_told_in_the_servers_words(
+    error: Any, sentence: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http, "PAUSES", (0.0,))
+    for answer in ({"error": error}, {"choices": [{"error": error, "message": {"content": None}}]}):
+        odd = odd_server(lambda *_, answer=answer: (200, answer))
+        with odd as server, pytest.raises(UserError, match=sentence):
+            check(server)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (402, {"error": {"message": "Insufficient Balance"}}),
+        (429, {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota"}}),
+        (400, {"error": {"message": "Your credit balance is too low", "type": "invalid_request_error"}}),
+    ],
+)
+def test_an_empty_account_is_told_at_once(status: int, answer: Any):
+    with odd_server(lambda *_: (status, answer)) as server:
+        with pytest.raises(UserError, match=rf"HTTP {status}: {answer['error']['message']}; see to the account there"):
+            check(server)
+        assert len(server.asked) == 1
+
+
+def test_no_redirect_is_followed_and_it_is_told_where_it_leads():
+    with odd_server(lambda *_: (200, completion("yes"))) as other:
+        moving = odd_server(lambda *_: (308, b""), headers={"Location": f"{other.url}/chat/completions?key=sk-1"})
+        told = rf"HTTP 308, a redirect to {other.url.removesuffix('/v1')}, which is not followed"
+        with moving as server, pytest.raises(UserError, match=told):
+            check(server)
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("get", [True, False])
+def test_a_body_that_never_ends_is_not_waited_for(get: bool):
+    with dripping() as url, pytest.raises(UserError, match="did not answer within 0 s"):
+        get_json(url, {}, timeout=0.3) if get else post_json(url, {}, {}, 0.3)
+
+
+def test_a_body_that_is_endless_is_no_answer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "MOST_BYTES", 1000)
+    endless = odd_server(lambda *_: (200, {}), lambda: (200, b" " * 2000))
+    with endless as server, pytest.raises(UserError, match="with more than 1,000 bytes"):
+        get_json(server.url, {})
+
+
 # servers without seeds
 
 
@@ -229,6 +317,25 @@ def test_an_address_that_is_none_is_one_sentence(address: str):
         resolve(address, Wish())
 
 
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server whose answer comes a letter at a time, and never comes to its end."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            client, _ = listening.accept()
+            with client, suppress(OSError):
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while True:
+                    client.sendall(b" ")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        thread.join()
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """A server that takes connections and says nothing."""
@@ -254,7 +361,7 @@ def test_a_server_that_hangs_up_is_one_sentence():
         thread.join()
 
 
-@pytest.mark.parametrize("answer", [[], "yes", {"choices": None}, {"choices": []}, {"error": "no"}])
+@pytest.mark.parametrize("answer", [[], "yes", {"choices": None}, {"choices": []}, {"error": None}])
 def test_an_answer_without_choices_is_one_sentence(answer: Any):
     with odd_server(lambda *_: (200, answer)) as server, pytest.raises(UserError, match="answers without choices"):
         check(server)

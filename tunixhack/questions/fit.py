@@ -14,6 +14,8 @@ from tunixhack.steps import Context, Verdict
 BYTES_PER_TOKEN = 4
 """Of prose, roughly: a teacher's own tokenizer is seldom at hand, so that lengths are estimates, and said to be."""
 TEXTS = ("question", "context", "support", "reference", "inputs")
+MOST_BYTES = 2**32 - 1
+"""More than that polars cannot compare the sizes of texts with."""
 _SURELY = 8
 """A question whose texts are this many times shorter than the room is not looked at: few prompts say things twice."""
 
@@ -68,7 +70,8 @@ def too_long(rows: pl.DataFrame, render: Render, context: int, limit: int | None
     if _tokens(_rendered(middle, render)) > room:
         return {}
     found = {}
-    for row in rows.filter(sizes > room * BYTES_PER_TOKEN // _SURELY).iter_rows(named=True):
+    surely = min(room * BYTES_PER_TOKEN // _SURELY, MOST_BYTES)  # a server can tell of any context
+    for row in rows.filter(sizes > surely).iter_rows(named=True):
         messages = _rendered(row, render)
         tokens = _tokens(messages)
         if tokens > room:

@@ -9,8 +9,10 @@ hook                                why
 LLM.__init__ (not called)           its factory builds a processor whose constructor POSTs without a timeout
 get_header_based_rate_limits        that POST; limits are ours: concurrency
 get_token_encoding, estimate_…      download of a tokenizer; a token bucket that allows 200 requests a minute
+_free_capacity                      an answer that tells of 10⁹ tokens puts its bucket into debt: the call stands still
 call_single_request                 429 answered by eleven attempts in 60 ms; a missing ``usage`` fails a paid answer
-append_generic_response             prompt and answer written three times each; failures written as answers
+append_generic_response             prompt and answer written three times each; failures written as answers; its writer
+                                    of JSON gives up 255 levels deep
 create_dataset_files                the engine reads the journal itself and needs no second copy
 attempt_loading_cached_dataset      an edited ``parse`` in an installed package is not noticed
 process_requests_from_file          no way to cancel; a folder with requests_ in its path loses its answers
@@ -25,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
+import json
 import logging
 import os
 import time
@@ -35,9 +38,11 @@ from typing import Any
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.ids import digest
 from tunixhack.teachers import counting
-from tunixhack.teachers.attempts import Failure, no_connection, not_ok, read_completion
+from tunixhack.teachers.attempts import Failure, no_connection, not_ok, redirected
+from tunixhack.teachers.completions import places, read_completion, spoken, trouble_of, usage_of
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.teachers.wire_json import read_json
 
 try:
     import resource  # noqa: F401  # Curator imports it (bespokelabsai/curator#290)
@@ -234,6 +239,9 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     def estimate_total_tokens(self, messages: list[Any]) -> _TokenUsage:
         return _TokenUsage(input=0, output=0)
 
+    def _free_capacity(self, status_tracker: Any, used_capacity: _TokenUsage, blocked_capacity: _TokenUsage) -> None:
+        return None  # nothing was blocked, and what an answer tells of its tokens can be anything
+
     def attempt_loading_cached_dataset(self, parse_func_hash: str) -> None:
         return None  # always built anew from the responses, which are never asked for twice
 
@@ -290,7 +298,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
                 failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
                 tries += 1
-                wire.failed(str(failure))
+                wire.failed(str(failure), failure.remedy)
                 # nobody's request is used up by a server that is away: the wire's patience ends that
                 if tries >= failure.tries(wire.endpoint) and not failure.away:
                     question = request.generic_request.original_row.get("question_id")
@@ -305,19 +313,24 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
 
     async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
         """Send a request once, and tell the wire's pace what came of it."""
-        sent = time.monotonic()
+        wire, sent, asked = self.wire, time.monotonic(), payload.get("n", 1)
         try:
             completion = await self._post(session, payload)
         except Failure as failure:
             if failure.overloaded(tries):
-                self.wire.refused(str(failure), failure.pause)
+                wire.refused(str(failure), failure.pause)
             raise
-        self.wire.succeeded(sent, len(completion["choices"]))
+        trouble = trouble_of(completion, wire.endpoint)
+        wire.succeeded(sent, len(places(completion["choices"], asked)), whole=trouble is None)
+        if trouble:  # what came is kept, and those to come are sent as after a refusal
+            wire.failed(str(trouble), trouble.remedy)
+            if trouble.overloaded(tries):
+                wire.refused(str(trouble), trouble.pause)
         return completion
 
     async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
         """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
-        wire, texts = self.wire, counting.texts_of(completion)
+        wire, texts = self.wire, [spoken(choice) for choice in completion["choices"]]
         if not wire.counts_one_choice or len(texts) < 2:
             return completion
         tokens = None
@@ -326,7 +339,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             body, headers = counting.question(texts), dict(wire.endpoint.headers)
             try:
                 async with session.post(wire.tokenizer, headers=headers, json=body, timeout=timeout) as response:
-                    tokens = counting.counts(await response.json(content_type=None), len(texts))
+                    tokens = counting.counts(read_json(await response.read()), len(texts))
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 LOG.debug("%s did not count: %s", wire.tokenizer, wire.endpoint.redact(str(error)))
         return counting.counted(completion, tokens)
@@ -334,14 +347,18 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.wire.endpoint
         timeout, headers = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10), dict(endpoint.headers)
-        with self.wire.address(payload.get("n", 1)) as address:
+        asked = payload.get("n", 1)
+        options: dict[str, Any] = {"headers": headers, "timeout": timeout, "allow_redirects": False}
+        with self.wire.address(asked) as address:
             url = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}"
-            async with session.post(url, headers=headers, json=payload, timeout=timeout) as response:
+            async with session.post(url, json=payload, **options) as response:
+                if 300 <= response.status < 400:
+                    raise redirected(response.status, response.headers.get("Location"), endpoint)
                 if response.status != 200:
                     text = await response.text(errors="replace")
                     raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
                 body = await response.read()
-        return read_completion(body, endpoint)
+        return read_completion(body, endpoint, asked)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
         if data.response_errors is not None:
@@ -349,13 +366,15 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         row = {k: v for k, v in data.generic_request.original_row.items() if k != "messages" or not self.journal_only}
         slim = data.model_copy(
             update={
+                "response_message": None,
                 "raw_request": None,
                 "raw_response": None,
                 "generic_request": data.generic_request.model_copy(update={"messages": [], "original_row": row}),
             }
         )
+        line = {**slim.model_dump(mode="json"), "response_message": data.response_message}
         try:
-            _append(filename, slim.model_dump_json().encode() + b"\n")
+            _append(filename, json.dumps(line, ensure_ascii=False).encode() + b"\n")
         except OSError as error:
             self.wire.lose(error)  # Curator would only count it, and go on to pay for answers that no disk holds
 
@@ -377,8 +396,8 @@ def _append(filename: str, line: bytes) -> None:
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
-    usage = completion.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
+    usage, first = usage_of(completion), completion["choices"][0]
+    prompt, output = (counting.token_count(usage.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
     return GenericResponse(
         response_message=completion,
         raw_response=None,
@@ -386,20 +405,15 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
         created_at=request.created_at,
         finished_at=datetime.datetime.now(datetime.UTC),
         # Curator adds these up and cannot do without; our own counts are read from the completion, null if unknown
-        token_usage=_TokenUsage(input=_count(usage, "prompt_tokens"), output=_count(usage, "completion_tokens")),
+        token_usage=_TokenUsage(input=prompt, output=output),
         response_cost=0.0,
-        finish_reason=str(completion["choices"][0].get("finish_reason")),
+        finish_reason=str(first.get("finish_reason") if isinstance(first, dict) else None),
     )
 
 
 def _reasons(wire: Wire) -> str:
     """List why requests went unanswered, the most frequent first."""
     return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
 
 
 def _drop_file_handlers() -> None:

@@ -29,9 +29,11 @@ from typing import Any, TypeVar
 
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
-from tunixhack.teachers.attempts import Failure, not_ok, read_completion
+from tunixhack.teachers.attempts import Failure, not_ok
 from tunixhack.teachers.batches import Batch, BatchBook
+from tunixhack.teachers.completions import read_completion
 from tunixhack.teachers.wire import Wire
+from tunixhack.teachers.wire_json import read_json
 
 try:
     from bespokelabs.curator.request_processor.batch.openai_batch_request_processor import OpenAIBatchRequestProcessor
@@ -192,7 +194,7 @@ class Postman:
             for line in content.split(b"\n"):
                 if not line.strip():
                     continue
-                place, answer = self._read(line)
+                place, answer = self._read(line, batch.rows)
                 row = open_rows.pop(place, None)
                 if row is None:
                     continue
@@ -206,20 +208,24 @@ class Postman:
             failures[self.wire.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
         return Fetched(answered=answered, failures=failures, declined=declined)
 
-    def _read(self, line: bytes) -> tuple[int, dict[str, Any] | Failure]:
-        """Return a request's place, and its completion or why there is none."""
+    def _read(self, line: bytes, rows: Sequence[Mapping[str, Any]]) -> tuple[int, dict[str, Any] | Failure]:
+        """Return a request's place among the batch's rows, and its completion or why there is none."""
         endpoint = self.wire.endpoint
         try:
-            told = json.loads(line)
-            place, response, failed = int(told["custom_id"]), told.get("response") or {}, told.get("error") or {}
-        except (ValueError, TypeError, KeyError, AttributeError):
+            told = read_json(line)
+            place = int(told["custom_id"])
+            asked = rows[place]["count"]
+        except (ValueError, TypeError, KeyError, IndexError):
             return -1, Failure("the batch has a line that is no answer", blame="answer")
-        body, status = response.get("body"), response.get("status_code")
+        response, failed = (told.get(name) for name in ("response", "error"))
+        response, failed = (one if isinstance(one, dict) else {} for one in (response, failed))
+        body, status = json.dumps(response.get("body")), response.get("status_code")
+        if isinstance(failed.get("message"), str) and status != 200:
+            return place, Failure(endpoint.redact(failed["message"])[:300], blame="request")
         if status != 200:
-            why = failed.get("message") or f"HTTP {status}: {json.dumps(body)}"
-            return place, Failure(endpoint.redact(str(why))[:300], blame="request", status=status)
+            return place, not_ok(status if isinstance(status, int) else 500, body, None, endpoint)
         try:
-            return place, read_completion(json.dumps(body).encode(), endpoint)
+            return place, read_completion(body.encode(), endpoint, asked)
         except Failure as failure:
             return place, failure
 
@@ -232,8 +238,9 @@ class Postman:
             except APIError as error:
                 failure, cause = self._failure(error), error
             tries += 1
-            if failure.blame == "request":
-                raise UserError(f"{endpoint.url} refuses the batch ({failure})") from cause
+            if failure.blame in ("request", "teacher"):
+                remedy = f": {failure.remedy}" if failure.remedy else ""
+                raise UserError(f"{endpoint.url} refuses the batch ({failure}){remedy}") from cause
             silent = time.monotonic() - began
             if silent > endpoint.patience:
                 raise TeacherFailed(

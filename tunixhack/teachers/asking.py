@@ -18,6 +18,7 @@ from tunixhack.progress import Reporter
 from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
+from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.engine import Engine, Watch
 from tunixhack.teachers.forecast import Coming, foretell
 from tunixhack.teachers.journal import FIELDS
@@ -165,8 +166,7 @@ class Teachers:
     def _context(self, teacher: Teacher) -> int | None:
         """Return the context that the server tells, or has told: some know it only while the model is loaded."""
         earlier = self.run.state().get("teachers", {}).get(teacher.name, {})
-        known: int | None = teacher.context or earlier.get("context")
-        return known
+        return teacher.context or token_count(earlier.get("context")) or None
 
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import math
 import random
-from typing import Any, Literal
+from typing import Literal
+from urllib.parse import urlsplit
 
+from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire import Endpoint
+from tunixhack.teachers.wire_json import read_json
 
 MOST_TRIES = 12
 """Tries for one request whatever else happens, so that one poisoned row cannot hold up a night."""
 LONGEST_PAUSE = 30.0
+SHOWN = 300
+"""Characters of a server's sentence that are passed on."""
 NOT_CONNECTED = ("ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError")
 """aiohttp's errors of a connection that did not come about."""
 
 
 CONTENT_REFUSED = (400, 413, 422)
 """HTTP statuses of a request that is refused for what it asks, where others like it are answered."""
+ELSEWHERE = (404, 405, 407, 410)
+"""HTTP statuses of an address that does not answer such requests, whatever they ask."""
+
+Blame = Literal["request", "answer", "server", "teacher"]
 
 
 class Failure(OSError):
@@ -26,26 +35,30 @@ class Failure(OSError):
         why: a sentence without secrets.
         blame: whose fault it looks like, which decides how often it is tried: a ``request`` that is refused never
             again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
-            or away as long as it takes.
+            or away as long as it takes. A ``teacher`` that refuses for a reason of its own, an empty account or a
+            wrong address, would refuse every other request as well: a few of those end the call.
         pause: seconds that the server asked to wait.
-        status: the HTTP status; None where there was no HTTP answer.
+        status: the HTTP status, or what an error under another one amounts to; None where there was none.
         away: whether the server could not even be connected to, which says nothing about the request.
+        remedy: where the teacher is to blame, what the user can do.
     """
 
     def __init__(
         self,
         why: str,
         *,
-        blame: Literal["request", "answer", "server"],
+        blame: Blame,
         pause: float | None = None,
         status: int | None = None,
         away: bool = False,
+        remedy: str | None = None,
     ) -> None:
         super().__init__(why)
         self.blame = blame
         self.pause = pause
         self.status = status
         self.away = away
+        self.remedy = remedy
 
     def noted(self, question: str | None, declined: dict[str, str]) -> str:
         """Say why a request went unanswered; where its question's content is refused, name and note the question.
@@ -66,11 +79,11 @@ class Failure(OSError):
         is no reason to send fewer of the others.
         """
         status = self.status or 0
-        return status in (429, 503) or (status >= 500 and tries == 1)
+        return self.blame == "server" and (status in (429, 503) or (status >= 500 and tries == 1))
 
     def tries(self, endpoint: Endpoint) -> int:
         """Return how many tries a request has that fails like this."""
-        return {"request": 1, "answer": endpoint.attempts, "server": MOST_TRIES}[self.blame]
+        return {"request": 1, "answer": endpoint.attempts, "server": MOST_TRIES, "teacher": 1}[self.blame]
 
     def pause_after(self, tries: int) -> float:
         """Return the seconds to wait before the next try: what the server asked for, else twice as long each time."""
@@ -90,36 +103,81 @@ def no_connection(error: Exception, endpoint: Endpoint) -> Failure:
 
 def not_ok(status: int, text: str, retry_after: str | None, endpoint: Endpoint) -> Failure:
     """Explain an HTTP status: a refused request is not sent again, an overloaded server is."""
-    refused = 400 <= status < 500 and status not in (408, 409, 425, 429)
+    error, pause = _told(text), read_retry_after(retry_after)
+    return _failure(f"HTTP {status}", status, error, error.message if error else text, pause, endpoint)
+
+
+def error_with_200(error: ServerError, endpoint: Endpoint) -> Failure:
+    """Explain an error that came under HTTP 200, as the status would that it amounts to."""
+    code = f" (code {error.status})" if error.status else ""
+    return _failure(f"an error with HTTP 200{code}", error.status, error, error.message, None, endpoint)
+
+
+def redirected(status: int, location: str | None, endpoint: Endpoint) -> Failure:
+    """Explain a redirect, which is not followed: key and prompts would go where nobody has sent them."""
     return Failure(
-        f"HTTP {status}: {endpoint.redact(text)[:300]}",
-        blame="request" if refused else "server",
-        pause=read_retry_after(retry_after),
+        f"HTTP {status}: {redirect(location)}",
+        blame="teacher",
         status=status,
+        remedy="name the address that answers after --teacher",
     )
 
 
-def read_completion(body: bytes, endpoint: Endpoint) -> dict[str, Any]:
-    """Read a completion that has choices.
+def redirect(location: str | None) -> str:
+    """Say of a redirect where it leads to and that nobody goes there; its path and credentials are left out.
 
-    Raises:
-        Failure: it is not JSON, or has none.
+    >>> redirect("https://me:secret@other.example/v1?key=1")
+    'a redirect to https://other.example, which is not followed'
     """
     try:
-        completion = json.loads(body)
-        if b"\\u" in body:
-            # half a surrogate pair, as a server sends that cuts an emoji in two: no file and no table can hold it
-            whole = json.dumps(completion, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            completion = json.loads(whole.decode("utf-16", "replace"))
-    except ValueError as error:
-        raise Failure(f"the answer is not JSON: {_quote(body, endpoint)}", blame="answer") from error
-    choices = completion.get("choices") if isinstance(completion, dict) else None
-    if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
-        raise Failure(f"the answer has no choices: {_quote(body, endpoint)}", blame="answer")
-    return {**completion, "choices": [choice for choice in choices if isinstance(choice, dict)]}
+        parts = urlsplit(location or "")
+        port = f":{parts.port}" if parts.port else ""
+        to = f" to {parts.scheme or 'http'}://{parts.hostname}{port}" if parts.hostname else ""
+    except ValueError:
+        to = ""
+    return f"a redirect{to}, which is not followed"
 
 
-def _quote(body: bytes, endpoint: Endpoint) -> str:
+def _failure(
+    what: str, status: int | None, error: ServerError | None, said: str, pause: float | None, endpoint: Endpoint
+) -> Failure:
+    blame = _blame(status, error, pause)
+    # what is secret is taken out before it is cut, or most of a key would stay
+    why = f"{what}: {endpoint.redact(said)[:SHOWN]}"
+    remedy = _remedy(status, error, endpoint) if blame == "teacher" else None
+    return Failure(why, blame=blame, pause=pause, status=status, remedy=remedy)
+
+
+def _blame(status: int | None, error: ServerError | None, pause: float | None) -> Blame:
+    if error and error.flagged:
+        return "request"
+    if error and error.account:
+        return "teacher"
+    if status == 402 and pause is not None:  # OpenRouter's, of money that requests in flight hold back
+        return "server"
+    if status in (401, 402, 403, *ELSEWHERE):
+        return "teacher"
+    if status is None:
+        return "answer"
+    return "request" if 400 <= status < 500 and status not in (408, 409, 425, 429) else "server"
+
+
+def _remedy(status: int | None, error: ServerError | None, endpoint: Endpoint) -> str:
+    if status in ELSEWHERE:
+        return "correct the address or the model in --teacher"
+    if status in (401, 403) and not (error and error.account):
+        return f"put a key that it takes into {endpoint.key_variable}"
+    return f"see to the account there, or put the key of another into {endpoint.key_variable}"
+
+
+def _told(text: str) -> ServerError | None:
+    try:
+        return error_in(read_json(text.encode("utf-8", "replace")))
+    except ValueError:
+        return None
+
+
+def quoted(body: bytes, endpoint: Endpoint) -> str:
     """Show the beginning of a body; what is secret is taken out before it is cut, or most of a key would stay."""
     return repr(endpoint.redact(body.decode(errors="replace"))[:200])
 
@@ -127,6 +185,7 @@ def _quote(body: bytes, endpoint: Endpoint) -> str:
 def read_retry_after(header: str | None) -> float | None:
     """Read Retry-After in seconds; its other form, a date, is left to our own pause."""
     try:
-        return min(600.0, max(0.0, float(header))) if header else None
+        seconds = float(header) if header else None
+        return None if seconds is None or math.isnan(seconds) else min(600.0, max(0.0, seconds))
     except ValueError:
         return None

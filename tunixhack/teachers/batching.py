@@ -11,8 +11,8 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.limits import Admission
 from tunixhack.teachers.batches import Batch, parcels
+from tunixhack.teachers.counting import IN_BATCH
 from tunixhack.teachers.journal import FIELDS, rows_of
-from tunixhack.teachers.prices import IN_BATCH
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire

@@ -18,8 +18,23 @@ OF_CHOICES = "of_choices"
 """In a stored ``usage``: how many choices its completion tokens are of, where that is not all."""
 BY_CHOICE = "by_choice"
 """In a stored ``usage``: the completion tokens of each choice, in their order."""
+IN_BATCH = "batch"
+"""In a stored ``usage``: that the answer came in a batch."""
+OURS = frozenset((OF_CHOICES, BY_CHOICE, IN_BATCH))
+"""What only we add to a ``usage``: a server that sends it is not believed."""
+MOST = 2**63 - 1
+"""The largest count that a table holds."""
 TRIAL = ("one", "two words")
 """Texts by which the preflight sees whether a server counts."""
+
+
+def token_count(value: Any) -> int | None:
+    """Read a count of tokens; None, which is unknown, for anything but a whole number that a table holds.
+
+    >>> token_count(12), token_count(2**63), token_count(-1), token_count("12"), token_count(True), token_count(12.0)
+    (12, None, None, None, None, None)
+    """
+    return value if type(value) is int and 0 <= value <= MOST else None
 
 
 def tokenizer_of(url: str) -> str:
@@ -55,17 +70,6 @@ def counts(answer: Any, texts: int) -> list[int] | None:
     return [end - begin - 1 for begin, end in zip([-1, *ends], ends, strict=False)]
 
 
-def texts_of(completion: Mapping[str, Any]) -> list[str]:
-    """Return what the model wrote in each choice, thinking first."""
-    messages = [choice.get("message") for choice in completion["choices"]]
-    return [
-        "".join(str(message.get(part) or "") for part in ("reasoning_content", "reasoning", "content"))
-        if isinstance(message, dict)
-        else ""
-        for message in messages
-    ]
-
-
 def counted(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[str, Any]:
     """Note in a completion's ``usage`` the tokens of all of its choices, or that they are not told.
 
@@ -85,7 +89,7 @@ def counted(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[st
     if tokens is None:
         return completion if not told else {**completion, "usage": {**told, OF_CHOICES: 1}}
     # the token that ends an answer is no text, and the server counts it
-    ended = [choice.get("finish_reason") == "stop" for choice in completion["choices"]]
+    ended = [isinstance(one, Mapping) and one.get("finish_reason") == "stop" for one in completion["choices"]]
     each = [count + end for count, end in zip(tokens, ended, strict=True)]
     told.pop("total_tokens", None)  # of one choice
     return {**completion, "usage": {**told, "completion_tokens": sum(each), BY_CHOICE: each}}

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.teachers.counting import OF_CHOICES
+from tunixhack.teachers.counting import OF_CHOICES, token_count
 from tunixhack.teachers.prices import FREE, Price
 
 
@@ -61,7 +61,7 @@ def foretell(
     sent = received.filter(pl.col("usage").is_not_null())
     usages = [json.loads(usage) for usage in sent["usage"]]
     prompt = _mean([usage.get("prompt_tokens") for usage in usages], [1] * len(usages))
-    choices = [usage.get(OF_CHOICES, count) for usage, count in zip(usages, sent["count"], strict=True)]
+    choices = [token_count(usage.get(OF_CHOICES)) or count for usage, count in zip(usages, sent["count"], strict=True)]
     completion = _mean([usage.get("completion_tokens") for usage in usages], choices)
     tokens = dollars = None
     if prompt is not None and completion is not None:
@@ -94,7 +94,8 @@ def in_all(coming: Sequence[Coming]) -> Coming:
 
 
 def _mean(counts: Sequence[Any], over: Sequence[int]) -> float | None:
-    told = [(count, each) for count, each in zip(counts, over, strict=True) if isinstance(count, int)]
+    known = [(token_count(count), each) for count, each in zip(counts, over, strict=True)]
+    told = [(count, each) for count, each in known if count is not None]
     return sum(count for count, _ in told) / sum(each for _, each in told) if told else None
 
 

@@ -8,8 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
+from tunixhack.teachers.attempts import redirect
+from tunixhack.teachers.completions import nothing_but_an_error
 from tunixhack.teachers.keys import KEY_VARIABLE
+from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire import redact
+from tunixhack.teachers.wire_json import read_json
 
 CONNECT_TIMEOUT = 5.0
 LOADING_PATIENCE = 900.0
@@ -17,6 +21,11 @@ LOADING_PATIENCE = 900.0
 SAY_AFTER = 5.0
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds before each new try where the server is overloaded or stumbled."""
+SHOWN = 200
+"""Characters of a server's sentence that are passed on."""
+PIECE = 2**16
+MOST_BYTES = 2**26
+"""Of an answer to a small question; what is larger is none."""
 Say = Callable[[str], None]
 """Takes a sentence for the user."""
 
@@ -103,6 +112,10 @@ def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
             time.sleep(0.5)
 
 
+class _Unreadable(Exception):
+    """The server's answer is there and is no text."""
+
+
 class _Overloaded(Exception):
     """The server is there and asks for patience, or stumbled."""
 
@@ -117,39 +130,92 @@ def _ask(
     import requests
 
     place = _place(url)
-    patience = (min(CONNECT_TIMEOUT, timeout), timeout)
+    options: dict[str, Any] = {
+        "headers": dict(headers),
+        "json": body,
+        "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
+        "allow_redirects": False,
+        "stream": True,
+    }
     try:
-        response = requests.request(
-            method, url, headers=dict(headers), json=body, timeout=patience, allow_redirects=False
-        )
+        with requests.request(method, url, **options) as response:
+            status, location = response.status_code, response.headers.get("Location")
+            content = _read(response, timeout)
     except requests.ConnectionError as error:
         raise Unreachable(f"no server answers at {place}: start it, or correct the address in --teacher") from error
-    except requests.Timeout as error:
+    except (requests.Timeout, TimeoutError) as error:
         raise UserError(f"{place} took the connection but did not answer within {timeout:.0f} s") from error
+    except _Unreadable as error:
+        raise UserError(f"{place} answers, but {error}: is it an OpenAI-compatible server?") from error
     except (requests.RequestException, UnicodeError) as error:
         raise UserError(f"{place} cannot be asked: {type(error).__name__}; correct the address in --teacher") from error
-    status, text = response.status_code, redact(response.text, headers)[:200]
-    if status == 503 and "oading" in text:
-        raise _Loading
-    if status in (401, 403):
+    if 300 <= status < 400:
         raise UserError(
+            f"{place} answers HTTP {status}, {redirect(location)}: name the address that answers after --teacher"
+        )
+    text = content.decode(errors="replace")
+    try:
+        answer, is_json = read_json(content), True
+    except ValueError:
+        answer, is_json = None, False
+    told = error_in(answer)
+    if status != 200:
+        said = redact(told.message if told else text, headers)[:SHOWN]
+        raise _refusal(url, status, f"HTTP {status}: {said}", key, told)
+    if not is_json:
+        kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
+        raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server")
+    told = nothing_but_an_error(answer) if method == "POST" else None
+    if told:
+        code = f", code {told.status}" if told.status else ""
+        said = f"with an error (HTTP 200{code}): {redact(told.message, headers)[:SHOWN]}"
+        raise _refusal(url, told.status or 200, said, key, told)
+    return answer
+
+
+def _read(response: Any, seconds: float) -> bytes:
+    """Read a body as long as it comes in time; requests itself would wait that long for each piece of it.
+
+    Raises:
+        TimeoutError: it has not come to its end in time.
+        _Unreadable: it breaks off, is packed wrongly, or is too large to be a server's answer.
+    """
+    from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+    deadline, content = time.monotonic() + seconds, bytearray()
+    read = getattr(response.raw, "read1", response.raw.read)
+    try:
+        while piece := read(PIECE, decode_content=True):
+            content += piece
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            if len(content) > MOST_BYTES:
+                raise _Unreadable(f"with more than {MOST_BYTES:,} bytes")
+    except ReadTimeoutError as error:
+        raise TimeoutError from error
+    except HTTPError as error:
+        raise _Unreadable("its answer breaks off or is packed wrongly") from error
+    return bytes(content)
+
+
+def _refusal(url: str, status: int, said: str, key: str, error: ServerError | None) -> Exception:
+    """Turn an HTTP status, or what an error amounts to, into what is to be done about it."""
+    place = _place(url)
+    if status == 503 and "oading" in said:
+        return _Loading()
+    if status == 402 or (error and error.account):
+        return UserError(f"{place} answers {said}; see to the account there, or put the key of another into {key}")
+    if status in (401, 403):
+        return UserError(
             f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable {key}"
         )
-    if status == 404 and "model" in text.lower():  # the address is right, and the model is not
-        raise UserError(f"{place} answers HTTP 404: {text}")
+    if status == 404 and "model" in said.lower():  # the address is right, and the model is not
+        return UserError(f"{place} answers {said}")
     if status == 404:
-        raise UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
+        return UserError(f"{place} has nothing at {urlsplit(url).path} (HTTP 404): does the address end in /v1?")
     if status == 429 or status >= 500:
-        raise _Overloaded(f"{place} answers HTTP {status}: {text}")
-    if status in (400, 422):
-        raise Refused(f"{place} answers HTTP {status}: {text}")
-    if status != 200:
-        raise UserError(f"{place} answers HTTP {status}: {text}")
-    try:
-        return response.json()
-    except ValueError as error:
-        kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
-        raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server") from error
+        return _Overloaded(f"{place} answers {said}")
+    return (Refused if status in (400, 422) else UserError)(f"{place} answers {said}")
 
 
 def _place(url: str) -> str:

@@ -6,14 +6,16 @@ The last line can be torn by a kill. It is left out, and what it answered is ask
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from tunixhack.ids import SEED_MODULUS
-from tunixhack.teachers.counting import BY_CHOICE
+from tunixhack.teachers.completions import choices_of, places, usage_of
+from tunixhack.teachers.counting import BY_CHOICE, token_count
+from tunixhack.teachers.wire_json import read_json
 
 FIELDS: dict[str, pl.DataType] = {
     "request_key": pl.String(),
@@ -33,7 +35,7 @@ FIELDS: dict[str, pl.DataType] = {
 """A stored answer. ``choice`` is the raw element of ``choices`` as JSON. ``usage`` is the whole request's, as JSON, and
 stands on the first choice of a request only, so that adding up counts nothing twice; ``count`` is how many choices
 that request asked for. ``completion_tokens`` is known where a request had one choice, or each was counted; see
-`tunixhack.teachers.counting` for what is added to ``usage`` then, and `prices.IN_BATCH` for a batch."""
+`tunixhack.teachers.counting` for what is added to ``usage``."""
 
 
 def read_journal(folder: Path) -> pl.DataFrame:
@@ -44,15 +46,16 @@ def read_journal(folder: Path) -> pl.DataFrame:
 
 def count_choices(folder: Path) -> int:
     """Count the choices in the journal, for a look at a run from outside."""
-    return sum(len(line["response_message"]["choices"]) for line in _lines(folder))
+    return sum(1 for line in _lines(folder) for _ in rows_of(line))
 
 
-def rows_of(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Split a journal line into one row for each choice that was asked for."""
+def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Split a journal line into one row for each choice that answers a sample that was asked for."""
     sent = line["generic_request"]["original_row"]
     completion = line["response_message"]
-    usage = completion.get("usage") if isinstance(completion.get("usage"), dict) else None
-    for offset, choice in enumerate(completion["choices"][: sent["count"]]):
+    choices, usage = choices_of(completion), usage_of(completion)
+    for number, (offset, place) in enumerate(places(choices, sent["count"])):
+        choice = choices[place]
         yield {
             "request_key": sent["request_key"],
             "sample": sent["first"] + offset,
@@ -62,10 +65,10 @@ def rows_of(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "seed": None if sent["seed"] is None else (sent["seed"] + offset) % SEED_MODULUS,
             "count": sent["count"],
             "choice": json.dumps(choice, ensure_ascii=False),
-            "finish_reason": _text(choice.get("finish_reason")),
-            "prompt_tokens": _count(usage, "prompt_tokens"),
-            "completion_tokens": _of_choice(usage, offset, sent["count"]),
-            "usage": None if usage is None or offset else json.dumps(usage),
+            "finish_reason": _text(choice.get("finish_reason")) if isinstance(choice, dict) else None,
+            "prompt_tokens": token_count(usage.get("prompt_tokens")),
+            "completion_tokens": _of_choice(usage, place, sent["count"]),
+            "usage": json.dumps(usage) if usage and not number else None,
             "when": line["finished_at"],
         }
 
@@ -77,24 +80,19 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
                 if not line.endswith(b"\n"):
                     continue  # torn by a kill
                 try:
-                    read = json.loads(line)
+                    read = read_json(line)
                 except ValueError:
                     continue  # a torn line that a later writer went on behind
-                if isinstance(read.get("response_message"), dict):
+                if isinstance(read, dict) and isinstance(read.get("response_message"), dict):
                     yield read
 
 
-def _of_choice(usage: dict[str, Any] | None, offset: int, asked: int) -> int | None:
-    each = (usage or {}).get(BY_CHOICE)
+def _of_choice(usage: Mapping[str, Any], place: int, asked: int) -> int | None:
+    each = usage.get(BY_CHOICE)
     if isinstance(each, list):
-        return int(each[offset])
-    return _count(usage, "completion_tokens") if asked == 1 else None
+        return token_count(each[place]) if place < len(each) else None
+    return token_count(usage.get("completion_tokens")) if asked == 1 else None
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _count(usage: dict[str, Any] | None, name: str) -> int | None:
-    value = (usage or {}).get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -11,6 +11,7 @@ from datasets import Dataset
 from tunixhack.answers.parsing import read_choice
 from tunixhack.ids import request_key
 from tunixhack.teachers._curator import HardenedLLM
+from tunixhack.teachers.completions import choices_of, places
 from tunixhack.teachers.traces import Messages, with_system, with_trace
 
 
@@ -71,9 +72,10 @@ class ReasoningLLM(HardenedLLM):
 
     def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Turn a completion into one row per choice: the question's columns and sample, reasoning, answer, problem."""
-        rows, trace = [], self.trace_of(row)
-        for sample, choice in enumerate(response["choices"]):
-            parsed = read_choice(choice, trace)
+        rows, trace, choices = [], self.trace_of(row), choices_of(response)
+        for sample, place in places(choices, len(choices)):
+            choice = choices[place] if isinstance(choices[place], dict) else {}
+            parsed, finish = read_choice(choice, trace), choice.get("finish_reason")
             rows.append(
                 {
                     **row,
@@ -83,7 +85,7 @@ class ReasoningLLM(HardenedLLM):
                     "answer": parsed.answer,
                     "problem": parsed.problem,
                     "teacher": self.model_name,
-                    "finish_reason": choice.get("finish_reason"),
+                    "finish_reason": finish if isinstance(finish, str) else None,
                 }
             )
         return rows

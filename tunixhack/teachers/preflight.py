@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
+from tunixhack.teachers.completions import choices_of, places, spoken, usage_of
+from tunixhack.teachers.counting import token_count
+from tunixhack.teachers.finish_reasons import ended
 from tunixhack.teachers.http import Refused, Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.wire import Endpoint
@@ -64,8 +67,20 @@ def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Ma
         _check_context(_asker(endpoint, teacher, say)(messages, seed=SEEDS[0], n=1, limit=limit), teacher)
 
 
-def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict[str, Any]]:
-    def ask(messages: Sequence[Mapping[str, str]], *, seed: int, n: int, limit: int) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Reply:
+    """What came to a tiny request."""
+
+    choices: Sequence[Mapping[str, Any]]
+    """At least one, in their order; what is no choice is left out."""
+    usage: Mapping[str, Any]
+
+
+_Ask = Callable[..., _Reply]
+
+
+def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> _Ask:
+    def ask(messages: Sequence[Mapping[str, str]], *, seed: int, n: int, limit: int) -> _Reply:
         body = dict(teacher.sampling) | {
             "model": endpoint.model,
             "messages": [dict(message) for message in messages],
@@ -75,19 +90,21 @@ def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> Callable[..., dict
         body |= {"n": n} if n > 1 else {}
         url = f"{endpoint.url}/chat/completions"
         answer = post_json(url, endpoint.headers, body, endpoint.timeout, say, endpoint.key_variable)
-        if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
+        sent = choices_of(answer)
+        choices = [sent[place] for _, place in places(sent, n) if isinstance(sent[place], dict)]
+        if not choices:
             raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
-        return answer
+        return _Reply(choices=choices, usage=usage_of(answer))
 
     return ask
 
 
 def _first(
     endpoint: Endpoint, teacher: Teacher, longest: Sequence[Mapping[str, str]], several: int, say: Say
-) -> tuple[dict[str, Any], Teacher]:
+) -> tuple[_Reply, Teacher]:
     """Ask the first question; a server that refuses it for its seed is asked again, and from then on, without."""
 
-    def ask(whom: Teacher) -> dict[str, Any]:
+    def ask(whom: Teacher) -> _Reply:
         # thinking that is not shown counts, too, and what is cut within it says nothing
         limit = THINKING if teacher.hidden_trace else TINY
         return _asker(endpoint, whom, say)(longest, seed=SEEDS[0], n=several, limit=limit)
@@ -98,25 +115,26 @@ def _first(
         if not teacher.seeded or "seed" not in str(error).lower():
             raise
         unseeded = replace(teacher, seeded=False)
-        answer = ask(unseeded)
+        reply = ask(unseeded)
         say(f"{teacher.name} takes no seed, and is sent none ({error})")
-        return answer, unseeded
+        return reply, unseeded
 
 
-def _check_context(answer: Mapping[str, Any], teacher: Teacher) -> None:
-    prompt = (answer.get("usage") or {}).get("prompt_tokens")
-    limit = teacher.limit
-    if teacher.context and isinstance(prompt, int) and isinstance(limit, int) and prompt + limit > teacher.context:
-        raise UserError(
-            f"the longest prompt has {prompt:,} tokens, and with --max-tokens {limit:,} that does not fit "
-            f"the {teacher.context:,} tokens of {teacher.name}: lower --max-tokens to {teacher.context - prompt:,} "
-            f"or raise {teacher.context_setting}"
-        )
+def _check_context(reply: _Reply, teacher: Teacher) -> None:
+    prompt, limit = token_count(reply.usage.get("prompt_tokens")), teacher.limit
+    if not teacher.context or prompt is None or not isinstance(limit, int) or prompt + limit <= teacher.context:
+        return
+    room = teacher.context - prompt
+    lower = f"lower --max-tokens to {room:,} or " if room > 0 else ""
+    raise UserError(
+        f"the longest prompt has {prompt:,} tokens, and with --max-tokens {limit:,} that does not fit "
+        f"the {teacher.context:,} tokens of {teacher.name}: {lower}raise {teacher.context_setting}"
+    )
 
 
-def _check_trace(ask: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
+def _check_trace(ask: _Ask, endpoint: Endpoint) -> None:
     question = [{"role": "user", "content": "How many minutes are in three hours?"}]
-    choice = ask(question, seed=SEEDS[0], n=1, limit=THINKING)["choices"][0]
+    choice = ask(question, seed=SEEDS[0], n=1, limit=THINKING).choices[0]
     seen = read_choice(choice, "native")
     if seen.reasoning is None and seen.problem in ("no_trace", "empty", "truncated"):
         raise UserError(
@@ -124,24 +142,24 @@ def _check_trace(ask: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None
         )
 
 
-def _consecutive(ask: Callable[..., dict[str, Any]], messages: Sequence[Mapping[str, str]], seed: int) -> bool:
+def _consecutive(ask: _Ask, messages: Sequence[Mapping[str, str]], seed: int) -> bool:
     """Whether the second of two choices of a seed is the one choice of the next seed."""
-    both = [_text(choice) for choice in ask(messages, seed=seed, n=2, limit=TINY)["choices"]]
+    both = [spoken(choice) for choice in ask(messages, seed=seed, n=2, limit=TINY).choices]
     if len(both) < 2 or both[0] == both[1]:
         return False
-    return both[1] == _text(ask(messages, seed=seed + 1, n=1, limit=TINY)["choices"][0])
+    return both[1] == spoken(ask(messages, seed=seed + 1, n=1, limit=TINY).choices[0])
 
 
-def _differ(answer: Mapping[str, Any]) -> bool:
+def _differ(reply: _Reply) -> bool:
     """Whether two choices came that are not the same."""
-    return len({_text(choice) for choice in answer["choices"]}) > 1
+    return len({spoken(choice) for choice in reply.choices}) > 1
 
 
-def _counts_one_choice(answer: Mapping[str, Any]) -> bool:
+def _counts_one_choice(reply: _Reply) -> bool:
     """Whether two choices that both ran into the limit are told as the tokens of one, as llama.cpp does."""
-    told = (answer.get("usage") or {}).get("completion_tokens")
-    full = [choice for choice in answer["choices"] if choice.get("finish_reason") == "length"]
-    return isinstance(told, int) and len(full) == 2 and told <= TINY
+    told = token_count(reply.usage.get("completion_tokens"))
+    full = [choice for choice in reply.choices if ended(choice.get("finish_reason")) == "cut"]
+    return told is not None and len(full) == 2 and told <= TINY
 
 
 def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:
@@ -152,8 +170,3 @@ def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:
     except UserError:
         return None
     return url if counting.counts(answer, len(counting.TRIAL)) else None
-
-
-def _text(choice: Mapping[str, Any]) -> str:
-    message = choice.get("message") or {}
-    return "".join(str(message.get(part) or "") for part in ("reasoning_content", "reasoning", "content"))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tunixhack.teachers.counting import OF_CHOICES
+from tunixhack.teachers.counting import IN_BATCH, OF_CHOICES, token_count
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.wire import is_local
 
@@ -28,8 +28,6 @@ TABLE = "model_prices_and_context_window_backup.json"
 CHARACTERS = 2
 """Of an answer whose tokens the server does not tell, so many count as one: more tokens than nearly any text has."""
 
-IN_BATCH = "batch"
-"""What is added to the ``usage`` of an answer that came in a batch."""
 BATCH_SHARE = 0.5
 """Of the price of an answer, what it costs in a batch."""
 
@@ -53,7 +51,8 @@ class Price:
         """Return the dollars of one request, of what its server tells of it; ``text`` is all that was received."""
         told = usage if isinstance(usage, Mapping) else {}
         tokens = [told.get("prompt_tokens"), None if OF_CHOICES in told else told.get("completion_tokens")]
-        prompt, completion = (count if isinstance(count, int) else -(-len(text) // CHARACTERS) for count in tokens)
+        counts = [token_count(one) for one in tokens]
+        prompt, completion = (-(-len(text) // CHARACTERS) if one is None else one for one in counts)
         return self.of(prompt, completion) * _share(told)
 
     def in_batches(self) -> Price:
@@ -115,8 +114,7 @@ def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: b
         if price is None or (price != FREE and not usages):
             return None
         for usage in usages:
-            told = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-            one = price.of(*(count if isinstance(count, int) else 0 for count in told))
+            one = price.of(*(token_count(usage.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens")))
             total += one if listed else one * _share(usage)
     return total
 

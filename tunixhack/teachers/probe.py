@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunixhack.errors import UserError
+from tunixhack.teachers.completions import choices_of, usage_of
+from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.http import Say, post_json
 from tunixhack.teachers.resolve import Wish, resolve
 from tunixhack.teachers.teacher import Teacher
@@ -134,12 +136,9 @@ def _ask(endpoint: Endpoint, teacher: Teacher, number: int, say: Say) -> int | N
     body |= {"seed": number} if teacher.seeded else {}
     url = f"{endpoint.url}/chat/completions"
     answer = post_json(url, endpoint.headers, body, endpoint.timeout, say, endpoint.key_variable)
-    choices = answer.get("choices") if isinstance(answer, dict) else None
-    if not choices:
+    if not choices_of(answer):
         raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
-    usage = answer.get("usage")
-    told = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return told if isinstance(told, int) else None
+    return token_count(usage_of(answer).get("completion_tokens"))
 
 
 def _figures(pace: Pace) -> Mapping[str, Any]:

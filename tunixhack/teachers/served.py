@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunixhack.errors import UserError
+from tunixhack.teachers.counting import token_count
+
+DIGITS = 20
+"""A longer number is none that a table holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ def look_openai(url: str, get: Get) -> dict[str, Served]:
             name=name,
             # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
             quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
-            context=entry.get("max_model_len") or meta.get("n_ctx"),
+            context=_whole(entry.get("max_model_len")) or _whole(meta.get("n_ctx")),
             meta=meta,
         )
     return served
@@ -82,7 +86,7 @@ def look_llamacpp(url: str, get: Get) -> dict[str, Served]:
     props = _dict(get(f"{_root(url)}/props"))
     context, slots = _dict(props.get("default_generation_settings")).get("n_ctx"), props.get("total_slots")
     return {
-        name: Served(name=name, quantisation=model.quantisation, context=_int(context), slots=_int(slots))
+        name: Served(name=name, quantisation=model.quantisation, context=_whole(context), slots=_whole(slots))
         for name, model in served.items()
     }
 
@@ -101,7 +105,7 @@ def look_lmstudio(url: str, get: Get) -> dict[str, Served]:
             name=name,
             loaded=entry.get("state") == "loaded",
             quantisation=entry.get("quantization"),
-            context=entry.get("loaded_context_length") or entry.get("max_context_length"),
+            context=_whole(entry.get("loaded_context_length")) or _whole(entry.get("max_context_length")),
         )
         for name, entry in listed.items()
         if entry.get("type") != "embeddings"
@@ -125,7 +129,7 @@ def look_ollama(url: str, get: Get) -> dict[str, Served]:
             # the digest too: a name that is pulled anew can be another model
             quantisation=" ".join(_texts(_dict(entry.get("details")).get("quantization_level"), entry.get("digest")))
             or None,
-            context=_int(running.get(name, {}).get("context_length")),
+            context=_whole(running.get(name, {}).get("context_length")),
         )
         for name, entry in here.items()
     }
@@ -140,15 +144,21 @@ def _by(answer: Any, field: str, name: str) -> dict[str, dict[str, Any]] | None:
     listed = _dict(answer).get(field)
     if not isinstance(listed, list):
         return None
-    return {entry[name]: entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get(name), str)}
+    entries = [entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get(name), str)]
+    return {entry[name]: entry for entry in entries if entry[name].strip()}
 
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _whole(value: Any) -> int | None:
+    """Read a number of tokens or slots, which some servers spell as text or as a fraction; None for anything else."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value) if len(value) < DIGITS else None
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return token_count(value) or None
 
 
 def _texts(*values: Any) -> Iterator[str]:

@@ -26,6 +26,8 @@ PATIENCE = 300.0
 LOCAL_PATIENCE = 600.0
 """Seconds without any answer before a provider, or a server of the user's own, is given up: the latter may have to be
 started again by hand, and then loads its model."""
+REFUSALS = 5
+"""Refusals one after the other, of whatever was asked, after which a teacher counts as refusing everything."""
 TELL_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
 
@@ -132,7 +134,7 @@ class Wire:
         self._in_flight = dict.fromkeys(self.endpoint.addresses, 0)
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
-        self._successes = 0
+        self._successes = self._refusals = 0
         self._stop = threading.Event()
         self.answered: list[Answered] = []
         self.trouble: str | None = None
@@ -153,21 +155,37 @@ class Wire:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self, sent: float | None = None, choices: int = 1) -> None:
-        """Note an answered request, when it was sent, and how many choices came."""
+    def succeeded(self, sent: float | None = None, choices: int = 1, *, whole: bool = True) -> None:
+        """Note an answered request, when it was sent, and how many choices came.
+
+        Args:
+            sent: by `time.monotonic`.
+            choices: how many came.
+            whole: whether they came without an error beside them.
+        """
         self._outcomes.append(True)
         self.pace.answered()
+        if whole:
+            self._refusals = 0
         self._successes += 1
         self._last_success = time.monotonic()
         self.answered.append(Answered(self._last_success if sent is None else sent, self._last_success, choices))
 
-    def failed(self, why: str) -> None:
+    def failed(self, why: str, remedy: str | None = None) -> None:
         """Note a failed attempt, and give the teacher up when it has failed for too long.
 
-        Given up is a server that died, or one that failed most of the last `WINDOW` attempts and answered none for
-        the endpoint's patience.
+        Given up is a server that died, one that failed most of the last `WINDOW` attempts and answered none for the
+        endpoint's patience, and one that refused `REFUSALS` requests in a row for reasons of its own.
+
+        Args:
+            why: it failed, in a sentence.
+            remedy: what the user can do, where the teacher would refuse every other request as well.
         """
         self._outcomes.append(False)
+        if remedy:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                self.give_up(f"the teacher at {self.endpoint.url} refuses every request ({why}): {remedy}")
         if not self.endpoint.alive():
             self.give_up(f"the embedded teacher stopped working ({why})")
         silent = time.monotonic() - self._last_success
