@@ -96,8 +96,31 @@ def test_written_answer_that_is_not_exactly_one_trace_and_one_answer_is_malforme
     assert read_choice(choice(content), "written").problem == "malformed"
 
 
+@pytest.mark.parametrize("finish_reason", ["stop", "end_turn", "STOP", "eos_token", None])
+def test_a_whole_answer_is_kept_by_whatever_word_it_ended(finish_reason):
+    whole = choice("4", finish_reason, reasoning_content="Two and two.")
+    assert read_choice(whole, "native") == ("Two and two.", "4", None)
+
+
+def test_a_choice_that_an_error_ended_is_no_answer_whatever_it_says_of_its_end():
+    for finish_reason in ("error", "stop", None):
+        half = choice("It is sev", finish_reason, reasoning="I look") | {"error": {"code": 502}}
+        assert read_choice(half, "native").problem == "failed"
+
+
 @pytest.mark.parametrize("trace", TRACES)
-@pytest.mark.parametrize(("finish_reason", "problem"), [("length", "truncated"), ("content_filter", "filtered")])
+@pytest.mark.parametrize(
+    ("finish_reason", "problem"),
+    [
+        ("length", "truncated"),
+        ("MAX_TOKENS", "truncated"),
+        ("content_filter", "filtered"),
+        ("SAFETY", "filtered"),
+        ("error", "failed"),
+        ("abort", "failed"),
+        ("a word that is new", "failed"),
+    ],
+)
 def test_cut_short_wins_over_every_other_problem(trace, finish_reason, problem):
     for content in ("<think>Count", "", None, "<reasoning>a</reasoning><answer>4</answer>"):
         assert read_choice(choice(content, finish_reason), trace).problem == problem
@@ -140,7 +163,7 @@ def assert_whole_or_problem(parsed: Parsed):
         assert parsed.reasoning
         assert parsed.answer
     else:
-        assert parsed.problem in {"truncated", "filtered", "malformed", "empty", "no_trace"}
+        assert parsed.problem in {"truncated", "filtered", "failed", "malformed", "empty", "no_trace"}
 
 
 @settings(max_examples=300, deadline=None)

@@ -92,8 +92,9 @@ def test_characters_are_those_of_reasoning_and_answer_once_each() -> None:
     assert dict(rows.select("question", "length_filter_length").rows()) == {"a": 15, "b": 8, "c": 0, "d": 0}
 
 
-def test_a_truncated_probe_ranks_as_the_limit_and_ties_by_order() -> None:
-    answers = {"a": said("x", 100), "b": said("x", 60, finish="length"), "c": said("x", 80), "d": said("x", 99)}
+@pytest.mark.parametrize("cut", ["length", "MAX_TOKENS", "model_length"])
+def test_a_truncated_probe_ranks_as_the_limit_and_ties_by_order(cut: str) -> None:
+    answers = {"a": said("x", 100), "b": said("x", 60, finish=cut), "c": said("x", 80), "d": said("x", 99)}
     ask = answers.__getitem__
     assert run(ask, list("bacd"), quota=2, max_tokens=100)[0] == ["b", "a"]
     assert run(ask, list("abcd"), quota=1, max_tokens=100)[0] == ["a"]

@@ -16,12 +16,13 @@ import polars as pl
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.steps import Context, Verdict
+from tunixhack.teachers.finish_reasons import choice_ended
 
 TRACES = ("native", "written", "guided")
 """Where reasoning can come from; see `Context.trace`."""
 
-CUT_SHORT = {"length": "truncated", "content_filter": "filtered"}
-"""The ``finish_reason`` of a choice that is no whole answer, and the problem that it makes."""
+NOT_WHOLE = {"cut": "truncated", "filtered": "filtered", "failed": "failed"}
+"""How a choice that is no whole answer ended, and the problem that it makes."""
 
 SHOWN = 200
 """Characters of the text that go into the evidence of a rejected row."""
@@ -33,7 +34,7 @@ class Parsed(NamedTuple):
     reasoning: str | None
     answer: str | None
     problem: str | None
-    """None, or ``truncated``, ``filtered``, ``malformed``, ``empty`` or ``no_trace``; see `Parse`."""
+    """None, or ``truncated``, ``filtered``, ``failed``, ``malformed``, ``empty`` or ``no_trace``; see `Parse`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Parse:
     ============== ====================================================================================
     ``truncated``  the token limit cut the answer (finish_reason ``length``), even where it reads whole
     ``filtered``   the server withheld it (finish_reason ``content_filter``)
+    ``failed``     an error ended it, or something that nobody knows; see `tunixhack.teachers.finish_reasons`
     ``malformed``  tags missing, doubled, nested, unclosed or with text outside; not valid Unicode or JSON
     ``empty``      nothing was sent, or the trace or the answer is blank
     ``no_trace``   a native answer without any thinking
@@ -117,9 +119,7 @@ def read_choice(choice: Mapping[str, Any], trace: str) -> Parsed:
         parsed = _native(thinking, content)
     else:
         parsed = _written(content)
-    finish_reason = choice.get("finish_reason")
-    cut_short = CUT_SHORT.get(finish_reason) if isinstance(finish_reason, str) else None
-    return parsed._replace(problem=cut_short or parsed.problem)
+    return parsed._replace(problem=NOT_WHOLE.get(choice_ended(choice)) or parsed.problem)
 
 
 def _native(thinking: str, content: str) -> Parsed:

@@ -6,6 +6,7 @@ stands here was read in a provider's documentation or in the source of a server.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 Ended = Literal["whole", "cut", "failed", "filtered"]
@@ -50,6 +51,16 @@ def ended(reason: Any) -> Ended:
         return "failed"
     word = _snake(reason)
     return "whole" if word in _NOT_TOLD else _BY_WORD.get(word, "failed")
+
+
+def choice_ended(choice: Mapping[str, Any]) -> Ended:
+    """Say how a choice ended: by its ``finish_reason``, or by an error that stands in it, whatever else it says.
+
+    >>> choice_ended({"finish_reason": "stop", "error": {"code": 502, "message": "upstream is gone"}})
+    'failed'
+    """
+    how = ended(choice.get("finish_reason"))
+    return "failed" if how == "whole" and choice.get("error") else how
 
 
 def _snake(word: str) -> str:
