@@ -22,6 +22,7 @@ from tunixhack.order import Order
 from tunixhack.publish.card import card
 from tunixhack.publish.names import publish_names, published_names
 from tunixhack.run import DONE, RUNNING, STATE, Run, lenders
+from tunixhack.signature import sign
 from tunixhack.steps import step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.prices import dollars
@@ -215,7 +216,7 @@ class Books:
             return None
         now, found = self._spent(), {}
         for name, actual in now.items():
-            parts, before = [one[name] for one in pilot["to_come"]], pilot["spent"][name]
+            parts, before = [one[name] for one in pilot["to_come"]], pilot.get("spent", {}).get(name)
             estimated = None if None in parts else sum(parts)
             came = None if actual is None or before is None else actual - before
             ratio = round(estimated / came, 3) if estimated and came else None
@@ -244,6 +245,7 @@ class Books:
     def _whole(self) -> dict[str, Any]:
         """Put together what run.json keeps."""
         return self._state | {
+            "signature": sign(self._state["command"]),
             "teachers": self._earlier_teachers | self.teachers.remembered(),
             "funnel": [stage.as_dict() for stage in self.funnel],
         }

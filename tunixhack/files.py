@@ -107,7 +107,12 @@ def file_digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file as a whole."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as in the name of a file that is not UTF-8
+        text = json.dumps(content, indent=2)
+    write_text(path, f"{text}\n")
 
 
 def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) -> pl.DataFrame:

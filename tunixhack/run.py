@@ -16,7 +16,7 @@ batches/           while a provider answers batches
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ from tunixhack.errors import UserError
 from tunixhack.files import read_parquet, write_json
 from tunixhack.ids import rank
 from tunixhack.lock import owner
+from tunixhack.run_state import read_state
+from tunixhack.safe_text import for_terminal
+from tunixhack.signature import is_own, quoted
 from tunixhack.teachers.store import AnswerStore
 
 if TYPE_CHECKING:
@@ -38,6 +41,18 @@ if TYPE_CHECKING:
 STATE = "run.json"
 REMEDY = "build again with the same command, which writes it anew from the stored answers"
 RUNNING, STOPPED, DONE = "running", "stopped", "done"
+
+_FUNNEL: dict[str, pl.DataType] = {
+    "step": pl.String(),
+    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing"), pl.Int64()),
+    "reasons": pl.String(),
+    "note": pl.String(),
+    "seconds": pl.Float64(),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), pl.Int64()),
+    "at_least": pl.Boolean(),
+    "cost": pl.Float64(),
+}
+"""The columns of `Run.funnel`, in the order of `tunixhack.funnel.Stage`."""
 
 
 @dataclass(frozen=True)
@@ -59,25 +74,28 @@ class Run:
             UserError: there is no run in it.
         """
         run = cls(Path(folder))
-        if not run.folder.is_dir():
-            raise UserError(f"there is no folder {folder}")
-        if not (run.folder / STATE).exists():
-            raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
+        try:
+            if not run.folder.is_dir():
+                raise UserError(f"there is no folder {folder}")
+            if not (run.folder / STATE).exists():
+                raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
+        except OSError as error:
+            raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
         run.state()
         return run
 
     def state(self) -> dict[str, Any]:
-        """Return what run.json keeps; empty before the first build."""
+        """Return what run.json keeps; empty before the first build.
+
+        Raises:
+            UserError: it is not what a run writes; see `tunixhack.run_state`.
+        """
         path = self.folder / STATE
-        if not path.exists():
-            return {}
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is not readable JSON ({error}): restore it, or choose another --out") from error
-        if not isinstance(state, dict) or not {"domain", "source", "state", "funnel"} <= state.keys():
-            raise UserError(f"{path} is not the state of a run: restore it, or choose another --out")
-        return state
+            there = path.exists()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}; choose another --out") from error
+        return read_state(path) if there else {}
 
     def without_state(self) -> str | None:
         """Say how to go on with a run's answers whose run.json is not there any more; None where there are none."""
@@ -124,7 +142,7 @@ class Run:
         if state.get("state") == DONE:
             return f"finished{', but ' + state['why'] if state.get('why') else ''}{unseen}"
         why = f": {state['why']}" if state.get("why") else ""
-        return f"not finished{why}{unseen}; {self.store.received()}; go on with: {state.get('command')}"
+        return f"not finished{why}{unseen}; {self.store.received()}; {_how_to_go_on(state)}"
 
     @property
     def condition(self) -> str:
@@ -166,10 +184,10 @@ class Run:
         Raises:
             UserError: there are fewer, or none were asked for.
         """
-        train = self.train
+        train = self._with_ids(self.train)
         if not 1 <= rows <= train.height:
             raise UserError(f"{self.folder} has {train.height:,} kept answers: a subset of {rows:,} cannot be taken")
-        seed = self.state()["order"]["seed"] or 0
+        seed = self.state().get("order", {}).get("seed") or 0
         questions = train.select("question_id").unique()
         ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
         ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")
@@ -178,10 +196,12 @@ class Run:
     @property
     def funnel(self) -> pl.DataFrame:
         """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.funnel.Stage`."""
-        return pl.DataFrame(
-            [{**line, "reasons": json.dumps(line["reasons"])} for line in self.state().get("funnel", [])],
-            infer_schema_length=None,
-        )
+        lines = [
+            {name: for_terminal(value) if isinstance(value, str) else value for name, value in line.items()}
+            | {"reasons": json.dumps(line["reasons"])}
+            for line in self.state().get("funnel", [])
+        ]
+        return pl.DataFrame([[line[name] for name in _FUNNEL] for line in lines], schema=_FUNNEL, orient="row")
 
     def export(self, format: str, path: str | Path | None = None) -> Exported:
         """Convert the dataset to a training format; see `tunixhack.answers.formats.FORMATS`.
@@ -227,22 +247,44 @@ class Run:
             The table; None where there is none yet.
         """
         state = self.state()
-        pilot = (state.get("pilot") or {}).get("ended_here", False) and state["state"] == STOPPED
+        told = state.get("pilot")
+        pilot = isinstance(told, dict) and told.get("ended_here") is True and state.get("state") == STOPPED
         path = (self.pilot_folder if pilot else self.folder) / f"{name}.parquet"
         return read_parquet(path, REMEDY) if path.exists() else None
 
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
-        """Yield a few kept answers, of different questions, the same ones every time."""
+        """Yield a few kept answers, of different questions, the same ones every time.
+
+        Raises:
+            UserError: the table has no ids, so it is none of a run's.
+        """
         train = self.at_hand("train")
         if train is None:
             return
+        train = self._with_ids(train)
         yield from train.unique("question_id", keep="first", maintain_order=True).head(count).iter_rows(named=True)
+
+    def _with_ids(self, train: pl.DataFrame) -> pl.DataFrame:
+        missing = [name for name in ("question_id", "sample") if name not in train.columns]
+        if missing:
+            raise UserError(f"{self.folder / 'train.parquet'} has no column {missing[0]}: it is not what a run writes")
+        return train
 
     def _table(self, name: str) -> pl.DataFrame:
         path = self.folder / f"{name}.parquet"
         if not path.exists():
             raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
         return read_parquet(path, REMEDY)
+
+
+def _how_to_go_on(state: Mapping[str, Any]) -> str:
+    """Name the command that goes on; one that another user's build noted, or nobody's, is not offered as ours."""
+    command = state.get("command")
+    if command and is_own(command, state.get("signature")):
+        return f"go on with: {command}"
+    noted = quoted(command) if command else None
+    unchecked = f"; noted in this folder, and not checked: {noted}" if noted else ""
+    return f"go on with the command that began it{unchecked}"
 
 
 def _dataset(rows: pl.DataFrame) -> Dataset:

@@ -36,7 +36,7 @@ def print_run(run: Run, samples: int = 2) -> None:
             console.print()
             console.print(Text(for_terminal(f"question {row['question_id']}, sample {row['sample']}"), style="bold"))
             for part in ("question", "reasoning", "answer"):
-                console.print(Text(text_block(part, row[part])))
+                console.print(Text(text_block(part, row.get(part))))
 
 
 def as_dict(run: Run) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def text_block(name: str, text: str | None) -> str:
+def text_block(name: str, text: object) -> str:
     """Set a text under its name, wrapped and indented, without anything that a terminal obeys."""
-    shown = for_terminal(text or "", lines=True)
+    shown = for_terminal(str(text or ""), lines=True)
     lines = [textwrap.fill(line, WIDTH - 4, subsequent_indent="  ") for line in shown.splitlines()]
     return textwrap.indent("\n".join([f"{name}:", *lines]), "  ")

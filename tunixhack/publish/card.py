@@ -73,7 +73,8 @@ def publish_command(folder: Path) -> str:
 def _teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
     """Name those whose answers were kept, and their models; see `tunixhack.publish.names`."""
     named = published_names(state["teachers"])
-    models = {public: published_model(state["teachers"][name]["model"]) for name, public in named.items()}
+    told = {named[name]: kept.get("model") for name, kept in state["teachers"].items()}
+    models = {name: published_model(model) for name, model in told.items() if model}
     kept = sorted({named.get(name) or published_name(name) for name in train["teacher"].drop_nulls()})
     return ", ".join(f"{name} ({models[name]})" if name in models else name for name in kept) or "none"
 

@@ -255,7 +255,7 @@ def _or_remembered(
     try:
         return find()
     except (Unreachable, MissingKey) as error:
-        if not remembered:
+        if not remembered or "url" not in remembered.get("identity", {}) or "model" not in remembered:
             raise
         away = error
 
