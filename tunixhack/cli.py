@@ -14,6 +14,7 @@ import typer
 from tunixhack import __version__, cli_train
 from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack.cli_train import Json
+from tunixhack.credentials import without_credentials
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.safe_text import for_terminal, print_json, print_text
 
@@ -383,7 +384,7 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  # told in full below, with Python's own exit code for it
         if hasattr(error, "format_message"):  # click's usage errors
             _fail(error.format_message() or f"name a command: {VERBS}", 2, as_json)
-        print_text(traceback.format_exc().rstrip(), sys.stderr)
+        print_text(without_credentials(traceback.format_exc().rstrip()), sys.stderr)
         code = TunixHackError.exit_code
     if code == INTERRUPTED:
         _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
@@ -407,7 +408,8 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _fail(sentence: str, code: int, as_json: bool) -> NoReturn:
-    sentence = " ".join(for_terminal(sentence).split())  # a server's own words may be in it
+    # a server's own words may be in it, or what was typed in the wrong place
+    sentence = " ".join(for_terminal(without_credentials(sentence)).split())
     print_text(f"tunixhack: {sentence}", sys.stderr)
     if as_json:
         print_json({"error": sentence, "exit_code": code})

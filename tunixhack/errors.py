@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from tunixhack.credentials import without_credentials
 from tunixhack.safe_text import for_terminal
 
 WITHOUT_CURATOR = (3, 13)
@@ -17,13 +18,14 @@ WITHOUT_CURATOR = (3, 13)
 class TunixHackError(Exception):
     """Base of every error that is meant for the user's eyes.
 
-    A server's or a file's own words can be part of the sentence: as text it is one line that a terminal can be shown.
+    A server's or a file's own words can be part of the sentence, and what the user typed: as text it is one line that a
+    terminal can be shown, and the addresses in it are without credentials.
     """
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return for_terminal(super().__str__())
+        return for_terminal(without_credentials(super().__str__()))
 
     def _render_traceback_(self) -> list[str]:
         """Be the sentence alone in a notebook, too: this is what IPython asks an error to show."""

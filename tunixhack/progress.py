@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from tunixhack.credentials import without_credentials
 from tunixhack.notebook import running_cell
 from tunixhack.safe_text import for_terminal
 
@@ -103,11 +104,11 @@ class Reporter:
     def say(self, sentence: str) -> None:
         """Write one sentence for the user."""
         if not self.quiet:
-            self._write(for_terminal(sentence))
+            self._write(_line(sentence))
 
     def warn(self, sentence: str) -> None:
         """Write one sentence that the user must not miss."""
-        self._write(for_terminal(f"WARNING: {sentence}"))
+        self._write(_line(f"WARNING: {sentence}"))
 
     def show(self, text: str) -> None:
         """Write a text of several lines."""
@@ -213,6 +214,10 @@ def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
             progress.refresh()
 
         yield show
+
+
+def _line(sentence: str) -> str:
+    return for_terminal(without_credentials(sentence))
 
 
 def clock(seconds: float) -> str:

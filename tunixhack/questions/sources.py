@@ -113,7 +113,7 @@ class Source:
         if spec == SHIPPED:
             self._shipped_file()
             return dataclasses.replace(away, license="apache-2.0")
-        if _is_file(spec):
+        if _is_file(spec) and "://" not in spec:
             check_file(Path(spec).expanduser())
             return away
         match = _SPEC.fullmatch(spec)

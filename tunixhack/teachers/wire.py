@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tunixhack.credentials import hide
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.pacing import Gate, Pace
 from tunixhack.teachers.tempo import Answered
@@ -46,9 +47,7 @@ def is_local(url: str) -> bool:
 
 
 def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> str:
-    """Take out of a text what a request's headers carry, as they were sent and as a server reads them.
-
-    Whoever cuts the text does so afterwards: a key that is cut is most of a key.
+    """Take out of a text what a request's headers carry, as they were sent and as a server reads them; see `hide`.
 
     >>> redact("you are me:pw, or bWU6cHc=", {"Authorization": "Basic bWU6cHc="})
     'you are me:***, or ***'
@@ -60,10 +59,7 @@ def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> 
         if kind == "Basic":
             user, _, password = base64.b64decode(sent).decode().partition(":")
             secrets.add(password or user)
-    # the longest first: one may be part of another
-    for one in sorted(secrets - {""}, key=len, reverse=True):
-        text = text.replace(one, "***")
-    return text
+    return hide(text, secrets)
 
 
 @dataclass(frozen=True, kw_only=True)
