@@ -1,6 +1,6 @@
 """The Hub, over real HTTP from a server of our own: what is loaded at which commit, and what each failure says.
 
-Each load runs in a fresh process, because the Hub's libraries read their environment when they are imported.
+Loads run in processes of their own, because the Hub's libraries read their environment when they are imported.
 """
 
 from __future__ import annotations
@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,25 +16,11 @@ import polars as pl
 import pytest
 
 from tests.hub import Hub
+from tests.other_process import OtherProcess
+from tunixhack.errors import UserError
+from tunixhack.questions.sources import Source
 
-ROOT = Path(__file__).resolve().parents[2]
-LOAD = textwrap.dedent(
-    """
-    import json, sys
-    from tunixhack.errors import UserError
-    from tunixhack.recipes import creative
-    spec, source = json.loads(sys.argv[1]), creative.recipe.source
-    try:
-        source = source.override(spec) if spec else source
-        loaded = source.load("creative")
-    except UserError as error:
-        print("ANSWER" + json.dumps({"error": str(error)}))
-    else:
-        questions = loaded.rows["question"].to_list()
-        rejected = loaded.rejected["source_row"].to_list()
-        print("ANSWER" + json.dumps({"resolved": loaded.resolved, "questions": questions, "rejected": rejected}))
-    """
-)
+pytestmark = pytest.mark.xdist_group("questions/test_hub")  # its processes are shared
 README = """---
 configs:
 - config_name: main
@@ -69,51 +52,74 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def load(hub: Hub, home: Path, spec: str | None = None, **environment: str) -> dict[str, Any]:
-    """Load in a fresh process, and check that it ended without a traceback."""
+def elsewhere(hub: Hub, home: Path, **environment: str) -> OtherProcess:
+    """A process whose Hub this is, and that keeps what it loads in ``home``."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps(spec)],
-        env=clean | environment, cwd=home, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout.split("ANSWER", 1)[1])
-    return answer
+    clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+    return OtherProcess(clean | environment, cwd=home)
 
 
-def test_a_domains_default_source_comes_from_the_hub_and_again_from_the_cache(hub: Hub, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def online(hub: Hub, home: Path) -> Iterator[OtherProcess]:
+    with elsewhere(hub, home) as process:
+        yield process
+
+
+def load(spec: str) -> dict[str, Any]:
+    """Load a place in the stead of a domain's source; for other processes."""
+    return loaded(Source("user/other", columns={"question": "prompt"}).override(spec))
+
+
+def load_default() -> dict[str, Any]:
+    """Load a domain's own source; for other processes."""
+    from tunixhack.recipes import creative
+
+    return loaded(creative.recipe.source)
+
+
+def loaded(source: Source) -> dict[str, Any]:
+    try:
+        found = source.load("creative")
+    except UserError as error:
+        return {"error": str(error)}
+    questions, rejected = found.rows["question"].to_list(), found.rejected["source_row"].to_list()
+    return {"resolved": found.resolved, "questions": questions, "rejected": rejected}
+
+
+def test_a_domains_default_source_comes_from_the_hub_at_its_commit(hub: Hub, online: OtherProcess) -> None:
     pytest.importorskip("bespokelabs.curator")
-    online = load(hub, tmp_path)
-    assert online["questions"] == ["A door hums.", "A cat votes."]
-    assert online["rejected"] == [1]
-    assert online["resolved"] == {
+    found = online(load_default)
+    assert found["questions"] == ["A door hums.", "A cat votes."]
+    assert found["rejected"] == [1]
+    assert found["resolved"] == {
         "path": CREATIVE, "name": None, "split": "train", "revision": None, "commit": hub.commit(CREATIVE),
         "sha256": None, "columns": "own", "rows": 3,
     }  # fmt: skip
     files = [path for path in hub.asked if f"{CREATIVE}/resolve/" in path]
     assert files
     assert all(hub.commit(CREATIVE) in path for path in files)  # never of a branch, which may have moved on since
-    for switch in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
-        asked = len(hub.asked)
-        assert load(hub, tmp_path, **{switch: "1"}) == online
+
+
+@pytest.mark.parametrize("switch", ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"])
+def test_offline_what_was_loaded_comes_from_the_cache(switch: str, hub: Hub, home: Path, online: OtherProcess) -> None:
+    found = online(load, "user/plain")
+    asked = len(hub.asked)
+    with elsewhere(hub, home, **{switch: "1"}) as process:
+        assert process(load, "user/plain") == found
         assert len(hub.asked) == asked
+        assert "user/none is not in the cache" in process(load, "user/none")["error"]
+        missing = "a" * 40
+        error = process(load, f"user/plain@{missing}")["error"]
+    assert missing in error
+    assert hub.commit("user/plain") in error, "the cache is not taken for another commit"
 
 
-def test_config_split_and_revision_are_what_is_loaded(hub: Hub, home: Path) -> None:
+def test_config_split_and_revision_are_what_is_loaded(hub: Hub, online: OtherProcess) -> None:
     commit = hub.commit("user/plain")
-    test = load(hub, home, f"user/plain:main/test@{commit}")
+    test = online(load, f"user/plain:main/test@{commit}")
     assert test["questions"] == ["test?"]
     assert (test["resolved"]["revision"], test["resolved"]["commit"]) == (commit, commit)
     assert test["resolved"]["columns"] == "plain"
-
-
-def test_the_cache_is_not_taken_for_another_commit(hub: Hub, home: Path) -> None:
-    load(hub, home, "user/plain")
-    missing = "a" * 40
-    error = load(hub, home, f"user/plain@{missing}", HF_HUB_OFFLINE="1")["error"]
-    assert missing in error
-    assert hub.commit("user/plain") in error
 
 
 @pytest.mark.parametrize(
@@ -129,14 +135,15 @@ def test_the_cache_is_not_taken_for_another_commit(hub: Hub, home: Path) -> None
         ("user--name", "'user--name' is no dataset's id"),
     ],
 )
-def test_each_failure_is_one_sentence_that_says_what_to_do(hub: Hub, home: Path, spec: str, says: str) -> None:
-    error = load(hub, home, spec)["error"]
+def test_each_failure_is_one_sentence_that_says_what_to_do(online: OtherProcess, spec: str, says: str) -> None:
+    error = online(load, spec)["error"]
     assert says in error
     assert "\n" not in error
 
 
 def test_a_hub_that_is_not_there_is_one_sentence_without_its_password(hub: Hub, home: Path) -> None:
-    error = load(hub, home, "user/plain", HF_ENDPOINT="http://me:secret@127.0.0.1:9")["error"]
+    with elsewhere(hub, home, HF_ENDPOINT="http://me:secret@127.0.0.1:9") as process:
+        error = process(load, "user/plain")["error"]
     assert "the Hub at 127.0.0.1:9 cannot be reached for dataset user/plain" in error
     assert "secret" not in error
 
@@ -144,17 +151,14 @@ def test_a_hub_that_is_not_there_is_one_sentence_without_its_password(hub: Hub, 
 def test_a_hub_that_never_answers_is_given_up(hub: Hub, home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         endpoint = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        error = load(hub, home, "user/plain", HF_ENDPOINT=endpoint)["error"]
+        with elsewhere(hub, home, HF_ENDPOINT=endpoint) as process:
+            error = process(load, "user/plain")["error"]
     assert "cannot be reached" in error
 
 
-def test_offline_without_a_copy_is_one_sentence(hub: Hub, home: Path) -> None:
-    assert "user/none is not in the cache" in load(hub, home, "user/none", HF_HUB_OFFLINE="1")["error"]
-
-
-def test_a_folder_of_the_same_name_is_not_taken_for_the_dataset(hub: Hub, home: Path) -> None:
+def test_a_folder_of_the_same_name_is_not_taken_for_the_dataset(online: OtherProcess, home: Path) -> None:
     (home / "user" / "plain").mkdir(parents=True)
     try:
-        assert "user/plain is a folder here" in load(hub, home, "user/plain")["error"]
+        assert "user/plain is a folder here" in online(load, "user/plain")["error"]
     finally:
         (home / "user" / "plain").rmdir()

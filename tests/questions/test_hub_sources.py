@@ -5,12 +5,8 @@ A row of our own in each; where the real rows lie beside the checkout, those too
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,31 +15,12 @@ import polars as pl
 import pytest
 
 from tests.hub import Hub
+from tests.other_process import OtherProcess
+from tunixhack.errors import UserError
 from tunixhack.recipes.find import domains, find
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("questions/test_hub_sources")  # its process is shared
 MEMBER, STRANGER = "hf_member", "hf_stranger"
-LOAD = textwrap.dedent(
-    """
-    import json, os, sys
-    from tunixhack.errors import UserError
-    from tunixhack.recipes.find import domains, find
-
-    def load(domain):
-        try:
-            loaded = find(domain).source.load(domain)
-        except UserError as error:
-            return {"error": str(error)}
-        row = loaded.rows.row(0, named=True)
-        return {"row": row, "rejected": loaded.rejected.height, "resolved": loaded.resolved}
-
-    found = []
-    for token in json.loads(sys.argv[1]):
-        os.environ["HF_TOKEN"] = token
-        found.append({domain: load(domain) for domain in domains()})
-    print("ANSWER" + json.dumps(found))
-    """
-)
 
 
 def instruction(words: str) -> dict[str, Any]:
@@ -86,32 +63,64 @@ def serve(domain: str, folder: Path, real: Path | None) -> Path:
         other = f"- config_name: other\n  data_files: [{{split: train, path: {name}/none.jsonl}}]\n"
         files = f"[{{split: train, path: {name}/{file.name}}}]"
         card = f"---\nconfigs:\n- config_name: {source.name}\n  data_files: {files}\n{other}---\n"
-        (folder / "README.md").write_text(card)
+    else:
+        card = ""
+    # no other test's folder has this commit
+    (folder / "README.md").write_text(f"{card}Served from {folder}.\n")
     return folder
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    """A Hub with all of them, the accounts that own them, and two more."""
-    repos = {find(domain).source.path: serve(domain, tmp_path / domain, None) for domain in domains()}
-    tokens = {MEMBER: "member", STRANGER: "stranger"} | {f"hf_{owner(path)}": owner(path) for path in repos}
-    with Hub(repos, tokens=tokens, accepted=frozenset({"member"})) as server:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Hub]:
+    with Hub({}) as server:
         yield server
+
+
+def elsewhere(server: Hub, home: Path) -> OtherProcess:
+    """A process whose Hub this is: the Hub's libraries read where it is when they are imported."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return OtherProcess(clean | {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"})
+
+
+@pytest.fixture(scope="module")
+def online(server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OtherProcess]:
+    with elsewhere(server, tmp_path_factory.mktemp("home")) as process:
+        yield process
+
+
+@pytest.fixture
+def hub(server: Hub, tmp_path: Path) -> Hub:
+    """A Hub with all of them, the accounts that own them, and two more."""
+    server.repos = {find(domain).source.path: serve(domain, tmp_path / domain, None) for domain in domains()}
+    owners = {f"hf_{owner(path)}": owner(path) for path in server.repos}
+    server.tokens = {MEMBER: "member", STRANGER: "stranger"} | owners
+    server.accepted, server.gated, server.private = frozenset({"member"}), frozenset(), set()
+    return server
 
 
 def owner(path: str) -> str:
     return path.split("/")[0]
 
 
-def load(hub: Hub, home: Path, *tokens: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield a token, a domain's dataset and what became of it; loaded in a process whose Hub this is."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-c", LOAD, json.dumps(tokens)]
-    done = subprocess.run(command, env=clean, cwd=home, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr
-    every = json.loads(done.stdout.split("ANSWER", 1)[1])
-    for token, found in zip(tokens, every, strict=True):
+def load_as(token: str) -> dict[str, dict[str, Any]]:
+    """Load every domain's source with a token; for another process."""
+    os.environ["HF_TOKEN"] = token
+    return {domain: load_one(domain) for domain in domains()}
+
+
+def load_one(domain: str) -> dict[str, Any]:
+    try:
+        loaded = find(domain).source.load(domain)
+    except UserError as error:
+        return {"error": str(error)}
+    row = loaded.rows.row(0, named=True)
+    return {"row": row, "rejected": loaded.rejected.height, "resolved": loaded.resolved}
+
+
+def load(online: OtherProcess, *tokens: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield a token, a domain's dataset and what became of it."""
+    for token in tokens:
+        found = online(load_as, token)
         assert sorted(found) == domains()
         for domain in domains():
             said = found[domain].get("error", "")
@@ -120,11 +129,13 @@ def load(hub: Hub, home: Path, *tokens: str) -> Iterator[tuple[str, str, dict[st
             yield token, find(domain).source.path, found[domain] | {"domain": domain}
 
 
-def test_every_default_source_is_read_at_its_commit_as_from_a_file(hub: Hub, tmp_path: Path):
-    assert sum(as_from_a_file(hub, path, found) for _, path, found in load(hub, tmp_path, "")) == len(domains())
+def test_every_default_source_is_read_at_its_commit_as_from_a_file(hub: Hub, online: OtherProcess):
+    assert sum(as_from_a_file(hub, path, found) for _, path, found in load(online, "")) == len(domains())
 
 
-def test_every_default_source_that_is_here_is_read_in_its_real_rows(hub: Hub, tmp_path: Path, shared_data: Path):
+def test_every_default_source_that_is_here_is_read_in_its_real_rows(
+    hub: Hub, online: OtherProcess, tmp_path: Path, shared_data: Path
+):
     served = dict(hub.repos)
     for domain in domains():
         path = find(domain).source.path
@@ -132,7 +143,7 @@ def test_every_default_source_that_is_here_is_read_in_its_real_rows(hub: Hub, tm
         if real is not None:
             served[path] = serve(domain, tmp_path / "real" / domain, real)
     hub.repos = served
-    assert sum(as_from_a_file(hub, path, found) for _, path, found in load(hub, tmp_path, "")) == len(domains())
+    assert sum(as_from_a_file(hub, path, found) for _, path, found in load(online, "")) == len(domains())
 
 
 def as_from_a_file(hub: Hub, path: str, found: dict[str, Any]) -> bool:
@@ -149,16 +160,17 @@ def as_from_a_file(hub: Hub, path: str, found: dict[str, Any]) -> bool:
 
 def test_a_gated_source_names_the_page_to_accept_and_is_read_once_its_terms_are(hub: Hub, tmp_path: Path):
     hub.gated = frozenset(hub.repos)
-    for token, path, found in load(hub, tmp_path, "", STRANGER, MEMBER):
-        page = f"{hub.endpoint}/datasets/{path}"
-        says = f"dataset {path} is gated: accept its terms at {page}, then set HF_TOKEN"
-        assert ("row" in found) if token == MEMBER else (says in found["error"])
+    with elsewhere(hub, tmp_path / "home") as process:  # what was loaded by others would come from the cache
+        for token, path, found in load(process, "", STRANGER, MEMBER):
+            page = f"{hub.endpoint}/datasets/{path}"
+            says = f"dataset {path} is gated: accept its terms at {page}, then set HF_TOKEN"
+            assert ("row" in found) if token == MEMBER else (says in found["error"])
 
 
-def test_a_private_source_names_its_page_and_the_token_and_is_read_by_its_owner(hub: Hub, tmp_path: Path):
+def test_a_private_source_names_its_page_and_the_token_and_is_read_by_its_owner(hub: Hub, online: OtherProcess):
     hub.private = set(hub.repos)
     owners = [token for token, account in hub.tokens.items() if account in map(owner, hub.repos)]
-    for token, path, found in load(hub, tmp_path, "", STRANGER, *owners):
+    for token, path, found in load(online, "", STRANGER, *owners):
         says = f"there is no dataset {path} on the Hub at 127.0.0.1"
         where = f"see {hub.endpoint}/datasets/{path}, and set HF_TOKEN"
         if hub.tokens.get(token) == owner(path):
@@ -168,7 +180,7 @@ def test_a_private_source_names_its_page_and_the_token_and_is_read_by_its_owner(
             assert where in found["error"]
 
 
-def test_a_token_that_the_hub_does_not_know_is_one_sentence(hub: Hub, tmp_path: Path):
-    for _, path, found in load(hub, tmp_path, "hf_unknown"):
+def test_a_token_that_the_hub_does_not_know_is_one_sentence(hub: Hub, online: OtherProcess):
+    for _, path, found in load(online, "hf_unknown"):
         said = f"answers 401 for dataset {path}: set HF_TOKEN to a token that may read {hub.endpoint}/datasets/{path}"
         assert said in found["error"]

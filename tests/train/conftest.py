@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 
-from tests.train.eight import Eight
+from tests.other_process import OtherProcess
+from tests.train.eight import eight_devices
 
 
 @pytest.fixture(scope="session")
-def eight() -> Iterator[Eight]:
+def eight() -> Iterator[OtherProcess]:
     """Call a function where jax has eight devices: ``eight(function, *arguments)``."""
-    with tempfile.TemporaryFile("w+") as complaints:
-        devices = Eight(complaints)
+    with eight_devices() as devices:
         yield devices
-        devices.close()

@@ -1,0 +1,94 @@
+"""A process of another environment, which stays for whoever asks it next.
+
+As many processes as tests would each import the same libraries anew, most of the tests' time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class OtherProcess:
+    """Calls functions in a process of its own: ``other(function, *arguments)``; a context manager.
+
+    The process begins when it is first asked, and again after it died.
+
+    Args:
+        environment: all of its variables; the checkout is put on its path.
+        cwd: the folder that it works in.
+    """
+
+    def __init__(self, environment: Mapping[str, str], cwd: Path = ROOT) -> None:
+        self._environment, self._cwd = environment, cwd
+        self._child: subprocess.Popen[str] | None = None
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the context's end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.communicate()
+        self._stderr.close()
+
+    def __call__(self, function: Any, *arguments: Any) -> Any:
+        """Return what a function of a module returns there.
+
+        Args:
+            function: of a test's module; it is found by its name.
+            arguments: what JSON can hold, and paths.
+
+        Raises:
+            AssertionError: it raised; with its traceback.
+        """
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tests.other_process"],
+                cwd=self._cwd,
+                env={**self._environment, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                text=True,
+            )
+        asked, told = self._child.stdin, self._child.stdout
+        assert asked is not None
+        assert told is not None
+        asked.write(json.dumps([function.__module__, function.__name__, arguments], default=str) + "\n")
+        asked.flush()
+        line = told.readline()
+        if not line:
+            self._stderr.seek(0)
+            raise AssertionError(f"it ended with {self._child.wait()}: {self._stderr.read()[-3000:]}")
+        found = json.loads(line)
+        assert "raised" not in found, found["raised"]
+        return found["returned"]
+
+
+def serve() -> None:
+    """Answer until nobody asks."""
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a function prints is no answer
+    for line in sys.stdin:
+        module, name, arguments = json.loads(line)
+        try:
+            found = {"returned": getattr(import_module(module), name)(*arguments)}
+        except Exception:  # noqa: BLE001 - whatever it is, the test is told of it
+            found = {"raised": traceback.format_exc()[-6000:]}
+        told.write(json.dumps(found) + "\n")
+        told.flush()
+
+
+if __name__ == "__main__":
+    serve()
