@@ -4,6 +4,8 @@ Every figure is a median over fresh processes, which take turns so that a busy m
 that imports nothing is measured too and subtracted.
 
     import_seconds            seconds of ``import tunixhack`` (goal: < 0.3)
+    import_train_seconds      seconds of ``from tunixhack import train``, whose names load jax when they are used
+    import_cli_seconds        seconds until the command line reads its arguments
     import_domain_vs_curator  seconds of importing a domain over those of ``import bespokelabs.curator`` itself
 """
 
@@ -20,6 +22,8 @@ ROUNDS = 7
 STATEMENTS = {
     "nothing": "pass",
     "tunixhack": "import tunixhack",
+    "train": "from tunixhack import train",
+    "cli": "import tunixhack.cli",
     "curator": "import bespokelabs.curator",
     "domain": "from tunixhack.recipes import creative",
 }
@@ -39,6 +43,8 @@ def main() -> None:
     cost = {name: statistics.median(r[name] - r["nothing"] for r in rounds) for name in STATEMENTS}
     ratio = statistics.median((r["domain"] - r["nothing"]) / (r["curator"] - r["nothing"]) for r in rounds)
     print(f"import_seconds: {cost['tunixhack']:.3f}")
+    print(f"import_train_seconds: {cost['train']:.3f}")
+    print(f"import_cli_seconds: {cost['cli']:.3f}")
     print(f"import_domain_seconds: {cost['domain']:.2f}")
     print(f"import_curator_seconds: {cost['curator']:.2f}")
     print(f"import_domain_vs_curator: {ratio:.2f}")
