@@ -149,3 +149,21 @@ def test_who_reads_it_may_go(clock: Clock):
     work(report, clock, seconds=35)
     report.say("done")
     report.warn("done")
+
+
+def test_a_sentence_beside_a_bar_has_a_line_of_its_own(clock: Clock):
+    terminal = Terminal()
+    report = Reporter(terminal)
+    with report.stage("sample", total=4, unit="answers", questions=4):
+        report.say("[before] the first :smile:")
+        for _ in range(4):
+            clock.now += 1
+            report.advance(1)
+            report.warn("a" * 200)
+    report.say("after it")
+    lines = [re.sub(r".*\r|\x1b\[[0-9?]*[A-Za-z]", "", line) for line in terminal.getvalue().split("\n")]
+    assert [line for line in lines if "sample:" not in line and line.strip(" \u2501\u257a\u2578")] == [
+        "[before] the first :smile:",
+        *["WARNING: " + "a" * 200] * 4,
+        "after it",
+    ]

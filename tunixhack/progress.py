@@ -93,6 +93,7 @@ class Reporter:
         self._bar_of: Bar | None = None
         self._stage: Stage | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
+        self._print: Callable[[str], None] = self._print_line
         self._shown, self._told = 0.0, -1
         self._every = EVERY
 
@@ -173,33 +174,39 @@ class Reporter:
 
     @contextmanager
     def _drawn(self) -> Iterator[None]:
-        if self.quiet:
-            yield
-        elif self._cell:
-            self._show = self._cell.show
-            self.update(force=True)  # before the first answer, which can take its time, there is a bar
-            try:
+        try:
+            if self.quiet:
                 yield
-            finally:
-                self._cell.keep()
-        elif self.stream.isatty():
-            with _rich_bar(self.stream) as self._show:
+            elif self._cell:
+                self._show = self._cell.show
+                self.update(force=True)  # before the first answer, which can take its time, there is a bar
+                try:
+                    yield
+                finally:
+                    self._cell.keep()
+            elif self.stream.isatty():
+                with _rich_bar(self.stream) as (self._show, self._print):
+                    yield
+            else:
+                self._show, self._every = lambda line, done, total: self._write(line), EVERY_LINE
                 yield
-        else:
-            self._show, self._every = lambda line, done, total: self._write(line), EVERY_LINE
-            yield
-        self._show = lambda line, done, total: None
+        finally:
+            self._show, self._print = lambda line, done, total: None, self._print_line
 
     def _write(self, text: str) -> None:
         if self._cell:
             self._cell.say(text)
         else:
             with suppress(OSError):  # who read it is gone, a pipe or a terminal: the work goes on
-                print(text, file=self.stream, flush=True)
+                self._print(text)
+
+    def _print_line(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
 
 
 @contextmanager
-def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
+def _rich_bar(stream: TextIO) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """Draw a bar in a terminal; yields what draws it anew, and what writes a line above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
@@ -213,7 +220,11 @@ def _rich_bar(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
             progress.update(task, completed=done, total=total, description=line)
             progress.refresh()
 
-        yield show
+        def write(text: str) -> None:
+            # behind the bar it would stand in the bar's own line
+            progress.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+        yield show, write
 
 
 def _line(sentence: str) -> str:
