@@ -186,8 +186,8 @@ def send(url: str, count: int, folder: Path, **endpoint: Any) -> Wire:
 class Narrow:
     """A server that refuses whatever comes beyond a few at once, as a provider's limit does."""
 
-    def __init__(self, room: int, status: int) -> None:
-        self.room, self.status = room, status
+    def __init__(self, room: int, refusal: tuple[int, Any]) -> None:
+        self.room, self.refusal = room, refusal
         self.inside = self.refused = 0
         self.lock = threading.Lock()
 
@@ -199,24 +199,45 @@ class Narrow:
         time.sleep(0.005 if full else 0.02)
         with self.lock:
             self.inside -= 1
-        return (self.status, {"error": "slow down"}) if full else (200, completion(GOOD))
+        return self.refusal if full else (200, completion(GOOD))
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ((429, {"error": "slow down"}), "HTTP 429: slow down"),
+        ((503, {"error": {"message": "slow down"}}), "HTTP 503: slow down"),
+        ((200, {"error": {"message": "slow down", "code": 429}}), "an error with HTTP 200 (code 429): slow down"),
+        ((200, {"error": {"message": "slow down", "type": "overloaded_error"}}), "(code 503): slow down"),
+        ((200, {"choices": [{"index": 0, "error": {"message": "slow down", "code": 429}}]}), "(code 429): slow down"),
+    ],
+)
 def test_a_server_that_takes_four_at_once_gets_all_its_requests_through(
-    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refusal: tuple[int, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pacing, "AT_MOST_EVERY", 0.05)
     monkeypatch.setattr(attempts, "MOST_TRIES", 1000)
-    narrow = Narrow(4, status)
+    narrow = Narrow(4, refusal)
     with odd_server(narrow) as server:
         wire = send(server.url, 150, tmp_path, concurrency=16)
     assert wire.successes == 150
     assert not wire.failures
     assert wire.pace.now < 16
-    assert f"HTTP {status}" in (wire.slowed_by or "")
+    assert told in (wire.slowed_by or "")
     assert narrow.refused < 75, "without the pace it is more than one for each answer"
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_words_that_came_with_an_error_are_kept_and_the_next_are_sent_more_slowly(tmp_path: Path):
+    half = completion("It is sev", finish="error")
+    half["choices"][0]["error"] = {"message": "slow down", "code": 429}
+    with odd_server(lambda *_: (200, half)) as server:
+        wire = send(server.url, 3, tmp_path, concurrency=8)
+        assert len(server.asked) == 3
+    assert wire.successes == 3
+    assert wire.pace.now < 8
+    assert "slow down" in (wire.slowed_by or "")
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -28,7 +28,8 @@ LOCAL_PATIENCE = 600.0
 """Seconds without any answer before a provider, or a server of the user's own, is given up: the latter may have to be
 started again by hand, and then loads its model."""
 REFUSALS = 5
-"""Refusals one after the other, of whatever was asked, after which a teacher counts as refusing everything."""
+"""Refusals of whatever was asked, without an answer to what was sent after the first of them, after which a teacher
+counts as refusing everything."""
 TELL_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
 
@@ -131,6 +132,7 @@ class Wire:
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
         self._successes = self._refusals = 0
+        self._refused_at = 0.0
         self._stop = threading.Event()
         self.answered: list[Answered] = []
         self.trouble: str | None = None
@@ -161,8 +163,8 @@ class Wire:
         """
         self._outcomes.append(True)
         self.pace.answered()
-        if whole:
-            self._refusals = 0
+        if whole and (sent is None or sent > self._refused_at):
+            self._refusals = 0  # one that was sent before the first refusal says nothing of what came to pass then
         self._successes += 1
         self._last_success = time.monotonic()
         self.answered.append(Answered(self._last_success if sent is None else sent, self._last_success, choices))
@@ -171,7 +173,7 @@ class Wire:
         """Note a failed attempt, and give the teacher up when it has failed for too long.
 
         Given up is a server that died, one that failed most of the last `WINDOW` attempts and answered none for the
-        endpoint's patience, and one that refused `REFUSALS` requests in a row for reasons of its own.
+        endpoint's patience, and one that refused `REFUSALS` requests for reasons of its own.
 
         Args:
             why: it failed, in a sentence.
@@ -179,6 +181,7 @@ class Wire:
         """
         self._outcomes.append(False)
         if remedy:
+            self._refused_at = self._refused_at if self._refusals else time.monotonic()
             self._refusals += 1
             if self._refusals >= REFUSALS:
                 self.give_up(f"the teacher at {self.endpoint.url} refuses every request ({why}): {remedy}")
