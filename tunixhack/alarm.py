@@ -59,7 +59,7 @@ class Alarm:
                     "step is mended"
                 )
                 return
-            if nearly_all_dropped(rows.height, judged.rejected.height, share_kept(step)):
+            if nearly_all_dropped(rows.height, judged.rejected.height, share_kept(step, self._ctx.samples)):
                 self.raised = True
                 self._warn(
                     f"step {step_name(step)} drops {judged.rejected.height:,} of the first {rows.height:,} answers "

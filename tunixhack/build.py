@@ -29,6 +29,7 @@ from tunixhack.questions.quota import Chosen, choose
 from tunixhack.questions.sources import Loaded, collapse_equal_ids
 from tunixhack.recipe import Recipe
 from tunixhack.run import DONE, STOPPED, Run, lenders
+from tunixhack.step_checks import check_steps, numbered
 from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.engine import Watch
@@ -96,8 +97,7 @@ def _check(recipe: Recipe, order: Order) -> None:
         raise UserError(f"trace={recipe.trace!r} is unknown: it is one of {', '.join(TRACES)}")
     if recipe.max_tokens is not None and recipe.max_tokens < 1:
         raise UserError(f"max_tokens={recipe.max_tokens}: an answer needs at least one token")
-    if sum(isinstance(step, Sample) for step in recipe.steps) != 1:
-        raise UserError(f"the recipe {recipe.domain} needs exactly one Sample() among its steps")
+    check_steps(numbered(recipe.steps))
 
 
 def _check_folder(run: Run, recipe: Recipe) -> None:
@@ -135,6 +135,10 @@ class _Build:
     missing: int = 0
     alarm: str | None = None
 
+    def __post_init__(self) -> None:
+        """Tell steps of one name apart."""
+        self.steps = numbered(self.recipe.steps)
+
     def carry_out(self, loaded: Loaded) -> None:
         try:
             self._steps(loaded)
@@ -168,11 +172,11 @@ class _Build:
         self.report.say(f"to go on: {here}{self.books.command}")
 
     def _steps(self, loaded: Loaded) -> None:
-        at = next(i for i, step in enumerate(self.recipe.steps) if isinstance(step, Sample))
+        at = next(i for i, step in enumerate(self.steps) if isinstance(step, Sample))
         candidates = self._candidates(loaded)
-        questions = self._questions(self._fitting(candidates), self.recipe.steps[:at])
+        questions = self._questions(self._fitting(candidates), self.steps[:at])
         rows = self._sample(questions, at)
-        for step in self.recipe.steps[at + 1 :]:
+        for step in self.steps[at + 1 :]:
             rows = self._step(step, rows, paid=True)
         self.books.write(rows, candidates, questions["question_id"])
         if rows.is_empty():
@@ -235,7 +239,7 @@ class _Build:
         def context(step: str, rows: pl.DataFrame, quota: int | None, partial: bool) -> Context:
             return self._context(step, rows, quota, nobody if partial else None)
 
-        steps, teachers, books, report = self.recipe.steps, self.teachers, self.books, self.report
+        steps, teachers, books, report = self.steps, self.teachers, self.books, self.report
         Pilot(steps, at, self._samples, self.order, teachers, books, report, call, context).run(rows, first, chosen)
 
     def _quota(self) -> int | None:
@@ -246,10 +250,10 @@ class _Build:
         return 1 if self.order.teacher == REFERENCE else self.recipe.samples
 
     def _sample(self, rows: pl.DataFrame, at: int) -> pl.DataFrame:
-        watch = Alarm(rows, self.recipe.steps[at + 1 :], self._context("alarm", rows), self.report.warn)
+        watch = Alarm(rows, self.steps[at + 1 :], self._context("alarm", rows), self.report.warn)
         with self.books.stage("sample") as stage:
             stage.rows_in = rows.height
-            answers = self.recipe.steps[at](rows, self._context("sample", rows, watch=watch))
+            answers = self.steps[at](rows, self._context("sample", rows, watch=watch))
             if not isinstance(answers, pl.DataFrame):
                 raise UserError("the sampling step must return rows")
             stage.made = stage.kept = answers.height
@@ -271,7 +275,7 @@ class _Build:
             stage.kept, stage.note = judged.kept.height, result.note
             self.books.reject(stage, judged.rejected)
             stage.check()
-        if nearly_all_dropped(rows.height, stage.rejected, share_kept(step)):
+        if nearly_all_dropped(rows.height, stage.rejected, share_kept(step, self._samples if paid else None)):
             why = f"step {name} dropped {stage.rejected:,} of {rows.height:,} rows ({listed(stage.reasons)})"
             if not paid:
                 raise NearlyAllDropped(f"{why}: look at the source and the step before paying for answers")

@@ -191,7 +191,7 @@ class Pilot:
             if not isinstance(result, Verdict):
                 break  # a step that makes rows: what follows it cannot be foretold from a part
             judged = judge(step, rows, result)
-            if judged.rejected.height and share_kept(step) == 1:
+            if judged.rejected.height and share_kept(step, self.samples) == 1:
                 dropped[name] = count_reasons(judged.rejected)
                 remedies += [judged.remedy] if judged.remedy else []
             rejected.append(judged.rejected)

@@ -112,9 +112,23 @@ def step_name(step: Step) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
 
 
-def share_kept(step: Step) -> float:
-    """Return the share of rows that a step was asked to keep: its ``keep``, or 1 for all."""
-    return float(getattr(step, "keep", 1.0))
+def share_kept(step: Step, samples: int | None = None) -> float:
+    """Return the share of rows that a step was asked to keep.
+
+    Args:
+        step: whose ``keep`` is that share, or whose ``per_question`` is the number of answers of each question. A
+            ``keep`` that is no number above 0 and up to 1 means something else to the step's author.
+        samples: answers to each question; None before there are any.
+
+    Returns:
+        The share; 1 for a step that was asked to keep all.
+    """
+    keep, of_each = getattr(step, "keep", None), getattr(step, "per_question", None)
+    if isinstance(keep, int | float) and not isinstance(keep, bool) and 0 < keep <= 1:
+        return float(keep)
+    if samples and isinstance(of_each, int) and not isinstance(of_each, bool) and of_each > 0:
+        return min(1.0, of_each / samples)
+    return 1.0
 
 
 def candidates_needed(quota: int, keep: float) -> int:

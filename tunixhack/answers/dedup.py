@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
@@ -23,6 +24,9 @@ class DedupAnswers:
     >>> DedupAnswers()(rows, Context()).keep.to_list()
     [False, True]
     """
+
+    stage: ClassVar[str] = "answers"
+    reads: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by the others of its ``question_id``; (question_id, sample) must be unique.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import polars as pl
 
@@ -117,6 +117,9 @@ class GivesAway:
     >>> GivesAway()(rows, Context()).keep.to_list()
     [False, True]
     """
+
+    stage: ClassVar[str] = "answers"
+    reads: ClassVar[tuple[str, ...]] = ("trace", "reasoning", "answer")
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by its own trace and answer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
@@ -40,6 +40,10 @@ class MaxLength:
     >>> MaxLength()(rows, Context()).columns["max_length_length"].to_list()
     [51]
     """
+
+    stage: ClassVar[str] = "answers"
+    reads: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
+    writes: ClassVar[tuple[str, ...]] = ("max_length_length",)
 
     tokens: int | None = None
     """The most tokens with a student; None for 768 of a written or guided trace and 8,192 of a native one."""

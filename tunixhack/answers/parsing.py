@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import polars as pl
 
@@ -55,6 +55,10 @@ class Parse:
 
     The evidence of each is the finish_reason, the number of characters, and the first 200 of them.
     """
+
+    stage: ClassVar[str] = "answers"
+    reads: ClassVar[tuple[str, ...]] = ("trace", "choice", "finish_reason")
+    writes: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by its own choice.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -77,6 +77,10 @@ class Verify:
     >>> Verify(Labels(("Yes", "No")))(rows, Context()).columns["verify_correct"].to_list()
     [True, False]
     """
+
+    stage: ClassVar[str] = "answers"
+    reads: ClassVar[tuple[str, ...]] = ("reference", "answer")
+    writes: ClassVar[tuple[str, ...]] = ("verify_correct",)
 
     read: Callable[[str], str | None]
     """From a text to what it claims; None where that cannot be told. `Labels` is one."""

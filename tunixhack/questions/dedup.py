@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import polars as pl
 
@@ -67,6 +67,8 @@ class ExactDedup:
     >>> verdict.keep.to_list(), verdict.evidence
     ([False, True], [{'kept': 'a'}, None])
     """
+
+    stage: ClassVar[str] = "questions"
 
     key: Literal["normalised", "raw"] = "normalised"
     wrappers: tuple[str, ...] = DEFAULT_WRAPPERS

@@ -6,6 +6,7 @@ import heapq
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
@@ -37,6 +38,9 @@ class LengthFilter:
         keep: the share of candidates to keep, over 0 and at most 1.
         teacher: who answers the probe; None for the run's teacher.
     """
+
+    stage: ClassVar[str] = "questions"
+    writes: ClassVar[tuple[str, ...]] = ("length_filter_length", "length_filter_unit")
 
     keep: float = 0.5
     teacher: str | None = None
