@@ -15,7 +15,11 @@ TEXT = "A short text to look at, twice as long as the window of a sliding layer.
 
 def trained(folder, family="gemma3", method="lora", devices=1, compute="float32"):
     """Make a student whose weights differ from its base's, as much as a long training would make them."""
-    base = find(write_tiny_student(folder, family))
+    return trained_from(find(write_tiny_student(folder, family)), method, devices, compute)
+
+
+def trained_from(base, method="lora", devices=1, compute="float32"):
+    """Do the same with a student that is there."""
     chosen = settings(method, compute=compute, rank=4, alpha=8.0, system="Be brief.")
     student = Student.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
     kind = nnx.Param if method == "full" else nnx.LoRAParam

@@ -111,5 +111,8 @@ def test_a_folder_without_a_readable_tokenizer_is_a_sentence(tmp_path):
         StudentTokenizer(tmp_path)
 
 
-def test_the_files_to_copy_are_those_that_are_there(gemma):
-    assert [path.name for path in gemma.files] == ["tokenizer.json", "tokenizer_config.json"]
+def test_the_files_that_are_there_are_copied_as_they_are(gemma, tmp_path):
+    gemma.copy_to(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        name: (gemma.folder / name).read_bytes() for name in ("tokenizer.json", "tokenizer_config.json")
+    }

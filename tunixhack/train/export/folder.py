@@ -61,8 +61,7 @@ def write_beside_weights(folder: Path, base: Base, renderer: Renderer) -> None:
         UserError: a file of the base cannot be read.
         OSError: the disk is full.
     """
-    for source in base.tokenizer.files:
-        shutil.copyfile(source, folder / source.name)
+    base.tokenizer.copy_to(folder)
     copy_terms(folder, base)
     ends = Ends.of(base)
     description = {**base.description, "eos_token_id": ends.ids, "torch_dtype": "float32"}
@@ -89,10 +88,9 @@ def copy_terms(folder: Path, base: Base) -> None:
 
 
 def _tokenizer_config(base: Base) -> Mapping[str, Any]:
-    found = read_json(base.folder / "tokenizer_config.json")
-    if found:
-        return found
     tokenizer = base.tokenizer
+    if found := tokenizer.described():
+        return found
     ids = {"eos_token": tokenizer.eos_id(), "pad_token": tokenizer.pad_id(), "bos_token": tokenizer.bos_id()}
     named = {role: tokenizer.decode([id]) for role, id in ids.items() if id is not None}
     return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **named}

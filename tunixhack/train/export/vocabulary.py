@@ -65,7 +65,8 @@ def read_vocabulary(path: Path, size: int) -> Vocabulary:
 
     Args:
         path: the file.
-        size: rows of the model's embeddings; ids that the tokenizer lacks become unused tokens.
+        size: rows of the model's embeddings; ids that the tokenizer lacks become unused tokens, and added tokens
+            without a row are left out.
 
     Raises:
         UserError: it is no tokenizer of the two kinds.
@@ -87,14 +88,17 @@ def _vocabulary(content: Mapping[str, Any], model: Mapping[str, Any], size: int)
     pieces = bool(model.get("byte_fallback"))
     tokens = [f"[PAD{id}]" for id in range(size)]
     kinds = [Kind.UNUSED] * size
+    above = {added["content"] for added in content.get("added_tokens") or [] if added["id"] >= size}
     for token, id in model["vocab"].items():
+        if id >= size and token in above:
+            continue
         tokens[id], kinds[id] = token, Kind.BYTE if pieces and _BYTE.fullmatch(token) else Kind.NORMAL
     unknown = model["vocab"].get(model.get("unk_token"))
     if unknown is not None:
         kinds[unknown] = Kind.UNKNOWN
     for added in content.get("added_tokens") or []:
         id, text = added["id"], added["content"]
-        if id == unknown:
+        if id == unknown or id >= size:
             continue
         # such a token is looked for in the text as it is, before spaces become U+2581
         tokens[id] = text.replace("\u2581", " ") if pieces and not added.get("normalized") else text

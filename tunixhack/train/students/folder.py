@@ -48,11 +48,17 @@ def open_folder(folder: Path, name: str | None = None) -> Base:
     tensors = read_headers(folder)
     wanted = family.tensors(config)
     _check(folder, tensors, wanted)
-    tokenizer = StudentTokenizer(folder)
+    tokenizer = StudentTokenizer(folder, vocabulary)
     if tokenizer.vocab_size > vocabulary:
         raise UserError(
             f"{folder}: tokenizer.json has {tokenizer.vocab_size:,} tokens, the model only {vocabulary:,}: use the "
             "tokenizer that came with the model"
+        )
+    chat = (family.chat.bos, family.chat.start, family.chat.end, *family.stops)
+    if (above := next((token for token in chat if token in tokenizer.above), None)) is not None:
+        raise UserError(
+            f"{folder}: tokenizer.json has {above}, which the chat needs, as token {tokenizer.above[above]:,}, and the "
+            f"model has {vocabulary:,} only: use the tokenizer that came with the model"
         )
     Renderer(family.chat, tokenizer)  # a tokenizer without the chat's tokens is told of now, not after the weights
     used = {name: tensors[name] for name in wanted}

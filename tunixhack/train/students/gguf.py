@@ -23,7 +23,7 @@ from tunixhack.cache import cache_dir, file_sha256
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.train.students.gguf_tokenizer import write_tokenizer
 
-VERSION = 1
+VERSION = 2
 """Of the conversion; a folder that another one made is made anew."""
 
 Fields = Mapping[str, Any]
@@ -128,6 +128,8 @@ def convert(path: Path, folder: Path) -> None:
         shape = tuple(int(size) for size in reversed(tensor.shape))
         plain = np.asarray(rows, dtype=np.float32).reshape(shape)
         weights[name] = np.ascontiguousarray(architecture.restore(tensor.name, plain, fields))
+    if (table := weights.get("model.embed_tokens.weight")) is not None:
+        description["vocab_size"] = table.shape[0]  # the file may name more tokens than it has rows for
     description["tie_word_embeddings"] = "lm_head.weight" not in weights
     tokens = write_tokenizer(fields, folder, str(path))
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -41,17 +43,29 @@ class StudentTokenizer:
 
     Args:
         folder: has a ``tokenizer.json``.
+        rows: of the model's embedding table. Added tokens above it, as Gemma 3's ``<image_soft_token>`` in the models
+            that read text only, have no embedding: they are left out, and text that spells one is plain text.
 
     Raises:
         UserError: it has none, or one that the library `tokenizers` cannot read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows: int | None = None) -> None:
         self.folder = folder
+        self.above: Mapping[str, int] = {}
+        """The tokens that were left out, with their ids."""
         path = folder / "tokenizer.json"
         try:
             content = path.read_bytes()
-            self._tokenizer = tokenizers.Tokenizer.from_buffer(content)
+            used = content
+            if rows is not None:
+                told = json.loads(content)
+                added = told.get("added_tokens") or []
+                # by the ids that the file tells: the library gives one that does not follow the others another id
+                self.above = {token["content"]: token["id"] for token in added if token["id"] >= rows}
+                if self.above:
+                    used = json.dumps(_only_those_below(told, self.above), ensure_ascii=False).encode()
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(used)
         except FileNotFoundError as error:
             raise UserError(f"{folder} has no tokenizer.json: copy it there from where the model came from") from error
         except OSError as error:
@@ -65,10 +79,29 @@ class StudentTokenizer:
         self.fingerprint: str = hashlib.sha256(content).hexdigest()
         """A digest of tokenizer.json: equal digests, equal tokens."""
 
-    @property
-    def files(self) -> list[Path]:
-        """What to copy for a tokenizer beside an exported student."""
-        return [self.folder / name for name in FILES if (self.folder / name).is_file()]
+    def copy_to(self, folder: Path) -> None:
+        """Write the tokenizer's files beside an exported student, without the tokens that have no embedding.
+
+        Raises:
+            UserError: one is no JSON.
+            OSError: one cannot be read, or the disk is full.
+        """
+        for name in FILES:
+            source = self.folder / name
+            if not source.is_file():
+                continue
+            if self.above and source.suffix == ".json":
+                told = read_json(source)
+                leave_out = _only_those_below if name == "tokenizer.json" else _without
+                text = json.dumps(leave_out(told, self.above), ensure_ascii=False, indent=2)
+                (folder / name).write_text(text + "\n", encoding="utf-8")
+            else:
+                shutil.copyfile(source, folder / name)
+
+    def described(self) -> dict[str, Any]:
+        """Return what tokenizer_config.json says, without the tokens that have no embedding; {} where there is none."""
+        found: dict[str, Any] = _without(dict(self._configuration), self.above)
+        return found
 
     @cached_property
     def control_ids(self) -> Mapping[str, int]:
@@ -127,7 +160,7 @@ class StudentTokenizer:
     def bos_id(self) -> int | None:
         """Return the id of the one token that the tokenizer puts before a text, or None where it puts none."""
         before = self._tokenizer.encode("", add_special_tokens=True).ids
-        return before[0] if before and before[0] != self._eos else None
+        return before[0] if before and before[0] != self._eos and before[0] not in self.above.values() else None
 
     @cached_property
     def _top(self) -> int:
@@ -168,3 +201,34 @@ class StudentTokenizer:
     @cached_property
     def _configuration(self) -> Mapping[str, Any]:
         return read_json(self.folder / "tokenizer_config.json")
+
+
+def _only_those_below(content: Mapping[str, Any], above: Mapping[str, int]) -> dict[str, Any]:
+    """Leave added tokens out of what a ``tokenizer.json`` says, also where its model names them."""
+    model = dict(content["model"])
+    if isinstance(model.get("vocab"), dict):
+        model["vocab"] = {token: id for token, id in model["vocab"].items() if above.get(token) != id}
+    added = [token for token in content["added_tokens"] if token["content"] not in above]
+    return {**content, "added_tokens": added, "model": model}
+
+
+def _without(content: Any, tokens: Mapping[str, int]) -> Any:
+    """Leave tokens out of what another JSON file of a tokenizer says, wherever they stand in it.
+
+    >>> _without({"pad_token": "<pad>", "image_token": "<image>", "extra": ["<image>"]}, {"<image>": 262144})
+    {'pad_token': '<pad>', 'extra': []}
+    """
+    if isinstance(content, list):
+        return [_without(one, tokens) for one in content if not _is_one(one, tokens)]
+    if not isinstance(content, dict):
+        return content
+    return {
+        name: _without(one, tokens)
+        for name, one in content.items()
+        if not _is_one(one, tokens) and not (name in tokens and one == tokens[name])
+    }
+
+
+def _is_one(content: Any, tokens: Mapping[str, int]) -> bool:
+    text = content.get("content") if isinstance(content, dict) else content
+    return isinstance(text, str) and text in tokens
