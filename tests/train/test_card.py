@@ -45,6 +45,8 @@ def record(**changes):
             ],
         },
         "steps": 120,
+        "epochs": 2.0,
+        "plan": {"wanted": 120, "steps": 120, "all_epochs": 120},
         "tokens": 983_040,
         "seconds": {"load": 12.0, "train": 1800.0, "samples": 7300.0},
         "devices": "8 × TPU v5 lite",
@@ -87,9 +89,7 @@ def test_its_front_matter_is_the_hubs():
     assert matter == {
         "base_model": "google/gemma-3-1b-it",
         "datasets": ["user/set"],
-        "license": "other",
-        "license_name": "terms-of-the-base-model",
-        "license_link": "https://huggingface.co/google/gemma-3-1b-it",
+        "license": "gemma",
         "pipeline_tag": "text-generation",
         "tags": ["reasoning", "tunix", "tunixhack"],
     }
@@ -106,7 +106,7 @@ def test_the_hubs_own_reader_takes_it():
 def test_a_base_that_is_no_repository_is_named_without_its_folder():
     text = card(record(base={"name": "/home/someone/models/my student", "hub": None}))
     matter, body = front_matter(text)
-    assert not {"base_model", "license_link"} & matter.keys()
+    assert not {"base_model", "license", "license_name", "license_link"} & matter.keys()
     assert "# my student, taught to show its work" in body
     assert "someone" not in text
 
@@ -122,6 +122,35 @@ def test_it_tells_what_was_done():
     assert "![The loss by step](loss.png)" in body
     assert "- **Note**: The dataset was written by the embedded teacher" in body
     assert "loss.png" not in card(record())
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"steps": 9, "epochs": 0.214, "plan": {"all_epochs": 84}}, "0.21 of 2 epochs (9 of 84 steps)"),
+        ({"steps": 84, "epochs": 2.0, "plan": {"all_epochs": 84}}, " 2 epochs"),
+        ({"steps": 84, "epochs": None, "plan": {"steps": 84}}, "2 epochs asked for"),
+    ],
+)
+def test_it_tells_the_epochs_that_were_gone_through(told, said):
+    assert f"(rank 16, alpha 32), {said.strip()}, batches of" in card(record(**told))
+
+
+@pytest.mark.parametrize(
+    ("base", "licence"),
+    [
+        ({"hub": "Qwen/Qwen3-0.6B"}, {"license": "apache-2.0"}),
+        ({"hub": "user/model"}, {}),
+        ({"hub": None}, {}),
+        ({"hub": "user/model", "license": {"id": "mit"}}, {"license": "mit"}),
+        ({"hub": None, "license": {"id": "other", "name": "own", "link": "https://example.com/L"}},
+         {"license": "other", "license_name": "own", "license_link": "https://example.com/L"}),
+        ({"hub": None, "license": {"id": "mit\n---"}}, {}),
+    ],
+)  # fmt: skip
+def test_the_licence_is_the_bases_or_left_out(base, licence):
+    matter, _ = front_matter(card(record(base={"name": "x", "fingerprint": "f"} | base)))
+    assert {name: value for name, value in matter.items() if name.startswith("license")} == licence
 
 
 def test_every_weight_trained_has_no_rank():
@@ -196,8 +225,7 @@ def test_names_cannot_leave_their_place():
     domains = [{**record()["data"]["domains"][0], "name": name, "dropped": {name: 1}}]
     text = card(record(base=base, data={"datasets": [{"name": "n", "hub": name}], "domains": domains}))
     matter, _ = front_matter(text)
-    assert not {"base_model", "datasets"} & matter.keys()
-    assert matter["license"] == "other"
+    assert not {"base_model", "datasets", "license"} & matter.keys()
     assert len(table(text, "domain")) == 1
 
 

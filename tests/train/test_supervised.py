@@ -79,7 +79,8 @@ def test_a_training_teaches_and_tells_what_it_did(toy):
     _, _, out, _ = toy
     kept = record.read(out)
     assert kept["status"] == "finished"
-    assert kept["steps"] == kept["plan"]["steps"] == len(losses(out)) > 20
+    assert kept["steps"] == kept["plan"]["steps"] == kept["plan"]["all_epochs"] == len(losses(out)) > 20
+    assert kept["epochs"] == 1
     assert kept["losses"]["last"] < kept["losses"]["first"] / 5
     assert kept["losses"]["held_back_last"] < kept["losses"]["held_back_first"] / 5
     assert sum(domain["rows"] + domain["held_back"] for domain in kept["data"]["domains"]) == 144
@@ -137,6 +138,13 @@ def test_a_training_goes_on_in_a_new_folder_and_leaves_the_old_one_as_it_was(toy
     rows, tiny, whole, _ = toy
     first = tmp_path / "first"
     train.sft(rows, tiny, out=first, **SETTINGS | {"steps": 12}, report=Reporter(quiet=True))
+    kept = record.read(first)
+    assert (kept["steps"], kept["epochs"], kept["plan"]["all_epochs"]) == (
+        12,
+        round(12 / len(losses(whole)), 3),
+        len(losses(whole)),
+    )
+    assert f"{kept['epochs']:.2f} of 1 epochs (12 of " in (first / "README.md").read_text()
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
     out = tmp_path / "second"
     train.sft(rows, tiny, out=out, resume_from=first, **SETTINGS, report=Reporter(quiet=True))

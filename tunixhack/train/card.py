@@ -4,11 +4,14 @@ It is told from what ``student.json`` has. Of these keys, ``base``, ``settings``
 are left out of the card where they are missing or null.
 
 ============= ==========================================================================================================
-``base``      ``name``, as the user gave it; ``family``, ``parameters``; ``hub``: its Hub id, where it has one
+``base``      ``name``, as the user gave it; ``family``, ``parameters``; ``hub``: its Hub id, where it has one;
+              ``license``: ``id``, ``name`` and ``link``, where it is known
 ``settings``  `tunixhack.train.settings.Settings` as a dict
 ``data``      ``datasets``: each ``name``, ``weight``, and ``hub`` where it has an id there; ``domains``: each as
               `tunixhack.train.token_set.Domain` as a dict, with ``dropped`` rows by reason
 ``steps``     updates
+``epochs``    of the data that were gone through
+``plan``      ``all_epochs``: the updates of all epochs that were asked for
 ``tokens``    that were trained on in all, padding not counted
 ``seconds``   of each stage by its name (load, pack, compile, train, samples, …)
 ``devices``   in words
@@ -22,7 +25,6 @@ are left out of the card where they are missing or null.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -31,6 +33,7 @@ from tunixhack.errors import UserError
 from tunixhack.safe_text import for_markdown
 from tunixhack.train.compliance import Evidence
 from tunixhack.train.samples import Sample, printable
+from tunixhack.train.students.origin import HUB_ID, checked, licence
 
 MOST_LINES = 60
 MOST_SAMPLES = 10
@@ -40,7 +43,6 @@ SHOWN = 240
 """Characters of a text in a table."""
 
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bool = False) -> str:
@@ -52,15 +54,15 @@ def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bo
         curve: whether a ``loss.png`` is beside the card.
 
     Returns:
-        At most 60 lines of Markdown with the YAML front matter that the Hub reads of a model. The licence is not
-        chosen here: it is the base's.
+        At most 60 lines of Markdown with the YAML front matter that the Hub reads of a model. The licence is the
+        base's, and left out where that is not known.
 
     Raises:
         UserError: what must be there of the record is not, or its evidence is damaged.
     """
     try:
         base, settings, data = record["base"], record["settings"], record["data"]
-        name, how = title(base), _how(settings)
+        name, how = title(base), _how(settings, record)
     except (KeyError, TypeError) as error:
         raise UserError(
             "student.json lacks what a card tells (base, settings and data): train again, or restore the file"
@@ -89,37 +91,57 @@ def title(base: Mapping[str, Any]) -> str:
     >>> title({"name": "/home/me/models/gemma"}), title({"name": "google/gemma-3-1b-it", "hub": "google/gemma-3-1b-it"})
     ('gemma', 'google/gemma-3-1b-it')
     """
-    name = str(base["name"])
-    return _line(name if base.get("hub") or ":" in name else PurePath(name).name)
+    name, hub = str(base["name"]), base.get("hub")
+    if "/" in name and (hub or ":" not in name):
+        name = str(hub or PurePath(name).name)
+    return _line(name)
 
 
 def _front_matter(base: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
     hub = base.get("hub")
-    model = hub if isinstance(hub, str) and _HUB_ID.fullmatch(hub) else None
-    ids = [str(one.get("hub")) for one in data.get("datasets") or [] if _HUB_ID.fullmatch(str(one.get("hub") or ""))]
+    model = hub if isinstance(hub, str) and HUB_ID.fullmatch(hub) else None
+    ids = [str(one.get("hub")) for one in data.get("datasets") or [] if HUB_ID.fullmatch(str(one.get("hub") or ""))]
     return [
         "---",
         *([f"base_model: {json.dumps(model)}"] if model else []),
         *([f"datasets: {json.dumps(sorted(set(ids)))}"] if ids else []),
-        "license: other",
-        "license_name: terms-of-the-base-model",
-        *([f"license_link: {json.dumps(f'https://huggingface.co/{model}')}"] if model else []),
+        *_licence(base, model),
         "pipeline_tag: text-generation",
         "tags: [reasoning, tunix, tunixhack]",
         "---",
     ]
 
 
+def _licence(base: Mapping[str, Any], model: str | None) -> list[str]:
+    """Tell the base's licence, which is the student's, in the Hub's words; nothing where it is not known."""
+    known = checked(base.get("license") or {}) or licence(model)
+    if not known:
+        return []
+    lines = [f"license: {json.dumps(known['id'])}"]
+    return [*lines, *(f"license_{name}: {json.dumps(known[name])}" for name in ("name", "link") if known.get(name))]
+
+
 def _parameters(base: Mapping[str, Any]) -> str:
     return f", {base['parameters']:,} parameters" if base.get("parameters") else ""
 
 
-def _how(settings: Mapping[str, Any]) -> str:
+def _how(settings: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
+    epochs = _epochs(settings["epochs"], record)
     return (
-        f"{_METHODS[settings['method']]}{rank}, {settings['epochs']} epochs, batches of {settings['batch']} × "
+        f"{_METHODS[settings['method']]}{rank}, {epochs}, batches of {settings['batch']} × "
         f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
     )
+
+
+def _epochs(wanted: int, record: Mapping[str, Any]) -> str:
+    """Tell how much of the data was gone through: ``steps`` or ``hours`` may have made it less than was asked for."""
+    done, steps, whole = record.get("epochs"), record.get("steps"), (record.get("plan") or {}).get("all_epochs")
+    if done is None or steps is None or whole is None:
+        return f"{wanted} epochs asked for"
+    if steps == whole:
+        return f"{wanted} epochs"
+    return f"{done:.2f} of {wanted} epochs ({steps:,} of {whole:,} steps)"
 
 
 def _format(format: str | None) -> str:

@@ -109,6 +109,7 @@ class Loop:
                 f"the time was over behind step {self._bar.done:,} of {self._pace.total:,}, before the learning rate "
                 "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
+        report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
         tell(self._job.plan.out, self._record.get("evidence", {}), report)
         return self._student
 
@@ -256,7 +257,8 @@ class Loop:
         self._keep_plan()
 
     def _keep_plan(self) -> None:
-        self._record["plan"] = {"wanted": self._job.extent.steps, "steps": self._pace.total}
+        extent = self._job.extent
+        self._record["plan"] = {"wanted": extent.steps, "steps": self._pace.total, "all_epochs": extent.all_epochs}
         self._record["status"] = "training"
         self._write()
 
@@ -264,12 +266,18 @@ class Loop:
         out = self._job.plan.out
         self._record["seconds"] = dict(self._seconds)
         self._record["steps"] = self._bar.done
+        self._record["epochs"] = self._epochs
         lines = metrics.read(out)
         self._record["tokens"] = sum(line.get("tokens", 0) for line in lines)
         self._record["losses"] = _ends(lines, "loss", "first", "last") | _ends(
             lines, "validation_loss", "held_back_first", "held_back_last"
         )
         record.write(out, self._record)
+
+    @property
+    def _epochs(self) -> float:
+        """How often each row of weight 1 was learnt so far, on average."""
+        return round(self._student.settings.epochs * self._bar.done / self._job.extent.all_epochs, 3)
 
     def _reserve(self) -> float:
         """Return the seconds that the end takes, the exports' with it, by what the beginning took."""

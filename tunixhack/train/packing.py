@@ -159,7 +159,9 @@ class Extent:
     """What a training of so many epochs goes through."""
 
     steps: int
-    """Full batches."""
+    """Full batches that are trained on."""
+    all_epochs: int
+    """Full batches of all epochs."""
     tokens: int
     """In these, without padding."""
     learnt: int
@@ -184,7 +186,7 @@ def measure(data: TokenSet, *, length: int, batch: int, epochs: int = 1, seed: i
             f"{data.epoch_rows:,} rows do not fill one batch of {batch} training rows of {length:,} tokens: give more "
             "data or more epochs, or take a smaller batch or length"
         )
-    return Extent(steps, tokens, learnt, tokens / (steps * batch * length))
+    return Extent(steps, steps, tokens, learnt, tokens / (steps * batch * length))
 
 
 def _element(data: TokenSet, number: int) -> dict[str, Any]:

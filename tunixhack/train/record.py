@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +22,7 @@ _SHAPE: dict[str, Any] = {
         "family?": str,
         "hub?": (str, None),
         "parameters?": (int, None),
+        "license?": ({"id": str, "name?": str, "link?": str}, None),
     },
     "settings": {},
     "data": {
@@ -34,7 +34,8 @@ _SHAPE: dict[str, Any] = {
     "status?": str,
     "steps?": int,
     "tokens?": int,
-    "plan?": {"wanted": int, "steps": int},
+    "plan?": {"wanted": int, "steps": int, "all_epochs?": int},
+    "epochs?": _NUMBER,
     "seconds?": {"*": _NUMBER},
     "losses?": {"*": _NUMBER},
     "evidence?": {"*": (dict, None)},
@@ -44,8 +45,6 @@ _SHAPE: dict[str, Any] = {
 }
 """What is read of a record: a name with ``?`` may be missing, ``*`` stands for every name."""
 
-_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)([:@].*)?", re.ASCII)
-_FILES = (".jsonl", ".json", ".csv", ".parquet", ".gguf")
 _PACKAGES = ("google-tunix", "jax", "flax", "qwix", "grain", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -100,16 +99,6 @@ def write(folder: Path, record: Mapping[str, Any]) -> None:
     write_json(folder / FILE, record)
 
 
-def hub_id(name: str) -> str | None:
-    """Return the Hub's id in what a user named; None where it is a folder or file, or comes from elsewhere.
-
-    >>> hub_id("google/gemma-3-1b-it@main"), hub_id("runs/creative.jsonl"), hub_id("kaggle:google/gemma-3/flax/1b")
-    ('google/gemma-3-1b-it', None, None)
-    """
-    found = _HUB_ID.fullmatch(name)
-    return found[1] if found and not Path(name).expanduser().exists() and not name.endswith(_FILES) else None
-
-
 def versions() -> dict[str, str]:
     """Return the versions that a training was made with."""
     found = {"tunixhack": tunixhack.__version__}
@@ -160,8 +149,10 @@ def _odd(found: Any, wanted: Any, where: str) -> str | None:
             elif plain == name:
                 return f"{prefix}{plain} is missing"
         return None
-    kinds = wanted if isinstance(wanted, tuple) else (wanted,)
-    if (found is None and None in kinds) or isinstance(found, tuple(kind for kind in kinds if kind is not None)):
+    if isinstance(wanted, tuple):
+        each = [_odd(found, one, where) for one in wanted]
+        return None if None in each else each[0]
+    if isinstance(found, type(None) if wanted is None else wanted):
         return None
     return f"{where} is of another kind than a training writes"
 

@@ -33,6 +33,7 @@ from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
 from tunixhack.train.students.base import Base
 from tunixhack.train.students.find import find
+from tunixhack.train.students.origin import hub_id, licence, model_id
 from tunixhack.train.token_set import TokenSet
 from tunixhack.train.tokens import TOO_LONG, tokenise
 
@@ -204,13 +205,15 @@ def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
 
 
 def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> dict[str, Any]:
+    hub = model_id(base.name, base.folder)
     return {
         "base": {
             "name": os.path.abspath(base.name) if Path(base.name).is_dir() else base.name,
             "family": base.family.name,
             "fingerprint": base.fingerprint,
             "parameters": base.parameters,
-            "hub": record.hub_id(base.name),
+            "hub": hub,
+            "license": licence(hub, base.folder),
         },
         "settings": wanted.as_dict(),
         "data": {
@@ -218,7 +221,7 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
             "datasets": [
                 {
                     "name": one.name,
-                    "hub": record.hub_id(one.name),
+                    "hub": hub_id(one.name),
                     "weight": one.weight,
                     "rows": len(one.examples),
                     "left_out": {out.reason: out.rows for out in one.left_out},
@@ -247,7 +250,11 @@ def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, exten
         )
     if any(domain.dropped.get(TOO_LONG) for domain in domains):
         report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.length:,} were dropped")
-    report.say(f"{extent.steps:,} steps of {wanted.batch} × {wanted.length:,} tokens, {extent.fill:.0%} of them filled")
+    steps = f"{extent.steps:,} steps"
+    if extent.steps < extent.all_epochs:
+        share = wanted.epochs * extent.steps / extent.all_epochs
+        steps += f" ({share:.2f} epochs) of the {extent.all_epochs:,} that {wanted.epochs} epochs have"
+    report.say(f"{steps}, each of {wanted.batch} × {wanted.length:,} tokens, {extent.fill:.0%} of them filled")
 
 
 def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Reporter) -> tuple[Base, int]:

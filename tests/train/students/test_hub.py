@@ -119,7 +119,7 @@ def test_the_parts_of_an_index_are_needed_and_other_weights_are_not():
     index = "model.safetensors.index.json"
     other = ["consolidated.safetensors", "pytorch_model.bin", "onnx/model.onnx", "README.md", "LICENSE"]
     found = needed_files([*parts, index, *other, "config.json", "tokenizer.json"], "u/m")
-    assert found == sorted([*parts, index, "LICENSE", "config.json", "tokenizer.json"])
+    assert found == sorted([*parts, index, "LICENSE", "README.md", "config.json", "tokenizer.json"])
 
 
 def test_an_adapter_is_told_of_before_it_is_downloaded():

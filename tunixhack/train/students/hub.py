@@ -20,7 +20,7 @@ HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revis
 
 _INDEX = "model.safetensors.index.json"
 _NEEDED = ("config.json", "tokenizer.json")
-_USEFUL = (*FILES, "config.json", "generation_config.json", _INDEX, "LICENSE*", "NOTICE*")
+_USEFUL = (*FILES, "config.json", "generation_config.json", _INDEX, "LICENSE*", "NOTICE*", "README.md")
 
 
 def download(repo: str, revision: str | None = None, say: Callable[[str], None] = lambda sentence: None) -> Path:
