@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -70,12 +71,47 @@ def test_a_write_that_fails_half_way_keeps_what_stood_there(tmp_path: Path, fail
         assert str(caught.value) == f"cannot write {path}: No space left on device; what stood there before is kept"
 
 
-def test_the_name_is_given_only_after_the_content_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "file.txt"
-    seen: list[bool] = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: seen.append(path.exists()))
-    write_text(path, "text")
-    assert seen == [False]
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_power_cut_finds_the_content_before_the_name_and_the_name_before_the_return(
+    replace: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "new" / "newer" / "file.txt"
+    kept: list[tuple[str, bool]] = []
+
+    def keep(descriptor: int) -> None:
+        kept.append((Path(f"/dev/fd/{descriptor}").resolve().name, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", keep)
+    write_atomically(path, lambda draft: draft.write_text("text"), replace=replace)
+    folders = {("new", False), (tmp_path.name, False)}
+    assert set(kept[:2]) == folders, "the folders that were made"
+    assert kept[2][0].startswith(".file.txt.")
+    assert kept[2:] == [(kept[2][0], False), ("newer", True)]
+
+
+def test_folders_that_were_made_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kept: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: kept.append(Path(f"/dev/fd/{descriptor}").resolve()))
+    make_folder(tmp_path / "a" / "b")
+    assert set(kept) == {tmp_path, tmp_path / "a"}
+    make_folder(tmp_path / "a" / "b")
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize("number", [22, 95])
+def test_a_network_drive_that_has_nothing_to_tell_of_folders_does(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    keep = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if Path(f"/dev/fd/{descriptor}").resolve().is_dir():
+            raise OSError(number, os.strerror(number))
+        keep(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_text(tmp_path / "a" / "file.txt", "text")
+    assert (tmp_path / "a" / "file.txt").read_text() == "text"
 
 
 @pytest.mark.parametrize("linked", [True, False])

@@ -44,14 +44,14 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
     """
     draft, taken = path.with_name(f".{path.name}.{os.getpid()}.tmp"), False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         write(draft)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(draft)
         if replace:
             draft.replace(path)
         else:
             taken = not _named_exclusively(draft, path)
+        sync(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; what stood there before is kept") from error
     finally:
@@ -85,9 +85,33 @@ def make_folder(folder: Path) -> None:
         UserError: a file stands in its place, or it may not be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
     except OSError as error:
         raise UserError(f"cannot make the folder {folder}: {error.strerror or error}; choose another --out") from error
+
+
+def _make_folder(folder: Path) -> None:
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync(made.parent)
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep what was written to a file, or which names were given and taken away in a folder.
+
+    Raises:
+        OSError: it cannot, or nobody can tell.
+    """
+    descriptor = os.open(path, os.O_RDONLY)  # which takes folders, too
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # some network drives keep folders at once, and take this for a mistake
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

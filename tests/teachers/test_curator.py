@@ -172,7 +172,9 @@ def test_ours_sets_the_attributes_that_the_constructor_it_does_not_call_sets(pos
     assert set(vars(ours)) - OWN_STATE == set(vars(theirs))
     assert isinstance(ours.prompt_formatter, PromptFormatter)
     assert set(vars(ours.prompt_formatter)) == set(vars(theirs.prompt_formatter))
-    assert set(vars(ours._request_processor)) - {"journal_only", "wire"} == set(vars(theirs._request_processor))
+    assert set(vars(ours._request_processor)) - {"journal_only", "journal", "wire"} == set(
+        vars(theirs._request_processor)
+    )
 
 
 def test_no_tokenizer_is_fetched(monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -96,6 +98,31 @@ def test_importing_again_after_a_kill_between_storing_and_removing_adds_nothing(
     store.add(read_journal(store.work))
     assert store.import_journal() == 0
     assert store.answers().height == 2
+
+
+def test_the_journal_is_removed_only_when_the_disk_keeps_what_was_in_it(
+    store: AnswerStore, monkeypatch: pytest.MonkeyPatch
+):
+    write_journal(store, line())
+    kept: list[Path] = []
+    remove = shutil.rmtree
+
+    def removed(folder: Path) -> None:
+        stored = (store.folder / "000000.parquet").stat().st_ino
+        assert [path for path in kept if path == store.folder]
+        assert stored in inodes
+        remove(folder)
+
+    inodes: list[int] = []
+
+    def keep(descriptor: int) -> None:
+        kept.append(Path(f"/dev/fd/{descriptor}").resolve())
+        inodes.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", keep)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    assert store.import_journal() == 2
+    assert not store.work.exists()
 
 
 def test_a_stored_answer_is_never_replaced(store: AnswerStore):

@@ -40,6 +40,7 @@ from tunixhack.ids import digest
 from tunixhack.teachers import counting
 from tunixhack.teachers.attempts import Failure, no_connection, not_ok, redirected
 from tunixhack.teachers.completions import places, read_completion, spoken, trouble_of, usage_of
+from tunixhack.teachers.journal_writer import JournalWriter
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.teachers.wire_json import read_json
@@ -213,6 +214,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         super().__init__(config)
         self.journal_only = False
         self.wire = self.new_wire()
+        # Curator would only count what cannot be written, and go on to pay for answers that no disk holds
+        self.journal = JournalWriter(lambda error: self.wire.lose(error))
         self._tracker_console = Console(file=io.StringIO(), quiet=True)
 
     def new_wire(self) -> Wire:
@@ -279,6 +282,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                     raise asyncio.CancelledError
             work.result()
         finally:
+            self.journal.close(keep=not self.journal_only)  # its answers go into the store now
             if hasattr(status_tracker, "_live"):
                 status_tracker._live.stop()
 
@@ -373,26 +377,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             }
         )
         line = {**slim.model_dump(mode="json"), "response_message": data.response_message}
-        try:
-            _append(filename, json.dumps(line, ensure_ascii=False).encode() + b"\n")
-        except OSError as error:
-            self.wire.lose(error)  # Curator would only count it, and go on to pay for answers that no disk holds
-
-
-def _append(filename: str, line: bytes) -> None:
-    """Write a line in one call: a kill leaves it whole, or torn at the end of the file where it is recognised.
-
-    A full disk takes a part of it; that part goes again, or the next answer would be written behind it and lost too.
-    """
-    with open(filename, "ab", buffering=0) as journal:
-        whole = journal.tell()
-        try:
-            written = journal.write(line)
-            while written < len(line):
-                written += journal.write(line[written:])
-        except OSError:
-            journal.truncate(whole)
-            raise
+        self.journal.append(Path(filename), json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
