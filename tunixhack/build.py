@@ -32,6 +32,7 @@ from tunixhack.run import DONE, STOPPED, Run, lenders
 from tunixhack.step_checks import check_steps, numbered
 from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.copies import count_copies
 from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
 
@@ -258,6 +259,10 @@ class _Build:
                 raise UserError("the sampling step must return rows")
             stage.made = stage.kept = answers.height
             stage.missing = self.missing = rows.height * self._samples - answers.height
+            copies = count_copies(answers)
+            stage.distinct = copies.distinct
+        if copies.too_many:
+            self.report.warn(f"{copies.line()}: raise the temperature, or ask for fewer --samples")
         return answers
 
     def _step(self, step: Step, rows: pl.DataFrame, quota: int | None = None, paid: bool = False) -> pl.DataFrame:

@@ -36,6 +36,8 @@ class Stage:
     made: int | None = None
     missing: int = 0
     """Answers that were asked for and not received."""
+    distinct: int | None = None
+    """Of the answers made, how many say something else than the others to their question."""
     reasons: dict[str, int] = field(default_factory=dict)
     note: str | None = None
     """What the step says of its judgement as a whole; see `Verdict.note`."""
@@ -111,6 +113,11 @@ def _dollars(cost: float | None, at_least: bool) -> str:
     return "unknown" if cost is None else f"{'≥ ' if at_least and cost else ''}${cost:,.2f}"
 
 
+def _copies(line: dict[str, Any]) -> str | None:
+    distinct = line.get("distinct")  # which runs of earlier versions lack
+    return f"{distinct:,} distinct" if distinct is not None and distinct < line["made"] else None
+
+
 def table(funnel: Sequence[dict[str, Any]]) -> Table:
     """Draw the funnel for a terminal; a step's own words are neither markup nor controls in it."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
@@ -130,6 +137,6 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else _dollars(line["cost"], line["at_least"]),
-            Text(for_terminal("; ".join(filter(None, [listed(line["reasons"]), line["note"]])))),
+            Text(for_terminal("; ".join(filter(None, [listed(line["reasons"]), _copies(line), line["note"]])))),
         )
     return drawn

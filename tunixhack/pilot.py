@@ -20,6 +20,7 @@ from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
 from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
 from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.copies import Copies, count_copies
 from tunixhack.teachers.forecast import Coming, in_all
 from tunixhack.teachers.reference import REFERENCE
 
@@ -129,6 +130,7 @@ class Pilot:
                     raise TeacherFailed(f"the preview received no answer{self.teachers.why_missing()}")
                 return  # the whole will tell why
             self.teachers.limits.begun = frozenset(answers["question_id"])
+            copies = count_copies(answers)
             tried = self._judge(answers)
         finally:
             self.teachers.at_once = False
@@ -136,25 +138,37 @@ class Pilot:
         self.report.say(f"{name}: {tried.line()}")
         for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
             self.report.say(f"to come, {one.line()}")
-        stops = tried.share > MOST_DROPPED and not self.order.yes
+        objection = None if preview or self.order.yes else self._objection(tried, copies)
         self.books.write_pilot(tried.kept, tried.rejected)
         self.books.note_pilot(
             {
                 "answers": tried.answers,
+                "distinct": copies.distinct,
                 "dropped": tried.dropped,
                 "to_come": list(map(asdict, coming)),
-                "ended_here": stops or bool(preview),
+                "ended_here": objection is not None or bool(preview),
             }
         )
         if preview:
             raise Previewed(f"a preview of {counted(questions, 'question')}")
-        if stops:
+        if objection is not None:
             self.books.propose(yes=True)
+            raise UserError(objection)
+
+    def _objection(self, tried: Tried, copies: Copies) -> str | None:
+        """Say why the others should not be paid for unless the user wants it; None where nothing is against it."""
+        if copies.too_many:
+            return (
+                f"of the pilot's answers {copies.line()}: raise the teacher's temperature, ask for --samples 1, or add "
+                "--yes to pay for copies all the same"
+            )
+        if tried.share > MOST_DROPPED:
             shown = f"tunixhack show {shlex.quote(str(self.books.run.folder))} --rejected"
-            raise UserError(
+            return (
                 f"of the pilot's answers only {tried.line()}. `{shown}` shows them. Change the prompt, the "
                 "teacher or the limits, or add --yes to ask for the others all the same"
             )
+        return None
 
     def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
         for place in range(first, self.at + 1):
