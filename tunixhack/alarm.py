@@ -10,6 +10,7 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.funnel import FEW, count_reasons, listed, nearly_all_dropped
 from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
+from tunixhack.teachers.journal import OF_REQUEST
 
 
 class Alarm:
@@ -44,7 +45,7 @@ class Alarm:
             self._look()
 
     def _look(self) -> None:
-        answers = pl.DataFrame(self._received, infer_schema_length=None).drop("step", "usage", "count", "when")
+        answers = pl.DataFrame(self._received, infer_schema_length=None).drop(OF_REQUEST)
         rows = self._questions.join(answers, on="question_id", how="inner")
         for step in self._steps:
             try:

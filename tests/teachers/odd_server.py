@@ -28,10 +28,11 @@ def odd_server(
     reply: Callable[[dict[str, Any], Mapping[str, str]], Reply],
     models: Callable[[], Reply] | None = None,
     headers: Mapping[str, str] | None = None,
+    get: Callable[[str], Reply] | None = None,
 ) -> Iterator[OddServer]:
     """Serve ``reply(body, headers)`` to every POST, and ``models()`` (default: one model) to every GET.
 
-    Every answer to a POST has ``headers``.
+    Every answer to a POST has ``headers``. ``get(path)`` answers to a GET by its path instead.
     """
     seen = OddServer()
 
@@ -44,7 +45,10 @@ def odd_server(
             self._send(*reply(body, self.headers), headers or {})
 
         def do_GET(self) -> None:
-            self._send(*(models() if models else (200, {"data": [{"id": "odd"}]})), {})
+            if get:
+                self._send(*get(self.path), {})
+            else:
+                self._send(*(models() if models else (200, {"data": [{"id": "odd"}]})), {})
 
         def _send(self, status: int, content: Any, more: Mapping[str, str]) -> None:
             raw = content if isinstance(content, bytes) else json.dumps(content).encode()

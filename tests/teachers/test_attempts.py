@@ -55,7 +55,6 @@ REFUSED: dict[str, tuple[Reply, str]] = {
     "401": ((401, told("invalid api key")), r"HTTP 401: invalid api key\): put a key that it takes into"),
     "402": ((402, told("Insufficient Balance")), r"HTTP 402: Insufficient Balance\): see to the account there"),
     "403": ((403, told("Key limit exceeded")), r"HTTP 403: Key limit exceeded\)"),
-    "404": ((404, told("no such model")), r"HTTP 404: no such model\): correct the address or the model"),
     "a quota, with 429": ((429, QUOTA), r"HTTP 429: You exceeded your current quota\.\): see to the account"),
     "a quota, with 200": ((200, QUOTA), r"an error with HTTP 200: You exceeded your current quota\.\)"),
     "402, with 200": ((200, told("Insufficient credits", code=402)), r"\(code 402\): Insufficient credits\)"),
@@ -86,7 +85,7 @@ def test_an_account_that_is_empty_midway_ends_the_build_after_a_few_requests(wha
         assert build(recipe, server.url, tmp_path / "run", questions=QUESTIONS, yes=True).store.answers().height == 120
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 404])
+@pytest.mark.parametrize("status", [401, 402, 403])
 def test_a_refusal_now_and_then_ends_nothing(status: int, recipe: Recipe, tmp_path: Path):
     """A moderator's, or a key's that is just being renewed: those between are answered."""
     lock, count = threading.Lock(), 0

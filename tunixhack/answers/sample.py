@@ -8,6 +8,7 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.steps import Context
+from tunixhack.teachers.journal import OF_REQUEST
 from tunixhack.teachers.requests import Request
 
 
@@ -39,7 +40,7 @@ class Sample:
             )
             for row in rows.iter_rows(named=True)
         ]
-        answers = ctx.ask(requests).drop("step", "usage", "count", "when")
+        answers = ctx.ask(requests).drop(OF_REQUEST)
         return rows.with_columns(ctx.traces(rows)).join(
             answers, on="question_id", how="inner", maintain_order="left_right"
         )

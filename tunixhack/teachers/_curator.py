@@ -38,8 +38,8 @@ from typing import Any
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.ids import digest
 from tunixhack.teachers import counting
-from tunixhack.teachers.attempts import Failure, no_connection, not_ok, redirected
-from tunixhack.teachers.completions import places, read_completion, spoken, trouble_of, usage_of
+from tunixhack.teachers.attempts import Failure, cut, no_connection, not_ok, redirected
+from tunixhack.teachers.completions import places, prompt_was_cut, read_completion, spoken, trouble_of, usage_of
 from tunixhack.teachers.journal_writer import JournalWriter
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
@@ -320,6 +320,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         wire, sent, asked = self.wire, time.monotonic(), payload.get("n", 1)
         try:
             completion = await self._post(session, payload)
+            if prompt_was_cut(usage_of(completion), wire.context):
+                raise cut(wire.context)
         except Failure as failure:
             if failure.overloaded(tries):
                 wire.refused(str(failure), failure.pause)

@@ -177,6 +177,7 @@ class Teachers:
                 "model": teacher.model,
                 "identity": dict(teacher.identity),
                 "context": self._context(teacher),
+                "models": engine.models.known,
                 "pace": {step: list(pace) for step, pace in engine.paces.items()},
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
@@ -274,6 +275,7 @@ class Teachers:
                 ask_again=self.order.ask_again,
                 batch=self.order.batch and teacher.batches,
                 limits=self.limits,
+                answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],
                 paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
         return self._engines[spec]

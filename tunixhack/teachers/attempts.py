@@ -22,8 +22,8 @@ NOT_CONNECTED = ("ClientConnectorError", "ClientConnectorDNSError", "ConnectionT
 
 CONTENT_REFUSED = (400, 413, 422)
 """HTTP statuses of a request that is refused for what it asks, where others like it are answered."""
-ELSEWHERE = (404, 405, 407, 410)
-"""HTTP statuses of an address that does not answer such requests, whatever they ask."""
+ACCOUNT_REFUSED = (401, 402, 403)
+"""HTTP statuses of a key or an account with which every other request is refused as well."""
 
 Blame = Literal["request", "answer", "server", "teacher"]
 
@@ -35,8 +35,8 @@ class Failure(OSError):
         why: a sentence without secrets.
         blame: whose fault it looks like, which decides how often it is tried: a ``request`` that is refused never
             again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
-            or away as long as it takes. A ``teacher`` that refuses for a reason of its own, an empty account or a
-            wrong address, would refuse every other request as well: a few of those end the call.
+            or away as long as it takes. A ``teacher`` that refuses for a reason of its own, such as an empty account,
+            would refuse every other request as well: a few of those end the call.
         pause: seconds that the server asked to wait.
         status: the HTTP status, or what an error under another one amounts to; None where there was none.
         away: whether the server could not even be connected to, which says nothing about the request.
@@ -123,6 +123,15 @@ def redirected(status: int, location: str | None, endpoint: Endpoint) -> Failure
     )
 
 
+def cut(context: int | None) -> Failure:
+    """Refuse an answer to a prompt that the server has cut, as a server does that takes no longer one."""
+    return Failure(
+        f"its prompt fills the {context or 0:,} tokens of the context, so that the server has cut it",
+        blame="request",
+        status=413,
+    )
+
+
 def redirect(location: str | None) -> str:
     """Say of a redirect where it leads to and that nobody goes there; its path and credentials are left out.
 
@@ -155,7 +164,7 @@ def _blame(status: int | None, error: ServerError | None, pause: float | None) -
         return "teacher"
     if status == 402 and pause is not None:  # OpenRouter's, of money that requests in flight hold back
         return "server"
-    if status in (401, 402, 403, *ELSEWHERE):
+    if status in ACCOUNT_REFUSED:
         return "teacher"
     if status is None:
         return "answer"
@@ -163,8 +172,6 @@ def _blame(status: int | None, error: ServerError | None, pause: float | None) -
 
 
 def _remedy(status: int | None, error: ServerError | None, endpoint: Endpoint) -> str:
-    if status in ELSEWHERE:
-        return "correct the address or the model in --teacher"
     if status in (401, 403) and not (error and error.account):
         return f"put a key that it takes into {endpoint.key_variable}"
     return f"see to the account there, or put the key of another into {endpoint.key_variable}"

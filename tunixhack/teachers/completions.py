@@ -15,6 +15,8 @@ from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire import Endpoint
 from tunixhack.teachers.wire_json import read_json
 
+NO_ROOM = 16
+"""Tokens of context beside a prompt in which nobody would ask for an answer."""
 SPOKEN = ("reasoning_content", "reasoning", "content")
 """Where a message has what the model wrote, thinking first."""
 
@@ -71,6 +73,18 @@ def usage_of(completion: Any) -> Mapping[str, Any]:
     """Return what a reply tells of its tokens; empty where it tells nothing that can be read."""
     usage = completion.get("usage") if isinstance(completion, Mapping) else None
     return usage if isinstance(usage, Mapping) else {}
+
+
+def prompt_was_cut(usage: Mapping[str, Any], context: int | None) -> bool:
+    """Whether a prompt filled the whole context, so that the server has probably cut off what did not fit.
+
+    Ollama and others do so without a word, and answer a question that nobody has asked.
+
+    >>> prompt_was_cut({"prompt_tokens": 4095}, 4096), prompt_was_cut({"prompt_tokens": 3000}, 4096)
+    (True, False)
+    """
+    prompt = token_count(usage.get("prompt_tokens"))
+    return context is not None and prompt is not None and context - NO_ROOM < prompt <= context
 
 
 def places(choices: Sequence[Any], asked: int) -> list[tuple[int, int]]:

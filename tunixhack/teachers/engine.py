@@ -21,6 +21,7 @@ from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
 from tunixhack.teachers import batching
 from tunixhack.teachers.journal import FIELDS, rows_of
+from tunixhack.teachers.models import Models
 from tunixhack.teachers.preflight import examine, see_that_it_fits
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.store import KEY, AnswerStore
@@ -70,6 +71,8 @@ class Engine:
     """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
     failures: Counter[str] = field(default_factory=Counter)
     """Why requests went unanswered, counted, over this start."""
+    answered_by: Sequence[str] = ()
+    """The models that answered in earlier starts, by their own names."""
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the teacher refused in this start, by their ids, with what it said."""
 
@@ -78,6 +81,8 @@ class Engine:
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
         self._slowed = self._stopped = False
+        self.models = Models(self.teacher.model, self.teacher.name, self.report.say, self.report.warn)
+        self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's tempo is of
         self._seen = 0  # characters of the longest messages that are known to fit
 
@@ -216,7 +221,8 @@ class Engine:
             endpoint = self._open.enter_context(self.teacher.connect())
             found = examine(endpoint, self.teacher, self.trace, longest, self.report.say)
             self._connected = endpoint, found
-            self.teacher = replace(self.teacher, seeded=found.seeded)
+            self.teacher = replace(self.teacher, seeded=found.seeded, context=found.context)
+            self.models.hear(found.model)
         elif _characters(longest) > self._seen:  # a pilot, or another step, had shorter ones
             see_that_it_fits(self._connected[0], self.teacher, longest, self.report.say)
         self._seen = max(self._seen, _characters(longest))
@@ -255,6 +261,7 @@ class Engine:
         wire = Wire(replace(endpoint, concurrency=self._at_once(endpoint, most)), on_completion)
         wire.admits = lambda row: admission.admits(row["question_id"])
         wire.counts_one_choice, wire.tokenizer = found.counts_one_choice, found.tokenizer
+        wire.context = found.context
         courier = Courier(
             self.teacher.model,
             generation_params=dict(self.teacher.sampling)
@@ -300,6 +307,8 @@ class Engine:
     def tell(self, new: list[dict[str, Any]], watch: Watch | None) -> None:
         """Move the progress bar on by new answers, and show them to whoever watches."""
         if new:
+            for model in {row["model"]: None for row in new}:
+                self.models.hear(model)
             told = count_tokens(pl.DataFrame(new, schema=FIELDS))
             self.report.advance(len(new), told["completion_tokens"], told["at_least"])
             if watch:

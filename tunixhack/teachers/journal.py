@@ -31,17 +31,30 @@ FIELDS: dict[str, pl.DataType] = {
     "completion_tokens": pl.Int64(),
     "usage": pl.String(),
     "when": pl.String(),
+    "model": pl.String(),
 }
 """A stored answer. ``choice`` is the raw element of ``choices`` as JSON. ``usage`` is the whole request's, as JSON, and
 stands on the first choice of a request only, so that adding up counts nothing twice; ``count`` is how many choices
 that request asked for. ``completion_tokens`` is known where a request had one choice, or each was counted; see
-`tunixhack.teachers.counting` for what is added to ``usage``."""
+`tunixhack.teachers.counting` for what is added to ``usage``. ``model`` is the one that the reply names; answers that
+were stored before it was kept have none."""
+LATER = ("model",)
+"""The fields that files of version 0.1.0 lack."""
+OF_REQUEST = ("step", "usage", "count", "when", "model")
+"""The fields of a stored answer that no row of a dataset has."""
 
 
 def read_journal(folder: Path) -> pl.DataFrame:
     """Read every complete line below a folder into rows of `FIELDS`."""
     rows = [row for line in _lines(folder) for row in rows_of(line)]
     return pl.DataFrame(rows, schema=FIELDS, orient="row")
+
+
+def with_all_fields(answers: pl.DataFrame) -> pl.DataFrame:
+    """Return stored answers in the order of `FIELDS`; columns that an earlier version did not know are null."""
+    lacking = [name for name in LATER if name not in answers.columns]
+    filled = answers.with_columns(pl.lit(None, FIELDS[name]).alias(name) for name in lacking)
+    return filled.select([name for name in FIELDS if name in filled.columns])
 
 
 def count_choices(folder: Path) -> int:
@@ -70,6 +83,7 @@ def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "completion_tokens": _of_choice(usage, place, sent["count"]),
             "usage": json.dumps(usage) if usage and not number else None,
             "when": line["finished_at"],
+            "model": _text(completion.get("model")),
         }
 
 

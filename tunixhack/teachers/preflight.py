@@ -9,7 +9,7 @@ from typing import Any
 from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
-from tunixhack.teachers.completions import choices_of, places, spoken, usage_of
+from tunixhack.teachers.completions import choices_of, places, prompt_was_cut, spoken, usage_of
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.finish_reasons import ended
 from tunixhack.teachers.http import Refused, Say, post_json
@@ -40,20 +40,23 @@ def examine(
     """
     several = min(2, teacher.most_choices)
     first, teacher = _first(endpoint, teacher, longest, several, say)
+    # the first reply has loaded the model, where it was not, and maybe with another context than it had before
+    teacher = replace(teacher, context=teacher.context_now() or teacher.context)
     ask = _asker(endpoint, teacher, say)
     _check_context(first, teacher)
     one = several > 1 and _counts_one_choice(first)
     tokenizer = _tokenizer(endpoint, say) if one else None
     if trace == "native":
         _check_trace(ask, endpoint)
+    seen: dict[str, Any] = {"seeded": teacher.seeded, "context": teacher.context, "model": first.model}
     if several == 1:
-        return Capabilities(block=1, seeded=teacher.seeded)
+        return Capabilities(block=1, **seen)
     if teacher.seeded:
         together = any(_consecutive(ask, longest, seed) for seed in SEEDS)
     else:  # two that are the same are no two samples, unless by chance
         together = _differ(first) or any(_differ(ask(longest, seed=0, n=2, limit=TINY)) for _ in SEEDS[1:])
     block = teacher.most_choices if together else 1
-    return Capabilities(block=block, seeded=teacher.seeded, counts_one_choice=one, tokenizer=tokenizer)
+    return Capabilities(block=block, counts_one_choice=one, tokenizer=tokenizer, **seen)
 
 
 def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
@@ -74,6 +77,8 @@ class _Reply:
     choices: Sequence[Mapping[str, Any]]
     """At least one, in their order; what is no choice is left out."""
     usage: Mapping[str, Any]
+    model: str | None
+    """Which the server says has answered."""
 
 
 _Ask = Callable[..., _Reply]
@@ -94,7 +99,8 @@ def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> _Ask:
         choices = [sent[place] for _, place in places(sent, n) if isinstance(sent[place], dict)]
         if not choices:
             raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
-        return _Reply(choices=choices, usage=usage_of(answer))
+        model = answer.get("model")
+        return _Reply(choices=choices, usage=usage_of(answer), model=model if isinstance(model, str) else None)
 
     return ask
 
@@ -122,14 +128,20 @@ def _first(
 
 def _check_context(reply: _Reply, teacher: Teacher) -> None:
     prompt, limit = token_count(reply.usage.get("prompt_tokens")), teacher.limit
-    if not teacher.context or prompt is None or not isinstance(limit, int) or prompt + limit <= teacher.context:
+    if not teacher.context or prompt is None:
         return
+    if prompt_was_cut(reply.usage, teacher.context):
+        raise UserError(
+            f"the longest prompt fills the {teacher.context:,} tokens of {teacher.name}, so that it was probably cut: "
+            f"raise {teacher.context_setting}, or leave the longest questions out"
+        )
     room = teacher.context - prompt
-    lower = f"lower --max-tokens to {room:,} or " if room > 0 else ""
-    raise UserError(
-        f"the longest prompt has {prompt:,} tokens, and with --max-tokens {limit:,} that does not fit "
-        f"the {teacher.context:,} tokens of {teacher.name}: {lower}raise {teacher.context_setting}"
-    )
+    if isinstance(limit, int) and limit > room:
+        lower = f"lower --max-tokens to {room:,} or " if room > 0 else ""
+        raise UserError(
+            f"the longest prompt has {prompt:,} tokens, and with --max-tokens {limit:,} that does not fit "
+            f"the {teacher.context:,} tokens of {teacher.name}: {lower}raise {teacher.context_setting}"
+        )
 
 
 def _check_trace(ask: _Ask, endpoint: Endpoint) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -161,7 +161,12 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
         if not model:
             raise UserError(f"{name} needs a model: --teacher {name}/MODEL, as {preset.title} names it")
         return _teacher(spec, preset, address, Served(name=model), wish)
-    reached, served = reach(preset, address.url, lambda url: get_json(url, address.headers, say=say, key=preset.key))
+    look = preset.look
+
+    def get(url: str) -> Any:
+        return get_json(url, address.headers, say=say, key=preset.key)
+
+    reached, served = reach(preset, address.url, get)
     chosen = _chosen(model, served, preset.title, f"{name}/MODEL")
     if not chosen.loaded and preset.load:
         loaded = ", ".join(other.name for other in served.values() if other.loaded)
@@ -169,18 +174,22 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
         raise UserError(f"{chosen.name} is not loaded in {preset.title} (loaded: {loaded or 'none'}): {how}")
     if not chosen.loaded and chosen.context is None:
         say(f"{chosen.name} is not loaded in {preset.title} yet, so that its context length is not known")
-    return _teacher(spec, preset, replace(address, reached=reached), chosen, wish)
+    return _teacher(spec, preset, replace(address, reached=reached), chosen, wish, lambda: look(reached, get))
 
 
 def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
     """Find a teacher by its address."""
     address = _credentials(_address(spec) or "")
-    served = look_any(address.url, lambda url: get_json(url, address.headers, say=say))
+
+    def look() -> Mapping[str, Served]:
+        return look_any(address.url, lambda url: get_json(url, address.headers, say=say))
+
+    served = look()
     model = spec.partition("#")[2]
     if model and not served:  # some list none, and serve what they are asked for
         served = {model: Served(name=model)}
     chosen = _chosen(model, served, address.url, f"{address.url}#MODEL")
-    return _teacher(spec, ANY_SERVER, address, chosen, wish)
+    return _teacher(spec, ANY_SERVER, address, chosen, wish, look)
 
 
 def _chosen(model: str, served: Mapping[str, Served], server: str, how: str) -> Served:
@@ -207,8 +216,20 @@ def preset_address(preset: Preset) -> Address:
     return Address(url=preset.address(), headers={"Authorization": f"Bearer {key}"} if key else {}, secret=key)
 
 
-def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: Wish) -> Teacher:
-    """Put together a teacher that answers over HTTP."""
+def _teacher(
+    spec: str,
+    preset: Preset,
+    address: Address,
+    served: Served,
+    wish: Wish,
+    look: Callable[[], Mapping[str, Served]] = dict,
+) -> Teacher:
+    """Put together a teacher that answers over HTTP; ``look`` asks the server again for what it serves."""
+
+    def context_now() -> int | None:
+        with suppress(UserError):  # what it told before stands, then
+            return look().get(served.name, served).context
+        return None
 
     @contextmanager
     def connect() -> Iterator[Endpoint]:
@@ -230,6 +251,7 @@ def _teacher(spec: str, preset: Preset, address: Address, served: Served, wish: 
         most_choices=min(preset.most_choices, served.slots or preset.most_choices),
         context=served.context,
         context_setting=preset.context_setting,
+        context_now=context_now,
         price=price_at(address.url, served.name, preset),
         connect=connect,
         **_asked_with(preset, wish),

@@ -18,7 +18,7 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.files import DamagedFile, read_parquet, write_parquet
 from tunixhack.teachers.batches import BatchBook
-from tunixhack.teachers.journal import FIELDS, count_choices, read_journal
+from tunixhack.teachers.journal import FIELDS, count_choices, read_journal, with_all_fields
 
 KEY = ["request_key", "sample"]
 LOST = (
@@ -171,7 +171,8 @@ class AnswerStore:
 
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     """Read columns of one file, which have to be those of stored answers."""
-    rows = read_parquet(path, LOST, columns)
+    # all of them are read whole, since files of earlier versions lack some, which are null then
+    rows = with_all_fields(read_parquet(path, LOST)) if columns == list(FIELDS) else read_parquet(path, LOST, columns)
     if dict(rows.schema) != {name: FIELDS[name] for name in columns}:
         raise DamagedFile(f"{path} does not hold answers: {LOST}")
     return rows

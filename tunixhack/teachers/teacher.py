@@ -23,6 +23,10 @@ class Capabilities:
     """Whether ``usage`` tells the tokens of one choice, however many were given."""
     tokenizer: str | None = None
     """Where such a server counts the tokens of texts; None where it does not."""
+    context: int | None = field(default=None, compare=False)
+    """Tokens that one request can use, as known after the first reply; None where the server does not tell."""
+    model: str | None = field(default=None, compare=False)
+    """The model that the reply named; None where it named none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,8 @@ class Teacher:
     """Context length in tokens that one request can use; None where the server does not tell."""
     context_setting: str = "the server's context length"
     """What the user turns to get more of it."""
+    context_now: Callable[[], int | None] = field(default=lambda: None, repr=False)
+    """Asks the server for its context again: some know it only once the model is loaded. None where it is not told."""
     batches: bool = False
     """Whether it answers whole batches at half the price."""
     price: Price | None = None

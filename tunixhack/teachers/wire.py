@@ -110,6 +110,8 @@ class Wire:
     """Whether the server tells the tokens of one choice only."""
     tokenizer: str | None = None
     """Where those of all can be counted then; None where they cannot."""
+    context: int | None = None
+    """Tokens that one request can use; None where unknown."""
     admits: Callable[[Mapping[str, Any]], bool] = lambda row: True
     """Whether a row is to be asked at all, looked at just before it is sent first."""
     failures: Counter[str] = field(default_factory=Counter)

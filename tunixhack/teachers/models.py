@@ -1,0 +1,73 @@
+"""Which model answers: not always the one that was asked for, and not always the same one to the end.
+
+A gateway falls back on another model, a name is an alias that moves on, a server of one's own is started anew with
+another file. A dataset should be of one teacher, so that whoever builds it is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MOST = 8
+"""Models that are told of; a server that names another one each time is told of often enough by then."""
+SHOWN = 120
+"""Characters of a name that are shown and kept."""
+_DATED = re.compile(r"[-@:]v?\d[\d.-]*\Z")
+
+
+@dataclass
+class Models:
+    """The models that answered for a teacher, over all starts of a run.
+
+    Args:
+        asked: the model that was asked for.
+        teacher: its name, for the sentences.
+        say: takes a sentence that is good to know.
+        warn: takes one that must not be missed.
+        known: those that were heard of, the latest last.
+    """
+
+    asked: str
+    teacher: str
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    known: list[str] = field(default_factory=list)
+
+    def hear(self, told: str | None) -> None:
+        """Take the model that a reply names, and tell of one that is new."""
+        if not told or len(self.known) >= MOST:
+            return
+        name = told[:SHOWN]
+        if name in self.known:
+            return
+        before, self.known = self.known[-1:], [*self.known, name]
+        if before:
+            self.warn(f"another model answers for {self.teacher} from now on: {name}, and before it {before[0]}")
+        elif not same(self.asked, name):
+            tell = self.say if is_version(self.asked, name) else self.warn
+            tell(f"{self.teacher} was asked for {self.asked}, and says that {name} answers")
+
+
+def same(asked: str, told: str) -> bool:
+    """Whether two names are of the same model, as servers spell them.
+
+    >>> same("qwen3", "qwen3:latest"), same("gemini-2.5", "models/Gemini-2.5"), same("gpt-4o", "gpt-4o-mini")
+    (True, True, False)
+    """
+    return _plain(asked) == _plain(told)
+
+
+def is_version(asked: str, told: str) -> bool:
+    """Whether a name is the dated version that another stands for.
+
+    >>> is_version("gpt-4o", "gpt-4o-2024-08-06"), is_version("gpt-4o", "gpt-4o-mini-2024-07-18")
+    (True, False)
+    """
+    asked, told = _plain(asked), _plain(told)
+    return told.startswith(asked) and bool(_DATED.fullmatch(told[len(asked) :]))
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().removeprefix("models/").removesuffix(":latest")
