@@ -9,6 +9,7 @@ hook                                why
 LLM.__init__ (not called)           its factory builds a processor whose constructor POSTs without a timeout
 get_header_based_rate_limits        that POST; limits are ours: concurrency
 get_token_encoding, estimate_…      download of a tokenizer; a token bucket that allows 200 requests a minute
+aiohttp_connector                   proxies and passwords come from the environment, by other rules than in http.py
 _free_capacity                      an answer that tells of 10⁹ tokens puts its bucket into debt: the call stands still
 call_single_request                 429 answered by eleven attempts in 60 ms; a missing ``usage`` fails a paid answer
 append_generic_response             prompt and answer written three times each; failures written as answers; its writer
@@ -242,6 +243,9 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     def estimate_total_tokens(self, messages: list[Any]) -> _TokenUsage:
         return _TokenUsage(input=0, output=0)
 
+    def aiohttp_connector(self, tcp_limit: int) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10 * tcp_limit), trust_env=False)
+
     def _free_capacity(self, status_tracker: Any, used_capacity: _TokenUsage, blocked_capacity: _TokenUsage) -> None:
         return None  # nothing was blocked, and what an answer tells of its tokens can be anything
 
@@ -342,9 +346,10 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         tokens = None
         if wire.tokenizer:
             timeout = aiohttp.ClientTimeout(total=counting.SECONDS)
-            body, headers = counting.question(texts), dict(wire.endpoint.headers)
+            options: dict[str, Any] = {"headers": dict(wire.endpoint.headers), "timeout": timeout}
+            options |= {"proxy": wire.proxies[wire.endpoint.url], "allow_redirects": False}
             try:
-                async with session.post(wire.tokenizer, headers=headers, json=body, timeout=timeout) as response:
+                async with session.post(wire.tokenizer, json=counting.question(texts), **options) as response:
                     tokens = counting.counts(read_json(await response.read()), len(texts))
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 LOG.debug("%s did not count: %s", wire.tokenizer, wire.endpoint.redact(str(error)))
@@ -356,8 +361,8 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         asked = payload.get("n", 1)
         options: dict[str, Any] = {"headers": headers, "timeout": timeout, "allow_redirects": False}
         with self.wire.address(asked) as address:
-            url = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}"
-            async with session.post(url, json=payload, **options) as response:
+            url, proxy = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}", self.wire.proxies[address]
+            async with session.post(url, json=payload, proxy=proxy, **options) as response:
                 if 300 <= response.status < 400:
                     raise redirected(response.status, response.headers.get("Location"), endpoint)
                 if response.status != 200:

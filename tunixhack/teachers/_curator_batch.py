@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
-from tunixhack.teachers.attempts import Failure, not_ok
+from tunixhack.teachers.attempts import Failure, not_ok, redirected
 from tunixhack.teachers.batches import Batch, BatchBook
 from tunixhack.teachers.completions import read_completion
 from tunixhack.teachers.wire import Wire
@@ -38,6 +38,7 @@ from tunixhack.teachers.wire_json import read_json
 try:
     from bespokelabs.curator.request_processor.batch.openai_batch_request_processor import OpenAIBatchRequestProcessor
     from bespokelabs.curator.request_processor.config import BatchRequestProcessorConfig
+    from httpx import AsyncClient
     from openai import APIConnectionError, APIError, APIStatusError, NotFoundError
 except ImportError as error:
     raise missing_curator(error) from error
@@ -138,6 +139,7 @@ class Postman:
     @asynccontextmanager
     async def _processor(self) -> AsyncIterator[Any]:
         endpoint = self.wire.endpoint
+        proxy = self.wire.proxies[endpoint.url]
         processor = OpenAIBatchRequestProcessor(
             BatchRequestProcessorConfig(
                 model=endpoint.model,
@@ -147,6 +149,9 @@ class Postman:
                 return_completions_object=True,
             )
         )
+        # its own client takes proxies from the environment by rules of its own, and follows redirects
+        client = AsyncClient(proxy=proxy, trust_env=False, follow_redirects=False, timeout=processor.client.timeout)
+        processor.client = processor.client.with_options(http_client=client)
         processor.semaphore = asyncio.Semaphore(1)
         try:
             yield processor
@@ -255,7 +260,10 @@ class Postman:
         if isinstance(error, APIStatusError):
             if error.status_code == 401:
                 raise UserError(f"{endpoint.url} refuses the key (HTTP 401): check {endpoint.key_variable}") from error
-            return not_ok(error.status_code, error.response.text, error.response.headers.get("retry-after"), endpoint)
+            status, headers = error.status_code, error.response.headers
+            if 300 <= status < 400:
+                return redirected(status, headers.get("location"), endpoint)
+            return not_ok(status, error.response.text, headers.get("retry-after"), endpoint)
         return Failure(
             endpoint.redact(str(error)), blame="server" if isinstance(error, APIConnectionError) else "request"
         )

@@ -16,7 +16,12 @@ MOST_TRIES = 12
 LONGEST_PAUSE = 30.0
 SHOWN = 300
 """Characters of a server's sentence that are passed on."""
-NOT_CONNECTED = ("ClientConnectorError", "ClientConnectorDNSError", "ConnectionTimeoutError")
+NOT_CONNECTED = (
+    "ClientConnectorError",
+    "ClientConnectorDNSError",
+    "ClientProxyConnectionError",
+    "ConnectionTimeoutError",
+)
 """aiohttp's errors of a connection that did not come about."""
 
 

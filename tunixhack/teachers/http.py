@@ -11,6 +11,7 @@ from tunixhack.errors import UserError
 from tunixhack.teachers.attempts import redirect
 from tunixhack.teachers.completions import nothing_but_an_error
 from tunixhack.teachers.keys import KEY_VARIABLE
+from tunixhack.teachers.proxies import place_of, proxy_for
 from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire import redact
 from tunixhack.teachers.wire_json import read_json
@@ -129,18 +130,27 @@ def _ask(
 ) -> Any:
     import requests
 
-    place = _place(url)
+    proxy = proxy_for(url)
+    place = _place(url) + (f" (through the proxy {place_of(proxy)})" if proxy else "")
     options: dict[str, Any] = {
         "headers": dict(headers),
         "json": body,
         "timeout": (min(CONNECT_TIMEOUT, timeout), timeout),
         "allow_redirects": False,
         "stream": True,
+        # what is named here goes over the environment, where `requests` would look for both
+        "proxies": dict.fromkeys(("http", "https", "all"), proxy),
+        "auth": _as_it_is,
     }
     try:
         with requests.request(method, url, **options) as response:
             status, location = response.status_code, response.headers.get("Location")
             content = _read(response, timeout)
+    except requests.exceptions.ProxyError as error:
+        raise Unreachable(
+            f"{place} cannot be reached: correct {urlsplit(url).scheme.upper()}_PROXY or ALL_PROXY, or name the "
+            "server in NO_PROXY"
+        ) from error
     except requests.ConnectionError as error:
         raise Unreachable(f"no server answers at {place}: start it, or correct the address in --teacher") from error
     except (requests.Timeout, TimeoutError) as error:
@@ -161,7 +171,7 @@ def _ask(
     told = error_in(answer)
     if status != 200:
         said = redact(told.message if told else text, headers)[:SHOWN]
-        raise _refusal(url, status, f"HTTP {status}: {said}", key, told)
+        raise _refusal(place, url, status, f"HTTP {status}: {said}", key, told)
     if not is_json:
         kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
         raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server")
@@ -169,8 +179,13 @@ def _ask(
     if told:
         code = f", code {told.status}" if told.status else ""
         said = f"with an error (HTTP 200{code}): {redact(told.message, headers)[:SHOWN]}"
-        raise _refusal(url, told.status or 200, said, key, told)
+        raise _refusal(place, url, told.status or 200, said, key, told)
     return answer
+
+
+def _as_it_is(request: Any) -> Any:
+    """Add no password: without this one, `requests` would put one from ~/.netrc over the key in the headers."""
+    return request
 
 
 def _read(response: Any, seconds: float) -> bytes:
@@ -198,9 +213,8 @@ def _read(response: Any, seconds: float) -> bytes:
     return bytes(content)
 
 
-def _refusal(url: str, status: int, said: str, key: str, error: ServerError | None) -> Exception:
+def _refusal(place: str, url: str, status: int, said: str, key: str, error: ServerError | None) -> Exception:
     """Turn an HTTP status, or what an error amounts to, into what is to be done about it."""
-    place = _place(url)
     if status == 503 and "oading" in said:
         return _Loading()
     if status == 402 or (error and error.account):

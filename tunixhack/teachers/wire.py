@@ -13,12 +13,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 from tunixhack.credentials import hide
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.pacing import Gate, Pace
+from tunixhack.teachers.proxies import proxy_for
 from tunixhack.teachers.tempo import Answered
 
 WINDOW = 50
@@ -124,6 +126,11 @@ class Wire:
     """Why an answer could not be kept, which stops the call: those after it would be paid for and lost."""
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the server refuses, by their ids, with what it said."""
+
+    @cached_property
+    def proxies(self) -> Mapping[str, str | None]:
+        """Through which proxy each of the endpoint's addresses is asked; None for straight."""
+        return {address: proxy_for(address) for address in self.endpoint.addresses}
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
