@@ -1,5 +1,9 @@
 """``python -m tunixhack``: the command line without its script."""
 
-from tunixhack.cli import main
+from tunixhack import working_folder
+
+working_folder.put_last()  # before anything else is imported
+
+from tunixhack.cli import main  # noqa: E402
 
 main()

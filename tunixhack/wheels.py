@@ -26,7 +26,8 @@ def download_wheels(requirements: Sequence[str], folder: Path, *, what: str, aga
         UserError: no pip, nothing downloaded, or no room on the disk.
     """
     # no dependencies: some of them are a compiler's work of an hour
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet", *requirements]
+    pip = [sys.executable, "-P", "-m", "pip"]  # -P: no file of the working folder is taken for a module of pip's
+    command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--quiet", *requirements]
     done = subprocess.run([*command, "--dest", str(folder)], capture_output=True, text=True, check=False)
     if "No module named pip" in done.stderr:
         raise UserError(

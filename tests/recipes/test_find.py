@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -39,9 +38,47 @@ def test_an_edited_file_is_read_anew(tmp_path: Path):
         assert find(write(path, COPY + f"recipe = creative.recipe.replace(samples={samples})\n")).samples == samples
 
 
-def test_a_file_may_be_called_as_a_module_is(tmp_path: Path):
-    find(write(tmp_path / "json.py", COPY + "recipe = creative.recipe\n"))
-    assert sys.modules["json"] is json
+@pytest.mark.parametrize(
+    "name", ["math", "json", "queue", "datasets", "polars", "tunixhack", "xllamacpp", "my-file.v2"]
+)
+def test_a_file_may_be_called_as_a_package_is(name: str, tmp_path: Path):
+    before = {known: module for known, module in sys.modules.items() if not known.startswith("_domain_")}
+    path = write(tmp_path / f"{name}.py", COPY + "import json, polars\nrecipe = creative.recipe.replace(samples=3)\n")
+    assert find(path).samples == 3
+    assert {known: module for known, module in sys.modules.items() if not known.startswith("_domain_")} == before
+
+
+def test_two_files_of_one_name_are_two(tmp_path: Path):
+    recipes = []
+    for folder, domain in (("one", "sea"), ("two", "sky")):
+        (tmp_path / folder).mkdir()
+        text = "from tunixhack.recipes import creative\nclass Own(creative.CreativeWriting): pass\n"
+        text += f"recipe = creative.recipe.replace(domain={domain!r}, llm=Own)\n"
+        recipes.append(find(write(tmp_path / folder / "mine.py", text)))
+    assert [recipe.domain for recipe in recipes] == ["sea", "sky"]
+    assert [sys.modules[recipe.llm.__module__].recipe.domain for recipe in recipes] == ["sea", "sky"]
+
+
+def test_a_file_imports_those_beside_it_and_its_folder_hides_no_package(tmp_path: Path):
+    write(tmp_path / "helper_of_mine.py", "SAMPLES = 5\n")
+    for package in ("json", "datasets", "polars", "textwrap"):
+        write(tmp_path / f"{package}.py", "raise SystemExit('the wrong one')\n")
+    text = COPY + "import json, textwrap, datasets, polars\nfrom helper_of_mine import SAMPLES\n"
+    before = list(sys.path)
+    try:
+        assert (
+            find(write(tmp_path / "mine.py", text + "recipe = creative.recipe.replace(samples=SAMPLES)\n")).samples == 5
+        )
+    finally:
+        sys.modules.pop("helper_of_mine", None)
+    assert sys.path == before
+
+
+def test_a_file_that_does_not_import_leaves_nothing_behind(tmp_path: Path):
+    before = set(sys.modules), list(sys.path)
+    with pytest.raises(UserError):
+        find(write(tmp_path / "mine.py", "1 / 0\n"))
+    assert (set(sys.modules), list(sys.path)) == before
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -33,18 +38,41 @@ def find(name: str) -> Recipe:
         raise UserError(f"domain {name!r} is unknown: {nearest(name, domains())}; or give the path of a domain file")
     if not path.is_file():
         raise UserError(f"there is no domain file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    return dataclasses.replace(_recipe_of(_imported(path), str(path)), file=path)
+
+
+def _imported(path: Path) -> ModuleType:
+    """Import a domain file, under a name that is no package's: it can be called ``math.py`` or ``datasets.py``."""
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+    name = re.sub(r"\W", "_", f"_domain_{place}_{path.stem}")
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
+    sys.modules[name] = module  # its classes are looked up there by what needs their annotations
     try:
-        spec.loader.exec_module(module)
-    except TunixHackError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's own file can raise anything
+        with _beside(path):
+            spec.loader.exec_module(module)
+    except BaseException as error:  # the user's own file can raise anything
+        del sys.modules[name]
+        if isinstance(error, TunixHackError | KeyboardInterrupt):
+            raise
         raise UserError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    return dataclasses.replace(_recipe_of(module, str(path)), file=path)
+    return module
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """Let a file import those beside it, where nothing that is installed has their names."""
+    folder = str(path.resolve().parent)
+    if folder in sys.path:
+        yield
+        return
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def _recipe_of(module: ModuleType, name: str) -> Recipe:
