@@ -6,6 +6,7 @@ each of these lines went wrong in one direction or the other.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -22,7 +23,11 @@ import pytest
 from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
 from tests.commands import Command
 from tunixhack.answers.max_length import MaxLength
-from tunixhack.errors import UserError
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
+from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.funnel import count_tokens
+from tunixhack.progress import Reporter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
 from tunixhack.run import Run
@@ -253,6 +258,112 @@ def test_a_finished_run_is_recomputed_while_its_server_is_away(recipe: Recipe, t
     assert build(recipe, teacher, first.folder).train.equals(before)
     with pytest.raises(UserError, match="no server answers"):
         build(recipe.replace(samples=5), teacher, first.folder)
+
+
+# another seed
+
+
+@pytest.fixture
+def plain(recipe: Recipe) -> Recipe:
+    """Without filters: all forty questions, two samples each."""
+    return recipe.replace(steps=(Sample(), Parse()), samples=2)
+
+
+def said_by(build_it: Any, *given: Any, **order: Any) -> str:
+    log = io.StringIO()
+    build_it(*given, **order, report=Reporter(log))
+    return log.getvalue()
+
+
+def test_another_seed_in_a_folder_reuses_the_answers_and_says_whose_seeds_they_have(
+    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(plain, teacher, tmp_path / "run", questions=None)
+    before = run.train
+    teacher.reset()
+    assert "--seed" not in said_by(build, plain, teacher, run.folder, questions=None)
+    said = said_by(build, plain, teacher, run.folder, questions=None, seed=1)
+    assert "sample: 80 of the stored answers were asked for with the seeds of --seed 0: they count" in said
+    assert "--ask-again asks for them anew with those of --seed 1" in said
+    assert teacher.stats["requests"] == 0
+    assert run.train.equals(before)
+
+
+def test_another_seed_with_ask_again_is_asked_for_once_and_the_first_answers_stay(
+    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(plain, teacher, tmp_path / "run")
+    first, stored = run.train, run.store.answers()
+    chosen = small_recipe(write_questions(tmp_path / "six.jsonl", 6)).replace(steps=plain.steps, samples=2)
+    run = build(chosen, teacher, tmp_path / "all", questions=None)
+    first, stored = run.train, run.store.answers()
+    teacher.reset()
+    again = {"questions": None, "seed": 1, "ask_again": True}
+    build(chosen, teacher, run.folder, **again)
+    assert asked(teacher) == 12
+    assert "--ask-again" in run.state()["command"].split()
+    second = run.train
+    keys = ["question_id", "sample"]
+    assert second.select(keys).equals(first.select(keys))
+    assert set(second["seed"]).isdisjoint(first["seed"])
+    assert run.store.answers().head(12).equals(stored), "a stored answer is never replaced"
+    teacher.reset()
+    for order, train in ((again, second), ({"questions": None}, first), ({"questions": None, "seed": 1}, second)):
+        assert "--ask-again asks" not in said_by(build, chosen, teacher, run.folder, **order)
+        assert run.train.equals(train)
+    assert teacher.stats["requests"] == 0
+    assert run.state()["funnel"][-2]["completion_tokens"] == count_tokens(run.store.answers())["completion_tokens"]
+
+
+def test_asking_again_that_was_interrupted_goes_on(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(plain, teacher, tmp_path / "run", questions=None)
+    teacher.reset()
+    teacher.change(faults=Faults(script=("ok",) * 33 + ("404",) * 200))
+    with pytest.raises(TeacherFailed):
+        build(plain, teacher, run.folder, questions=None, seed=1, ask_again=True)
+    teacher.change(faults=Faults())
+    received = run.store.answers().height - 80
+    assert 0 < received < 80
+    said = said_by(build, plain, teacher, run.folder, questions=None, seed=1)
+    assert f"{80 - received} of the stored answers were asked for with the seeds of another --seed" in said
+    teacher.reset()
+    build(plain, teacher, run.folder, questions=None, seed=1, ask_again=True)
+    assert asked(teacher) == 80 - received
+    assert run.store.answers().height == 160
+
+
+def test_another_seed_takes_other_questions_and_says_how_many_answers_it_leaves(
+    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(plain, teacher, tmp_path / "run")
+    few = set(run.train["question_id"])
+    teacher.reset()
+    said = said_by(build, plain, teacher, run.folder, seed=5)
+    left = len(few - set(run.train["question_id"]))
+    assert 0 < left <= 6
+    assert f"--seed 5 takes other questions than --seed 0: of 6 that have answers {left} are not among them" in said
+    assert asked(teacher) == 2 * left
+
+
+def test_answers_that_two_questions_share_are_asked_for_again_once(
+    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        creative.CreativeWriting, "prompt", lambda self, row: [{"role": "user", "content": "One for all"}]
+    )
+    run = build(plain, teacher, tmp_path / "run", questions=None)
+    teacher.reset()
+    for _ in range(2):
+        build(plain, teacher, run.folder, questions=None, seed=1, ask_again=True)
+    assert asked(teacher) == 2
+    assert run.train.height == 80
+
+
+def test_without_seeds_nothing_is_said_of_them_or_asked_again(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(plain, teacher, tmp_path / "run")
+    teacher.reset()
+    assert "--seed" not in said_by(build, plain, teacher, run.folder, seed=None, ask_again=True)
+    assert teacher.stats["requests"] == 0
 
 
 # a folder

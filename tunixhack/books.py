@@ -283,7 +283,8 @@ def build_command(recipe: Recipe, order: Order, run: Run) -> str:
     ):
         if value is not None:
             parts += [option, str(value)]
-    for option, wanted in (("--no-seed", order.seed is None), ("--yes", order.yes), ("--batch", order.batch)):
+    flags = {"--ask-again": order.ask_again, "--yes": order.yes, "--batch": order.batch}
+    for option, wanted in {"--no-seed": order.seed is None, **flags}.items():
         if wanted:
             parts.append(option)
     return shlex.join(parts)

@@ -227,11 +227,25 @@ class _Build:
             if i == (selecting[0] if selecting else len(steps)):
                 chosen = choose(rows.height, self._quota(), {i: steps[i] for i in selecting})
                 self.books.note(Stage("rank", rows.height, kept=chosen.pool, set_aside=rows.height - chosen.pool))
+                self._tell_of_other_questions(rows.head(chosen.pool))
                 self._pilot(rows, i, len(steps), chosen)
                 rows, quotas = rows.head(chosen.pool), chosen.quotas
             if i < len(steps):
                 rows = self._step(steps[i], rows, quota=quotas.get(i))
         return rows
+
+    def _tell_of_other_questions(self, rows: pl.DataFrame) -> None:
+        """Say how many questions that have answers a changed seed leaves out, before others are paid for."""
+        earlier = self.teachers.earlier_seed
+        if earlier is None or earlier == self.order.base:
+            return
+        answered = self.books.run.store.keys("question_id")["question_id"].unique()
+        left = (~answered.is_in(rows["question_id"].implode())).sum()
+        if left:
+            self.report.say(
+                f"--seed {self.order.base} takes other questions than --seed {earlier}: of {len(answered):,} that have "
+                f"answers {left:,} are not among them, and their answers stay in the store"
+            )
 
     def _pilot(self, rows: pl.DataFrame, first: int, at: int, chosen: Chosen) -> None:
         if self.order.teacher == REFERENCE and not self.order.preview:

@@ -52,8 +52,9 @@ def rejected_rows(run: Run, reason: str | None = None, count: int = 2) -> Reject
             raise UserError(f"no row of {run.folder} was dropped as {reason!r}: {nearest(reason, reasons)}")
         table = table.filter(reason=reason)
     taken = pl.concat([table.filter(reason=name).head(count) for name in reasons]) if reasons else table
-    replies = run.store.answers().select("request_key", "sample", reply="choice")
-    taken = taken.join(replies, on=["request_key", "sample"], how="left", maintain_order="left")
+    replies = run.store.answers().select("request_key", "sample", "seed", reply="choice")
+    on = ["request_key", "sample", "seed"]
+    taken = taken.join(replies, on=on, how="left", nulls_equal=True, maintain_order="left")
     rows = [{name: value for name, value in row.items() if value is not None} for row in taken.iter_rows(named=True)]
     for row in rows:
         row["evidence"] = json.loads(row["evidence"]) if "evidence" in row else None

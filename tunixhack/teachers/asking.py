@@ -27,6 +27,7 @@ from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
+from tunixhack.teachers.seeds import one_each
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
@@ -50,6 +51,9 @@ class Teachers:
     def __init__(self, recipe: Recipe, order: Order, run: Run, report: Reporter) -> None:
         """Nobody is asked yet."""
         self.recipe, self.order, self.run, self.report = recipe, order, run, report
+        earlier = run.state().get("order")
+        self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0
+        """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
         self.asked: set[str] = set()
         self._engines: dict[str, Engine] = {}
         self._used: dict[str, str] = {}
@@ -149,7 +153,8 @@ class Teachers:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
         for lent in self._lent:
             wanted = engine.wanted(requests).select(KEY)
-            self.run.store.add(lent.join(wanted, on=KEY, how="semi", maintain_order="left"))
+            asked = lent.join(wanted, on=KEY, how="semi", maintain_order="left")
+            self.run.store.add(one_each(asked, self.order.base))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
         """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
@@ -273,6 +278,7 @@ class Teachers:
                 trace=self.recipe.trace,
                 report=self.report,
                 ask_again=self.order.ask_again,
+                earlier_seed=self.earlier_seed,
                 batch=self.order.batch and teacher.batches,
                 limits=self.limits,
                 answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],

@@ -84,7 +84,7 @@ def ask_in_batches(
             own = list(rows_of(line))
             admission.received(engine.cost(told), len(own), engine.cost(completion))
             new += own
-        engine.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"))
+        engine.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"), again=True)
         engine.store.batches.close(batch)
         engine.failures.update(fetched.failures)
         engine.declined.update(fetched.declined)

@@ -19,7 +19,7 @@ from tunixhack.funnel import count_tokens
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
 from tunixhack.limits import Admission, Limits
 from tunixhack.progress import Reporter
-from tunixhack.teachers import batching
+from tunixhack.teachers import batching, seeds
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.models import Models
 from tunixhack.teachers.preflight import examine, see_that_it_fits
@@ -52,6 +52,7 @@ class Engine:
         trace: native, written or guided; a native teacher has to show its thinking in the preflight.
         ask_again: whether answers may be asked that replace ones already paid for (contract 10).
         report: where progress and sentences go.
+        earlier_seed: the run's seed at its last start; None where there was none.
         batch: whether to ask in batches.
         limits: what the whole build may spend; a limit that is reached ends the asking on whole questions.
     """
@@ -62,6 +63,7 @@ class Engine:
     trace: str
     report: Reporter
     ask_again: bool = False
+    earlier_seed: int | None = None
     batch: bool = False
     limits: Limits = field(default_factory=Limits)
     """What the whole build may spend."""
@@ -124,19 +126,35 @@ class Engine:
         """
         wanted = self.wanted(requests)
         missing = self._missing(wanted)
+        if not at_once:  # a pilot, which is part of the whole
+            self._tell_of_seeds(wanted, step)
         if missing.height:
             self._agree(wanted, missing, step)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, watch, at_once)
-        answers = self.store.answers()
+        answers = seeds.one_each(self._counting(self.store.answers()), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(list(FIELDS))
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        missing = wanted.join(self.store.keys(), on=KEY, how="anti", maintain_order="left")
+        stored = self._counting(self.store.keys("question_id", "seed"))
+        missing = wanted.join(stored, on=KEY, how="anti", maintain_order="left")
         return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
+
+    def _counting(self, stored: pl.DataFrame) -> pl.DataFrame:
+        """Leave out the answers that are to be asked for again, since they have the seeds of another run's seed."""
+        again = self.ask_again and self.teacher.seeded
+        return stored.filter(seeds.of_seed(stored, self.seed)) if again else stored
+
+    def _tell_of_seeds(self, wanted: pl.DataFrame, step: str) -> None:
+        """Say that stored answers have the seeds of another run's seed, where they are not to be asked for again."""
+        if not self.teacher.seeded or self.ask_again:
+            return
+        said = seeds.of_another_seed(self.store.keys("question_id", "seed"), wanted, self.seed, self.earlier_seed)
+        if said:
+            self.report.say(f"{step}: {said}")
 
     def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""

@@ -62,16 +62,19 @@ class AnswerStore:
         """What is under way at a provider and comes into the store later."""
 
     def answers(self) -> pl.DataFrame:
-        """Return all stored answers, columns `journal.FIELDS`, each (request_key, sample) once: the first received.
+        """Return all stored answers, columns `journal.FIELDS`, in the order in which they were received.
+
+        Each (request_key, sample) is there once, and once more for each seed that it was asked for again with.
 
         Raises:
             UserError: a file cannot be read.
         """
-        return self._all(list(FIELDS))
+        return self._all(list(FIELDS), [*KEY, "seed"])
 
     def keys(self, *more: str) -> pl.DataFrame:
         """Return `KEY` and further columns of all stored answers, without reading the answers themselves."""
-        return self._all([*KEY, *more])
+        columns = [*KEY, *more]
+        return self._all(columns, columns)
 
     def lent(self) -> pl.DataFrame:
         """Return all answers for another run, also those that a killed call left; all stay where they are."""
@@ -79,12 +82,18 @@ class AnswerStore:
             left = read_journal(self.work)
         except FileNotFoundError:  # its own run has taken them over meanwhile
             left = pl.DataFrame(schema=FIELDS)
-        return pl.concat([self.answers(), left]).unique(KEY, keep="first", maintain_order=True)
+        return pl.concat([self.answers(), left]).unique([*KEY, "seed"], keep="first", maintain_order=True)
 
-    def add(self, rows: pl.DataFrame) -> int:
-        """Store answers that are not there yet and return how many those were; a stored answer is never replaced."""
-        new = rows.select(list(FIELDS)).unique(KEY, keep="first", maintain_order=True)
-        new = new.join(self.keys(), on=KEY, how="anti", maintain_order="left")
+    def add(self, rows: pl.DataFrame, *, again: bool = False) -> int:
+        """Store answers that are not there yet and return how many those were; a stored answer is never replaced.
+
+        Args:
+            rows: columns `journal.FIELDS`.
+            again: store an answer beside the one that is there if it has another seed: it was asked for again.
+        """
+        key = [*KEY, "seed"] if again else KEY
+        new = rows.select(list(FIELDS)).unique(key, keep="first", maintain_order=True)
+        new = new.join(self.keys(*key[len(KEY) :]), on=key, how="anti", nulls_equal=True, maintain_order="left")
         while new.height:
             try:
                 write_parquet(self.folder / f"{self._next_number():06d}.parquet", new, replace=False)
@@ -98,7 +107,7 @@ class AnswerStore:
         if not self.work.exists():
             return 0
         try:
-            added = self.add(read_journal(self.work))
+            added = self.add(read_journal(self.work), again=True)
         except UserError as error:
             raise UserError(
                 f"{error}; what was received waits in {self.work}, and the same command takes it over"
@@ -154,10 +163,10 @@ class AnswerStore:
                     "old name, and build again"
                 )
 
-    def _all(self, columns: list[str]) -> pl.DataFrame:
-        """Read columns of all files, each (request_key, sample) once."""
+    def _all(self, columns: list[str], key: list[str]) -> pl.DataFrame:
+        """Read columns of all files, each value of the key once."""
         rows = [pl.DataFrame(schema=FIELDS).select(columns), *(_read(path, columns) for path in self._files())]
-        return pl.concat(rows).unique(KEY, keep="first", maintain_order=True)
+        return pl.concat(rows).unique(key, keep="first", maintain_order=True)
 
     def _files(self) -> list[Path]:
         """List the files of answers, in the order in which they were written."""

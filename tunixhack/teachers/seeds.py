@@ -1,0 +1,67 @@
+"""Which stored answers have the seeds of a run's ``--seed``, and what becomes of those that have another one's.
+
+The seed is not in the request key (contract 5): an answer to the same request is an answer, whichever seed it was
+sampled with, and is not paid for again unasked. So a run whose ``--seed`` was changed goes on with what it has, which
+is said. With ``--ask-again`` such answers are asked for with the new seeds and stored beside the first ones.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tunixhack.ids import SEED_MODULUS, sample_seed
+from tunixhack.teachers.store import KEY
+
+
+def of_seed(answers: pl.DataFrame, seed: int) -> pl.Series:
+    """Tell which answers were asked for with the seeds of a run's seed; those that were asked without one count, too.
+
+    By the question that asked: a question that a student is asked in other words has another id, and the same answers.
+
+    Args:
+        answers: with ``question_id``, ``sample`` and ``seed``.
+        seed: of the run.
+
+    Returns:
+        Booleans, one an answer.
+
+    >>> answers = pl.DataFrame({"question_id": ["q", "q"], "sample": [0, 1], "seed": [sample_seed(7, "q", 0), 5]})
+    >>> of_seed(answers, 7).to_list(), of_seed(answers, 8).to_list()
+    ([True, False], [False, False])
+    """
+    questions = answers["question_id"].unique()
+    bases = pl.DataFrame(
+        {"question_id": questions, "base": [sample_seed(seed, question, 0) for question in questions]},
+        schema={"question_id": pl.String, "base": pl.Int64},
+    )
+    based = answers.join(bases, on="question_id", how="left", maintain_order="left")
+    expected = (pl.col("base") + pl.col("sample")) % SEED_MODULUS
+    return based.select((pl.col("seed") == expected).fill_null(value=True)).to_series()
+
+
+def one_each(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return one answer for each `KEY`: one that has the run's seeds where there is one, else the first received."""
+    if not answers.select(KEY).is_duplicated().any():
+        return answers
+    other = ~of_seed(answers, seed)
+    return answers.sort(other, maintain_order=True).unique(KEY, keep="first", maintain_order=True)
+
+
+def of_another_seed(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
+    """Say how many answers that are wanted were asked for with the seeds of another ``--seed``; None for none of them.
+
+    Args:
+        stored: `KEY`, ``question_id`` and ``seed`` of all stored answers.
+        wanted: `KEY` of those that a step wants.
+        seed: of the run.
+        earlier: the one that the run had before; None where it is not known.
+    """
+    reused = one_each(stored.join(wanted, on=KEY, how="semi", maintain_order="left"), seed)
+    others = reused.filter(~of_seed(reused, seed))
+    if others.is_empty():
+        return None
+    which = f"--seed {earlier}" if earlier is not None and of_seed(others, earlier).all() else "another --seed"
+    return (
+        f"{others.height:,} of the stored answers were asked for with the seeds of {which}: they count, since teacher "
+        f"and prompt are the same; --ask-again asks for them anew with those of --seed {seed}"
+    )
