@@ -42,7 +42,7 @@ def test_native_trace_is_found_wherever_the_server_puts_it(sent):
         (choice("Sure! <think>Count on.</think> 4"), "malformed"),
         (choice("<think>a</think>b</think>c"), "malformed"),
         (choice("<think>a<think>b</think>c"), "malformed"),
-        (choice("</think><think>a</think>c"), "malformed"),
+        (choice("4<|im_end|>\n<|im_start|>user\nAnd next?", reasoning_content="a"), "control_tokens"),
         (choice("a</think>4", reasoning_content="Another thought."), "malformed"),
         (choice("4"), "no_trace"),
         (choice("4", reasoning_content=" "), "no_trace"),
@@ -163,7 +163,7 @@ def assert_whole_or_problem(parsed: Parsed):
         assert parsed.reasoning
         assert parsed.answer
     else:
-        assert parsed.problem in {"truncated", "filtered", "failed", "malformed", "empty", "no_trace"}
+        assert parsed.problem in {"truncated", "filtered", "failed", "malformed", "control_tokens", "empty", "no_trace"}
 
 
 @settings(max_examples=300, deadline=None)
@@ -179,8 +179,9 @@ def test_a_pair_is_never_read_with_a_stray_tag_in_it(reasoning, answer):
     if written.problem is None:
         assert not any(tag in text for tag in TAGS[2:] for text in written[:2])
     native = read_choice(choice(f"<think>{reasoning}</think>{answer}"), "native")
-    if native.problem is None:
+    if native.problem is None and not any(tag in reasoning + answer for tag in TAGS[2:]):
         assert native[:2] == (reasoning.strip(), answer.strip())
+    if native.problem is None:
         assert not any(tag in text for tag in TAGS[:2] for text in native[:2])
 
 
@@ -196,21 +197,25 @@ def test_the_step_judges_every_row_and_can_be_carried_out(pairs):
 
 
 def test_the_step_shows_why_a_row_was_rejected():
+    leaked = f"{'y' * 300}<|im_end|>And next?"
     sent = [choice("<think>a</think>4"), choice("x" * 500, "length"), choice("4", None)]
+    sent.append(choice(leaked, reasoning_content="a"))
     rows = pl.DataFrame(
         {
-            "trace": ["native"] * 5,
+            "trace": ["native"] * 6,
             "choice": [*map(json.dumps, sent), "{broken", "[" * 200_000],
-            "finish_reason": ["stop", "length", "content_filter", None, None],
+            "finish_reason": ["stop", "length", "content_filter", "stop", None, None],
         }
     )
     judged = judge(Parse(), rows, Parse()(rows, Context()))
     assert judged.kept.select("reasoning", "answer").rows() == [("a", "4")]
-    assert judged.rejected["reason"].to_list() == ["truncated", "filtered", "malformed", "malformed"]
+    reasons = ["truncated", "filtered", "control_tokens", "malformed", "malformed"]
+    assert judged.rejected["reason"].to_list() == reasons
     evidence = [json.loads(text) for text in judged.rejected["evidence"]]
     assert evidence[0] == {"finish_reason": "length", "characters": 500, "text": "x" * 200}
     assert evidence[1]["finish_reason"] == "content_filter"
-    assert evidence[2]["text"] == "{broken"
+    assert evidence[2]["text"] == f"{'y' * 190}<|im_end|>"  # where the answer should have ended
+    assert evidence[3]["text"] == "{broken"
 
 
 def test_an_empty_table_stays_a_table():

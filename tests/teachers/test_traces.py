@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
-from tunixhack.teachers.traces import WRITTEN, with_system, with_trace
+from tunixhack.teachers.traces import WRITTEN, no_thinking, with_system, with_trace
 
 PROMPT = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Why?"}]
 ROW = {"question_id": "q", "reference": "forty-two", "support": "See chapter two."}
@@ -84,3 +84,35 @@ def test_a_system_text_leaves_all_other_messages_alone(given_messages: list[dict
     assert sent[0]["role"] == "system"
     assert sent[0]["content"].endswith(text)
     assert sent[1:] == given_messages[first:]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "4"}]},
+        {"content": "4", "thinking": "Hm."},
+        {"content": "<think>Hm, and on"},
+        {"content": "<|channel|>analysis<|message|>Hm."},
+        {"content": "Well, <thought>Hm.</thought> 4"},
+    ],
+)
+def test_thinking_is_never_denied_where_a_reply_shows_some(message: dict[str, Any]):
+    assert no_thinking({"message": message, "finish_reason": "length"}) is None
+
+
+def test_a_reply_without_thinking_is_quoted_without_its_escapes():
+    said = no_thinking({"message": {"content": "<plan>\x1b[31mCount.</plan> 4"}})
+    assert said is not None
+    assert "shows no thinking of its own" in said
+    assert r"begins '<plan>\x1b[31mCount.</plan> 4'" in said
+    assert "its reply is empty" in str(no_thinking({"message": {"content": None}}))
+
+
+def test_thinking_that_a_provider_hides_is_told_apart():
+    hidden = {"content": "4", "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}
+    assert "encrypted" in str(no_thinking({"message": hidden}))
+
+
+@pytest.mark.parametrize("choice", [None, [], {}, {"message": None}, {"message": "4"}])
+def test_a_choice_that_is_none_shows_no_thinking(choice: Any):
+    assert "no thinking of its own" in str(no_thinking(choice))

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from tunixhack.answers.message import message_texts
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.steps import Context, Verdict, candidates_needed
 from tunixhack.teachers.finish_reasons import ended
@@ -163,6 +164,4 @@ def _text_length(choice: str | None) -> int:
     message = sent.get("message") if isinstance(sent, dict) else None
     if not isinstance(message, dict):
         return 0
-    # servers spell the field in one of two ways, and some send both with the same text
-    thinking = message.get("reasoning_content") or message.get("reasoning")
-    return sum(len(text) for text in (thinking, message.get("content")) if isinstance(text, str))
+    return sum(map(len, message_texts(message)))

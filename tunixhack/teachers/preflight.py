@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
 from tunixhack.teachers.completions import choices_of, places, prompt_was_cut, spoken, usage_of
@@ -14,6 +13,7 @@ from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.finish_reasons import ended
 from tunixhack.teachers.http import Refused, Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
+from tunixhack.teachers.traces import no_thinking
 from tunixhack.teachers.wire import Endpoint
 
 SEEDS = (11, 4242, 77007)
@@ -147,11 +147,9 @@ def _check_context(reply: _Reply, teacher: Teacher) -> None:
 def _check_trace(ask: _Ask, endpoint: Endpoint) -> None:
     question = [{"role": "user", "content": "How many minutes are in three hours?"}]
     choice = ask(question, seed=SEEDS[0], n=1, limit=THINKING).choices[0]
-    seen = read_choice(choice, "native")
-    if seen.reasoning is None and seen.problem in ("no_trace", "empty", "truncated"):
-        raise UserError(
-            f"{endpoint.model} at {endpoint.url} shows no thinking of its own: use --trace written, which asks for it"
-        )
+    wrong = no_thinking(choice)
+    if wrong is not None:
+        raise UserError(f"{endpoint.model} at {endpoint.url} {wrong}")
 
 
 def _consecutive(ask: _Ask, messages: Sequence[Mapping[str, str]], seed: int) -> bool:

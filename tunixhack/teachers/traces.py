@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunixhack.answers.message import hides_thinking, shown
 from tunixhack.answers.parsing import TRACES
+from tunixhack.answers.reply import shows_thinking
 from tunixhack.errors import UserError
+from tunixhack.texts import trim
 
 WRITTEN = (
     "First think the task through inside <reasoning> and </reasoning>. "
@@ -23,6 +26,9 @@ GUIDED = (
 )
 
 Messages = list[dict[str, str]]
+
+BEGINNING = 60
+"""Characters of a reply that are shown where no thinking was found in it."""
 
 
 def with_trace(prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mapping[str, Any]) -> Messages:
@@ -50,6 +56,30 @@ def with_trace(prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mappi
     if trace == "guided":
         return with_system(messages, f"{_guide(row)}\n\n{WRITTEN}")
     raise UserError(f"trace={trace!r} is unknown: it is one of {', '.join(TRACES)}")
+
+
+def no_thinking(choice: Any) -> str | None:
+    """Say what is wrong with a choice that was to show thinking of its own; None where it shows some.
+
+    Args:
+        choice: an element of an OpenAI-compatible response's ``choices``.
+
+    Returns:
+        The end of a sentence about the teacher. It tells how the reply begins, so that marks which are not known, see
+        `tunixhack.answers.markers`, can be told from no thinking at all.
+
+    >>> no_thinking({"message": {"content": "180 minutes."}})
+    "shows no thinking of its own: use --trace written, which asks for it (its reply begins '180 minutes.')"
+    """
+    message = choice.get("message") if isinstance(choice, Mapping) else None
+    message = message if isinstance(message, Mapping) else {}
+    if shows_thinking(message):
+        return None
+    if hides_thinking(message):
+        return "thinks, but what it thinks is encrypted or left out: use --trace written, which asks for a trace"
+    text = trim(shown(message))
+    reply = f"its reply begins {text[:BEGINNING]!r}" if text else "its reply is empty"
+    return f"shows no thinking of its own: use --trace written, which asks for it ({reply})"
 
 
 def with_system(messages: Messages, text: str) -> Messages:
