@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from tests import hostile
 from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
 from tests.commands import Command, Result
+from tests.processes import Started, command
+from tests.waiting import wait_for
 from tunixhack import __version__, cli
 from tunixhack.publish.card import publish_command
 from tunixhack.run import Run
@@ -330,15 +331,12 @@ def test_show_after_a_kill_tells_a_command_that_finishes_the_run(
     tunixhack: Command, domain: Path, teacher: ScriptedTeacher
 ):
     teacher.change(faults=Faults(script=("ok",) * 5 + ("hang",) * 50))
-    command = [sys.executable, "-m", "tunixhack", "build", str(domain), "--questions", "6", "--teacher", teacher.url]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    end = time.monotonic() + 60
-    while Run(Path("runs/plain")).store.waiting() < 4:
-        assert process.poll() is None, "it ended by itself"
-        assert time.monotonic() < end, "no answers came"
-        time.sleep(0.05)
+    process = Started(
+        domain.with_name("log"), command, "build", str(domain), "--questions", "6", "--teacher", teacher.url
+    )
+    wait_for(lambda: Run(Path("runs/plain")).store.waiting() >= 4 or not process.running)
     process.kill()
-    process.wait()
+    assert process.wait() == -signal.SIGKILL, process.said
     shown = tunixhack("show", "runs/plain", "--json").json
     assert shown["state"] == "running"
     status, _, told = shown["status"].partition("; go on with: tunixhack ")

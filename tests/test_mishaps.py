@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
 from tests.commands import Command
+from tests.processes import Started
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
@@ -170,36 +170,33 @@ def test_a_question_that_the_teacher_refuses_does_not_stop_the_length_filter(
     assert reasons["length_filter_length"].is_null().to_list() == [False] * 3 + [True], "it has none"
 
 
-def told_on_a_full_disk(code: str, room: int) -> str:
-    """Run code in a process of its own, where no file can have more bytes than that; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-        check=True,
-    )
-    return done.stdout
+def on_a_full_disk(room: int, log: Path, function: Callable[..., None], *arguments: Any) -> str:
+    """Call a function in a process of its own, where no file can have more bytes than that; returns what it printed."""
+    process = Started(log, limited, room, function, *arguments)
+    assert process.wait() == 0, process.said
+    return process.said
+
+
+def limited(room: int, function: Callable[..., None], *arguments: Any) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        function(*arguments)
+    except UserError as error:
+        print(error)
 
 
 WITHOUT_FILTERS = (Sample(), Parse())
 
-BUILD = """
-from pathlib import Path
-from tests.test_mishaps import WITHOUT_FILTERS, UserError, build, small_recipe
-try:
-    build(small_recipe(Path({source!r}), steps=WITHOUT_FILTERS), {teacher!r}, Path({out!r}), questions=40)
-except UserError as error:
-    print(error)
-"""
+
+def build_forty(source: Path, teacher: str, out: Path) -> None:
+    build(small_recipe(source, steps=WITHOUT_FILTERS), teacher, out, questions=40)
 
 
 def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(source: Path, tmp_path: Path):
     out, recipe = tmp_path / "run", small_recipe(source, steps=WITHOUT_FILTERS)
     answer = "<reasoning>" + "why " * 4000 + "</reasoning><answer>{}</answer>"
     with ScriptedTeacher(answer=lambda messages, seed: answer.format(seed)) as teacher:
-        told = told_on_a_full_disk(BUILD.format(source=str(source), teacher=teacher.url, out=str(out)), 600_000)
+        told = on_a_full_disk(600_000, tmp_path / "log", build_forty, source, teacher.url, out)
         assert told.startswith(f"cannot write to {out / '.work'}: File too large; what was received before is kept")
         received = Run(out).store.answers().height
         assert 16 < received < 160, "more than the pilot and less than all"
@@ -209,20 +206,14 @@ def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(source: P
         assert asked(teacher) == 160 + lost
 
 
-WRITE = """
-from pathlib import Path
-from tests.test_mishaps import UserError, pl, write_parquet
-try:
-    write_parquet(Path({path!r}), pl.DataFrame({{"a": range(10_000)}}))
-except UserError as error:
-    print(error)
-"""
+def write_table(path: Path) -> None:
+    write_parquet(path, pl.DataFrame({"a": range(10_000)}))
 
 
 def test_a_table_that_no_disk_holds_is_a_sentence(tmp_path: Path):
     path = tmp_path / "table.parquet"
     write_parquet(path, pl.DataFrame({"a": [1]}))
-    told = told_on_a_full_disk(WRITE.format(path=str(path)), 100)
+    told = on_a_full_disk(400, tmp_path / "log", write_table, path)
     assert told.startswith(f"cannot write {path}: File too large")
     assert pl.read_parquet(path).height == 1
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builds import asked, build, equal, write_questions
+from tests.builds import asked, build, equal, small_recipe, write_questions
 from tests.commands import Command
+from tests.processes import Started
 from tests.teachers.named import named
 from tests.test_mishaps import Notes
 from tunixhack.answers.parsing import Parse
@@ -25,6 +27,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import _curator_batch, batches, prices
 from tunixhack.teachers.batches import BatchBook, parcels
+from tunixhack.teachers.presets import PRESETS
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 TEACHER = "openai/scripted"
@@ -148,35 +151,25 @@ def test_the_command_that_goes_on_has_it(provider: ScriptedTeacher, plain: Recip
 
 # going on
 
-KILLED = """
-import os, sys, threading
-from pathlib import Path
-from dataclasses import replace
-from tests.builds import small_recipe, build
-from tunixhack.teachers import _curator_batch, batches, prices
-from tunixhack.teachers.presets import PRESETS
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
 
-url, source, out, moment = sys.argv[1:]
-PRESETS["openai"] = replace(PRESETS["openai"], url=url)
-_curator_batch.FIRST_LOOK = 0.02
+def die(*anything: Any, **more: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-def die(*anything, **more):
-    os.kill(os.getpid(), 9)
 
-if moment == "written down":
-    real = batches.BatchBook.begin
-    batches.BatchBook.begin = lambda self, rows: (real(self, rows), die())
-elif moment == "handed in":
-    batches.BatchBook.handed_in = die
-elif moment == "waiting":
-    _curator_batch.Postman._look = die
-elif moment == "fetched":
-    batches.BatchBook.close = die
-recipe = small_recipe(Path(source)).replace(steps=(Sample(), Parse()))
-build(recipe, "openai/scripted", Path(out), batch=True)
-"""
+def killed(url: str, source: Path, out: Path, moment: str) -> None:
+    """Build in batches, in a process of its own, to a moment that it does not survive."""
+    PRESETS["openai"] = replace(PRESETS["openai"], url=url)
+    _curator_batch.FIRST_LOOK = 0.02
+    if moment == "written down":
+        real = BatchBook.begin
+        BatchBook.begin = lambda self, rows: (real(self, rows), die())  # type: ignore[assignment, method-assign]
+    elif moment == "handed in":
+        BatchBook.handed_in = die  # type: ignore[assignment, method-assign]
+    elif moment == "waiting":
+        _curator_batch.Postman._look = die  # type: ignore[assignment, method-assign]
+    elif moment == "fetched":
+        BatchBook.close = die  # type: ignore[assignment, method-assign]
+    in_batches(small_recipe(source).replace(steps=(Sample(), Parse())), out)
 
 
 @pytest.mark.parametrize(
@@ -185,14 +178,8 @@ build(recipe, "openai/scripted", Path(out), batch=True)
 def test_killed_at_any_moment_nothing_is_handed_in_twice(
     provider: ScriptedTeacher, plain: Recipe, source: Path, tmp_path: Path, moment: str, handed_in: int
 ):
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, provider.url, source, tmp_path / "run", moment],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert killed.returncode == -9, killed.stderr
+    process = Started(tmp_path / "log", killed, provider.url, source, tmp_path / "run", moment)
+    assert process.wait() == -signal.SIGKILL, process.said
     assert provider.stats["batches"] == handed_in
     run = in_batches(plain, tmp_path / "run")
     assert provider.stats["batches"] == 1

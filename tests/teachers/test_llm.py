@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,9 @@ import psutil
 import pytest
 from datasets import Dataset
 
+from tests.processes import Started
 from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.waiting import wait_for
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
 from tunixhack.teachers import _curator, attempts
@@ -109,25 +107,17 @@ def test_rows_that_failed_are_asked_again_and_no_others(tmp_path: Path, caplog: 
     assert [row["question"] for row in answers] == [row["question"] for row in ROWS]
 
 
-SCRIPT = """
-import sys
-from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.testing import toy_questions
-llm = CreativeWriting("scripted", backend_params={"base_url": sys.argv[1], "max_concurrent_requests": 1})
-llm(toy_questions(5), working_dir=sys.argv[2])
-"""
+def call_one_at_a_time(url: str, folder: Path) -> None:
+    backend = {"base_url": url, "max_concurrent_requests": 1}
+    CreativeWriting("scripted", backend_params=backend)(ROWS, working_dir=str(folder))
 
 
 def test_a_killed_call_asks_again_only_what_was_in_flight(teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(script=("ok", "ok", "hang")))
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, teacher.url, str(tmp_path)], cwd=os.getcwd())
-    try:
-        while teacher.stats["requests"] < 3:
-            assert process.poll() is None
-            time.sleep(0.02)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = Started(tmp_path / "log", call_one_at_a_time, teacher.url, tmp_path)
+    wait_for(lambda: teacher.stats["requests"] >= 3 or not process.running)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, process.said
     teacher.change(faults=Faults())
     assert asked(writer(teacher.url), teacher, tmp_path) == 3
 
