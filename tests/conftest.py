@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if folder is not None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # students of a few thousand numbers compute at once, however slow the code, and compile in two thirds of the time
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(scope="session")
