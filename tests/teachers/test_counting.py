@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,10 +182,12 @@ def test_llamacpp_itself_counts_its_own_answers(embedded_server: EmbeddedServer)
 
 def test_the_embedded_teacher_tells_the_tokens_of_every_answer(local_model: Path, tmp_path: Path):
     source = write_questions(tmp_path / "questions.jsonl", 2)
-    run = build(small_recipe(source, steps=(Sample(),), max_tokens=300), "local", tmp_path / "run", questions=2)
+    recipe = small_recipe(source, steps=(Sample(),), samples=2, max_tokens=100)
+    run = build(recipe, "local", tmp_path / "run", questions=2)
     line = run.funnel.filter(step="sample").row(0, named=True)
     assert line["at_least"] is False
     stored = run.store.answers()
     assert stored["completion_tokens"].null_count() == 0
     assert line["completion_tokens"] == stored["completion_tokens"].sum()
-    assert stored.filter(pl.col("finish_reason") == "stop")["completion_tokens"].max() <= 300
+    # the end of an answer that was cut can be spelled in more tokens than it was written in
+    assert stored["completion_tokens"].is_between(1, 110).all()
