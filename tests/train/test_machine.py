@@ -88,7 +88,7 @@ def test_what_ended_a_process_is_the_last_line_that_is_an_exception():
 
 
 def test_a_child_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setitem(machine.PATIENCE, "devices", 0.0)
+    monkeypatch.setattr(machine, "PATIENCE", 0.0)
     assert ask_child("devices") == Told(None, "no answer within 0 s")
 
 

@@ -271,3 +271,12 @@ def test_few_questions_are_all_learnt_from_without_validation(tmp_path):
     assert kept["data"]["domains"][0]["held_back"] == 0
     assert "held_back_last" not in kept["losses"]
     assert len(sums(7)) == sum(domain["rows"] for domain in kept["data"]["domains"])
+
+
+def test_a_gpu_without_room_is_told_with_the_share_of_it_that_jax_has(tmp_path, monkeypatch):
+    rows, tiny = write_toy(tmp_path, count=24)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.setattr(supervised.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(supervised, "free_memory", lambda: 1000)
+    with pytest.raises(UserError, match=r"does not fit into 0\.0 MB \(three quarters .*XLA_PYTHON_CLIENT_MEM_FRACTION"):
+        train.sft(rows, tiny, out=tmp_path / "out", **SETTINGS, report=Reporter(quiet=True))

@@ -26,8 +26,8 @@ from tunixhack.child import end, spawn
 ROOT = Path("/")
 LOCKFILE = Path("tmp/libtpu_lockfile")
 """What libtpu locks while a process has the TPU; it stays behind, and one that another user left bars the TPU."""
-PATIENCE = {"tunix": 120.0, "devices": 120.0, "trial": 300.0}
-"""Seconds that a child may take to import Tunix, to ask jax for its devices, or to train for a step."""
+PATIENCE = 300.0
+"""Seconds that a child may take, a minute or so on a machine that reads its packages for the first time."""
 MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 """The environment variable for the share of a GPU's memory that jax takes at its start; 0.75 unless it is set."""
 
@@ -212,8 +212,7 @@ def ask_child(question: Literal["tunix", "devices", "trial"], *platforms: str) -
     with tempfile.TemporaryFile() as complaints:
         child = spawn("tunixhack.train.look", question, *platforms, stderr=complaints)
         assert child.stdout is not None
-        patience = PATIENCE[question]
-        late = threading.Timer(patience, child.kill)
+        late = threading.Timer(PATIENCE, child.kill)
         late.start()
         try:
             told = child.stdout.read()
@@ -225,7 +224,7 @@ def ask_child(question: Literal["tunix", "devices", "trial"], *platforms: str) -
         complaints.seek(0)
         error = last_raised(complaints.read().decode(errors="replace")) if code else None
     if not in_time:
-        return Told(None, f"no answer within {patience:.0f} s")
+        return Told(None, f"no answer within {PATIENCE:.0f} s")
     if code and not error:
         error = f"ended with signal {-code}" if code < 0 else f"ended with code {code}"
     lines = told.decode().splitlines()
