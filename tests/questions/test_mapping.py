@@ -14,6 +14,7 @@ from tunixhack.columns import QUESTION, REJECTION
 from tunixhack.errors import UserError
 from tunixhack.ids import question_id
 from tunixhack.questions import mapping
+from tunixhack.questions.arrow_rows import table_rows
 from tunixhack.questions.mapping import PLAIN, questions
 
 
@@ -84,6 +85,15 @@ def test_numbers_become_their_text_and_inputs_json() -> None:
     assert kept[0]["inputs"] == '{"tests": ["a"], "é": 1}'
 
 
+def test_a_function_may_keep_the_whole_row_of_any_source() -> None:
+    import pyarrow as pa
+
+    rows = table_rows(pa.table({"question": ["x"], "level": [3]}), "toy")
+    columns = {"question": "question", "inputs": lambda row: row}
+    kept, _, _ = questions(rows, columns, or_plain=False, domain="d", source="s")
+    assert json.loads(kept["inputs"][0]) == {"question": "x", "level": 3}
+
+
 def test_inputs_that_are_text_must_be_json() -> None:
     kept, rejected = convert([{"question": "x", "inputs": '{"a":1}'}, {"question": "y", "inputs": "no"}])
     assert kept[0]["inputs"] == '{"a":1}'
@@ -108,8 +118,14 @@ def test_the_domains_columns_win_over_plain_ones() -> None:
 
 
 def test_a_source_with_neither_names_what_is_needed_and_what_it_has() -> None:
-    with pytest.raises(UserError, match=r"toy.jsonl has no column problem or question: its columns are text, title"):
+    with pytest.raises(
+        UserError, match=r"toy.jsonl has no column problem or question: its columns are text, title"
+    ) as e:
         convert([{"title": "a"}, {"text": "b"}], OWN, or_plain=True)
+    assert "name yours question and, where there are such, context, support, reference, category, inputs" in str(
+        e.value
+    )
+    assert "--columns question=problem,reference=result" in str(e.value)
 
 
 def test_a_column_that_a_function_needs_is_named() -> None:

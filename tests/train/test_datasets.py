@@ -86,6 +86,25 @@ def test_every_format_that_is_exported_is_read_back(name, kind, tmp_path):
     assert texts(read(path)) == [(None, *pair) for pair in pairs]
 
 
+def test_columns_that_nobody_reads_are_not_converted(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    far = pa.array([2**60], pa.int64()).cast(pa.timestamp("us"))
+    pq.write_table(pa.table({"prompt": ["q"], "response": [TAGGED], "created": far}), tmp_path / "x.parquet")
+    assert texts(read(tmp_path / "x.parquet")) == [(None, "q", "r", "a")]
+
+
+def test_json_lines_are_read_whatever_they_are_called(tmp_path):
+    rows = [{"prompt": "q1", "response": TAGGED}, {"prompt": "q2", "response": TAGGED}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    for name in ("x.json", "x.jsonl", "x.ndjson"):
+        (tmp_path / name).write_text(lines)
+        dataset = read(tmp_path / name)
+        assert [one.question for one in dataset.examples] == ["q1", "q2"]
+        assert dataset.examples[0].domain == "x"
+
+
 def test_columns_of_prompt_and_response_are_read_with_their_category(tmp_path):
     path = tmp_path / "creative_writing.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -181,12 +200,12 @@ def test_a_dataset_without_any_trace_is_one_sentence(rows, said, tmp_path):
 
 def test_places_that_are_none_are_one_sentence(tmp_path):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "x.json").write_text('{"a": 1}')
+    (tmp_path / "x.json").write_text('[{"a": 1}, 2]')
     for place, said in [
         (tmp_path / "empty", "is not the folder of a run"),
         (tmp_path / "nothing.jsonl", "there is no file"),
         (tmp_path / "nothing.json", "there is no file"),
-        (tmp_path / "x.json", "a list of rows is needed"),
+        (tmp_path / "x.json", r"item 1 \(from 0\): a JSON object is needed"),
         ("what is this?", "is no source"),
     ]:
         with pytest.raises(UserError, match=said):

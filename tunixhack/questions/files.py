@@ -1,25 +1,40 @@
-"""Local files of questions: jsonl, csv and parquet, read row by row so that an error can name its line."""
+"""Local files of rows: JSON, csv and parquet, read row by row so that an error can name its line.
+
+=========================================== ==============================================================
+``.jsonl``, ``.ndjson``                     a JSON object on each line
+``.json``                                   a list of objects, one object that holds such a list, or JSON lines
+``.csv``, ``.tsv``                          a header, then a row on each line
+``.parquet``                                an Arrow table
+=========================================== ==============================================================
+
+All but parquet may be compressed, and end in ``.gz``, ``.bz2`` or ``.xz`` besides.
+"""
 
 from __future__ import annotations
 
+import bz2
 import csv
-import json
+import gzip
+import lzma
 import os
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any, cast
 
 from tunixhack.errors import UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from tunixhack.questions.mapping import Row
+from tunixhack.questions.arrow_rows import table_rows
+from tunixhack.questions.json_files import json_lines, json_rows
 
 _LONGEST_FIELD = 2**31 - 1
 """Characters in one csv field; Python's own limit of 131,072 is less than a long context."""
 
 _BATCH = 10_000
+_COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+"""Endings of compressed files, and what opens them."""
+
+Row = Mapping[str, Any]
 
 
 def file_rows(path: Path) -> Iterator[Row]:
@@ -30,8 +45,27 @@ def file_rows(path: Path) -> Iterator[Row]:
             are not UTF-8, broken JSON or csv. The sentence names the file and the line.
     """
     check_file(path)
-    with path.open("rb") as file:
-        yield from _READERS[path.suffix.lower()](path, file)
+    compressed = _COMPRESSED.get(path.suffix.lower())
+    with cast("IO[bytes]", compressed(path, "rb")) if compressed else path.open("rb") as file:
+        try:
+            if kind(path) == ".parquet":
+                yield from _parquet(path, file)
+            else:
+                yield from _TEXTS[kind(path)](path, _lines(path, file))
+        except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            if compressed is None:
+                raise
+            raise UserError(f"{path} cannot be decompressed ({error}): it is cut short, or of another kind") from error
+
+
+def kind(path: Path) -> str:
+    """Return the ending that says how a file is read, without that of a compression.
+
+    >>> kind(Path("questions.JSONL.gz"))
+    '.jsonl'
+    """
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in _COMPRESSED else suffix
 
 
 def check_file(path: Path) -> None:
@@ -41,12 +75,15 @@ def check_file(path: Path) -> None:
         UserError: it is missing, a folder, of another kind, or not to be opened.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder: name one file of questions in it")
+        raise UserError(f"{path} is a folder: name one file in it")
     if not path.exists():
         where = "" if path.is_absolute() else f" in {Path.cwd()}"
         raise UserError(f"there is no file {path}{where}")
-    if path.suffix.lower() not in _READERS:
-        raise UserError(f"{path}: a file of questions ends in {', '.join(sorted(_READERS))}, and this one does not")
+    if kind(path) not in _TEXTS and path.suffix.lower() != ".parquet":
+        raise UserError(
+            f"{path}: a file of rows ends in {', '.join(_ENDINGS)}, and this one does not; all but parquet may be "
+            f"compressed ({', '.join(_COMPRESSED)})"
+        )
     if not os.access(path, os.R_OK):
         raise UserError(f"{path} cannot be read: its permissions forbid it")
 
@@ -62,23 +99,10 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:
             ) from error
 
 
-def _jsonl(path: Path, file: IO[bytes]) -> Iterator[Row]:
-    for number, line in enumerate(_lines(path, file), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, line {number}: a JSON object is needed on each line, not a {type(row).__name__}")
-        yield row
-
-
-def _csv(path: Path, file: IO[bytes]) -> Iterator[Row]:
+def _csv(path: Path, lines: Iterator[str], delimiter: str = ",") -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_FIELD)
     # strict: an unclosed quote would silently swallow the rest of the file
-    reader = csv.reader(_lines(path, file), strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     try:
         header = next(reader, [])
         twice = sorted({name for name in header if header.count(name) > 1})
@@ -110,26 +134,11 @@ def _parquet(path: Path, file: IO[bytes]) -> Iterator[Row]:
         raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from error
 
 
-def table_rows(table: pa.Table, where: str, start: int = 0) -> list[Row]:
-    """Turn an Arrow table into Python rows.
-
-    Args:
-        table: at most a few thousand rows.
-        where: what to call the source in an error.
-        start: the number of the table's first row.
-
-    Raises:
-        UserError: a string is not UTF-8; names the row.
-    """
-    try:
-        return table.to_pylist()  # type: ignore[no-any-return]
-    except UnicodeDecodeError as error:
-        for at in range(table.num_rows):
-            try:
-                table.slice(at, 1).to_pylist()
-            except UnicodeDecodeError:
-                raise UserError(f"{where}, row {start + at} (from 0): a text in it is not UTF-8") from error
-        raise
-
-
-_READERS: dict[str, Callable[[Path, IO[bytes]], Iterator[Row]]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+_TEXTS: dict[str, Callable[[Path, Iterator[str]], Iterator[Row]]] = {
+    ".jsonl": json_lines,
+    ".ndjson": json_lines,
+    ".json": json_rows,
+    ".csv": _csv,
+    ".tsv": partial(_csv, delimiter="\t"),
+}
+_ENDINGS = (*sorted(_TEXTS), ".parquet")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from tunixhack.errors import UserError
 from tunixhack.hub import PATIENCE, host, page, within
-from tunixhack.questions.files import table_rows
-from tunixhack.questions.mapping import Row
+from tunixhack.questions.arrow_rows import table_rows
+from tunixhack.questions.files import Row
 
 if TYPE_CHECKING:
     import datasets

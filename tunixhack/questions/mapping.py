@@ -12,9 +12,9 @@ import polars as pl
 from tunixhack.columns import QUESTION, REJECTION
 from tunixhack.errors import UserError
 from tunixhack.ids import question_id
+from tunixhack.questions.files import Row
 from tunixhack.texts import is_blank
 
-Row = dict[str, Any]
 Column = str | Callable[[Row], Any]
 """A source's column by name, or a function of the source's row."""
 
@@ -79,7 +79,11 @@ def _choose(columns: Mapping[str, Column], peek: list[Row], or_plain: bool, sour
     if or_plain and not _missing(PLAIN, peek, has):
         return PLAIN
     needed = missing[0] if missing[0] == "question" or not or_plain else f"{missing[0]} or question"
-    raise UserError(f"{source} has no column {needed}: its columns are {', '.join(has)}")
+    optional = ", ".join(name for name in PLAIN if name != "question")
+    raise UserError(
+        f"{source} has no column {needed}: its columns are {', '.join(has)}; name yours question and, where there are "
+        f"such, {optional}, or say which is which: --columns question=problem,reference=result"
+    )
 
 
 def _missing(columns: Mapping[str, Column], peek: list[Row], has: list[str]) -> list[str]:
@@ -113,10 +117,10 @@ def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
 def _convert(
     batch: list[Row], start: int, columns: Mapping[str, Column], domain: str, source: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    kept: list[Row] = []
-    rejected: list[Row] = []
+    kept: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
     for at, row in enumerate(batch, start):
-        known: Row = {"domain": domain, "source": source, "source_row": at}
+        known: dict[str, Any] = {"domain": domain, "source": source, "source_row": at}
         ours = "question"
         try:
             for ours, column in columns.items():
@@ -134,7 +138,7 @@ def _convert(
     return pl.DataFrame(kept, schema=QUESTION), pl.DataFrame(rejected, schema=QUESTION | REJECTION)
 
 
-def _rejection(reason: str, evidence: Row) -> Row:
+def _rejection(reason: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
     # no row number in the evidence: source_row has it, and shuffled input has to give equal tables (contract 9)
     text = json.dumps(evidence, ensure_ascii=True, sort_keys=True)
     return {"step": "source", "reason": reason, "evidence": text}
@@ -156,6 +160,8 @@ def _inputs(value: Any) -> str | None:
     """Return JSON text, checked if it came as text."""
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         return None
+    if isinstance(value, Mapping):
+        value = dict(value)  # a function may return its whole row
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
     json.loads(text)
     text.encode()

@@ -38,6 +38,9 @@ _FILE_SUFFIXES = (
     ".tsv",
     ".md",
     ".gz",
+    ".bz2",
+    ".xz",
+    ".zst",
     ".zip",
     ".xlsx",
     ".arrow",
@@ -67,7 +70,7 @@ class Source:
     """
 
     path: str
-    """A Hub dataset (``user/name``), a .jsonl, .csv or .parquet file, or ``shipped``."""
+    """A Hub dataset (``user/name``), a file (see `tunixhack.questions.files`), or ``shipped``."""
     name: str | None = None
     """The Hub dataset's config."""
     split: str = "train"
@@ -96,7 +99,7 @@ class Source:
         """Return this domain's source at another place, as ``--source`` names it.
 
         * ``shipped``: the questions in the package
-        * ``questions.jsonl``, ``data/questions.csv``, ``questions.parquet``: a local file
+        * ``questions.jsonl``, ``data/questions.csv``, ``questions.parquet``, …: a local file
         * ``user/name``: a Hub dataset; ``user/name:split``, ``user/name:config/split`` and ``…@revision`` say which
           part of it and which branch, tag or commit
 
@@ -113,13 +116,13 @@ class Source:
         if spec == SHIPPED:
             self._shipped_file()
             return dataclasses.replace(away, license="apache-2.0")
-        if _is_file(spec) and "://" not in spec:
+        if is_file(spec) and "://" not in spec:
             check_file(Path(spec).expanduser())
             return away
         match = _SPEC.fullmatch(spec)
         if match is None:
             raise UserError(
-                f"{spec!r} is no source: name a .jsonl, .csv or .parquet file, {SHIPPED}, or a Hub dataset as "
+                f"{spec!r} is no source: name a .jsonl, .json, .csv or .parquet file, {SHIPPED}, or a Hub dataset as "
                 "user/name:config/split@revision, of which all but user/name may be left out"
             )
         base = self if match["path"] == self.path else away
@@ -197,7 +200,7 @@ class Source:
 
     @property
     def _is_local(self) -> bool:
-        return self.path == SHIPPED or _is_file(self.path)
+        return self.path == SHIPPED or is_file(self.path)
 
     def _shipped_file(self) -> Path:
         if self.shipped is None:
@@ -218,7 +221,7 @@ def _read_columns(text: str) -> dict[str, str]:
     return given
 
 
-def _is_file(path: str) -> bool:
+def is_file(path: str) -> bool:
     """Tell a local path from a Hub dataset's id, which has at most one slash and no ending of a file."""
     looks = path.startswith((".", "/", "~")) or "\\" in path or re.split("[:@]", path)[0].count("/") > 1
     return looks or Path(path).suffix.lower() in _FILE_SUFFIXES or Path(path).is_file()

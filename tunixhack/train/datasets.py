@@ -1,17 +1,17 @@
 """What a student learns from, out of one or several datasets, whatever wrote them.
 
-====================================== ===================================================================
+====================================== ==================================================================
 a run's folder, or a `Run`             ``train.parquet``: question and context, reasoning, answer
-``.jsonl``, ``.csv``, ``.parquet``     a file, its rows in a shape of `tunixhack.train.rows`; also ``.json``, one list
+``.jsonl``, ``.json``, ``.parquet``, … a file that `tunixhack.questions.files` reads
 ``user/name:config/split@revision``    a dataset of the Hub; all but ``user/name`` may be left out
-====================================== ===================================================================
+====================================== ==================================================================
 
+The rows of files and of the Hub have the shapes of `tunixhack.train.rows`.
 A row that cannot be learnt from is counted under its reason. Nothing here imports jax.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -162,8 +162,6 @@ def _rows(place: str | Path | Run) -> tuple[Iterator[Row], list[str]]:
         if (path / "train.parquet").exists():
             return file_rows(path / "train.parquet"), []
         raise UserError(f"{place} is not the folder of a run, which has a train.parquet: name a run, or one file in it")
-    if path.suffix.lower() == ".json":
-        return _json_rows(path), []
     return _file_or_hub_rows(str(place)), []
 
 
@@ -186,28 +184,15 @@ def _run_rows(run: Run) -> tuple[Iterator[Row], list[str]]:
     return train.iter_rows(named=True), notes
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable JSON ({error})") from error
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise UserError(f"{path}: a list of rows is needed, each a JSON object; or name it .jsonl, one row a line")
-    return iter(content)
-
-
 def _file_or_hub_rows(place: str) -> Iterator[Row]:
     from tunixhack.questions.files import file_rows
     from tunixhack.questions.hub import hub_rows
-    from tunixhack.questions.sources import Source
+    from tunixhack.questions.sources import Source, is_file
 
     # the one spelling of files and of the Hub's datasets; what columns they have is decided here
     source = Source(place).override(place)
-    path = Path(source.path).expanduser()
-    if path.suffix.lower() in (".jsonl", ".csv", ".parquet") and path.exists():
-        return file_rows(path)
+    if is_file(source.path):
+        return file_rows(Path(source.path).expanduser())
     return hub_rows(source.path, source.name, source.split, source.revision).rows
 
 
@@ -222,4 +207,4 @@ def _stem(name: str) -> str:
     ('poems.v2', 'poems')
     """
     last = Path(re.split("[:@]", name)[0]).name
-    return re.sub(r"\.(jsonl?|csv|parquet)$", "", last, flags=re.IGNORECASE) or "questions"
+    return re.sub(r"\.(jsonl?|ndjson|csv|tsv|parquet)(\.(gz|bz2|xz))?$", "", last, flags=re.IGNORECASE) or "questions"
