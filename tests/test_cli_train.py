@@ -92,6 +92,34 @@ def test_train_hands_on_every_setting_that_it_names():
     assert settings - named == {"warmup", "clip", "weight_decay", "compute"}, "from Python only"
 
 
+@pytest.mark.parametrize(
+    ("option", "setting"), [("--micro-batch", "at_once"), ("--at-once", "at_once"), ("--validation", "held_back"),
+                            ("--held-back", "held_back")],
+)  # fmt: skip
+def test_options_have_the_fields_names_and_keep_their_old_ones(
+    tunixhack: Command, student: Parrot, option: str, setting: str
+):
+    assert tunixhack("train", "runs/a", "--model", "m", option, "4").code == 0
+    assert student.told[setting] == 4
+
+
+def test_the_help_tells_the_defaults_and_shows_flags_without_a_type(
+    tunixhack: Command, monkeypatch: pytest.MonkeyPatch
+):
+    from tunixhack.train.settings import Settings, settings
+
+    monkeypatch.setenv("COLUMNS", "500")
+    lines = [line for line in tunixhack("train", "--help").out.splitlines() if "--" in line]
+    told = {line.split("--")[1].split()[0].split(",")[0]: line for line in lines}
+    for name in ("epochs", "length", "batch", "rank", "alpha", "seed"):
+        assert f"; {getattr(Settings(), name):g} if left out." in told[name]
+    assert f"; {Settings().held_back} if left out." in told["validation"]
+    rates = [f"{settings(method).learning_rate:.0e}".replace("e-0", "e-") for method in ("lora", "qlora", "full")]
+    assert rates == ["2e-4", "2e-4", "2e-5"]
+    assert "2e-4 for lora and qlora, 2e-5 for full" in told["learning-rate"]
+    assert "<bool>" not in tunixhack("train", "--help").out + tunixhack("build", "--help").out
+
+
 def test_training_and_the_command_line_agree_on_its_options():
     import inspect
 

@@ -25,29 +25,53 @@ def train(
     model: Annotated[
         str, typer.Option(help="A folder, a Hub id, kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, gemma-3-270m or FILE.gguf.")
     ],
-    method: Annotated[str, typer.Option(help="full, lora or qlora.")] = "lora",
+    method: Annotated[
+        str, typer.Option(help="full (all weights), lora, or qlora (lora on weights in 4 bits).")
+    ] = "lora",
     out: Annotated[Path | None, typer.Option(help="The training's folder; students/DATASET if left out.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="How often each row is learnt.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How many updates, instead of all of the epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data; 2 if left out.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimizer steps, where all epochs would have more.")] = None,
     hours: Annotated[float | None, typer.Option(help="The ceiling for everything, loading and samples too.")] = None,
     started: Annotated[
         float | None, typer.Option(help="When the session began, as `date +%s` prints it; now if left out.")
     ] = None,
     scale: Annotated[
-        str | None, typer.Option(help="OpenThoughts' settings by size: micro, small, 1k, medium or large.")
+        str | None, typer.Option(help="OpenThoughts' hyperparameters by dataset size: micro, small, 1k, medium, large.")
     ] = None,
-    length: Annotated[int | None, typer.Option(help="Tokens of a training row, into which rows are packed.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Training rows of a step.")] = None,
-    at_once: Annotated[int | None, typer.Option(help="Training rows in memory at once; all if left out.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
-    rank: Annotated[int | None, typer.Option(help="Of LoRA's adapters.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="LoRA's output is scaled by alpha / rank.")] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Sequence length in tokens, into which rows are packed; 1024 if left out.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Batch size: sequences of an optimizer step; 8 if left out.")
+    ] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            "--micro-batch",
+            "--at-once",
+            help="Micro-batch size: sequences in memory at once, with gradient accumulation over the batch.",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate; 2e-4 for lora and qlora, 2e-5 for full.")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="LoRA rank; 16 if left out.")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="LoRA alpha: adapters are scaled by alpha / rank; 32 if left out.")
+    ] = None,
     format: Annotated[str | None, typer.Option(help="tags or think: how trace and answer are written.")] = None,
-    system: Annotated[str | None, typer.Option(help="A system text where a row brings none.")] = None,
-    held_back: Annotated[int | None, typer.Option(help="Questions to validate on.")] = None,
-    samples: Annotated[int, typer.Option(help="Questions held back to ask before and after.")] = 10,
-    max_new_tokens: Annotated[int, typer.Option(help="Where a reply to them is cut off.")] = 768,
-    seed: Annotated[int | None, typer.Option(help="Of the order of the rows and of the adapters.")] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt of rows that bring none.")] = None,
+    held_back: Annotated[
+        int | None,
+        typer.Option(
+            "--validation", "--held-back", help="Questions of the validation set, at most 1/8 of all; 64 if left out."
+        ),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Validation questions whose replies are generated before and after.")
+    ] = 10,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of such a reply.")] = 768,
+    seed: Annotated[int | None, typer.Option(help="Of the data's order and of the adapters; 0 if left out.")] = None,
     scratch: Annotated[Path | None, typer.Option(help="A folder on a larger disk, for the checkpoints.")] = None,
     resume_from: Annotated[
         Path | None, typer.Option(help="A training's folder, which is only read, to go on from in a new --out.")
@@ -90,11 +114,11 @@ def generate(
     question: Annotated[str | None, typer.Argument(help="One question.")] = None,
     questions: Annotated[Path | None, typer.Option(help="A .jsonl, .csv or .parquet file of questions.")] = None,
     out: Annotated[Path | None, typer.Option(help="A .jsonl file for the replies, instead of printing them.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Where a reply is cut off.")] = 768,
-    temperature: Annotated[float, typer.Option(help="0 for the likeliest token each time.")] = 0.0,
-    top_p: Annotated[float | None, typer.Option(help="Of the likeliest tokens, as few as have this chance.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="As many of the likeliest tokens.")] = None,
-    seed: Annotated[int, typer.Option(help="With a temperature, another one gives other replies.")] = 42,
+    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of a reply.")] = 768,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 0.0,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus sampling: the least tokens of this probability.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample from so many of the likeliest tokens.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sampling.")] = 42,
     accept_terms: Terms = False,
     cpu: Cpu = False,
     as_json: Json = False,

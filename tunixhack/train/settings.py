@@ -30,10 +30,10 @@ class Settings:
     batch: int = 8
     """Training rows of a step. The devices must divide it."""
     at_once: int | None = None
-    """Training rows in memory at once; None for all of the batch. Its gradients are added up, each token counting
-    alike."""
+    """The micro-batch: training rows in memory at once; None for all of the batch. Gradients are accumulated over the
+    batch, each token counting alike."""
     learning_rate: float = 2e-4
-    """The highest one, at the end of the warm-up."""
+    """The peak learning rate, at the end of the warm-up."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises from 0; then it falls to 0 as a cosine."""
     clip: float = 1.0
@@ -49,7 +49,7 @@ class Settings:
     system: str | None = None
     """A system text for every conversation that brings none."""
     held_back: int = 64
-    """Questions to validate on, at most an eighth of them all."""
+    """Questions of the validation set, at most an eighth of them all."""
     seed: int = 0
     """Of the order of the rows, the questions that are held back, and the adapters' first values."""
     compute: Literal["bfloat16", "float32"] = "bfloat16"
@@ -78,7 +78,7 @@ class Settings:
             raise UserError("weight_decay and held_back must not be negative")
         if self.at_once is not None and (self.at_once < 1 or self.batch % self.at_once):
             raise UserError(
-                f"at_once is {self.at_once}, which does not divide the batch of {self.batch}: take one of "
+                f"a micro-batch (at_once) of {self.at_once} does not divide the batch of {self.batch}: take one of "
                 f"{', '.join(str(n) for n in range(1, self.batch + 1) if self.batch % n == 0)}"
             )
 

@@ -279,7 +279,7 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
     if needed > free:
         raise UserError(
             f"a step needs about {needs.in_gb(needed)} on each device, which has {has}: give a length of "
-            f"at most {longest:,}, or a smaller at_once than {wanted.at_once or wanted.batch}"
+            f"at most {longest:,}, or a micro-batch (at_once) below {wanted.at_once or wanted.batch}"
         )
     size = needs.checkpoint_bytes(shape, wanted)
     keep = needs.checkpoints_to_keep(size, plan.scratch, kept=len(checkpoints.saved(plan.checkpoints)))
