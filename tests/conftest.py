@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.builds import small_recipe, write_questions
@@ -17,6 +18,11 @@ from tunixhack.testing import ScriptedTeacher
 
 collect_ignore = ["written_by_0"]
 """What users have on their disks, a domain file of their own among it, is read by its test and holds none itself."""
+
+
+# an example may take as long as it takes on a machine with other work
+hypothesis.settings.register_profile("tunixhack", deadline=None)
+hypothesis.settings.load_profile("tunixhack")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -40,7 +40,7 @@ from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
-OWN_STATE = {"_fingerprint", "trace", "system_prompt"}
+OWN_STATE = {"_fingerprint", "trace", "system_prompt", "system"}
 
 
 @pytest.fixture
