@@ -61,7 +61,7 @@ def run(rows, student, out, moment=None, **options):
 
     told = io.StringIO()
     stopped = False
-    with _minutes(), _sent(Moment(**moment) if isinstance(moment, dict) else moment):
+    with minutes(), sent(Moment(**moment) if isinstance(moment, dict) else moment):
         try:
             train.sft(str(rows), str(student), out=out, **OPTIONS | options, report=Reporter(told))
         except KeyboardInterrupt:
@@ -123,7 +123,7 @@ def same(one, other):
 
 
 @contextmanager
-def _minutes():
+def minutes():
     """Let the interval between checkpoints be measured by a clock that each step moves by a minute."""
     from tunixhack.train import trainer
 
@@ -144,7 +144,7 @@ def _minutes():
 
 
 @contextmanager
-def _sent(moment):
+def sent(moment):
     """Send the signals of a moment, once."""
     if moment is None:
         yield

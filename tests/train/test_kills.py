@@ -112,6 +112,26 @@ def test_stopped_at_every_stage_it_says_what_is_saved_and_goes_on_to_the_same_en
     assert kills.same(kills.outcome(out), whole)
 
 
+def test_on_the_command_line_it_is_the_exit_code_of_an_interrupt(tunixhack, toy, tmp_path):
+    rows, student = toy
+    options = {
+        "length": 128,
+        "batch": 8,
+        "steps": 12,
+        "epochs": 1,
+        "validation": 8,
+        "samples": 0,
+        "learning-rate": 0.01,
+    }
+    told = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    with kills.minutes(), kills.sent(Moment("step", 4, ("SIGTERM",))):
+        stopped = tunixhack("train", rows, "--model", student, "--out", tmp_path / "out", *told, "--cpu", "--json")
+    assert (stopped.code, stopped.json["exit_code"]) == (130, 130)
+    assert "SIGTERM: stopping behind this step" in stopped.err
+    assert "stopped; step 4 is saved, and the same command goes on from it\n" in stopped.err
+    assert stopped.sentence == "stopped; the same command goes on from here"
+
+
 def test_stopped_it_leaves_a_copy_where_the_scratch_folder_may_be_gone(toy, tmp_path):
     out = tmp_path / "out"
     stopped = kills.run(*toy, out, Moment("step", 4, ("SIGTERM",)), scratch=tmp_path / "large")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +24,13 @@ FOLDER = "actor"
 _WEIGHTS, _OPTIMIZER = "model_params", "optimizer_state"
 _DESCRIPTION = "_CHECKPOINT_METADATA"
 """Orbax's, with the place in the data in it."""
+_STEP = re.compile(r"[0-9]+")
 WEIGHTS_ALONE = "the weights alone, without the optimizer's state and the place in the data"
 
 
 def saved(folder: Path) -> list[Path]:
     """Return the checkpoints of a folder, the newest first; none is looked into."""
-    places = [place for place in folder.glob("*") if place.name.isdigit() and place.is_dir()]
+    places = [place for place in folder.glob("*") if _STEP.fullmatch(place.name) and place.is_dir()]
     return sorted(places, key=lambda place: -int(place.name))
 
 

@@ -104,7 +104,7 @@ class Asking:
         """
         told = samples.read(self._folder)
         same = [one.question for one in told] == [one.question for one in self._samples]
-        if kept is not None and same and kept["max_new_tokens"] == self._limit:
+        if kept is not None and same and kept.get("max_new_tokens") == self._limit:
             self._samples = told
             return dict(kept)
         return self._ask("before", seconds)

@@ -82,7 +82,7 @@ def read(folder: Path) -> list[Sample]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it, and train on") from error
     return [Sample.from_dict(one) for one in (found if isinstance(found, list) else [found])]
 
