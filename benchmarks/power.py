@@ -1,14 +1,14 @@
 """What a power cut takes from a build and from a training, and whether both go on from what is left.
 
-They run on a file system of their own, ext4 in a file that is mounted as a disk. At moments drawn evenly that file is
-copied, as it stands: it holds what the kernel had handed to the disk by then, and nothing of what it still had in
-memory, which is what a disk holds after a power cut. (That a disk loses what it has taken without being told to keep it
-is not tried.) A copy counts if a second reading of the file is the same, so that no write was under way. Each copy is
-then mounted, and the build or training goes on there:
+They run on a file system of their own, ext4 in a file that is mounted as a disk. At points drawn evenly over the work
+that file is copied as it stands: it holds what the kernel had handed to the disk by then, and nothing of what it still
+had in memory, which is what a disk holds after a power cut. (A disk that loses what it has taken, before it was told to
+keep it, is not tried.) A copy counts if a second reading of the file is the same, so that no write was under way. Each
+copy is then mounted, and the build or training goes on there:
 
 * ``power_builds``: copies in which the build goes on to the tables of the uninterrupted run (contract 9);
 * ``power_answers_lost``: the most answers that a copy lacks of those that were in the journal at its moment, and
-  ``power_seconds_lost``: the age of the oldest of them (goal: 1);
+  ``power_seconds_lost``: the age of the oldest of them;
 * ``power_trainings``: copies in which the training goes on to its end, with the losses of the uninterrupted one;
 * ``power_steps_lost``: the most steps that a copy lacks of those that were done, and ``power_steps_seconds_lost``: the
   age of the oldest of them; a checkpoint is written every ``SAVE_EVERY`` seconds here.
@@ -27,6 +27,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,8 +47,8 @@ from tunixhack.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher
 
 QUESTIONS, SAMPLES, LATENCY = 100, 4, 0.2
-SAVE_EVERY = 2.0
-TRAINING = {"length": 128, "batch": 4, "epochs": 30, "held_back": 8, "samples": 0, "learning_rate": 1e-3}
+SAVE_EVERY = 1.0
+TRAINING = {"length": 128, "batch": 4, "epochs": 6, "held_back": 8, "samples": 0, "learning_rate": 1e-3}
 LOOK = 0.02
 """Seconds between two looks at what is being written."""
 TRAIN = """
@@ -57,49 +58,50 @@ train.sft(*json.loads(sys.argv[1]), cpu=True, **json.loads(sys.argv[2]))
 """
 
 
-def run(*command: str | Path) -> None:
+def system(*command: str | Path) -> None:
     """Run a command of the system, which tells what is wrong where it fails."""
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def new_image(path: Path, megabytes: int) -> Path:
+    """Make an empty file system in a file."""
+    with path.open("wb") as file:
+        file.truncate(megabytes << 20)
+    system("mkfs.ext4", "-q", "-F", path)
+    return path
 
 
 @contextmanager
 def mounted(image: Path, at: Path) -> Iterator[Path]:
     """Mount a file with a file system in it."""
     at.mkdir(exist_ok=True)
-    run("mount", "-o", "loop", image, at)
+    system("mount", "-o", "loop", image, at)
     try:
         yield at
     finally:
-        run("umount", at)
-
-
-def copy_as_it_stands(image: Path, target: Path) -> float:
-    """Copy the file under a mounted file system; returns the moment whose content it has."""
-    while True:
-        content, moment = image.read_bytes(), time.monotonic()
-        if content == image.read_bytes():
-            target.write_bytes(content)
-            return moment
+        system("umount", at)
 
 
 class Lines:
     """The lines of a file that others write, with the moment when each was first seen.
 
     Args:
+        path: the file; while it is not there, it has none.
         name: tells what a line is of.
     """
 
-    def __init__(self, name: Callable[[bytes], str]) -> None:
-        self._name = name
+    def __init__(self, path: Path, name: Callable[[bytes], str]) -> None:
+        self._path, self._name = path, name
         self._seen: dict[bytes, float] = {}
 
-    def look(self, path: Path) -> None:
-        """Read the complete lines; a file that is not there has none."""
+    def look(self) -> int:
+        """Read the complete lines, and count all that there were so far."""
         with suppress(FileNotFoundError):
-            lines = path.read_bytes().split(b"\n")[:-1]
+            lines = self._path.read_bytes().split(b"\n")[:-1]
             now = time.monotonic()
             for line in lines:
                 self._seen.setdefault(line, now)
+        return len(self._seen)
 
     def before(self, moment: float) -> dict[str, float]:
         """Name the lines that were there at a moment, each with its own."""
@@ -111,25 +113,31 @@ class Lines:
         return len(lost), max((moment - seen for seen in lost), default=0.0)
 
 
-def cuts(image: Path, folder: Path, moments: list[float], look: Callable[[], bool]) -> Iterator[tuple[Path, float]]:
-    """Copy an image at each moment, counted from now, and look at what is written meanwhile until nothing is."""
-    began = time.monotonic()
-    for number, wanted in enumerate(moments):
-        while look() and time.monotonic() - began < wanted:
-            time.sleep(LOOK)
-        copy = folder / f"cut{number}.img"
-        moment = copy_as_it_stands(image, copy)
-        yield copy, moment
-    while look():
+def cut(image: Path, folder: Path, points: list[int], lines: Lines, works: Callable[[], bool]) -> dict[Path, float]:
+    """Copy an image whenever so many lines were written, until nobody works any more.
+
+    Args:
+        image: of the file system that is written to.
+        folder: where the copies go.
+        points: numbers of lines, ascending.
+        lines: that are written meanwhile.
+        works: whether anybody still does.
+
+    Returns:
+        The copies, each with the moment whose content it has.
+    """
+    copies: dict[Path, float] = {}
+    while works():
+        if len(copies) < len(points) and lines.look() >= points[len(copies)]:
+            content, moment = image.read_bytes(), time.monotonic()
+            if content == image.read_bytes():
+                copy = folder / f"cut{len(copies)}.img"
+                copy.write_bytes(content)
+                copies[copy] = moment
         time.sleep(LOOK)
-
-
-def new_image(path: Path, megabytes: int) -> Path:
-    """Make an empty file system in a file."""
-    with path.open("wb") as file:
-        file.truncate(megabytes << 20)
-    run("mkfs.ext4", "-q", "-F", path)
-    return path
+    if len(copies) < len(points):
+        raise SystemExit("it was done before all copies were made")
+    return copies
 
 
 def in_a_copy(work: Callable[[], object]) -> bool:
@@ -137,33 +145,25 @@ def in_a_copy(work: Callable[[], object]) -> bool:
     return ended(fork(work), PATIENCE) == 0
 
 
-def power_cuts_of_a_build(folder: Path, number: int, chance: random.Random) -> bool:
+def cut_a_build(folder: Path, number: int, chance: random.Random) -> bool:
     """Cut the power of a build, go on in each copy, and print the figures."""
     recipe = small_recipe(write_questions(folder / "questions.jsonl", QUESTIONS), samples=SAMPLES)
     recipe = recipe.replace(steps=(Sample(), Parse()))
     image = new_image(folder / "build.img", 48)
     with ScriptedTeacher(process=True, n_supported=False, faults=Faults(latency=LATENCY)) as teacher:
 
-        def start(out: Path) -> Callable[[], object]:
+        def in_folder(out: Path) -> Callable[[], object]:
             return lambda: build(recipe, teacher, out, questions=QUESTIONS)
 
-        began = time.monotonic()
-        if not in_a_copy(start(folder / "whole")):
+        if not in_a_copy(in_folder(folder / "whole")):
             raise SystemExit("the uninterrupted build did not come to its end")
-        usual = time.monotonic() - began
-        answers = Lines(answer_of)
         with mounted(image, folder / "disk") as disk:
-            out = disk / "run"
-            pid = fork(start(out))
-
-            def look() -> bool:
-                answers.look(out / ".work" / "responses_0.jsonl")
-                return os.waitpid(pid, os.WNOHANG)[0] == 0
-
-            moments = sorted(chance.uniform(0.1, 0.95) * usual for _ in range(number))
-            copies = list(cuts(image, folder, moments, Alive(look)))
+            answers = Lines(disk / "run" / ".work" / "responses_0.jsonl", answer_of)
+            points = sorted(chance.randrange(1, QUESTIONS * SAMPLES - 20) for _ in range(number))
+            with working(in_folder(disk / "run")) as works:
+                copies = cut(image, folder, points, answers, works)
         good, lost, age = 0, 0, 0.0
-        for copy, moment in copies:
+        for copy, moment in copies.items():
             with mounted(copy, folder / "copy") as disk:
                 out, told = disk / "run", folder / "kept.json"
                 told.write_text("[]")
@@ -171,7 +171,7 @@ def power_cuts_of_a_build(folder: Path, number: int, chance: random.Random) -> b
                 missing, oldest = answers.lost(moment, set(json.loads(told.read_text())))
                 print(f"  {len(answers.before(moment))} answers, {missing} lost, the oldest {oldest:.2f} s old")
                 lost, age = max(lost, missing), max(age, oldest)
-                good += in_a_copy(start(out)) and in_a_copy(lambda out=out: compare(out, folder / "whole"))
+                good += in_a_copy(in_folder(out)) and in_a_copy(lambda out=out: compare(out, folder / "whole"))
             copy.unlink()
     print(f"power_builds: {good} of {number} equal")
     print(f"power_answers_lost: {lost}")
@@ -179,16 +179,22 @@ def power_cuts_of_a_build(folder: Path, number: int, chance: random.Random) -> b
     return good == number
 
 
-class Alive:
-    """Asks whether a process works until it says no, and not once more: its number is another's then."""
+@contextmanager
+def working(work: Callable[[], object]) -> Iterator[Callable[[], bool]]:
+    """Do something in a process of its own meanwhile; gives a function that tells whether it still does."""
+    pid, works = fork(work), True
 
-    def __init__(self, look: Callable[[], bool]) -> None:
-        self._look, self._working = look, True
+    def look() -> bool:
+        nonlocal works
+        works = works and os.waitpid(pid, os.WNOHANG)[0] == 0
+        return works
 
-    def __call__(self) -> bool:
-        """Look once more."""
-        self._working = self._working and self._look()
-        return self._working
+    try:
+        yield look
+    finally:
+        if look():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def answer_of(line: bytes) -> str:
@@ -209,38 +215,32 @@ def compare(out: Path, whole: Path) -> None:
         raise SystemExit(f"{out} is not equal to the uninterrupted run")
 
 
-def power_cuts_of_a_training(folder: Path, number: int, chance: random.Random) -> bool:
+def cut_a_training(folder: Path, number: int, chance: random.Random) -> bool:
     """Cut the power of a training, go on in each copy, and print the figures."""
     from tests.train.toy import write_toy
 
     rows, tiny = write_toy(folder)
-    whole, began = folder / "whole-student", time.monotonic()
-    if train(rows, tiny, whole).wait():
-        raise SystemExit("the uninterrupted training did not come to its end")
-    usual = time.monotonic() - began
+    whole, said = folder / "whole-student", folder / "said.txt"
+    with training(rows, tiny, whole, said) as process:
+        if process.wait():
+            raise SystemExit(f"the uninterrupted training did not come to its end: {said.read_text()[-500:]}")
     image = new_image(folder / "training.img", 256)
-    steps = Lines(step_of)
     with mounted(image, folder / "disk") as disk:
-        process = train(rows, tiny, disk / "student")
-
-        def look() -> bool:
-            steps.look(disk / "student" / "metrics.jsonl")
-            return process.poll() is None
-
-        moments = sorted(chance.uniform(0.5, 0.95) * usual for _ in range(number))
-        copies = list(cuts(image, folder, moments, look))
+        steps = Lines(disk / "student" / "metrics.jsonl", step_of)
+        points = sorted(chance.randrange(5, max(losses(whole)) - 20) for _ in range(number))
+        with training(rows, tiny, disk / "student", said) as process:
+            copies = cut(image, folder, points, steps, lambda: process.poll() is None)
     good, lost, age = 0, 0, 0.0
-    for copy, moment in copies:
+    for copy, moment in copies.items():
         with mounted(copy, folder / "copy") as disk:
             out = disk / "student"
-            done = max((int(step) for step in steps.before(moment)), default=0)
-            process = train(rows, tiny, out)
-            said = process.communicate()[1]
-            behind = re.search(r"going on behind step (\d+)", said)
-            kept = int(behind[1]) if behind else 0
+            with training(rows, tiny, out, said) as process:
+                fine = process.wait() == 0 and same_losses(out, whole)
+            behind = re.search(r"going on behind step ([\d,]+)", said.read_text())
+            kept = int(behind[1].replace(",", "")) if behind else 0
             missing, oldest = steps.lost(moment, {str(step) for step in range(kept + 1)})
-            fine = process.returncode == 0 and same_losses(out, whole)
-            print(f"  {done} steps done, on from {kept}, {'equal' if fine else said.strip()[-200:]}")
+            done = max((int(step) for step in steps.before(moment)), default=0)
+            print(f"  {done} steps done, on from {kept}: {'equal' if fine else said.read_text().strip()[-300:]}")
             good, lost, age = good + fine, max(lost, missing), max(age, oldest)
         copy.unlink()
     print(f"power_trainings: {good} of {number} equal")
@@ -249,12 +249,19 @@ def power_cuts_of_a_training(folder: Path, number: int, chance: random.Random) -
     return good == number
 
 
-def train(rows: Path, tiny: Path, out: Path) -> subprocess.Popen[str]:
-    """Start a training in a process of its own."""
+@contextmanager
+def training(rows: Path, tiny: Path, out: Path, said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Train in a process of its own, which says what it says in a file."""
     options = TRAINING | {"out": str(out), "save_every": SAVE_EVERY}
     command = [sys.executable, "-P", "-c", TRAIN, json.dumps([str(rows), str(tiny)]), json.dumps(options)]
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with said.open("wb") as file:
+        process = subprocess.Popen(command, env=env, stdout=file, stderr=file)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def step_of(line: bytes) -> str:
@@ -289,9 +296,9 @@ def main() -> int:
     chance, fine = random.Random(asked.seed), True
     with tempfile.TemporaryDirectory() as name:
         if asked.cuts:
-            fine &= power_cuts_of_a_build(Path(name), asked.cuts, chance)
+            fine &= cut_a_build(Path(name), asked.cuts, chance)
         if asked.training_cuts:
-            fine &= power_cuts_of_a_training(Path(name), asked.training_cuts, chance)
+            fine &= cut_a_training(Path(name), asked.training_cuts, chance)
     return 0 if fine else 1
 
 

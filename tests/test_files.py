@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,11 +17,15 @@ from tunixhack.files import (
     DamagedFile,
     make_folder,
     read_parquet,
+    remove_dead_drafts,
     write_atomically,
     write_json,
     write_parquet,
     write_text,
 )
+from tunixhack.process import Process
+
+TOLD: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
@@ -161,3 +168,56 @@ def test_a_damaged_file_is_told_from_one_that_cannot_be_opened(tmp_path: Path):
     path.write_bytes(b"PAR1 half")
     with pytest.raises(DamagedFile, match=r"rows\.parquet is damaged: mend it"):
         read_parquet(path, "mend it")
+
+
+DRAFT = """
+import sys, time
+from pathlib import Path
+from tunixhack.files import write_atomically
+def write(draft):
+    draft.write_text("half")
+    print(draft.name, flush=True)
+    time.sleep(600)
+write_atomically(Path(sys.argv[1]), write)
+"""
+
+
+@pytest.mark.parametrize("name", ["file.txt", "[red]a b.json", "ß" * 120 + ".jsonl"])
+def test_a_draft_goes_with_the_next_write_once_its_process_is_dead_and_not_before(name: str, tmp_path: Path):
+    path, other = tmp_path / name, tmp_path / f"{name[:2]}other"
+    writer = subprocess.Popen([sys.executable, "-c", DRAFT, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout
+        draft = tmp_path / writer.stdout.readline().strip()
+        write_text(path, "whole")
+        assert draft.read_text() == "half"
+    finally:
+        writer.kill()
+        writer.communicate()
+    write_text(other, "another file's")
+    assert draft.exists()
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, other])
+
+
+def test_dead_drafts_of_all_files_go_and_nothing_else_does(tmp_path: Path):
+    me, gone = Process.current(), subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], **TOLD)
+    dead = [
+        f".train.parquet.{int(gone.stdout)}.tmp",  # as earlier versions named them
+        f".train.parquet.{me.pid}-{me.start - 1}-{me.system}-0.tmp",
+        ".run.json.1-1-abc-7.tmp",  # from another machine, and old
+    ]
+    stay = [
+        f".train.parquet.{me.pid}.tmp",
+        f".train.parquet.{me.pid}-{me.start}-{me.system}-0.tmp",
+        ".run.json.1-1-abc-8.tmp",
+        ".run.json.1--8.tmp",
+        ".notes.tmp",
+        "run.json.1.tmp",
+        "train.parquet",
+    ]
+    for name in [*dead, *stay]:
+        (tmp_path / name).write_text("text")
+    os.utime(tmp_path / dead[2], (1e9, 1e9))
+    remove_dead_drafts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)

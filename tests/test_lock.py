@@ -259,6 +259,20 @@ def test_a_lock_that_cannot_be_removed_in_the_end_is_a_dead_ones(tmp_path: Path,
     assert not list(tmp_path.iterdir())
 
 
+def test_what_killed_processes_left_in_a_folder_goes_when_it_is_held_again(tmp_path: Path):
+    dead = Process.current().start - 1
+    mine = Process.current()
+    (tmp_path / "batches").mkdir()
+    for place in (tmp_path, tmp_path / "batches"):
+        (place / f".run.json.{mine.pid}-{dead}-{mine.system}-0.tmp").write_text("half")
+        (place / f".run.json.{mine.pid}-{mine.start}-{mine.system}-0.tmp").write_text("half")
+    told = {"pid": mine.pid, "host": "h", "start": dead, "system": mine.system, "token": "t"}
+    (tmp_path / "lock.0123456789abcdef").write_text(json.dumps(told))
+    with lock.locked(tmp_path):
+        left = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert left == [f".run.json.{mine.pid}-{mine.start}-{mine.system}-0.tmp"] * 2 + ["lock"]
+
+
 def test_the_same_process_is_refused_a_second_time(tmp_path: Path):
     with lock.locked(tmp_path):
         assert refused(tmp_path)

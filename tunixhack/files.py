@@ -9,14 +9,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import itertools
 import json
 import os
+import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from tunixhack.errors import UserError
+from tunixhack.process import Process
 
 if TYPE_CHECKING:  # half a second to import: for tables alone
     import polars as pl
@@ -24,6 +30,13 @@ if TYPE_CHECKING:  # half a second to import: for tables alone
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What file systems answer that cannot give a file a second name: FAT, and many network drives."""
+
+LONG = 24 * 3600.0
+"""Seconds after which a draft of a process that cannot be seen from here is not written any more."""
+_SHOWN = 40
+"""Characters of a file's name in that of its draft, which has to fit into 255 bytes."""
+_DRAFT = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})(?:-(?P<start>\d+)-(?P<system>[0-9a-f]*)-\d+)?\.tmp", re.DOTALL)
+_NUMBERS = itertools.count()
 
 
 class DamagedFile(UserError):
@@ -42,9 +55,10 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
         FileExistsError: one stands there, and is not to be replaced.
         UserError: the disk is full or the folder cannot be written; what stood there before still does.
     """
-    draft, taken = path.with_name(f".{path.name}.{os.getpid()}.tmp"), False
+    draft, taken = _draft(path), False
     try:
         _make_folder(path.parent)
+        remove_dead_drafts(path.parent, path.name)
         write(draft)
         sync(draft)
         if replace:
@@ -59,6 +73,35 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
             draft.unlink()
     if taken:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def remove_dead_drafts(folder: Path, name: str | None = None) -> None:
+    """Remove what writes left that were killed; a living process's drafts stay.
+
+    Args:
+        folder: where they are.
+        name: of the file whose drafts are meant; None for all.
+    """
+    for path in folder.glob(".*.tmp"):
+        told = _DRAFT.fullmatch(path.name)
+        if told is None or (name is not None and told["name"] != name[:_SHOWN]):
+            continue
+        with suppress(OSError):  # it may be gone, or another user's: what counts is not in it
+            if told["system"] is None:  # an earlier version's
+                dead = not psutil.pid_exists(int(told["pid"]))
+            else:
+                running = Process(int(told["pid"]), int(told["start"]), told["system"]).running()
+                # of another machine, or from before a reboot, nothing is known but that nobody writes for so long
+                dead = time.time() - path.stat().st_mtime > LONG if running is None else not running
+            if dead:
+                path.unlink()
+
+
+def _draft(path: Path) -> Path:
+    """Name a draft of a file by the process that writes it, so that others can tell whether it still does."""
+    writer = Process.current()
+    number = next(_NUMBERS)
+    return path.with_name(f".{path.name[:_SHOWN]}.{writer.pid}-{writer.start}-{writer.system}-{number}.tmp")
 
 
 def _named_exclusively(draft: Path, path: Path) -> bool:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunixhack.errors import UserError
+from tunixhack.files import remove_dead_drafts
 from tunixhack.ids import digest
 from tunixhack.process import Process
 
@@ -99,10 +100,22 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
         beats = threading.Thread(target=_beat, args=(path, token, descriptor, stop, lost), name="lock", daemon=True)
         beats.start()
         try:
+            _tidy(folder)
             yield
         finally:
             stop.set()
             beats.join()  # before the descriptor is another file's
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote in a folder, or took its lock."""
+    for place in (folder, *(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        remove_dead_drafts(place)
+    for path in folder.glob("lock.*"):
+        with suppress(OSError, UserError):
+            seen = _look(path)
+            if seen and seen.owner and seen.owner.running() is False:
+                path.unlink()
 
 
 def owner(folder: Path) -> Owner | None:
