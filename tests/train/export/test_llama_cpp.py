@@ -40,16 +40,17 @@ def test_llama_cpp_writes_what_the_student_would(tmp_path, family):
 
 
 @pytest.mark.slow
-def test_llama_cpp_writes_what_smollm2_would(tmp_path):
+def test_llama_cpp_writes_what_smollm2_would(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "QUESTIONS", QUESTIONS[:5])
     base = find("smollm2-135m-instruct")
     student = Student.prepare(base, settings(rank=4), device_mesh(1, jax.devices()[:1]))
     random = np.random.default_rng(0)
     adapters = nnx.state(student.model, nnx.LoRAParam)
     shaken = jax.tree.map(lambda leaf: leaf + 0.004 * random.standard_normal(leaf.shape, np.float32), adapters)
     nnx.update(student.model, shaken)
-    measured = export(student, tmp_path / "out", ("safetensors", "gguf")).measured
-    assert measured["safetensors"]["largest"] < 1e-3
-    assert measured["gguf"]["equal"] >= 8
+    measured = export(student, tmp_path / "out", ("gguf",)).measured
+    assert measured["gguf"]["questions"] == 5
+    assert measured["gguf"]["equal"] >= 4
 
 
 def test_wrong_weights_are_found_out(tmp_path, monkeypatch):
