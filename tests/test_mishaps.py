@@ -144,6 +144,21 @@ def test_damaged_answers_are_kept_aside_and_only_these_are_asked_for_again(
     assert equal(run, build(recipe, teacher, tmp_path / "other"))
 
 
+@pytest.mark.parametrize("name", ["[red]a b", "run*", "{a,b}", "~", "what?"])
+def test_no_folder_of_a_run_is_a_pattern(
+    name: str, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command
+):
+    out = tmp_path / name / name
+    run = build(recipe, teacher, out)
+    before = asked(teacher)
+    assert build(recipe, teacher, out).done
+    assert build(recipe, teacher, tmp_path / "other", reuse=[out]).done
+    assert asked(teacher) == before
+    assert run.subset(4).num_rows == 4
+    assert len(run.export("messages", out / f"{name}.jsonl").rows) == run.train.height
+    assert tunixhack("show", out).code == 0
+
+
 def test_a_question_that_is_far_too_long_costs_itself_only(teacher: ScriptedTeacher, tmp_path: Path):
     rows = [*toy_questions(5), {"question": "x" * 400_000}]
     recipe = small_recipe(write_questions(tmp_path / "q.jsonl", rows)).replace(steps=(Sample(), Parse()))
