@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -26,8 +27,10 @@ from tunixhack.limits import Limits
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import _curator_batch, batches, prices
+from tunixhack.teachers.attempts import Failure
 from tunixhack.teachers.batches import BatchBook, parcels
 from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 TEACHER = "openai/scripted"
@@ -339,6 +342,56 @@ def test_a_batch_that_the_provider_does_not_know_is_told_of(provider: ScriptedTe
     book.handed_in(book.open()[0], "batch_77")
     with pytest.raises(UserError, match="does not know the batch batch_77 with this key"):
         in_batches(plain, tmp_path / "run")
+
+
+ROWS = [{"question_id": "q", "count": 1}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"no JSON", b"[]", b"null", b'{"custom_id": "7"}', b'{"custom_id": {}}', b'{"custom_id": "x"}', b"[" * 10**5],
+)
+def test_a_line_that_is_no_answer_is_left_out(line: bytes):
+    place, answer = reader()._read(line, ROWS)
+    assert place == -1
+    assert isinstance(answer, Failure)
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "why"),
+    [
+        (None, None, "HTTP 500: null"),
+        ("text", ["text"], "HTTP 500: null"),
+        ({"status_code": "200", "body": {}}, None, "HTTP 500"),
+        ({"status_code": 402, "body": {"error": {"message": "Insufficient Balance"}}}, None, "HTTP 402: Insufficient"),
+        ({"status_code": 200, "body": {"error": {"message": "Slow", "code": 429}}}, None, r"code 429\): Slow"),
+        ({"status_code": 200, "body": None}, None, "no choices"),
+        (None, {"message": "This request expired"}, "This request expired"),
+    ],
+)
+def test_a_request_that_failed_says_why_however_it_is_told(response: Any, error: Any, why: str):
+    told = {"custom_id": "0", "response": response, "error": error}
+    place, answer = reader()._read(json.dumps(told).encode(), ROWS)
+    assert place == 0
+    assert isinstance(answer, Failure)
+    assert re.search(why, str(answer))
+
+
+def test_an_odd_answer_in_a_batch_is_an_answer():
+    deep: Any = "deep"
+    for _ in range(300):
+        deep = [deep]
+    body = {"choices": [{"message": {"content": "half \ud83d", "more": deep}}], "usage": {"total_tokens": 2**70}}
+    told = {"custom_id": "0", "response": {"status_code": 200, "body": body}, "error": None}
+    _, answer = reader()._read(json.dumps(told).encode(), ROWS)
+    assert isinstance(answer, dict)
+    assert answer["choices"][0]["message"]["content"] == "half \ufffd"
+    assert json.dumps(answer, ensure_ascii=False).encode()
+
+
+def reader() -> _curator_batch.Postman:
+    endpoint = Endpoint(url="http://there/v1", model="m")
+    return _curator_batch.Postman(None, BatchBook(Path("none")), Wire(endpoint), print)  # type: ignore[arg-type]
 
 
 def test_a_server_without_batches_refuses_them(monkeypatch: pytest.MonkeyPatch, plain: Recipe, tmp_path: Path):

@@ -407,6 +407,14 @@ def test_no_redirect_is_followed_so_that_prompts_and_key_stay_where_they_were_se
     assert other.url.removesuffix("/v1") in next(iter(wire.failures))
 
 
+def test_an_answer_without_an_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_curator, "MOST_BYTES", 1000)
+    with odd_server(lambda *_: (200, completion("x" * 2000))) as server:
+        wire = send(server.url, courier_rows("one"), tmp_path)
+        assert len(server.asked) == 2
+    assert list(wire.failures) == ["the answer has more than 1,000 bytes"]
+
+
 # process_requests_from_file
 
 

@@ -284,6 +284,7 @@ def ask_both(url: str) -> list[str]:
             "wants a key, or another one (HTTP 401): set it in the environment variable TUNIXHACK_API_KEY",
         ),
         (403, b"", "wants a key, or another one (HTTP 403)"),
+        (403, {"error": {"message": "Key limit exceeded"}}, "TUNIXHACK_API_KEY; it says: Key limit exceeded"),
         (404, {"error": "no"}, "has nothing at /v1 (HTTP 404): does the address end in /v1?"),
         (500, {"error": "CUDA"}, "answers HTTP 500: "),
         (302, b"", "answers HTTP 302"),

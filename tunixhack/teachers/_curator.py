@@ -74,6 +74,8 @@ except ImportError as error:
 
 NO_LIMIT = 10**9
 """Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""
+MOST_BYTES = 2**28
+"""Of an answer: sixteen choices of a million tokens have a quarter of that."""
 LOG = logging.getLogger("tunixhack")
 
 
@@ -365,10 +367,10 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             async with session.post(url, json=payload, proxy=proxy, **options) as response:
                 if 300 <= response.status < 400:
                     raise redirected(response.status, response.headers.get("Location"), endpoint)
+                body = await _read(response)
                 if response.status != 200:
-                    text = await response.text(errors="replace")
+                    text = body.decode(errors="replace")
                     raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
-                body = await response.read()
         return read_completion(body, endpoint, asked)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
@@ -385,6 +387,16 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         )
         line = {**slim.model_dump(mode="json"), "response_message": data.response_message}
         self.journal.append(Path(filename), json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body, unless it has no end that this machine's memory would see."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise Failure(f"the answer has more than {MOST_BYTES:,} bytes", blame="answer")
+    return bytes(body)
 
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:

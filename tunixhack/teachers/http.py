@@ -220,8 +220,9 @@ def _refusal(place: str, url: str, status: int, said: str, key: str, error: Serv
     if status == 402 or (error and error.account):
         return UserError(f"{place} answers {said}; see to the account there, or put the key of another into {key}")
     if status in (401, 403):
+        why = f"; it says: {said.partition(': ')[2]}" if error else ""
         return UserError(
-            f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable {key}"
+            f"{place} wants a key, or another one (HTTP {status}): set it in the environment variable {key}{why}"
         )
     if status == 404 and "model" in said.lower():  # the address is right, and the model is not
         return UserError(f"{place} answers {said}")
