@@ -198,6 +198,23 @@ def test_choices_that_a_server_left_out_are_asked_again_and_nothing_else(tmp_pat
     assert answers["sample"].to_list() == list(range(16))
 
 
+def test_a_request_whose_replies_are_no_answers_is_sent_no_more_in_this_start(tmp_path: Path):
+    """Each of them may have been paid for, and it was sent ten times."""
+    odd = requests(3, 2)[1].messages[0]["content"]
+
+    def reply(body: dict[str, Any], headers: Any) -> Any:
+        broken = body["messages"][0]["content"] == odd and body["max_tokens"] != TINY
+        return 200, b"{\"choices\": [{\"mess" if broken else completion(*[GOOD] * body.get("n", 1))
+
+    with odd_server(reply) as server:
+        asking = engine_of(server.url, tmp_path)
+        assert asking.ask(requests(3, 2), "sample").height == 4
+        sent = sum(body["messages"][0]["content"] == odd and body["max_tokens"] != TINY for body in server.asked)
+        assert sent == 2 * 5, "two samples, each as often as an answer may be asked for"
+        assert asking.ask(requests(3, 2), "sample").height == 4
+    assert sum(asking.failures.values()) == 4, "and once more by the next start"
+
+
 def test_a_server_that_never_gives_all_is_left_alone_after_a_while(tmp_path: Path):
     """It answers half of whatever it is asked for: that is not asked for ever."""
     faults = Faults(script=PREFLIGHT, share={"short": 1.0}, first_attempt_only=False)

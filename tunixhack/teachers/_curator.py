@@ -311,8 +311,10 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                 wire.failed(str(failure), failure.remedy)
                 # nobody's request is used up by a server that is away: the wire's patience ends that
                 if tries >= failure.tries(wire.endpoint) and not failure.away:
-                    question = request.generic_request.original_row.get("question_id")
-                    wire.failures[failure.noted(question, wire.declined)] += 1
+                    row = request.generic_request.original_row
+                    wire.failures[failure.noted(row.get("question_id"), wire.declined)] += 1
+                    if failure.blame == "answer" and "request_key" in row:
+                        wire.unanswered.add(row["request_key"])
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue

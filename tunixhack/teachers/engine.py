@@ -196,16 +196,19 @@ class Engine:
             rows = [_row(block, requests, step, self.teacher) for block in _blocks(new, capabilities.block)]
             batching.ask_in_batches(self, endpoint, rows, missing, admission, watch)
             return
-        missing = new
+        missing, unanswered = new, set[str]()
         for _ in range(PASSES):
             blocks = _blocks(missing, capabilities.block)
             for start in range(0, len(blocks), WAVE):
                 wave = [b for b in blocks[start : start + WAVE] if not admission.left_out(b["question_id"])]
                 if wave:
                     rows = [_row(b, requests, step, self.teacher) for b in wave]
-                    self._send(rows, admission, watch)
+                    unanswered |= self._send(rows, admission, watch)
             before, missing = missing.height, batching.split(self, self._missing(wanted))[0]
-            if missing.is_empty() or missing.height == before:
+            if missing.height == before:
+                return
+            missing = missing.filter(~pl.col("request_key").is_in(list(unanswered)))
+            if missing.is_empty():
                 return
 
     def seconds_an_answer(self, step: str, answers: int, block: int) -> float | None:
@@ -246,7 +249,8 @@ class Engine:
         self._seen = max(self._seen, _characters(longest))
         return self._connected
 
-    def _send(self, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> None:
+    def _send(self, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> set[str]:
+        """Send requests and store what comes; returns the keys of those that are not to be sent again in this start."""
         from tunixhack.teachers import _curator
         from tunixhack.teachers.llm import Courier
 
@@ -305,6 +309,7 @@ class Engine:
         self.declined.update(wire.declined)
         if wire.gave_up:
             raise TeacherFailed(wire.gave_up)
+        return wire.unanswered
 
     def _time(self, step: str, wire: Wire, answers: int) -> None:
         """Note how long the requests of a call took, whatever ended it; the call that brought the most stands."""

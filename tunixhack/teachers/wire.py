@@ -124,6 +124,9 @@ class Wire:
     """Why the call was stopped before its end; None while all is well."""
     unwritten: OSError | None = None
     """Why an answer could not be kept, which stops the call: those after it would be paid for and lost."""
+    unanswered: set[str] = field(default_factory=set)
+    """Requests, by their keys, that were sent as often as they may be and got replies that were no answers, each of
+    which may have been paid for."""
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the server refuses, by their ids, with what it said."""
 
