@@ -116,7 +116,7 @@ def test_kaggles_other_formats_and_half_handles(kagglehub):
 
 def test_without_kagglehub(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(UserError, match="pip install kagglehub"):
+    with pytest.raises(UserError, match=r'pip install "kagglehub", or name a folder'):
         find(f"kaggle:{HANDLE}")
 
 
