@@ -190,15 +190,24 @@ def test_the_same_command_asks_nothing(name: str, told: bool, teacher: ScriptedT
     assert set(run.questions.filter("selected")["question_id"]) == set(RECORDED[name]["selected"])
     both = run.train.join(train, on=["question_id", "sample"], suffix="_before")
     assert both.height > 0
-    for column in ("question", "reasoning", "answer", "teacher", "source"):
+    for column in ("question", "reasoning", "answer", "source"):
         assert both[column].eq_missing(both[f"{column}_before"]).all()
+    # a table names the model, and no longer the address that it answered at
+    assert [one.rpartition("/")[2] for one in both["teacher"]] == [model(one) for one in both["teacher_before"]]
+
+
+def model(teacher: str) -> str:
+    """Return the model that a teacher of the folders names behind its address."""
+    return teacher.rpartition("#")[2]
 
 
 def with_present_names(run: Run) -> Run:
-    """Rename in a copy's tables what is called otherwise now: the step that was Budget is MaxLength."""
+    """Rename in a copy's tables what is called otherwise now: the step Budget, and teachers by their addresses."""
     for name in ("train", "rejected"):
         table = pl.read_parquet(run.folder / f"{name}.parquet")
         table = table.rename({"budget_length": "max_length_length"}, strict=False)
+        present = [one and f"openai-compatible/{model(one)}" for one in table["teacher"]]
+        table = table.with_columns(pl.Series("teacher", present, dtype=pl.String))
         table.write_parquet(run.folder / f"{name}.parquet")
     return run
 
