@@ -280,6 +280,16 @@ def test_nearly_everything_dropped_is_exit_4(tunixhack: Command, domain: Path, t
     assert "WARNING: step picky drops" in failed.err
 
 
+def test_an_empty_result_is_exit_4_with_no_line_that_would_publish_it(tunixhack: Command, domain: Path):
+    with ScriptedTeacher(style="none") as teacher:
+        failed = tunixhack("build", domain, "--questions", "2", "--teacher", teacher.url)
+    assert failed.code == 4
+    assert "nothing is left of 2 questions" in failed.sentence
+    assert "push" not in failed.out + failed.err
+    assert tunixhack("show", "runs/plain", "--json").json["status"].startswith("not finished: nothing is left")
+    assert "train.parquet has no rows" in tunixhack("push", "runs/plain", "me/stories").sentence
+
+
 def test_ctrl_c_is_exit_130_and_says_how_to_go_on(tunixhack: Command, domain: Path):
     def interrupting(messages: list[dict[str, Any]], seed: int) -> str:
         if seed > 10**6:  # no preflight's

@@ -24,13 +24,25 @@ def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
 
 
 def test_a_steps_own_words_have_no_effect_in_the_table():
-    stage = Stage(hostile.ALL, 3, kept=3, reasons={hostile.ALL: 1}, note=hostile.ALL)
+    stage = Stage(hostile.ALL, 3, kept=3, reasons={f"{hostile.ALL}!": 1}, note=hostile.ALL)
     console = Console(file=io.StringIO(), width=1000, force_terminal=True, color_system=None)
     console.print(table([stage.as_dict()]))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert len(written.splitlines()) == 2
     assert written.count(hostile.WORDS["markup"]) == 3
     assert not hostile.obeyed(written.replace("\x1b[1m", "").replace("\x1b[0m", ""))
+
+
+def test_a_reason_that_is_called_as_its_step_is_not_told_twice():
+    console = Console(file=io.StringIO(), width=200)
+    lines = [
+        Stage("dedup_answers", 9, kept=6, rejected=3, reasons={"dedup_answers": 3}),
+        Stage("parse", 9, kept=6, rejected=3, reasons={"truncated": 2, "parse": 1}),
+    ]
+    console.print(table([line.as_dict() for line in lines]))
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert written.count("dedup_answers") == 1
+    assert "truncated 2, parse 1" in written
 
 
 def test_a_line_whose_rows_do_not_add_up_is_a_bug_that_stops_the_build():

@@ -17,9 +17,10 @@ from tests.commands import Command
 from tests.processes import Started
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
-from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.files import write_parquet
 from tunixhack.progress import Reporter
+from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
 from tunixhack.run import Run
@@ -251,12 +252,55 @@ def test_a_teacher_that_is_waited_for_is_told_of(
     assert sum("does not answer (HTTP 500" in sentence for sentence in notes.said) >= 1
 
 
-def test_a_run_that_keeps_nothing_is_warned_of(recipe: Recipe, tmp_path: Path):
-    notes = Notes()
-    with ScriptedTeacher(style="none") as teacher:
-        run = build(recipe, teacher, tmp_path / "run", report=notes)
-    assert run.train.is_empty()
-    assert "nothing is left of 6 questions: train.parquet has no rows" in notes.said
+@pytest.mark.parametrize("questions", [1, 6, 40])
+def test_a_run_that_keeps_nothing_is_not_finished_and_has_everything_written(
+    questions: int, recipe: Recipe, tmp_path: Path
+):
+    plain = recipe.replace(steps=(Sample(), Parse()), samples=2)
+    with ScriptedTeacher(style="none") as teacher, pytest.raises(NearlyAllDropped) as caught:
+        build(plain, teacher, tmp_path / "run", questions=questions, yes=True)
+    said = str(caught.value)
+    assert caught.value.exit_code == 4
+    assert said.endswith(f"; everything is written to {tmp_path / 'run'}")
+    if questions < 25:  # beyond that, the step is told of that dropped them
+        assert (
+            f"nothing is left of {'1 question' if questions == 1 else '6 questions'}: train.parquet has no rows" in said
+        )
+        assert f"(parse malformed {2 * questions})" in said
+    run = Run.load(tmp_path / "run")
+    assert (run.train.height, run.rejected.height, run.done) == (0, 2 * questions, False)
+    assert run.status.startswith("not finished: ")
+    assert (run.folder / "README.md").exists()
+
+
+def test_answers_that_are_missing_are_no_empty_result(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    """They can still come: exit 3, and not 4."""
+    teacher.change(faults=Faults(script=("ok",) * 3 + ("404",) * 99))
+    with pytest.raises(TeacherFailed):
+        build(recipe.replace(steps=(Sample(), Parse())), teacher, tmp_path / "run")
+    assert Run.load(tmp_path / "run").train.is_empty()
+
+
+def test_steps_that_leave_no_question_leave_an_empty_result(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    def none(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=rows["question"].is_null())
+
+    steps = (LengthFilter(keep=0.5), none, Sample(), Parse())
+    with pytest.raises(NearlyAllDropped, match=r"nothing is left of 40 questions: .*none 6"):
+        build(recipe.replace(steps=steps), teacher, tmp_path / "run")
+    assert Run.load(tmp_path / "run").rejected.height == 12
+
+
+def test_what_was_empty_is_finished_once_something_is_kept(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    def strict(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=rows["answer"].is_null())
+
+    plain = recipe.replace(steps=(Sample(), Parse()))
+    with pytest.raises(NearlyAllDropped, match=r"nothing is left of 6 questions"):
+        build(plain.replace(steps=(*plain.steps, strict)), teacher, tmp_path / "run")
+    teacher.reset()
+    assert build(plain, teacher, tmp_path / "run").done
+    assert teacher.stats["requests"] == 0
 
 
 def test_a_stop_prints_the_command_that_goes_on(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):

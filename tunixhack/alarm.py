@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from tunixhack.errors import UserError
-from tunixhack.funnel import FEW, count_reasons, listed, nearly_all_dropped
+from tunixhack.funnel import FEW, count_reasons, nearly_all_dropped
 from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
 from tunixhack.teachers.journal import OF_REQUEST
+from tunixhack.wording import listed
 
 
 class Alarm:
@@ -62,9 +63,10 @@ class Alarm:
                 return
             if nearly_all_dropped(rows.height, judged.rejected.height, share_kept(step, self._ctx.samples)):
                 self.raised = True
+                reasons = listed(count_reasons(judged.rejected), step_name(step))
                 self._warn(
-                    f"step {step_name(step)} drops {judged.rejected.height:,} of the first {rows.height:,} answers "
-                    f"({listed(count_reasons(judged.rejected))}): Ctrl-C stops, if that is not worth paying for"
+                    f"step {step_name(step)} drops {judged.rejected.height:,} of the first {rows.height:,} answers"
+                    f"{f' ({reasons})' if reasons else ''}: Ctrl-C stops, if that is not worth paying for"
                     f"{f'; {judged.remedy}' if judged.remedy else ''}"
                 )
                 return

@@ -18,7 +18,7 @@ from tunixhack.answers.student_tokens import student_counter
 from tunixhack.books import Books
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.files import make_folder
-from tunixhack.funnel import Stage, listed, nearly_all_dropped
+from tunixhack.funnel import Stage, nearly_all_dropped
 from tunixhack.ids import rank
 from tunixhack.lock import locked
 from tunixhack.order import Order
@@ -35,6 +35,7 @@ from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.copies import count_copies
 from tunixhack.teachers.engine import Watch
 from tunixhack.teachers.reference import REFERENCE
+from tunixhack.wording import counted, listed, reason_of, verb
 
 MOST_SAMPLES = 10_000
 """More of one question is a slip of the finger."""
@@ -180,20 +181,27 @@ class _Build:
         for step in self.steps[at + 1 :]:
             rows = self._step(step, rows, paid=True)
         self.books.write(rows, candidates, questions["question_id"])
-        if rows.is_empty():
-            self.report.warn(f"nothing is left of {questions.height:,} questions: train.parquet has no rows")
         limits = self.teachers.limits
+        answers = counted(self.missing, "answer")
         if self.missing and limits.reached:
             raise LimitReached(
-                f"{limits.reached}: {self.missing:,} answers are not there; the others are written to "
+                f"{limits.reached}: {answers} {verb(self.missing, 'is', 'are')} not there; the others are written to "
                 f"{self.books.run.folder}, whole questions"
             )
         if self.missing:
             raise TeacherFailed(
-                f"{self.missing:,} answers were not received{self.teachers.why_missing()}; the others are written to "
-                f"{self.books.run.folder}, and the same command asks for the missing ones"
+                f"{answers} {verb(self.missing, 'was', 'were')} not received{self.teachers.why_missing()}; the others "
+                f"are written to {self.books.run.folder}, and the same command asks for the missing ones"
             )
-        self.books.end(DONE, self.alarm)
+        if rows.is_empty():
+            self.alarm = self.alarm or self._nothing_left(questions.height or candidates.height)
+        self.books.end(STOPPED if rows.is_empty() else DONE, self.alarm)
+
+    def _nothing_left(self, questions: int) -> str:
+        """Say that no row is left, and why each was dropped."""
+        dropped = {reason_of(stage.step, name): n for stage in self.books.funnel for name, n in stage.reasons.items()}
+        why = f" ({listed(dropped)})" if dropped else ""
+        return f"nothing is left of {counted(questions, 'question')}: train.parquet has no rows{why}"
 
     def _candidates(self, loaded: Loaded) -> pl.DataFrame:
         """Return the source's questions in rank order, each once."""
@@ -202,7 +210,8 @@ class _Build:
         rows, same = collapse_equal_ids(loaded.rows)
         self.books.note(Stage("equal_ids", loaded.rows.height, kept=rows.height), same)
         if rows.is_empty():
-            raise UserError(f"the source has no usable question: all {total:,} rows are rejected")
+            rows_are = verb(total, "its one row is", f"all {total:,} rows are")
+            raise UserError(f"the source has no usable question: {rows_are} rejected")
         ranks = [rank(self.order.base, question) for question in rows["question_id"]]
         return rows.with_columns(pl.Series("rank", ranks)).sort("rank").drop("rank")
 
@@ -213,9 +222,10 @@ class _Build:
             return rows
         teacher = self.teachers.main
         setting = teacher.context_setting if teacher else ""
+        seem, are, them = (verb(len(found), *pair) for pair in (("seems", "seem"), ("is", "are"), ("it", "them")))
         self.report.warn(
-            f"{len(found):,} questions seem too long for the teacher's context, and are rejected as question_too_long; "
-            f"to have them, lower --max-tokens or raise {setting}"
+            f"{counted(len(found), 'question')} {seem} too long for the teacher's context, and {are} rejected as "
+            f"question_too_long; to have {them}, lower --max-tokens or raise {setting}"
         )
         return self._step(FitsContext({name: one.evidence for name, one in found.items()}), rows)
 
@@ -240,11 +250,11 @@ class _Build:
         if earlier is None or earlier == self.order.base:
             return
         answered = self.books.run.store.keys("question_id")["question_id"].unique()
-        left = (~answered.is_in(rows["question_id"].implode())).sum()
+        left = int((~answered.is_in(rows["question_id"].implode())).sum())
         if left:
             self.report.say(
                 f"--seed {self.order.base} takes other questions than --seed {earlier}: of {len(answered):,} that have "
-                f"answers {left:,} are not among them, and their answers stay in the store"
+                f"answers {left:,} {verb(left, 'is', 'are')} not among them, and their answers stay in the store"
             )
 
     def _pilot(self, rows: pl.DataFrame, first: int, at: int, chosen: Chosen) -> None:
@@ -295,7 +305,8 @@ class _Build:
             self.books.reject(stage, judged.rejected)
             stage.check()
         if nearly_all_dropped(rows.height, stage.rejected, share_kept(step, self._samples if paid else None)):
-            why = f"step {name} dropped {stage.rejected:,} of {rows.height:,} rows ({listed(stage.reasons)})"
+            reasons = listed(stage.reasons, name)
+            why = f"step {name} dropped {stage.rejected:,} of {rows.height:,} rows{f' ({reasons})' if reasons else ''}"
             if not paid:
                 raise NearlyAllDropped(f"{why}: look at the source and the step before paying for answers")
             self.alarm = self.alarm or why + (f"; {judged.remedy}" if judged.remedy else "")

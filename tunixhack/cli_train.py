@@ -11,6 +11,7 @@ import typer
 
 from tunixhack.errors import UserError
 from tunixhack.safe_text import print_json, print_text
+from tunixhack.wording import counted
 
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
@@ -137,7 +138,7 @@ def generate(
         if as_json:
             print_json({"replies": len(replies), "out": str(out)})
         else:
-            print_text(f"{len(replies)} replies in {out}")
+            print_text(f"{counted(len(replies), 'reply', 'replies')} in {out}")
     elif question is not None and not as_json:
         print_text(replies[0]["reply"])
     else:

@@ -11,7 +11,7 @@ import polars as pl
 
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import UserError, nearest
-from tunixhack.funnel import count_tokens, counted
+from tunixhack.funnel import count_tokens
 from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
@@ -19,6 +19,7 @@ from tunixhack.steps import candidates_needed, share_kept
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE, Price, listed_price
 from tunixhack.teachers.resolve import public_name
+from tunixhack.wording import counted
 
 CHARACTERS_A_TOKEN = 4
 ANSWER_TOKENS = {"written": 400, "guided": 400, "native": 4000}

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tunixhack.safe_text import for_terminal
 from tunixhack.teachers.counting import OF_CHOICES, token_count
+from tunixhack.wording import listed
 
 NEARLY_ALL = 0.9
 FEW = 50
@@ -78,20 +79,6 @@ def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(rejected["reason"].to_list()).most_common())
 
 
-def counted(number: int, noun: str) -> str:
-    """Put a number before a noun that forms its plural with an s.
-
-    >>> counted(1, "question"), counted(1200, "question")
-    ('1 question', '1,200 questions')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(reasons: dict[str, int]) -> str:
-    """Name reasons and their counts in a sentence."""
-    return ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-
-
 def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     """Add up what the server told of the tokens of stored answers (`journal.FIELDS`), each request once.
 
@@ -118,6 +105,10 @@ def _copies(line: dict[str, Any]) -> str | None:
     return f"{distinct:,} distinct" if distinct is not None and distinct < line["made"] else None
 
 
+def _why(line: dict[str, Any]) -> list[str | None]:
+    return [listed(line["reasons"], line["step"]), _copies(line), line["note"]]
+
+
 def table(funnel: Sequence[dict[str, Any]]) -> Table:
     """Draw the funnel for a terminal; a step's own words are neither markup nor controls in it."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
@@ -137,6 +128,10 @@ def table(funnel: Sequence[dict[str, Any]]) -> Table:
             f"{line['seconds']:,.1f}",
             "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
             "" if tokens is None else _dollars(line["cost"], line["at_least"]),
-            Text(for_terminal("; ".join(filter(None, [listed(line["reasons"]), _copies(line), line["note"]])))),
+            Text(
+                for_terminal(
+                    "; ".join(filter(None, [listed(line["reasons"], line["step"]), _copies(line), line["note"]]))
+                )
+            ),
         )
     return drawn

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.funnel import count_reasons, counted
+from tunixhack.funnel import count_reasons
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
@@ -23,6 +23,7 @@ from tunixhack.teachers.asking import Teachers
 from tunixhack.teachers.copies import Copies, count_copies
 from tunixhack.teachers.forecast import Coming, in_all
 from tunixhack.teachers.reference import REFERENCE
+from tunixhack.wording import counted, reason_of
 
 if TYPE_CHECKING:
     from tunixhack.books import Books
@@ -59,13 +60,13 @@ class Tried:
         '12 of 16 answers would be kept; dropped: parse truncated 25 %'
         """
         shares = [
-            f"{step} {reason} {count / self.answers:.0%}".replace("%", " %")
+            f"{reason_of(step, reason)} {count / self.answers:.0%}".replace("%", " %")
             for step, reasons in self.dropped.items()
             for reason, count in reasons.items()
         ]
         kept = round(self.answers * (1 - self.share))
         return (
-            f"{kept:,} of {self.answers:,} answers would be kept"
+            f"{kept:,} of {counted(self.answers, 'answer')} would be kept"
             + ("; dropped: " if shares else "")
             + ", ".join(shares)
             + "".join(f"; {remedy}" for remedy in self.remedies)

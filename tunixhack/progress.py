@@ -15,6 +15,7 @@ from typing import Protocol, TextIO
 from tunixhack.credentials import without_credentials
 from tunixhack.notebook import running_cell
 from tunixhack.safe_text import for_terminal
+from tunixhack.wording import counted
 
 EVERY = 1.0
 """Seconds between two updates of the bar."""
@@ -66,9 +67,9 @@ class Stage:
         """
         rate = self.done / self.seconds
         asked = self.questions * self.done // self.total if self.total else self.questions
-        parts = [f"{self.name}: {asked:,} of {self.questions:,} questions"]
+        parts = [f"{self.name}: {asked:,} of {counted(self.questions, 'question')}"]
         if self.total != self.questions:
-            parts.append(f"{self.done:,} of {self.total:,} {self.unit}")
+            parts.append(f"{self.done:,} of {counted(self.total, self.unit.removesuffix('s'))}")
         parts.append(f"{rate:,.1f} {self.unit}/s")
         if self.tokens is not None:
             parts.append(f"{'≥ ' if self.at_least else ''}{self.tokens / self.seconds:,.0f} tokens/s")

@@ -31,6 +31,7 @@ from tunixhack.run_state import read_state
 from tunixhack.safe_text import for_terminal
 from tunixhack.signature import is_own, quoted
 from tunixhack.teachers.store import AnswerStore
+from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -186,7 +187,9 @@ class Run:
         """
         train = self._with_ids(self.train)
         if not 1 <= rows <= train.height:
-            raise UserError(f"{self.folder} has {train.height:,} kept answers: a subset of {rows:,} cannot be taken")
+            raise UserError(
+                f"{self.folder} has {counted(train.height, 'kept answer')}: a subset of {rows:,} cannot be taken"
+            )
         seed = self.state().get("order", {}).get("seed") or 0
         questions = train.select("question_id").unique()
         ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])

@@ -204,7 +204,7 @@ def test_a_request_whose_replies_are_no_answers_is_sent_no_more_in_this_start(tm
 
     def reply(body: dict[str, Any], headers: Any) -> Any:
         broken = body["messages"][0]["content"] == odd and body["max_tokens"] != TINY
-        return 200, b"{\"choices\": [{\"mess" if broken else completion(*[GOOD] * body.get("n", 1))
+        return 200, b'{"choices": [{"mess' if broken else completion(*[GOOD] * body.get("n", 1))
 
     with odd_server(reply) as server:
         asking = engine_of(server.url, tmp_path)

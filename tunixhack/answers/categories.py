@@ -6,6 +6,7 @@ import polars as pl
 
 from tunixhack.answers.formats import require
 from tunixhack.steps import Context, Verdict
+from tunixhack.wording import counted
 
 
 def by_category(rows: pl.DataFrame, ctx: Context) -> Verdict:
@@ -29,5 +30,5 @@ def by_category(rows: pl.DataFrame, ctx: Context) -> Verdict:
     listed = sums.sort("rows", "category", descending=[True, False]).iter_rows()
     return Verdict(
         keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True),
-        note="; ".join(f"{name} {count:,} rows, {length:,} {unit}" for name, count, length in listed) or None,
+        note="; ".join(f"{name} {counted(count, 'row')}, {length:,} {unit}" for name, count, length in listed) or None,
     )

@@ -10,6 +10,7 @@ from tunixhack.bakeoff.figures import Figures, quantiles
 from tunixhack.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
 from tunixhack.shares import Share
+from tunixhack.wording import counted, verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +79,11 @@ class Comparison:
     def notes(self) -> list[str]:
         """Say what one has to know to read the figures."""
         questions, probes = questions_and_probes(self.recipe, self.rows)
-        probing = f" and {probes:,} probes" if probes else ""
+        probing = f" and {counted(probes, 'probe')}" if probes else ""
         notes = [
-            f"price and hours are those of {self.rows:,} rows: {questions:,} questions × {self.recipe.samples} "
-            f"answers{probing}, before any is dropped, and as many requests in flight as were here",
+            f"price and hours are those of {counted(self.rows, 'row')}: {counted(questions, 'question')} × "
+            f"{counted(self.recipe.samples, 'answer')}{probing}, before any is dropped, and as many requests in "
+            "flight as were here",
             "in brackets the Wilson interval of 95 %",
         ]
         if any(figures.right.of for _, figures in self.measured):
@@ -94,7 +96,10 @@ class Comparison:
                 "intervals take each answer for itself: with several to a question they are narrower than is true"
             )
         if self.common < self.asked:
-            notes.append(f"only {self.common:,} of {self.asked:,} questions were put to all of them")
+            notes.append(
+                f"only {self.common:,} of {counted(self.asked, 'question')} {verb(self.common, 'was', 'were')} put to "
+                "all of them"
+            )
         return notes
 
     def as_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tunixhack.teachers.forecast import foretell, in_all
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.resolve import public_name
+from tunixhack.wording import reason_of
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -73,7 +74,7 @@ def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:
     read = pl.concat([kept.select(columns), rejected.filter(pl.col("step") != "parse").select(columns)])
     answers = read.height + unread.height
     counted = rejected.group_by("step", "reason").len().sort("len", "step", "reason", descending=[True, False, False])
-    named = {(step if step == reason else f"{step} {reason}"): count for step, reason, count in counted.iter_rows()}
+    named = {reason_of(step, reason): count for step, reason, count in counted.iter_rows()}
     count = student_counter(recipe.student) if recipe.student else _characters
     parses = any(isinstance(step, Parse) for step in recipe.steps)
     return Figures(

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.figures import Figures, quantiles
-from tunixhack.funnel import listed
 from tunixhack.safe_text import for_terminal
 from tunixhack.shares import Share
+from tunixhack.wording import listed
 
 WIDTH = 100
 MOST_REASONS = 4

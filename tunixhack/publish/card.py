@@ -12,6 +12,7 @@ import polars as pl
 from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source
 from tunixhack.safe_text import for_markdown, for_yaml
+from tunixhack.wording import counted, listed
 
 MOST_LINES = 40
 
@@ -39,7 +40,8 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         "---",
         f"# {for_markdown(state['domain'])}: a reasoning dataset",
         "",
-        f"{train.height:,} answers to {train['question_id'].n_unique():,} questions, each with its reasoning, made "
+        f"{counted(train.height, 'answer')} to {counted(train['question_id'].n_unique(), 'question')}, each with its "
+        f"reasoning, made "
         f"with TunixHack {for_markdown(state['tunixhack'])}.",
         "",
         f"- Questions: {for_markdown(_where(resolved))}; the licence is the source's"
@@ -56,7 +58,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
     room = MOST_LINES - len(lines) - 2
     for line in state["funnel"][:room]:
         out = line["kept"] if line["made"] is None else line["made"]
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(line["reasons"].items())[:4])
+        reasons = listed(dict(list(line["reasons"].items())[:4]), line["step"])
         aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
         missing = f"{line['missing']:,} not received" if line["missing"] else ""
         why = for_markdown("; ".join(part for part in (reasons, aside, missing) if part))
@@ -93,7 +95,7 @@ def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     least = "at least " if any(line["at_least"] for line in asking) else ""
     told = [
-        f"{least}{sum(line[f'{kind}_tokens'] or 0 for line in asking):,} tokens of {name}"
+        f"{least}{counted(sum(line[f'{kind}_tokens'] or 0 for line in asking), 'token')} of {name}"
         for kind, name in (("prompt", "prompts"), ("completion", "answers"))
     ]
     costs = [line["cost"] for line in asking]

@@ -17,6 +17,7 @@ from tunixhack.hub import PATIENCE, host, page, within
 from tunixhack.publish.names import published_names
 from tunixhack.run import Run
 from tunixhack.safe_text import for_terminal
+from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,7 +42,8 @@ class Pushed:
     def __str__(self) -> str:
         """Say it in a sentence."""
         who = "you alone, and whom you let" if self.private else "everybody"
-        return f"{self.rows:,} answers are at {self.page} (commit {self.commit[:12]}), to be seen by {who}"
+        are = "is" if self.rows == 1 else "are"
+        return f"{counted(self.rows, 'answer')} {are} at {self.page} (commit {self.commit[:12]}), to be seen by {who}"
 
 
 def push(
@@ -89,7 +91,7 @@ def _look(run: Run, yes: bool) -> int:
     if rows == 0:
         raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
     if not yes and not run.done:
-        raise UserError(f"{run.folder} is {run.status} (--yes publishes the {rows:,} answers that are written)")
+        raise UserError(f"{run.folder} is {run.status} (--yes publishes what is written: {counted(rows, 'answer')})")
     _see_that_nothing_is_private(run, train)
     return rows
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tunixhack.errors import UserError
 from tunixhack.steps import Step, candidates_needed, share_kept, step_name
+from tunixhack.wording import counted, verb
 
 
 class Chosen(NamedTuple):
@@ -42,9 +43,11 @@ def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Cho
         pool = candidates_needed(pool, share_kept(step))
     if pool > available or not wanted:
         shares = "".join(f" ({step_name(s)} keeps {share_kept(s):g} of them)" for s in selecting.values())
+        wanted, pool = max(wanted, 1), max(pool, 1)
         raise UserError(
-            f"{max(wanted, 1):,} questions need {max(pool, 1):,} candidates{shares}, and after the steps before there "
-            f"are {available:,}: ask for at most {most:,}, or add questions"
+            f"{counted(wanted, 'question')} {verb(wanted, 'needs', 'need')} {counted(pool, 'candidate')}{shares}, and "
+            f"after the steps before there {verb(available, 'is', 'are')} {available:,}: ask for at most {most:,}, or "
+            "add questions"
         )
     return Chosen(pool, quotas)
 

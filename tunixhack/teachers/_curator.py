@@ -45,6 +45,7 @@ from tunixhack.teachers.journal_writer import JournalWriter
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.teachers.wire_json import read_json
+from tunixhack.wording import counted
 
 try:
     import resource  # noqa: F401  # Curator imports it (bespokelabsai/curator#290)
@@ -419,7 +420,7 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
 
 def _reasons(wire: Wire) -> str:
     """List why requests went unanswered, the most frequent first."""
-    return "; ".join(f"{count:,} times: {why}" for why, count in wire.failures.most_common(3))
+    return "; ".join(f"{counted(count, 'time')}: {why}" for why, count in wire.failures.most_common(3))
 
 
 def _drop_file_handlers() -> None:

@@ -31,6 +31,7 @@ from tunixhack.teachers.seeds import one_each
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
+from tunixhack.wording import counted, verb
 
 if TYPE_CHECKING:
     from tunixhack.recipe import Recipe
@@ -142,8 +143,9 @@ class Teachers:
                 self.limits.missing = missing
             if missing and self.limits.reached and not partial:
                 raise LimitReached(
-                    f"{self.limits.reached}: {missing:,} answers of step {step} were not asked for, without which "
-                    "nothing is judged; those received are kept"
+                    f"{self.limits.reached}: {counted(missing, 'answer')} of step {step} "
+                    f"{verb(missing, 'was', 'were')} not asked for, without which nothing is judged; those received "
+                    "are kept"
                 )
             return answers
 
@@ -205,7 +207,9 @@ class Teachers:
         for (teacher,), rows in paid.group_by("teacher"):
             cost = dollars(rows, prices)
             if cost is None:
-                self.report.warn(f"what the {rows.height:,} answers of {teacher} cost is unknown: not in the budget")
+                self.report.warn(
+                    f"what the {counted(rows.height, 'answer')} of {teacher} cost is unknown: not in the budget"
+                )
             else:
                 self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
@@ -239,7 +243,7 @@ class Teachers:
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""
         reasons = sum((engine.failures for engine in self._engines.values()), Counter[str]())
-        return "".join(f"; {count:,} times: {why}" for why, count in reasons.most_common(3))
+        return "".join(f"; {counted(count, 'time')}: {why}" for why, count in reasons.most_common(3))
 
     def declined(self) -> dict[str, str]:
         """Return the questions whose content a teacher refused in this start, with what it said."""

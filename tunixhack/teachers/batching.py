@@ -16,6 +16,7 @@ from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     from tunixhack.teachers._curator_batch import Fetched, Postman
@@ -104,7 +105,8 @@ def ask_in_batches(
     left = len(engine.store.batches.open())
     if left and engine.limits.reached:
         engine.report.say(
-            f"{engine.limits.reached}: {left:,} batches go on at {endpoint.url}, and the same command fetches them"
+            f"{engine.limits.reached}: {counted(left, 'batch', 'batches')} under way at {endpoint.url}, which the same "
+            "command fetches"
         )
 
 

@@ -29,6 +29,7 @@ from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.tempo import Tempo
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.wording import counted, verb
 
 WAVE = 8192
 """Requests handed to Curator at once: bounds its memory and its files; a kill loses nothing either way."""
@@ -162,7 +163,8 @@ class Engine:
         missing, coming = batching.split(self, missing)
         coming_too = f"{coming.height:,} under way in batches, " if coming.height else ""
         self.report.say(
-            f"{step}: {reused:,} answers reused, {coming_too}{missing.height:,} to be asked of {self.teacher.name}"
+            f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
+            f"{self.teacher.name}"
         )
         paid = pl.concat(
             table.filter(step=step).select("question_id", "sample")
@@ -171,9 +173,9 @@ class Engine:
         replaced = missing.join(paid, on=["question_id", "sample"], how="semi").height
         if replaced and not self.ask_again:
             raise UserError(
-                f"{replaced:,} answers of step {step} are paid for already, and the teacher, its sampling or the "
-                "prompt has changed since: add --ask-again to ask for them anew (the old ones stay in the store), "
-                "or choose another --out"
+                f"{counted(replaced, 'answer')} of step {step} {verb(replaced, 'is', 'are')} paid for already, and the "
+                "teacher, its sampling or the prompt has changed since: add --ask-again to ask for them anew (the old "
+                "ones stay in the store), or choose another --out"
             )
 
     def _fetch(

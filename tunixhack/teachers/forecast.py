@@ -11,6 +11,7 @@ import polars as pl
 
 from tunixhack.teachers.counting import OF_CHOICES, token_count
 from tunixhack.teachers.prices import FREE, Price
+from tunixhack.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Coming:
         tokens = "tokens unknown" if self.tokens is None else f"about {_rounded(self.tokens):,} tokens"
         seconds = "time unknown" if self.seconds is None else _span(self.seconds)
         dollars = "price unknown" if self.dollars is None else f"${self.dollars:,.2f}"
-        asked = f"{self.answers:,} answers in {self.requests:,} requests"
+        asked = f"{counted(self.answers, 'answer')} in {counted(self.requests, 'request')}"
         return f"{self.step}: {asked}, {tokens}, {seconds}, {dollars}"
 
 

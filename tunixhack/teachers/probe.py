@@ -19,6 +19,7 @@ from tunixhack.teachers.http import Say, post_json
 from tunixhack.teachers.resolve import Wish, resolve
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wire import Endpoint
+from tunixhack.wording import counted
 
 SECONDS = 5.0
 """For each of the two concurrencies; a request that is under way is waited for."""
@@ -157,5 +158,5 @@ def _line(pace: Pace) -> str:
     tokens = "tokens not told" if rate is None else f"{rate:,.1f} tokens/s"
     return (
         f"{pace.askers} at once: {tokens}, {pace.requests_per_second:,.2f} answers/s "
-        f"({pace.requests} answers in {pace.seconds:.1f} s)"
+        f"({counted(pace.requests, 'answer')} in {pace.seconds:.1f} s)"
     )

@@ -11,6 +11,7 @@ import polars as pl
 
 from tunixhack.ids import SEED_MODULUS, sample_seed
 from tunixhack.teachers.store import KEY
+from tunixhack.wording import verb
 
 
 def of_seed(answers: pl.DataFrame, seed: int) -> pl.Series:
@@ -62,6 +63,7 @@ def of_another_seed(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earli
         return None
     which = f"--seed {earlier}" if earlier is not None and of_seed(others, earlier).all() else "another --seed"
     return (
-        f"{others.height:,} of the stored answers were asked for with the seeds of {which}: they count, since teacher "
-        f"and prompt are the same; --ask-again asks for them anew with those of --seed {seed}"
+        f"{others.height:,} of the stored answers {verb(others.height, 'was', 'were')} asked for with the seeds of "
+        f"{which}: they count, since teacher and prompt are the same; --ask-again asks for them anew with those of "
+        f"--seed {seed}"
     )

@@ -34,6 +34,7 @@ from tunixhack.safe_text import for_markdown
 from tunixhack.train.compliance import Evidence
 from tunixhack.train.samples import Sample, printable
 from tunixhack.train.students.origin import HUB_ID, checked, licence
+from tunixhack.wording import counted
 
 MOST_LINES = 60
 MOST_SAMPLES = 10
@@ -153,8 +154,8 @@ def _format(format: str | None) -> str:
 def _training(record: Mapping[str, Any]) -> list[str]:
     seconds = record.get("seconds") or {}
     said = [
-        f"{record['steps']:,} steps" if record.get("steps") else "",
-        f"{record['tokens']:,} tokens" if record.get("tokens") else "",
+        counted(record["steps"], "step") if record.get("steps") else "",
+        counted(record["tokens"], "token") if record.get("tokens") else "",
         f"on {_line(str(record['devices']))}" if record.get("devices") else "",
     ]
     times = [f"{_line(str(stage))} {_duration(float(spent))}" for stage, spent in seconds.items() if spent]
@@ -215,7 +216,8 @@ def _domains(domains: Sequence[Mapping[str, Any]]) -> list[str]:
             f"| {_cell(str(one['name']))} | {one['rows']:,} | {one['held_back']:,} | {one['learnt']:,} | "
             f"{_cell(dropped)} |"
         )
-    more = [f"{len(domains) - MOST_DOMAINS:,} domains more are not shown.", ""] if len(domains) > MOST_DOMAINS else []
+    left = len(domains) - MOST_DOMAINS
+    more = [f"{counted(left, 'domain')} more {'is' if left == 1 else 'are'} not shown.", ""] if left > 0 else []
     return ["| domain | rows | held back | tokens learnt | dropped |", "|---|---:|---:|---:|---|", *rows, "", *more]
 
 

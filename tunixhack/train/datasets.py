@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from tunixhack.errors import UserError
 from tunixhack.train.rows import REASONS, SHAPES, Example, Row, read_row
+from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     from tunixhack.run import Run
@@ -57,7 +58,7 @@ class Dataset:
             f"{one.rows:,} left out because {REASONS[one.reason]} (the first is row {one.first}, from 0)"
             for one in self.left_out
         )
-        return f"{self.name}: {len(self.examples):,} rows" + (f"; {out}" if out else "")
+        return f"{self.name}: {counted(len(self.examples), 'row')}" + (f"; {out}" if out else "")
 
 
 def read(place: str | Path | Run, weight: float = 1.0) -> Dataset:

@@ -22,6 +22,7 @@ from tunixhack.errors import UserError
 from tunixhack.files import write_json
 from tunixhack.safe_text import for_terminal
 from tunixhack.train.compliance import Reply
+from tunixhack.wording import counted
 
 FILE = "samples.json"
 SHOWN = 800
@@ -122,7 +123,7 @@ def printable(text: str) -> str:
 
 
 def _length(reply: Reply) -> str:
-    return f"{reply.tokens:,} tokens" + ("" if reply.finished else ", cut off")
+    return counted(reply.tokens, "token") + ("" if reply.finished else ", cut off")
 
 
 def _shortened(text: str) -> str:
