@@ -101,8 +101,8 @@ def _dollars(cost: float | None, at_least: bool) -> str:
 
 
 def _copies(line: dict[str, Any]) -> str | None:
-    distinct = line.get("distinct")  # which runs of earlier versions lack
-    return f"{distinct:,} distinct" if distinct is not None and distinct < line["made"] else None
+    distinct, made = line.get("distinct"), line["made"]  # runs of earlier versions lack the first
+    return f"{distinct:,} distinct" if None not in (distinct, made) and distinct < made else None
 
 
 def _why(line: dict[str, Any]) -> list[str | None]:

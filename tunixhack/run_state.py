@@ -83,7 +83,7 @@ _LINE = _Record(
     {
         "step": _text,
         **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "missing"), _count),
-        **dict.fromkeys(("made", "prompt_tokens", "completion_tokens"), _or_none(_count)),
+        **dict.fromkeys(("made", "distinct", "prompt_tokens", "completion_tokens"), _or_none(_count)),
         "reasons": _Values(_count),
         "note": _or_none(_text),
         "seconds": _number,

@@ -1,0 +1,85 @@
+"""A process that reads mathematics with math-verify: one question a line on its standard input, one reply a line.
+
+In a process of its own, since what models write can keep sympy busy for ever or fill the memory: math-verify's own
+limit of time is a signal, which works in a process' main thread alone and not while one operation computes. The limits
+of the operating system end the process in these cases. What is read is taken apart by grammars, never run: only digits,
+brackets and operators come to sympy's own parser. When its parent is gone, its standard input ends, and it with that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import resource
+import sys
+import time
+from typing import Any
+
+SECONDS = 3
+"""That one text, or one comparison, may take before it counts as unread."""
+CPU_SECONDS = 10
+"""Of the processor for one question; what comes to it is beyond a signal's reach."""
+MEMORY = 4 * 2**30
+"""Bytes."""
+
+_DELIMITERS = re.compile(r"\$|\\\(|\\\[|\\boxed")
+_LATEX = re.compile(r"\\[A-Za-z]+")
+_TAIL = re.compile(r"(?:\bis\b|\bequals\b|[=:])\s*([^=:\n]*)\Z")
+_MIXED = re.compile(r"(?<![\w./])(\d+) (\d+)/(\d+)(?![\w/])")
+
+
+def main() -> None:
+    """Answer questions until standard input ends."""
+    from math_verify import parse, verify
+
+    logging.disable(logging.CRITICAL)  # it warns of every text that it cannot read
+    with contextlib.suppress(ValueError, OSError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    print("{}", flush=True)
+    for line in sys.stdin:
+        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + CPU_SECONDS, most))
+        question = json.loads(line)
+        try:
+            reply = _compare(question["reference"], question["answer"], parse, verify)
+        except Exception as error:  # noqa: BLE001  # an open set; the parent counts it as unread
+            reply = {"right": None, "why": type(error).__name__}
+        print(json.dumps(reply), flush=True)
+
+
+def _compare(reference: str, answer: str, parse: Any, verify: Any) -> dict[str, Any]:
+    gold = parse(delimited(reference, whole=True), parsing_timeout=SECONDS)
+    claim = parse(delimited(answer, whole=False), parsing_timeout=SECONDS)
+    if not gold or not claim:
+        return {"right": None}
+    right = bool(verify(gold, claim, timeout_seconds=SECONDS))
+    return {"right": right, "claim": str(claim[-1])[:100]}
+
+
+def delimited(text: str, *, whole: bool) -> str:
+    r"""Put LaTeX into the dollar signs without which math-verify takes the first digit of ``2\sqrt{3}`` for all of it.
+
+    Args:
+        text: a reference or an answer.
+        whole: the text is all mathematics.
+
+    >>> delimited(r"2\sqrt{3}", whole=True), delimited(r"The root is 2\sqrt{3}.", whole=False)
+    ('$2\\sqrt{3}$', 'The root is $2\\sqrt{3}$.')
+    """
+    text = _MIXED.sub(r"(\1+\2/\3)", text.replace("\u2212", "-"))
+    if _DELIMITERS.search(text):
+        return text
+    if whole:
+        return f"${text.strip()}$" if re.search(r"[\\A-Za-z(\[{^]", text) else text
+    body = text.rstrip().removesuffix(".")
+    tail = _TAIL.search(body)
+    start = tail.start(1) if tail else 0
+    if not _LATEX.search(body, start) or (tail is None and re.search(r"[A-Za-z]{2,}", _LATEX.sub("", body))):
+        return text
+    return f"{text[:start]}${body[start:].strip()}${text[len(body) :]}"
+
+
+if __name__ == "__main__":
+    main()
