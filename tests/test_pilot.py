@@ -24,7 +24,9 @@ from tunixhack.answers.sample import Sample
 from tunixhack.errors import NearlyAllDropped, UserError
 from tunixhack.pilot import Tried
 from tunixhack.recipe import Recipe
+from tunixhack.recipes import math
 from tunixhack.run import Run
+from tunixhack.show import as_dict, print_run
 from tunixhack.steps import Context, Verdict
 from tunixhack.teachers import prices
 from tunixhack.teachers.forecast import Coming, foretell, in_all
@@ -114,6 +116,35 @@ def test_it_tells_for_every_step_what_is_to_come(recipe: Recipe, teacher: Script
     assert all(re.search(r" tokens, \d+ s, \$0\.00$", line) for line in said[2:])
     kept = run.state()["pilot"]
     assert [one["step"] for one in kept["to_come"]] == ["length_filter", "sample"]
+
+
+def test_it_tells_how_many_answers_are_right_and_so_do_the_run_and_its_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows = [{"question": f"What is sum {at}?", "reference": "4" if at % 2 else "5"} for at in range(20)]
+    source = write_questions(tmp_path / "sums.jsonl", rows)
+    sums = math.recipe.replace(source=str(source), steps=(Sample(), Parse()), samples=4)
+    notes = Notes()
+    with ScriptedTeacher(
+        answer=lambda messages, seed: "<reasoning>2 + 2</reasoning><answer>It is 4.</answer>"
+    ) as teacher:
+        run = build(sums, teacher, tmp_path / "run", questions=20, report=notes)
+    piloted = run.state()["pilot"]["right"]
+    (told,) = [line for line in said_of(notes) if "right" in line]
+    assert told.startswith(f"pilot: right by the reference: {piloted['received']['count']} of 16 answers received (")
+    assert "no answer is dropped for being wrong" in told
+    right = run.state()["right"]
+    assert (right["received"]["count"], right["received"]["of"], right["kept"]["of"]) == (40, 80, 80)
+    assert (
+        "- Right by the reference: 40 of 80 answers received (50 %; 39 to 61 %)"
+        in (run.folder / "README.md").read_text()
+    )
+    print_run(run)
+    assert "right by the reference: 40 of 80 answers received (50 %; 39 to 61 %)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert as_dict(run)["right"] == right
+    assert run.train.height == 80
 
 
 def test_the_tokens_and_dollars_it_foretells_are_what_comes(

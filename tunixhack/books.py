@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack import __version__
+from tunixhack.answers.reference_share import reference_share
 from tunixhack.columns import CORE, QUESTION, REJECTION, conform
 from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
@@ -83,6 +84,7 @@ class Books:
             "order": {"questions": order.questions, "rows": order.rows, "seed": order.seed},
             "versions": _versions(),
             "pilot": state.get("pilot"),
+            "right": state.get("right"),
             "command": build_command(recipe, order, self.run),
             "state": RUNNING,
             "why": None,
@@ -184,6 +186,7 @@ class Books:
             pl.col("question_id").is_in(selected.implode()).alias("selected")
         )
         train = conform(kept.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
+        self._state["right"] = reference_share(train, rejected, self.recipe.steps)
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
         write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
         write_parquet(folder / "train.parquet", publish_names(train, names))

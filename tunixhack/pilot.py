@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tunixhack.answers.reference_share import WHY, reference_share, sentence
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.funnel import count_reasons
 from tunixhack.order import Order
@@ -47,6 +48,8 @@ class Tried:
     """Which options keep what was dropped, as far as steps know one."""
     kept: pl.DataFrame = field(default_factory=pl.DataFrame)
     rejected: Sequence[pl.DataFrame] = ()
+    right: Mapping[str, Any] | None = None
+    """What `reference_share` tells of them."""
 
     @property
     def share(self) -> float:
@@ -137,6 +140,8 @@ class Pilot:
             self.teachers.at_once = False
         coming = self._coming(first, chosen, pool)
         self.report.say(f"{name}: {tried.line()}")
+        if tried.right:
+            self.report.say(f"{name}: {sentence(tried.right)}; {WHY}")
         for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
             self.report.say(f"to come, {one.line()}")
         objection = None if preview or self.order.yes else self._objection(tried, copies)
@@ -146,6 +151,7 @@ class Pilot:
                 "answers": tried.answers,
                 "distinct": copies.distinct,
                 "dropped": tried.dropped,
+                "right": tried.right,
                 "to_come": list(map(asdict, coming)),
                 "ended_here": objection is not None or bool(preview),
             }
@@ -213,7 +219,8 @@ class Pilot:
             rows = judged.kept
             if rows.is_empty():
                 break
-        return Tried(answers, dropped, remedies, rows, rejected)
+        right = reference_share(rows, pl.concat([rows.clear(), *rejected], how="diagonal_relaxed"), self.steps)
+        return Tried(answers, dropped, remedies, rows, rejected, right)
 
     def _coming(self, first: int, chosen: Chosen, pool: pl.DataFrame) -> list[Coming]:
         coming = []

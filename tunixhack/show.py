@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from tunixhack.answers.reference_share import WHY, sentence
 from tunixhack.run import Run
 from tunixhack.safe_text import for_terminal
 
@@ -29,6 +30,8 @@ def print_run(run: Run, samples: int = 2) -> None:
     state = run.state()
     console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
+    if state.get("right"):
+        console.print(Text(f"\n{sentence(state['right'])}; {WHY}"))
     if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples:
@@ -40,7 +43,7 @@ def print_run(run: Run, samples: int = 2) -> None:
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """Return what ``--json`` prints: folder, status, row counts and the funnel."""
+    """Return what ``--json`` prints: folder, status, row counts, the funnel, and how many answers are right."""
     state = run.state()
     rows = {
         name: getattr(run, name).height
@@ -53,6 +56,7 @@ def as_dict(run: Run) -> dict[str, Any]:
         "status": run.status,
         "rows": rows,
         "funnel": state.get("funnel", []),
+        "right": state.get("right"),
         "exit_code": 0,
     }
 

@@ -208,3 +208,17 @@ def test_it_says_what_was_received_over_all_starts_and_what_it_cost(lines: list[
 
 def test_where_nobody_was_asked_it_says_nothing_of_tokens():
     assert "tokens" not in card(state(stage("dedup")), NO_ROWS, Source(path="user/name"))
+
+
+def test_it_says_how_many_answers_are_right_where_that_can_be_told():
+    share = {"count": 3, "of": 4, "low": 0.3, "high": 0.95}
+    right = {"received": share, "kept": share, "read_by": {"math-verify": 4}, "disputed": 0}
+    source = Source("user/name")
+    text = card(state(stage("sample")) | {"right": right}, NO_ROWS, source)
+    assert "- Right by the reference: 3 of 4 answers received (75 %; 30 to 95 %)" in text
+    assert "no answer is dropped for being wrong" in text
+    verified = card(
+        state(stage("sample")) | {"right": right | {"read_by": {"verify": 4}}}, NO_ROWS, Source("user/name")
+    )
+    assert "no answer is dropped" not in verified
+    assert "Answers are not checked for being right" in card(state(stage("sample")), NO_ROWS, source)

@@ -88,8 +88,8 @@ class Comparison:
         ]
         if any(figures.right.of for _, figures in self.measured):
             notes.append(
-                "right: of the answers to questions with a reference that is a number or a few words; those that do "
-                "not parse are not right"
+                "right: of the answers to questions with a reference that is a number, a formula, a letter or a few "
+                "words; those that do not parse are not right"
             )
         if self.samples > 1:
             notes.append(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from tunixhack.answers.parsing import Parse
-from tunixhack.answers.right import Check, right
 from tunixhack.answers.student_tokens import student_counter
-from tunixhack.answers.verify import Verify
 from tunixhack.estimate import questions_and_probes
 from tunixhack.funnel import count_tokens
 from tunixhack.recipe import Recipe
@@ -70,7 +68,7 @@ def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:
     """
     kept, rejected = run.train, run.rejected.filter(pl.col("sample").is_not_null())
     unread = rejected.filter(pl.col("step") == "parse")
-    columns = ["question_id", "reference", "trace", "reasoning", "answer"]
+    columns = ["reasoning", "answer"]
     read = pl.concat([kept.select(columns), rejected.filter(pl.col("step") != "parse").select(columns)])
     answers = read.height + unread.height
     counted = rejected.group_by("step", "reason").len().sort("len", "step", "reason", descending=[True, False, False])
@@ -81,7 +79,7 @@ def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:
         questions=frozenset(run.questions.filter("selected")["question_id"]),
         answers=answers,
         parsed=Share(read.height, answers) if parses else None,
-        right=_right(read, unread.select(columns), recipe),
+        right=_right(run.state().get("right")),
         kept=Share(kept.height, answers),
         reasons=named,
         traces=tuple(count(read["reasoning"].drop_nulls().to_list())),
@@ -106,31 +104,9 @@ def _characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
 
 
-def _right(read: pl.DataFrame, unread: pl.DataFrame, recipe: Recipe) -> Share:
-    """Count right answers among those to questions with a reference that the teacher was not shown."""
-    check = _checks(recipe)
-    count = of = 0
-    for rows, parsed in ((read, True), (unread, False)):
-        told = rows.filter(pl.col("reference").is_not_null() & (pl.col("trace") != "guided"))
-        for reference, answer in told.select("reference", "answer").iter_rows():
-            is_right = check(reference)
-            of += is_right is not None
-            count += bool(parsed and answer is not None and is_right and is_right(answer))
-    return Share(count, of)
-
-
-def _checks(recipe: Recipe) -> Callable[[str], Check | None]:
-    """Return how the recipe compares answers with a reference: by its own `Verify` where it has one."""
-    verify = next((step for step in recipe.steps if isinstance(step, Verify)), None)
-    if verify is None:
-        return right
-    read = verify.read
-
-    def check(reference: str) -> Check | None:
-        claimed = read(reference)
-        return None if claimed is None else lambda answer: read(answer) == claimed
-
-    return check
+def _right(found: dict[str, Any] | None) -> Share:
+    """Return the share of right answers among all that were received, as the build has counted it."""
+    return Share(found["received"]["count"], found["received"]["of"]) if found else Share(0, 0)
 
 
 def _speed_and_price(run: Run, recipe: Recipe, teacher: str, rows: int) -> dict[str, Any]:

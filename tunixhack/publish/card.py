@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.answers.reference_share import WHY, sentence
 from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source
 from tunixhack.safe_text import for_markdown, for_yaml
@@ -50,7 +51,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"{recipe['samples']}; seed {order['seed']}",
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
         *_received(state["funnel"]),
-        "- Answers are not checked for being right, unless a step below says so",
+        _right(state.get("right")),
         "",
         "| step | in | out | dropped because |",
         "|---|---:|---:|---|",
@@ -101,6 +102,14 @@ def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     costs = [line["cost"] for line in asking]
     cost = "at a price that is not known" if None in costs else f"for {least if sum(costs) else ''}${sum(costs):,.2f}"
     return [f"- Received over all starts: {' and '.join(told)}, {cost}"]
+
+
+def _right(found: Mapping[str, Any] | None) -> str:
+    """Say how many answers reach the source's own, and that none was dropped for it."""
+    if found is None:
+        return "- Answers are not checked for being right, unless a step below says so"
+    dropped = "" if "verify" in found["read_by"] else f"; {WHY}"
+    return f"- {sentence(found).capitalize()}{dropped}"
 
 
 def _max_length(funnel: Sequence[Mapping[str, Any]], student: str | None) -> str:

@@ -1,0 +1,113 @@
+"""How many answers reach the source's own: a figure for information, for which no answer is dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tunixhack.answers.math_claims import reader
+from tunixhack.answers.right import Judgement, Pair, judge_answers
+from tunixhack.answers.verify import Verify
+from tunixhack.shares import Share
+from tunixhack.steps import Step
+
+MOST_DISPUTED = 20
+"""Answers that are kept with both readers' claims."""
+SHOWN = 200
+"""Characters of an answer that are kept with them, its last ones."""
+
+WHY = (
+    "for information: no answer is dropped for being wrong, which did not help OpenThoughts in mathematics, code and "
+    "science (it did in law)"
+)
+"""Why wrong answers stay; arXiv 2506.04178, table 6, and the project's legal demonstration."""
+
+Read = Callable[[str], str | None]
+"""From a text to what it claims; see `Verify.read`."""
+
+
+def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[Step]) -> dict[str, Any] | None:
+    """Count the answers that reach the reference of their question.
+
+    Counted are answers that were received and whose reference can be read (`tunixhack.answers.right`, or the recipe's
+    own `Verify`); what does not parse does not reach it. An answer whose teacher was shown the reference counts
+    nowhere.
+
+    Args:
+        kept: answers that no step dropped.
+        rejected: rows that some step dropped; those that are no answers count nowhere.
+        steps: the recipe's.
+
+    Returns:
+        What run.json keeps, JSON-able: ``received`` and ``kept`` as shares with their intervals, who read them, and
+        how many answers two readers judge differently, with the first of these. None where no reference can be read.
+    """
+    rows = [row | {"kept": True} for row in _answers(kept)] + [row | {"kept": False} for row in _answers(rejected)]
+    verify = next((step for step in steps if isinstance(step, Verify)), None)
+    pairs = [Pair(row["reference"], row["answer"] or "", row["question"]) for row in rows]
+    judged = judge_answers(pairs) if verify is None else [_claimed(pair, verify.read) for pair in pairs]
+    told = [(row, one) for row, one in zip(rows, judged, strict=True) if one is not None]
+    if not told:
+        return None
+    disputed = [(row, one) for row, one in told if one.disputed and row["answer"]]
+    readers = Counter(one.reader for row, one in told if row["answer"])
+    return {
+        "received": _share([one.right and bool(row["answer"]) for row, one in told]),
+        "kept": _share([one.right for row, one in told if row["kept"]]),
+        "read_by": dict(readers.most_common()),
+        "math_verify": reader(),
+        "disputed": len(disputed),
+        "disputes": [_dispute(row, one) for row, one in disputed[:MOST_DISPUTED]],
+    }
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Say what `reference_share` found.
+
+    >>> share = {"count": 3, "of": 4, "low": 0.3, "high": 0.95}
+    >>> sentence({"received": share, "kept": share, "disputed": 0})
+    'right by the reference: 3 of 4 answers received (75 %; 30 to 95 %), 3 of 4 kept (75 %; 30 to 95 %)'
+    """
+    parts = [
+        f"{share['count']:,} of {share['of']:,} {name} ({_percent(share['count'] / share['of'])} %; "
+        f"{_percent(share['low'])} to {_percent(share['high'])} %)"
+        for name, share in (("answers received", found["received"]), ("kept", found["kept"]))
+        if share["of"]
+    ]
+    doubt = f"; of {found['disputed']:,}, two readers judge differently" if found["disputed"] else ""
+    return f"right by the reference: {', '.join(parts)}{doubt}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
+
+
+def _answers(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the answers among rows to which a reference is known that their teacher was not shown."""
+    needed = ("question_id", "sample", "question", "reference", "answer", "step")
+    if rows.is_empty() or not {"reference", "sample", "trace"} <= set(rows.columns):
+        return []
+    rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in needed if name not in rows.columns)
+    known = pl.col("sample").is_not_null() & pl.col("reference").is_not_null() & (pl.col("trace") != "guided")
+    told = rows.filter(known).select(needed)
+    # what was cut or withheld is no answer, though it may read like one
+    return told.with_columns(pl.when(pl.col("step").is_null() | (pl.col("step") != "parse")).then("answer")).to_dicts()
+
+
+def _claimed(pair: Pair, read: Read) -> Judgement | None:
+    right = read(pair.reference)
+    return None if right is None else Judgement(read(pair.answer) == right, "verify")
+
+
+def _share(right: Sequence[bool]) -> dict[str, Any]:
+    share = Share(sum(right), len(right))
+    low, high = share.interval
+    return {"count": share.count, "of": share.of, "low": round(low, 4), "high": round(high, 4)}
+
+
+def _dispute(row: Mapping[str, Any], one: Judgement) -> dict[str, Any]:
+    shown = {name: row[name] for name in ("question_id", "sample", "reference")}
+    return shown | {"answer": row["answer"][-SHOWN:], "math_verify": one.math_verify, "plain": one.plain}
