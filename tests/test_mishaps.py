@@ -17,6 +17,7 @@ from tests.commands import Command
 from tests.processes import Started
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
+from tunixhack.answers.verify import Verify
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.files import write_parquet
 from tunixhack.progress import Reporter
@@ -370,6 +371,23 @@ def test_a_start_that_ends_with_a_mistake_after_one_that_was_killed_says_so(
         build(recipe.replace(steps=(mistaken, Sample(), Parse())), teacher, tmp_path / "run")
     assert run.state()["state"] == "stopped"
     assert "step mistaken failed" in run.state()["why"]
+
+
+def test_a_mistake_in_ones_own_check_or_kind_of_trace_is_a_sentence(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def wrong(*given: Any) -> str:
+        raise LookupError("nope")
+
+    told = recipe.replace(source=write_questions(tmp_path / "told.jsonl", [{"question": "1?", "reference": "1"}]))
+    verified = told.replace(steps=(Sample(), Parse(), Verify(wrong)))
+    with pytest.raises(
+        UserError, match=r"Verify reads claims with failed on question [0-9a-f]{16}, sample 0: LookupErr"
+    ):
+        build(verified, teacher, tmp_path / "verified", questions=1)
+    monkeypatch.setattr(creative.CreativeWriting, "trace_of", wrong)
+    with pytest.raises(UserError, match=r"CreativeWriting.trace_of\(row\) failed on question [0-9a-f]{16}: LookupErr"):
+        build(recipe.replace(steps=(Sample(), Parse())), teacher, tmp_path / "traced")
 
 
 def test_a_mistake_in_ones_own_prompt_is_a_sentence(

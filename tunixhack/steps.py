@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tunixhack.errors import TunixHackError, UserError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tunixhack.teachers.requests import Request
 
+
+T = TypeVar("T")
 
 TRIED = 8
 """Rows on which a step that failed is tried alone, to tell whether it is one row's affair."""
@@ -158,6 +160,37 @@ def call(step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame
         raise UserError(f"step {step_name(step)} failed{where}: {type(error).__name__}: {error}") from error
 
 
+def call_own(what: str, row: Mapping[str, Any], function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function of the user's own for one row; it can raise anything.
+
+    Args:
+        what: the function, as the beginning of a sentence.
+        row: that it is called for.
+        function: the user's.
+        arguments: its.
+
+    Raises:
+        UserError: it did. The sentence names the function and the row.
+
+    >>> call_own("the check", {"question_id": "00ff", "sample": 3}, int, "four")
+    Traceback (most recent call last):
+    ...
+    tunixhack.errors.UserError: the check failed on question 00ff, sample 3: ValueError: invalid literal for int() ...
+    """
+    try:
+        return function(*arguments)
+    except TunixHackError:
+        raise
+    except Exception as error:
+        on = _named(row)
+        raise UserError(f"{what} failed{f' on {on}' if on else ''}: {type(error).__name__}: {error}") from error
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    names = [name for name in ("question_id", "sample") if row.get(name) is not None]
+    return ", ".join(f"{name.replace('_id', '')} {row[name]}" for name in names)
+
+
 def _culprit(step: Step, rows: pl.DataFrame, ctx: Context, kind: type[Exception]) -> str:
     """Name the first row on which a step fails alone, unless it fails on every row that is tried."""
     without_teacher = replace(ctx, ask=_no_teacher)
@@ -176,11 +209,7 @@ def _culprit(step: Step, rows: pl.DataFrame, ctx: Context, kind: type[Exception]
     others = [place for place in range(min(rows.height, TRIED + 1)) if place != first][:TRIED]
     if not rows.height or not fails(rows[first:behind]) or all(fails(rows[place : place + 1]) for place in others):
         return ""
-    row = rows.row(first, named=True)
-    named = [
-        f"{name.replace('_id', '')} {row[name]}" for name in ("question_id", "sample") if row.get(name) is not None
-    ]
-    return f" on {', '.join(named) or f'row {first} (counted from 0)'}"
+    return f" on {_named(rows.row(first, named=True)) or f'row {first} (counted from 0)'}"
 
 
 @dataclass(frozen=True)

@@ -105,3 +105,15 @@ def test_no_rows_and_missing_columns():
     assert judged([]).kept.is_empty()
     with pytest.raises(UserError, match="no column reference"):
         Verify(YES_NO)(pl.DataFrame({"answer": ["Yes."]}), Context())
+
+
+def test_a_function_of_ones_own_that_fails_names_the_row():
+    def read(text: str) -> str:
+        return str(int(text))
+
+    columns = {"question_id": ["a", "b"], "sample": [0, 3], "reference": ["1", "1"], "answer": ["1", "one"]}
+    said = "the function that Verify reads claims with failed on question b, sample 3: ValueError: invalid literal"
+    with pytest.raises(UserError, match=said):
+        Verify(read)(pl.DataFrame(columns), Context())
+    with pytest.raises(UserError, match="failed: ValueError"):
+        Verify(read)(pl.DataFrame(columns).drop("question_id", "sample"), Context())

@@ -56,9 +56,13 @@ def test_a_row_that_a_function_cannot_read_is_rejected_and_says_why(broken: dict
     assert json.loads(rejected[0]["evidence"])["column"] == "question"
 
 
-def test_a_bug_in_a_function_is_no_bad_row() -> None:
-    with pytest.raises(ZeroDivisionError):
-        convert([{"question": "Why?"}], {"question": "question", "reference": lambda row: 1 / 0})
+@pytest.mark.parametrize("row", [0, 1, 150])
+def test_a_bug_in_a_function_is_no_bad_row_and_names_the_row(row: int) -> None:
+    rows = [{"question": "Why?", "divisor": at - row} for at in range(200)]
+    columns = {"question": "question", "reference": lambda row: 1 / row["divisor"]}
+    said = rf"the source's function for the column reference failed on row {row} \(counted from 0\): ZeroDivisionError"
+    with pytest.raises(UserError, match=said):
+        convert(rows, columns)
 
 
 def test_a_row_whose_reference_cannot_be_read_is_rejected_too() -> None:

@@ -100,7 +100,7 @@ def test_rows_that_failed_are_asked_again_and_no_others(tmp_path: Path, caplog: 
     with odd_server(reply) as server:
         answers = writer(server.url)(ROWS, working_dir=str(tmp_path)).dataset
         assert len(answers) == 4
-        assert "1 of 5 rows were not answered: 1 times: HTTP 400" in caplog.text
+        assert "1 of 5 rows were not answered: 1 time: HTTP 400" in caplog.text
         broken[0] = False
         answers = writer(server.url)(ROWS, working_dir=str(tmp_path)).dataset
     assert len(server.asked) == 6

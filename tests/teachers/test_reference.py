@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
+import pytest
 
 from tunixhack.answers.parsing import Parse
+from tunixhack.errors import UserError
 from tunixhack.steps import Context
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.reference import answers
@@ -31,6 +33,13 @@ def test_one_row_a_question_in_the_order_asked_for():
     assert found["question_id"].to_list() == ["b", "a"]
     assert found["sample"].to_list() == [0, 0]
     assert found.schema == pl.Schema(FIELDS)
+
+
+@pytest.mark.parametrize("broken", [lambda row: 1 / 0, lambda row: ("r",), lambda row: None, lambda row: ("r", 5)])
+def test_a_solution_that_fails_names_the_question(broken: Any):
+    requests = [Request(question_id="b", messages=[], samples=(0,))]
+    with pytest.raises(UserError, match=r"the recipe's solution failed on question b: (ZeroDivision|Type|Value)Error"):
+        answers(ROWS, requests, "sample", broken)
 
 
 def test_a_probe_gets_its_own_number():

@@ -11,7 +11,7 @@ import polars as pl
 
 from tunixhack.answers.formats import require
 from tunixhack.errors import UserError
-from tunixhack.steps import Context, Verdict
+from tunixhack.steps import Context, Verdict, call_own
 
 SHOWN = 200
 """Characters of an answer that go into the evidence of a row whose claim could not be read."""
@@ -85,19 +85,28 @@ class Verify:
     read: Callable[[str], str | None]
     """From a text to what it claims; None where that cannot be told. `Labels` is one."""
 
+    def claim(self, text: str, row: Mapping[str, Any]) -> str | None:
+        """Read what a text of a row claims.
+
+        Raises:
+            UserError: ``read`` raises; the sentence names the row.
+        """
+        return call_own("the function that Verify reads claims with", row, self.read, text)
+
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by its own answer and reference.
 
         Raises:
-            UserError: there is no ``reference``, or ``answer`` is missing or null somewhere.
+            UserError: there is no ``reference``, ``answer`` is missing or null somewhere, or ``read`` raises.
         """
         require(rows, "reference", null=True)
         require(rows, "answer")
         correct: list[bool | None] = []
         reasons: list[str | None] = []
         evidence: list[Mapping[str, Any] | None] = []
-        for answer, reference in rows.select("answer", "reference").iter_rows():
-            claimed, right = self.read(answer), None if reference is None else self.read(reference)
+        for row in rows.iter_rows(named=True):
+            answer, reference = row["answer"], row["reference"]
+            claimed, right = self.claim(answer, row), None if reference is None else self.claim(reference, row)
             correct.append(None if claimed is None or right is None else claimed == right)
             if right is None:
                 reasons.append("no_reference")

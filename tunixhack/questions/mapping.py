@@ -28,7 +28,8 @@ _PEEK = 100
 
 _BATCH = 20_000
 _CANNOT = (KeyError, IndexError, TypeError, AttributeError, ValueError)
-"""What a function raises on a row that is not as expected: the row is rejected. Anything else is a bug, and raised."""
+"""What a function raises on a row that is not as expected: the row is rejected. Anything else is a bug of the function,
+and told with the row."""
 
 
 def questions(
@@ -91,7 +92,7 @@ def _missing(columns: Mapping[str, Column], peek: list[Row], has: list[str]) -> 
     missing = []
     for ours, column in columns.items():
         if callable(column):
-            lacking = [_lacks(column, row) for row in peek]
+            lacking = [_lacks(column, row, ours, at) for at, row in enumerate(peek)]
             if all(name is not None and name not in has for name in lacking):
                 missing.append(str(lacking[0]))
         elif column not in has and (column != ours or ours == "question"):
@@ -99,14 +100,33 @@ def _missing(columns: Mapping[str, Column], peek: list[Row], has: list[str]) -> 
     return missing
 
 
-def _lacks(column: Callable[[Row], Any], row: Row) -> str | None:
+def _lacks(column: Callable[[Row], Any], row: Row, ours: str, at: int) -> str | None:
     try:
-        column(row)
+        _mapped(column, row, ours, at)
     except KeyError as error:
         return str(error.args[0]) if error.args else None
     except _CANNOT:
         return None  # the column is there; the row is judged with the others
     return None
+
+
+def _mapped(column: Column, row: Row, ours: str, at: int) -> Any:
+    """Return what a source's row has for one of our columns.
+
+    Raises:
+        UserError: the function of the column fails, and not for what the row is like; names column and row.
+    """
+    if not callable(column):
+        return row.get(column)
+    try:
+        return column(row)
+    except (*_CANNOT, UserError):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"the source's function for the column {ours} failed on row {at} (counted from 0): "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -124,7 +144,7 @@ def _convert(
         ours = "question"
         try:
             for ours, column in columns.items():
-                value = column(row) if callable(column) else row.get(column)
+                value = _mapped(column, row, ours, at)
                 known[ours] = _inputs(value) if ours == "inputs" else _text(value)
         except _CANNOT as error:
             evidence = {"column": ours, "error": f"{type(error).__name__}: {error}"[:200]}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import LimitReached, TunixHackError, UserError
+from tunixhack.errors import LimitReached, UserError
 from tunixhack.limits import Limits
 from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.questions.fit import Long, too_long
-from tunixhack.steps import Ask
+from tunixhack.steps import Ask, call_own
 from tunixhack.teachers import reference
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.engine import Engine, Watch
@@ -103,22 +103,14 @@ class Teachers:
             return lambda row: [{"role": "user", "content": row["question"]}]
         llm = self._llm
 
-        def render(row: dict[str, Any]) -> list[dict[str, str]]:
-            try:
-                return llm.render(row)
-            except TunixHackError:
-                raise
-            except Exception as error:  # a domain's prompt can raise anything
-                raise UserError(
-                    f"{type(llm).__name__}.prompt(row) failed on question {row.get('question_id')}: "
-                    f"{type(error).__name__}: {error}"
-                ) from error
-
-        return render
+        return lambda row: call_own(f"{type(llm).__name__}.prompt(row)", row, llm.render, row)
 
     def trace_of(self, row: dict[str, Any]) -> str:
         """Return the kind of trace that a question row is asked for."""
-        return self.trace if self.main is None else self._llm.trace_of(row)
+        if self.main is None:
+            return self.trace
+        llm = self._llm
+        return call_own(f"{type(llm).__name__}.trace_of(row)", row, llm.trace_of, row)
 
     @cached_property
     def _llm(self) -> ReasoningLLM:

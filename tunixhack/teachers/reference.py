@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.steps import call_own
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.requests import Request
 
@@ -29,7 +30,8 @@ def answers(rows: pl.DataFrame, requests: Sequence[Request], step: str, solution
     by_id = {row["question_id"]: row for row in rows.iter_rows(named=True)}
     found = []
     for request in requests:
-        reasoning, answer = solution(by_id[request.question_id])
+        row = by_id[request.question_id]
+        reasoning, answer = call_own("the recipe's solution", row, _pair, solution, row)
         message = {"role": "assistant", "reasoning_content": reasoning, "content": answer}
         found.append(
             {
@@ -41,3 +43,10 @@ def answers(rows: pl.DataFrame, requests: Sequence[Request], step: str, solution
             }
         )
     return pl.DataFrame(found, schema=FIELDS)
+
+
+def _pair(solution: Callable[..., Any], row: Mapping[str, Any]) -> tuple[str, str]:
+    reasoning, answer = solution(row)  # which is the user's, and need not keep to its type
+    if not (isinstance(reasoning, str) and isinstance(answer, str)):
+        raise TypeError("it must return two texts, reasoning and answer")
+    return reasoning, answer
