@@ -158,9 +158,10 @@ def _peeled(text: str, peel: Callable[[str], str]) -> str:
 
 def _behind_copy(trace: str, answer: str) -> str:
     """Leave out a trace that an answer repeats, word for word, as its first paragraphs."""
+    if not trace or not answer.startswith(trace) or len(trace.split(maxsplit=_FEW_WORDS)) < _FEW_WORDS:
+        return answer
     rest = answer[len(trace) :]
-    copied = len(trace.split()) >= _FEW_WORDS and answer.startswith(trace) and rest.lstrip(" \t").startswith("\n")
-    return answer if not copied or is_blank(rest) else rest
+    return answer if is_blank(rest) or not rest.lstrip(" \t").startswith("\n") else rest
 
 
 def _whole(reasoning: str, answer: str, form: str | None) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from tunixhack.answers.control_tokens import clean
@@ -75,7 +76,8 @@ def split_traces(text: str, *, leave: Collection[str] = (), apart: bool = False)
         if found is None:
             break
         marks, begin, end, behind = found
-        if end is None or marks.opening.next(text, quoted, begin, end) is not None:
+        strays = (marks.opening, BY_NAME["think"].opening, BY_NAME["think"].closing)
+        if end is None or any(mark.next(text, quoted, begin, end) is not None for mark in strays):
             return None
         traces.append(text[begin:end])
         used.append(marks.name)
@@ -196,10 +198,11 @@ def _leading(text: str, start: int, known: Sequence[Marks], quoted: Quoted) -> _
         begin = opening.end()
         while again := marks.opening.pattern.match(text, _skip(text, begin)):  # the template's and the model's
             begin = again.end()
-        # a stray backtick in a trace can make its end look quoted
-        closing = marks.closing.next(text, quoted, begin) if marks.alone else None
-        closing = closing or next(marks.closing.places(text, begin), None)
-        if closing is not None:
+        closings = list(islice(marks.closing.places(text, begin), 2))
+        if closings:
+            # a stray backtick in a trace can make its end look quoted: the only one counts all the same
+            several = marks.alone and len(closings) > 1
+            closing = (marks.closing.next(text, quoted, begin) if several else None) or closings[0]
             return _Found(marks, begin, closing.start(), closing.end())
         unclosed = unclosed or _Found(marks, begin, None, len(text))
     return unclosed

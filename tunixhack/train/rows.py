@@ -209,7 +209,7 @@ def _of_columns(row: Row) -> _Asked | str:
 def _message(trace: str, answer: Any) -> dict[str, Any]:
     said = {"content": json.dumps(answer) if _is_number(answer) else answer}
     # some datasets say with a word in a column whether the model was thinking
-    word = len(trace.split()) < 2 and begins_a_trace(message_texts(said).content)
+    word = len(trace.split(maxsplit=1)) < 2 and begins_a_trace(message_texts(said).content)
     return said if word else said | {"reasoning_content": trace}
 
 
