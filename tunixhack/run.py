@@ -45,7 +45,7 @@ RUNNING, STOPPED, DONE = "running", "stopped", "done"
 
 _FUNNEL: dict[str, pl.DataType] = {
     "step": pl.String(),
-    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing"), pl.Int64()),
+    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing", "distinct"), pl.Int64()),
     "reasons": pl.String(),
     "note": pl.String(),
     "seconds": pl.Float64(),

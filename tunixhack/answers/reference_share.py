@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -48,7 +49,9 @@ def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[
     rows = [row | {"kept": True} for row in _answers(kept)] + [row | {"kept": False} for row in _answers(rejected)]
     verify = next((step for step in steps if isinstance(step, Verify)), None)
     pairs = [Pair(row["reference"], row["answer"] or "", row["question"]) for row in rows]
-    judged = judge_answers(pairs) if verify is None else [_claimed(pair, verify.read) for pair in pairs]
+    judged = (
+        judge_answers(pairs) if verify is None else [_claimed(pair, partial(verify.claim, row={})) for pair in pairs]
+    )
     told = [(row, one) for row, one in zip(rows, judged, strict=True) if one is not None]
     if not told:
         return None
