@@ -23,6 +23,7 @@ def test_an_error_as_text_is_one_line_that_no_terminal_obeys():
     assert not hostile.obeyed(str(error))
     assert hostile.WORDS["markup"] in str(error)
     assert error._render_traceback_() == [f"UserError: {error}"]
+    assert "sesame" not in repr(UserError("http://me:sesame@gpu/v1 is away"))
 
 
 def test_a_missing_extra_names_the_command_that_mends_it():

@@ -24,8 +24,8 @@ class TunixHackError(Exception):
 
     exit_code = 1
 
-    def __str__(self) -> str:
-        return for_terminal(without_credentials(super().__str__()))
+    def __init__(self, *sentences: object) -> None:
+        super().__init__(*(for_terminal(without_credentials(str(sentence))) for sentence in sentences))
 
     def _render_traceback_(self) -> list[str]:
         """Be the sentence alone in a notebook, too: this is what IPython asks an error to show."""

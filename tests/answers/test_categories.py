@@ -15,7 +15,7 @@ ROWS = pl.DataFrame({"category": ["b", "a", "b", None, "a"], "max_length_length"
 def test_every_row_is_kept_and_the_most_frequent_category_comes_first():
     verdict = by_category(ROWS, Context())
     assert verdict.keep.to_list() == [True] * 5
-    assert verdict.note == "a 2 rows, 25 characters; b 2 rows, 1,003 characters; no category 1 rows, 4 characters"
+    assert verdict.note == "a 2 rows, 25 characters; b 2 rows, 1,003 characters; no category 1 row, 4 characters"
 
 
 def test_with_a_student_the_lengths_are_tokens():

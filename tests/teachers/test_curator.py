@@ -470,7 +470,7 @@ def test_the_key_is_in_no_file_no_log_and_no_message(
         wire = send(server.url, courier_rows("fine", "not"), tmp_path / "engine", **endpoint)
         llm = writer(server.url, backend_params={"api_key": key, "request_timeout": 5})
         response = llm([{"question": "fine"}, {"question": "not"}], working_dir=str(tmp_path / "plain"))
-        with pytest.raises(TeacherFailed, match="none of the 1 rows was answered: 1 times: ") as raised:
+        with pytest.raises(TeacherFailed, match="none of 1 row was answered: 1 time: ") as raised:
             llm([{"question": "not"}], working_dir=str(tmp_path / "failing"))
     assert len(response.dataset) == 1
     assert wire.failures

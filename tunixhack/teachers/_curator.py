@@ -259,7 +259,7 @@ class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         if self.journal_only:
             return Dataset.from_dict({})
         if self.wire.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
-            raise TeacherFailed(f"none of the {self.total_requests:,} rows was answered: {_reasons(self.wire)}")
+            raise TeacherFailed(f"none of {counted(self.total_requests, 'row')} was answered: {_reasons(self.wire)}")
         return super().create_dataset_files(parse_func_hash)
 
     def validate_existing_response_file(self, response_file: str) -> Any:
