@@ -42,6 +42,7 @@ NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value
         ("42", r"\boxed{42}, as steps 1 and 2 show", True),
         ("42", r"\boxed{41}, and not \boxed{40}. See 42.", False),
         ("42", r"\boxed{42", True),
+        (r"\text{even}", r"It is \boxed{\text{even}}.", True),
     ],
 )
 def test_an_answer_is_compared_by_what_it_says(reference: str, answer: str, is_right: bool):

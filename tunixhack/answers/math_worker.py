@@ -27,6 +27,9 @@ MEMORY = 4 * 2**30
 _DELIMITERS = re.compile(r"\$|\\\(|\\\[|\\boxed")
 _LATEX = re.compile(r"\\[A-Za-z]+")
 _TAIL = re.compile(r"(?:\bis\b|\bequals\b|[=:])\s*([^=:\n]*)\Z")
+_THIN = re.compile(r"(?<=\d)(?:\\[,;:! ]|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))")
+"""What sets thousands apart, and is taken for a list or a product."""
+_PLAIN = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?\s?%?|[-+]?\d+/\d+")
 _MIXED = re.compile(r"(?<![\w./])(\d+) (\d+)/(\d+)(?![\w/])")
 
 
@@ -68,11 +71,11 @@ def delimited(text: str, *, whole: bool) -> str:
     >>> delimited(r"2\sqrt{3}", whole=True), delimited(r"The root is 2\sqrt{3}.", whole=False)
     ('$2\\sqrt{3}$', 'The root is $2\\sqrt{3}$.')
     """
-    text = _MIXED.sub(r"(\1+\2/\3)", text.replace("\u2212", "-"))
+    text = _THIN.sub("", _MIXED.sub(r"(\1+\2/\3)", text.replace("\u2212", "-")))
     if _DELIMITERS.search(text):
         return text
     if whole:
-        return f"${text.strip()}$" if re.search(r"[\\A-Za-z(\[{^]", text) else text
+        return text if _PLAIN.fullmatch(text.strip()) else f"${text.strip()}$"
     body = text.rstrip().removesuffix(".")
     tail = _TAIL.search(body)
     start = tail.start(1) if tail else 0

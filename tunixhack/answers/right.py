@@ -36,6 +36,8 @@ _PLAIN = re.compile(r"[\w\s'’.,/&-]+")
 """Words, and no formula or code, where a bracket changes what is meant."""
 _LATEX = re.compile(r"\\[A-Za-z]+")
 _WORD = re.compile(r"[^\W\d_]{2}")
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}\\]*)\}")
+"""Words set in a formula."""
 _BOXED = re.compile(r"\\boxed\s*\{")
 _THIN = re.compile(r"\{,\}|\\[,!; ]|(?<=[0-9])[\u2009\u202f](?=[0-9])")
 """LaTeX's ways to set digits apart."""
@@ -99,6 +101,8 @@ def right(reference: str) -> Check | None:
     >>> right("Because the moon is between the sun and the earth.") is None
     True
     """
+    said = _TEXT.fullmatch(reference.strip())
+    reference = said[1] if said else reference
     number = _numbers(reference)
     if len(number) == 1 and _NUMBER.fullmatch(_THIN.sub("", reference).strip()):
         return lambda answer: _numbers(_claim(answer))[-1:] == number
