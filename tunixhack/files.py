@@ -19,8 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from tunixhack.errors import UserError
 from tunixhack.process import Process
 
@@ -88,6 +86,8 @@ def remove_dead_drafts(folder: Path, name: str | None = None) -> None:
             continue
         with suppress(OSError):  # it may be gone, or another user's: what counts is not in it
             if told["system"] is None:  # an earlier version's
+                import psutil  # here, since it does not import everywhere that this module does
+
                 dead = not psutil.pid_exists(int(told["pid"]))
             else:
                 running = Process(int(told["pid"]), int(told["start"]), told["system"]).running()

@@ -13,8 +13,6 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from tunixhack.ids import digest
 
 _PROC = Path("/proc")
@@ -73,6 +71,8 @@ def system() -> str:
 def _start(pid: int) -> int | None:
     """Tell when a process started; 0 for one that ended and waits to be cleared away, None where it is hidden."""
     if not (_PROC / "self").exists():
+        import psutil  # here, since it does not import everywhere that this module does
+
         try:
             process = psutil.Process(pid)
             ended = process.status() == psutil.STATUS_ZOMBIE
