@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import UserError
+from tunixhack.files import write_parquet, write_text
 from tunixhack.hub import PATIENCE, host, page, within
-from tunixhack.publish.names import published_names
+from tunixhack.publish.names import publish_names, published_names
 from tunixhack.run import Run
 from tunixhack.safe_text import for_terminal
 from tunixhack.wording import counted
@@ -92,23 +93,28 @@ def _look(run: Run, yes: bool) -> int:
         raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
     if not yes and not run.done:
         raise UserError(f"{run.folder} is {run.status} (--yes publishes what is written: {counted(rows, 'answer')})")
-    _see_that_nothing_is_private(run, train)
+    _hide_private_names(run, train)
     return rows
 
 
-def _see_that_nothing_is_private(run: Run, train: pl.DataFrame) -> None:
-    """Refuse what was written before teachers had names for others, and tells an address or a path."""
+def _hide_private_names(run: Run, train: pl.DataFrame) -> None:
+    """Write anew what was written before teachers had names for others, and tells an address or a path.
+
+    Table and card are made from the stored answers, which keep the names that the user gave.
+    """
     told = set(train["teacher"].drop_nulls().unique()) if "teacher" in train.columns else set()
     teachers: dict[str, Any] = {name: {} for name in told} | run.state().get("teachers", {})
-    private = [name for name, public in published_names(teachers).items() if name != public]
+    names = published_names(teachers)
+    # the longest first, since one address can be the beginning of another
+    private = sorted((name for name, public in names.items() if name != public), key=len, reverse=True)
+    if told.intersection(private):
+        write_parquet(run.folder / PUBLISHED[1], publish_names(train, names))
     card = (run.folder / PUBLISHED[0]).read_text(encoding="utf-8", errors="replace")
+    public = card
     for name in private:
-        if name in told or name in card:
-            where = run.folder / (PUBLISHED[1] if name in told else PUBLISHED[0])
-            raise UserError(
-                f"{where} names a teacher by its address or path ({name}), which others would read: build again with "
-                "the same command, which writes it anew from the stored answers, and publish then"
-            )
+        public = public.replace(name, names[name])
+    if public != card:
+        write_text(run.folder / PUBLISHED[0], public)
 
 
 def _hub() -> HfApi:
