@@ -163,10 +163,11 @@ def test_an_address_that_an_older_version_wrote_is_replaced_before_it_is_publish
     (address,) = run.state()["teachers"]
     old = copied(run, tmp_path / "old")
     old.train.with_columns(teacher=pl.lit(address)).write_parquet(old.folder / "train.parquet")
-    (old.folder / "README.md").write_text(f"- Teacher: {address} (scripted)", encoding="utf-8")
+    card = old.folder / "README.md"
+    card.write_text(f"{card.read_text(encoding='utf-8')}- Teacher: {address} (scripted)\n", encoding="utf-8")
     assert push(old, NAME).rows == run.train.height
     assert old.train.equals(run.train)
-    assert address not in (old.folder / "README.md").read_text(encoding="utf-8")
+    assert address not in card.read_text(encoding="utf-8")
     assert address in old.state()["teachers"], "the folder itself remembers who was asked"
 
 
