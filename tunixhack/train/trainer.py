@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from flax import nnx
 from tunix.sft import hooks, peft_trainer
 
 from tunixhack.errors import UserError
+from tunixhack.train.literal_path import literal_path
 from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
 from tunixhack.train.saving import CannotSave, SaveInterval, no_room, not_told_twice, options
@@ -122,9 +123,12 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._last: StepResult | None = None
         self._handed = time.monotonic()
         self._interval = SaveInterval(save_every)
+        self._open = ExitStack()
+        folder.mkdir(parents=True, exist_ok=True)
+        root = self._open.enter_context(literal_path(folder))
         config = peft_trainer.TrainingConfig(
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
-            checkpoint_root_directory=str(folder.resolve()),
+            checkpoint_root_directory=str(root),
             checkpointing_options=options(keep, self._due),
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
@@ -211,6 +215,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         finally:
             with suppress(OSError, ValueError):  # what was being written when it failed fails again
                 self.checkpoint_manager.close()
+            self._open.close()
 
     def wait_for_saves(self) -> None:
         """Wait until the checkpoint that is being written is on the disk."""

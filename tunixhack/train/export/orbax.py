@@ -14,6 +14,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
+from tunixhack.train.literal_path import literal_path
+
 ITEM = "model_params"
 
 
@@ -34,7 +36,11 @@ def write_orbax(folder: Path, model: nnx.Module, *, step: int) -> Path:
     root = (folder / "actor").absolute()
     params = jax.tree.map(lambda leaf: np.asarray(jax.device_get(leaf)), trained(model))
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
-    with ocp.CheckpointManager(root, item_names=(ITEM,), options=options) as manager:
+    root.mkdir(exist_ok=True)
+    with (
+        literal_path(root) as literal,
+        ocp.CheckpointManager(literal, item_names=(ITEM,), options=options) as manager,
+    ):
         manager.save(step, args=ocp.args.Composite(**{ITEM: ocp.args.PyTreeSave(params)}))
     return root / str(step) / ITEM
 

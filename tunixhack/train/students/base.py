@@ -11,6 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from tunixhack.train.chat import Format, Renderer
+from tunixhack.train.literal_path import literal_path
 from tunixhack.train.students import gemma3, llama, qwen
 from tunixhack.train.students.family import Family
 from tunixhack.train.students.tokenizer import StudentTokenizer
@@ -43,7 +44,8 @@ class Base:
 
     def load(self, mesh: Mesh | None, dtype: Any) -> nnx.Module:
         """Read the weights onto a mesh (None: the first device), in a dtype of jax."""
-        return self.family.load(self.folder, self.config, mesh, dtype)
+        with literal_path(self.folder) as folder:
+            return self.family.load(folder, self.config, mesh, dtype)
 
     def renderer(self, format: Format, system: str | None) -> Renderer:
         """Return what writes conversations for it, and reads its replies."""
