@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -100,38 +100,38 @@ def _dollars(cost: float | None, at_least: bool) -> str:
     return "unknown" if cost is None else f"{'≥ ' if at_least and cost else ''}${cost:,.2f}"
 
 
-def _copies(line: dict[str, Any]) -> str | None:
+def _copies(line: Mapping[str, Any]) -> str | None:
     distinct, made = line.get("distinct"), line["made"]  # runs of earlier versions lack the first
     return f"{distinct:,} distinct" if None not in (distinct, made) and distinct < made else None
 
 
-def _why(line: dict[str, Any]) -> list[str | None]:
-    return [listed(line["reasons"], line["step"]), _copies(line), line["note"]]
+HEADER = ("step", "in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost", "why")
+"""The columns in which a person is shown the funnel."""
 
 
-def table(funnel: Sequence[dict[str, Any]]) -> Table:
+def cells(line: Mapping[str, Any]) -> list[str]:
+    """Return a line of the funnel as texts, in the order of `HEADER`; a step's own words are as they are."""
+    tokens = line["completion_tokens"]
+    return [
+        line["step"],
+        f"{line['rows_in']:,}",
+        f"{line['kept']:,}",
+        *(f"{line[name]:,}" if line[name] else "" for name in ("rejected", "set_aside", "missing")),
+        f"{line['seconds']:,.1f}",
+        "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
+        "" if tokens is None else _dollars(line["cost"], line["at_least"]),
+        "; ".join(filter(None, [listed(line["reasons"], line["step"]), _copies(line), line["note"]])),
+    ]
+
+
+def table(funnel: Sequence[Mapping[str, Any]]) -> Table:
     """Draw the funnel for a terminal; a step's own words are neither markup nor controls in it."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("step", no_wrap=True)
-    for name in ("in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost"):
+    first, *numbers, last = HEADER
+    drawn.add_column(first, no_wrap=True)
+    for name in numbers:
         drawn.add_column(name, justify="right", no_wrap=True)
-    drawn.add_column("why")
+    drawn.add_column(last)
     for line in funnel:
-        tokens = line["completion_tokens"]
-        drawn.add_row(
-            Text(for_terminal(line["step"])),
-            f"{line['rows_in']:,}",
-            f"{line['kept']:,}",
-            f"{line['rejected']:,}" if line["rejected"] else "",
-            f"{line['set_aside']:,}" if line["set_aside"] else "",
-            f"{line['missing']:,}" if line["missing"] else "",
-            f"{line['seconds']:,.1f}",
-            "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
-            "" if tokens is None else _dollars(line["cost"], line["at_least"]),
-            Text(
-                for_terminal(
-                    "; ".join(filter(None, [listed(line["reasons"], line["step"]), _copies(line), line["note"]]))
-                )
-            ),
-        )
+        drawn.add_row(*(Text(for_terminal(cell)) for cell in cells(line)))
     return drawn

@@ -16,14 +16,14 @@ batches/           while a provider answers batches
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import UserError
+from tunixhack.errors import TunixHackError, UserError
 from tunixhack.files import read_parquet, write_json
 from tunixhack.ids import rank
 from tunixhack.lock import owner
@@ -56,7 +56,7 @@ _FUNNEL: dict[str, pl.DataType] = {
 """The columns of `Run.funnel`, in the order of `tunixhack.funnel.Stage`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One build's folder, finished or not. It reads the files each time, so it also shows a build at work.
 
@@ -84,6 +84,26 @@ class Run:
             raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
         run.state()
         return run
+
+    def __repr__(self) -> str:
+        """Say in a line which folder it is and how far the run is."""
+        return for_terminal(f"Run({str(self.folder)!r}: {_or_sentence(self._told)})")
+
+    def _repr_html_(self) -> str:
+        """Be the funnel and two answers in a notebook, all of it escaped."""
+        from tunixhack.notebook_html import paragraph
+        from tunixhack.show import as_html
+
+        try:
+            return as_html(self)
+        except TunixHackError as error:  # what a notebook shows must not end in a traceback
+            return paragraph(f"{self.folder}: {error}")
+
+    def _told(self) -> str:
+        if not self.state():
+            return "nothing built yet"
+        written = (self.folder / "train.parquet").exists()
+        return f"{self.condition}, {counted(self.train.height, 'answer')} kept" if written else self.condition
 
     def state(self) -> dict[str, Any]:
         """Return what run.json keeps; empty before the first build.
@@ -278,6 +298,13 @@ class Run:
         if not path.exists():
             raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
         return read_parquet(path, REMEDY)
+
+
+def _or_sentence(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except TunixHackError as error:
+        return str(error)
 
 
 def _how_to_go_on(state: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tunixhack.answers.reference_share import WHY, sentence
+from tunixhack.funnel import HEADER, cells
+from tunixhack.notebook_html import heading, paragraph, table
 from tunixhack.run import Run
 from tunixhack.safe_text import for_terminal
 
@@ -27,12 +29,12 @@ def print_run(run: Run, samples: int = 2) -> None:
     """
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
-    state = run.state()
     console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
-    if state.get("right"):
-        console.print(Text(f"\n{sentence(state['right'])}; {WHY}"))
-    if "local" in {name.partition("/")[0] for name in state.get("teachers", {})}:
+    right = run.state().get("right")
+    if right:
+        console.print(Text(f"\n{sentence(right)}; {WHY}"))
+    if _is_demonstration(run):
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples:
         for row in run.samples(samples):
@@ -40,6 +42,18 @@ def print_run(run: Run, samples: int = 2) -> None:
             console.print(Text(for_terminal(f"question {row['question_id']}, sample {row['sample']}"), style="bold"))
             for part in ("question", "reasoning", "answer"):
                 console.print(Text(text_block(part, row.get(part))))
+
+
+def as_html(run: Run, samples: int = 2) -> str:
+    """Return what a notebook shows of a run, escaped: its status, funnel and a few kept answers."""
+    shown = [heading(f"{run.folder}: {run.status}"), table(HEADER, map(cells, run.state().get("funnel", [])))]
+    if _is_demonstration(run):
+        shown.append(paragraph(DEMONSTRATION))
+    if samples and (run.folder / "train.parquet").exists():
+        for row in run.samples(samples):
+            shown.append(heading(f"question {row['question_id']}, sample {row['sample']}"))
+            shown += [paragraph(f"{part}: {row.get(part) or ''}") for part in ("question", "reasoning", "answer")]
+    return "".join(shown)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
@@ -59,6 +73,10 @@ def as_dict(run: Run) -> dict[str, Any]:
         "right": state.get("right"),
         "exit_code": 0,
     }
+
+
+def _is_demonstration(run: Run) -> bool:
+    return "local" in {name.partition("/")[0] for name in run.state().get("teachers", {})}
 
 
 def text_block(name: str, text: object) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.steps import Context, Verdict, judge
+from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -189,6 +190,10 @@ class Exported(NamedTuple):
     """In the order of the table."""
     rejected: pl.DataFrame
     """The table's other rows with ``step``, ``reason`` and ``evidence``."""
+
+    def __repr__(self) -> str:
+        """Count both, and repeat neither: a notebook shows whatever its cell ends with."""
+        return f"Exported({counted(len(self.rows), 'row')}, {self.rejected.height:,} rejected)"
 
 
 def export(rows: pl.DataFrame, format: str) -> Exported:

@@ -9,6 +9,7 @@ from typing import Any
 from tunixhack.bakeoff.figures import Figures, quantiles
 from tunixhack.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
+from tunixhack.safe_text import for_terminal
 from tunixhack.shares import Share
 from tunixhack.wording import counted, verb
 
@@ -35,7 +36,7 @@ class Entry:
     """The build of the whole dataset, which takes these answers over."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
     """What came of a bake-off."""
 
@@ -49,6 +50,17 @@ class Comparison:
     entries: tuple[Entry, ...]
     plot: Path | None = None
     """The lengths as a picture; None where there is nothing to draw, or nothing to draw with."""
+
+    def __repr__(self) -> str:
+        """Say in a line what was compared."""
+        names = ", ".join(entry.label for entry in self.entries)
+        return for_terminal(f"Comparison({str(self.folder)!r}: {names}; {counted(self.asked, 'question')})")
+
+    def _repr_html_(self) -> str:
+        """Be the tables in a notebook, all of it escaped."""
+        from tunixhack.bakeoff.table import as_html
+
+        return as_html(self)
 
     @property
     def measured(self) -> list[tuple[Entry, Figures]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.figures import Figures, quantiles
+from tunixhack.notebook_html import paragraph, table
 from tunixhack.safe_text import for_terminal
 from tunixhack.shares import Share
 from tunixhack.wording import listed
@@ -18,28 +21,41 @@ UNKNOWN = "unknown"
 SHOWN = ("10%", "50%", "90%")
 
 
+SPEED = ("", "answers", "tokens/s", "parses", "right", "kept", "price", "hours")
+LENGTHS = ("", "trace length", "answer length", "dropped because")
+
+
 def print_comparison(comparison: Comparison) -> None:
     """Print the figures, what went wrong, and what to do next to standard output."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
-    console.print(_worth(comparison))
+    console.print(_drawn(SPEED, _worth(comparison)))
     console.print()
-    console.print(_lengths(comparison))
+    console.print(_drawn(LENGTHS, _lengths(comparison)))
     console.print()
-    lengths = f"lengths in {comparison.unit}, which 10 %, half and 90 % do not exceed"
-    for line in [*_problems(comparison), lengths, *comparison.notes()]:
+    for line in _remarks(comparison):
         console.print(_text(f"- {line}"))
-    if comparison.plot is not None:
-        console.print(_text(f"- lengths as a picture: {comparison.plot}"))
-    console.print("\nThe answers count for a later build, for example:")
-    console.print(_text(f"  {comparison.measured[0][0].command}"), soft_wrap=True)
+    if comparison.measured:
+        console.print("\nThe answers count for a later build, for example:")
+        console.print(_text(f"  {comparison.measured[0][0].command}"), soft_wrap=True)
 
 
-def _worth(comparison: Comparison) -> Table:
-    drawn = _table("answers", "tokens/s", "parses", "right", "kept", "price", "hours")
+def as_html(comparison: Comparison) -> str:
+    """Return what a notebook shows of a bake-off, escaped: the same tables and remarks."""
+    tables = table(SPEED, _worth(comparison)) + table(LENGTHS, _lengths(comparison))
+    return tables + "".join(map(paragraph, _remarks(comparison)))
+
+
+def _remarks(comparison: Comparison) -> list[str]:
+    problems = [f"{entry.label}: {entry.problem}" for entry in comparison.entries if entry.problem]
+    lengths = f"lengths in {comparison.unit}, which 10 %, half and 90 % do not exceed"
+    plot = [] if comparison.plot is None else [f"lengths as a picture: {comparison.plot}"]
+    return [*problems, lengths, *comparison.notes(), *plot]
+
+
+def _worth(comparison: Comparison) -> Iterator[list[str]]:
     for entry in comparison.entries:
-        drawn.add_row(_text(entry.label), *(_cells(entry.figures) if entry.figures else ["–"] * 7))
-    return drawn
+        yield [entry.label, *(_cells(entry.figures) if entry.figures else ["–"] * 7)]
 
 
 def _cells(figures: Figures) -> list[str]:
@@ -54,21 +70,21 @@ def _cells(figures: Figures) -> list[str]:
     ]
 
 
-def _lengths(comparison: Comparison) -> Table:
-    drawn = _table("trace length", "answer length")
-    drawn.add_column("dropped because")
+def _lengths(comparison: Comparison) -> Iterator[list[str]]:
     for entry, figures in comparison.measured:
         reasons = dict(list(figures.reasons.items())[:MOST_REASONS])
-        cells = map(_quantiles, (figures.traces, figures.texts))
-        drawn.add_row(_text(entry.label), *cells, _text(listed(reasons)))
-    return drawn
+        yield [entry.label, *map(_quantiles, (figures.traces, figures.texts)), listed(reasons)]
 
 
-def _table(*names: str) -> Table:
+def _drawn(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("", overflow="fold")
-    for name in names:
-        drawn.add_column(name, justify="right", no_wrap=True)
+    for name in header:
+        if name in ("", LENGTHS[-1]):
+            drawn.add_column(name, overflow="fold")
+        else:
+            drawn.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*map(_text, row))
     return drawn
 
 
@@ -82,10 +98,6 @@ def _share(share: Share | None) -> str:
         return UNKNOWN
     low, high = (f"{100 * end:.0f}" for end in share.interval)
     return f"{100 * share.value:.0f} % ({low}–{high})"
-
-
-def _problems(comparison: Comparison) -> list[str]:
-    return [f"{entry.label}: {entry.problem}" for entry in comparison.entries if entry.problem]
 
 
 def _text(line: str) -> Text:

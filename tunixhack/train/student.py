@@ -11,7 +11,9 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from tunixhack.errors import UserError
+from tunixhack.notebook_html import facts
 from tunixhack.progress import Reporter
+from tunixhack.safe_text import for_terminal
 from tunixhack.train import record
 from tunixhack.train.chat import Message, Renderer
 from tunixhack.train.settings import Settings
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from tunixhack.train.export.exported import Exported
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class Student:
     """A student, trained or not.
 
@@ -42,6 +44,16 @@ class Student:
     """Of its training, where it has one."""
     step: int = 0
     """The updates that its weights have seen."""
+
+    def __repr__(self) -> str:
+        """Say in a line what it is, without its weights."""
+        of = f", trained in {str(self.folder)!r}" if self.folder else ""
+        return for_terminal(f"Student({self.base.name}, {self.settings.method}{of})")
+
+    def _repr_html_(self) -> str:
+        """Be what it is of in a notebook, all of it escaped."""
+        told = {"base": self.base.name, "parameters": f"{self.base.parameters:,}", "method": self.settings.method}
+        return facts("student", told | {"trained in": self.folder, "format": self.settings.format})
 
     def generate(self, question: str | Sequence[Message], **options: Any) -> str:
         """Ask one question, a text or turns; `tunixhack.train.generate.generate` asks many at once, with its options.

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from tunixhack.notebook_html import facts
+from tunixhack.safe_text import for_terminal
+
 Format = Literal["safetensors", "orbax", "gguf"]
 """What a student can be exported as."""
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Exported:
     """What an export wrote, and how near it is to the live student."""
 
@@ -27,3 +30,22 @@ class Exported:
     """By format, what its check measured."""
     unchecked: dict[str, str] = field(default_factory=dict)
     """By format, why it was not checked."""
+
+    def __repr__(self) -> str:
+        """Say in a line where it is, and in which formats."""
+        return for_terminal(f"Exported({str(self.folder)!r}: {', '.join(self._paths()) or 'nothing'})")
+
+    def _repr_html_(self) -> str:
+        """Be a table of files and checks in a notebook, all of it escaped."""
+        told = {name: f"{path}{self._check(name)}" for name, path in self._paths().items()}
+        return facts(f"exported to {self.folder}", told)
+
+    def _paths(self) -> dict[str, Path]:
+        written = {name: getattr(self, name) for name in FORMATS}
+        return {name: path for name, path in written.items() if path is not None}
+
+    def _check(self, name: str) -> str:
+        if name in self.unchecked:
+            return f": NOT checked, since {self.unchecked[name]}"
+        measured = ", ".join(f"{what} {value}" for what, value in self.measured.get(name, {}).items())
+        return f": checked ({measured})" if measured else ""
