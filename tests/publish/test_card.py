@@ -18,6 +18,7 @@ from tunixhack.publish.card import MOST_LINES, card, publish_command
 from tunixhack.publish.names import published_name
 from tunixhack.questions.sources import Source
 from tunixhack.recipes import math
+from tunixhack.recipes.find import domains, find
 from tunixhack.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher
 
@@ -102,9 +103,13 @@ def test_whatever_others_call_themselves_is_text_in_the_card():
     told |= {"domain": model, "tunixhack": model, "teachers": {teacher: {"model": model}}}
     train = pl.DataFrame({"question_id": ["q"], "teacher": [teacher]})
     written = card(told, train, Source("user/name", license=model))
-    assert front_matter(written).keys() == {"license", "task_categories", "tags", "configs"}
+    matter = front_matter(written)
+    assert matter.keys() == {"license", "license_name", "task_categories", "tags", "configs"}
+    assert matter["license"] == "other"
+    assert re.fullmatch("[a-z0-9.+-]+", matter["license_name"])
     assert not hostile.obeyed(written)
-    plain = card(state(stage("x", reasons={"y": 1}), stage("budget", note="z")), train, Source("user/name"))
+    told = state(stage("x", reasons={"y": 1}), stage("budget", note="z"))
+    plain = card(told, train, Source("user/name", license="ours"))
     assert len(written.splitlines()) == len(plain.splitlines())
     html = MarkdownIt("gfm-like", {"linkify": False}).render(written.split("---\n", 2)[2])
     assert not {"<script", "<img", "<a "} & set(re.findall(r"<\w+ ?", html))
@@ -173,6 +178,22 @@ def test_the_licence_is_the_sources(tmp_path: Path):
     run = build(math.recipe.replace(source="shipped"), "reference", tmp_path / "run")
     assert front_matter((run.folder / "README.md").read_text(encoding="utf-8"))["license"] == "apache-2.0"
     assert front_matter(card(state(), NO_ROWS, math.recipe.source))["license"] == "mit"
+
+
+@pytest.mark.parametrize("domain", [name for name in domains() if find(name).source.license])
+def test_every_domains_licence_is_one_that_the_hub_knows(domain: str):
+    source = find(domain).source
+    written = card(state(), NO_ROWS, source)
+    assert front_matter(written)["license"] == source.license
+    assert "license_name" not in front_matter(written)
+    assert f"; the licence is the source's: {source.license}\n" in written
+
+
+def test_a_licence_that_the_hub_does_not_know_keeps_its_name():
+    written = card(state(), NO_ROWS, Source("user/name", license="Community Terms (v2)"))
+    assert front_matter(written)["license"] == "other"
+    assert front_matter(written)["license_name"] == "community-terms-v2"
+    assert "; the licence is the source's: Community Terms (v2)\n" in written
 
 
 def test_a_hub_source_is_named_with_its_commit_and_a_file_without_its_folder(run: Run, text: str):

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.answers.reference_share import WHY, sentence
+from tunixhack.publish.licences import front_matter
 from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source
 from tunixhack.safe_text import for_markdown, for_yaml
@@ -32,7 +33,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
     recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
     lines = [
         "---",
-        f"license: {for_yaml(source.license or 'unknown')}",
+        *(f"{name}: {for_yaml(value)}" for name, value in front_matter(source.license).items()),
         "task_categories: [text-generation]",
         "tags: [reasoning, synthetic, tunixhack]",
         "configs:",
@@ -46,7 +47,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"with TunixHack {for_markdown(state['tunixhack'])}.",
         "",
         f"- Questions: {for_markdown(_where(resolved))}; the licence is the source's"
-        f"{'' if source.license else ', which is not known here: see its page'}",
+        f"{f': {for_markdown(source.license)}' if source.license else ', which is not known here: see its page'}",
         f"- Teacher: {for_markdown(_teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
         f"{recipe['samples']}; seed {order['seed']}",
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",

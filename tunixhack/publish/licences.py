@@ -1,0 +1,38 @@
+"""A source's licence as the Hub's cards name it."""
+
+from __future__ import annotations
+
+import re
+
+_IDENTIFIERS = """
+apache-2.0 mit openrail bigscience-openrail-m bigscience-bloom-rail-1.0 creativeml-openrail-m bigcode-openrail-m
+openrail++ deepfloyd-if-license llama2 gemma afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause
+bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0
+cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0
+cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0
+epl-2.0 etalab-2.0 eupl-1.1 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c ms-pl mpl-2.0
+odc-by odbl osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr unknown other
+"""
+KNOWN = frozenset(_IDENTIFIERS.split())
+"""Identifiers that the Hub takes as ``license`` (https://huggingface.co/docs/hub/repositories-licenses); any other
+licence is ``other``, with a name of its own."""
+
+
+def front_matter(licence: str | None) -> dict[str, str]:
+    """Return what the front matter of a card says of a licence.
+
+    Args:
+        licence: as a recipe's source names it; None where it is not known.
+
+    Returns:
+        ``license``, and ``license_name`` where it is none that the Hub knows.
+
+    >>> front_matter("CC BY-NC 4.0"), front_matter(None)
+    ({'license': 'cc-by-nc-4.0'}, {'license': 'unknown'})
+    >>> front_matter("Our terms, 2nd edition")
+    {'license': 'other', 'license_name': 'our-terms-2nd-edition'}
+    """
+    name = re.sub(r"[^a-z0-9.+]+", "-", (licence or "").lower()).strip("-.")
+    if not name:
+        return {"license": "unknown" if not licence else "other"}
+    return {"license": name} if name in KNOWN else {"license": "other", "license_name": name}
