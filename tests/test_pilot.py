@@ -128,7 +128,7 @@ def test_it_tells_how_many_answers_are_right_and_so_do_the_run_and_its_card(
     with ScriptedTeacher(
         answer=lambda messages, seed: "<reasoning>2 + 2</reasoning><answer>It is 4.</answer>"
     ) as teacher:
-        run = build(sums, teacher, tmp_path / "run", questions=20, report=notes)
+        run = build(sums, teacher, tmp_path / "run", questions=20, report=notes, yes=True)  # all say the same
     piloted = run.state()["pilot"]["right"]
     (told,) = [line for line in said_of(notes) if "right" in line]
     assert told.startswith(f"pilot: right by the reference: {piloted['received']['count']} of 16 answers received (")

@@ -90,7 +90,7 @@ def test_the_packages_own_recipes_are_in_order(domain: str):
 
 
 def test_two_limits_in_one_recipe_are_told_apart(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
-    steps = (*recipe.steps, MaxLength(characters=200))
+    steps = (*recipe.steps, MaxLength(characters=2900))
     run = build(recipe.replace(steps=steps), teacher, tmp_path / "run", yes=True)
     assert run.funnel["step"].to_list()[-2:] == ["max_length", "max_length_2"]
     assert {"max_length_length", "max_length_2_length"} <= set(run.train.columns)

@@ -9,7 +9,7 @@ from tests.other_process import ROOT, OtherProcess
 __all__ = ["FLAGS", "ROOT", "eight_devices"]
 
 # eight devices wait for one another on two cores, longer than XLA's 40 seconds where others use these, too
-FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_collective_call_terminate_timeout_seconds=240"
+FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_collective_call_terminate_timeout_seconds=1800"
 
 
 def eight_devices() -> OtherProcess:

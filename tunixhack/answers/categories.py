@@ -20,7 +20,7 @@ def by_category(rows: pl.DataFrame, ctx: Context) -> Verdict:
 
     >>> rows = pl.DataFrame({"category": ["open_qa", None, "open_qa"], "max_length_length": [900, 70, 600]})
     >>> by_category(rows, Context()).note
-    'open_qa 2 rows, 1,500 characters; no category 1 rows, 70 characters'
+    'open_qa 2 rows, 1,500 characters; no category 1 row, 70 characters'
     """
     require(rows, "category", null=True)
     require(rows, "max_length_length")
