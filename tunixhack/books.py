@@ -190,7 +190,7 @@ class Books:
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
         write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
         write_parquet(folder / "train.parquet", publish_names(train, names))
-        write_text(folder / "README.md", card(whole, train, self.recipe.source))
+        write_text(folder / "README.md", card(self._whole(), train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
         return {"questions": self.order.questions, "rows": self.order.rows, "samples": self.recipe.samples}
