@@ -204,7 +204,7 @@ def test_nothing_stays_open_after_many_calls(teacher: ScriptedTeacher, tmp_path:
 
 def test_a_server_that_answers_nothing_is_one_sentence(teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(always="401"))
-    with pytest.raises(TeacherFailed, match=r"none of the 2 rows was answered: 2 times: HTTP 401: .*scripted 401"):
+    with pytest.raises(TeacherFailed, match=r"none of 2 rows was answered: 2 times: HTTP 401: .*scripted 401"):
         writer(teacher.url)(ROWS[:2], working_dir=str(tmp_path))
 
 
