@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
+from tests.serving import serving
 from tunixhack.teachers.preflight import SEEDS, TINY
 
 SLOW = 0.02
@@ -361,18 +362,9 @@ def damaging(seed: int, *, chat: float = 1.0, preflight: float = 0.0, models: fl
             """Stay silent."""
 
     class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Stay silent of clients that hang up."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    counted.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with serving(Handler, Server) as address:
+        counted.url = f"{address}/v1"
         yield counted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
