@@ -224,7 +224,7 @@ def _copy(place: Path, wanted: Path, part: str = "") -> None:
         shutil.copytree(place / part, draft / part)
         if part and checksums.sealed(place):
             checksums.write(draft, checksums.read(place, part))
-        checksums.sync(draft)
+        checksums.sync_tree(draft)
         shutil.rmtree(wanted, ignore_errors=True)
         draft.rename(wanted)
         checksums.sync_names(wanted.parent)

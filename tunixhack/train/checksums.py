@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tunixhack.files import file_digest
+from tunixhack.files import file_digest, sync
 
 FILE = "checksums.json"
 """In a checkpoint's folder: ``{"files": {"model_params/_METADATA": {"bytes": 4103, "sha256": "…"}, …}}``."""
@@ -36,7 +36,7 @@ def seal(place: Path) -> None:
         if path != place / FILE
     }
     write(place, files)
-    sync(place)
+    sync_tree(place)
 
 
 def sealed(place: Path) -> bool:
@@ -110,15 +110,14 @@ def write(place: Path, files: dict[str, dict[str, Any]]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def sync(place: Path) -> None:
+def sync_tree(place: Path) -> None:
     """Wait until all files of a folder, and the names of it and of them, are on the disk.
 
     Raises:
         OSError: the disk is full or fails.
     """
     for path in _files(place):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(path)
     for folder in [*(path for path in place.rglob("*") if path.is_dir()), place, place.parent]:
         sync_names(folder)
 
@@ -130,8 +129,4 @@ def _files(place: Path) -> list[Path]:
 def sync_names(folder: Path) -> None:
     """Put the names in a folder on the disk."""
     with suppress(OSError):  # a folder cannot be synced on every file system that is mounted from elsewhere
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(folder)
