@@ -124,10 +124,8 @@ class Books:
     def write_pilot(self, kept: pl.DataFrame, rejected: Sequence[pl.DataFrame]) -> None:
         """Write the pilot's answers, so that they can be looked at where it stopped the build."""
         folder = self.run.pilot_folder
-        dropped = pl.concat([conform(rows, CORE | REJECTION) for rows in rejected], how="diagonal_relaxed")
-        write_parquet(folder / "rejected.parquet", dropped.drop(INTERNAL, strict=False).sort("question_id", "sample"))
-        train = conform(kept.drop(INTERNAL, strict=False), CORE)
-        write_parquet(folder / "train.parquet", train.sort("question_id", "sample"))
+        write_parquet(folder / "rejected.parquet", _rejected_table(rejected))
+        write_parquet(folder / "train.parquet", _kept_table(kept))
 
     def note(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
@@ -178,19 +176,17 @@ class Books:
 
     def write(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
         """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
-        folder, whole = self.run.folder, self._whole()
-        names = published_names(whole["teachers"])
-        rejected = pl.concat([conform(rows, CORE | REJECTION) for rows in self.rejected], how="diagonal_relaxed")
-        rejected = rejected.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
+        folder, rejected, train = self.run.folder, _rejected_table(self.rejected), _kept_table(kept)
         questions = conform(candidates, QUESTION).with_columns(
             pl.col("question_id").is_in(selected.implode()).alias("selected")
         )
-        train = conform(kept.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
         self._state["right"] = reference_share(train, rejected, self.recipe.steps)
+        whole = self._whole()
+        names = published_names(whole["teachers"])
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
         write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
         write_parquet(folder / "train.parquet", publish_names(train, names))
-        write_text(folder / "README.md", card(self._whole(), train, self.recipe.source))
+        write_text(folder / "README.md", card(whole, train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
         return {"questions": self.order.questions, "rows": self.order.rows, "samples": self.recipe.samples}
@@ -256,6 +252,17 @@ class Books:
     @property
     def _running(self) -> bool:
         return bool(self._state["state"] == RUNNING)
+
+
+def _kept_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put kept answers into the columns and the order of train.parquet."""
+    return conform(rows.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
+
+
+def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put the rows that steps dropped into the columns and the order of rejected.parquet."""
+    rows = pl.concat([conform(part, CORE | REJECTION) for part in parts], how="diagonal_relaxed")
+    return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
 
 
 def build_command(recipe: Recipe, order: Order, run: Run) -> str:
