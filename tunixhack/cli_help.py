@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pkgutil
 from typing import Any
 
 from typer.core import TyperCommand
+
+from tunixhack import recipes
 
 QUESTIONS, TEACHER, ANSWERS, SPENDING, FOLDER = (
     "Which questions", "Which teacher, and how it is asked", "Which answers are kept", "What may be spent", "The run",
@@ -32,14 +33,7 @@ def examples(*lines: str, domains: bool = False) -> str:
         lines: commands, as the user would type them.
         domains: name the package's domains as well.
     """
-    # an empty line between, since the help joins lines into paragraphs
-    return "\n\n".join(
-        ["Examples:", *(f"  {line}" for line in lines)] + ([f"Domains: {', '.join(_domains())}"] if domains else [])
-    )
-
-
-def _domains() -> list[str]:
-    """Name the package's domains without importing one, which takes seconds."""
-    from tunixhack import recipes
-
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "find")
+    lines_of_all = ["Examples:", *(f"  {line}" for line in lines)]
+    if domains:
+        lines_of_all.append(f"Domains: {', '.join(recipes.domains())}")
+    return "\n\n".join(lines_of_all)  # an empty line between, since the help joins lines into paragraphs

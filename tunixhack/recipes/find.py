@@ -7,7 +7,6 @@ import hashlib
 import importlib
 import importlib.util
 import os
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -15,14 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-from tunixhack import recipes
 from tunixhack.errors import TunixHackError, UserError, nearest
 from tunixhack.recipe import Recipe
-
-
-def domains() -> list[str]:
-    """Name the domains that the package has."""
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__) if module.name != "find")
+from tunixhack.recipes import domains
 
 
 def find(name: str) -> Recipe:
