@@ -16,7 +16,7 @@ from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Ve
 from tunixhack.cli_train import Json
 from tunixhack.credentials import without_credentials
 from tunixhack.errors import TunixHackError, UserError
-from tunixhack.safe_text import for_terminal, print_json, print_text
+from tunixhack.safe_text import for_terminal, print_json, print_result, print_text
 
 app = typer.Typer(
     help="Questions in, a reasoning dataset out, and a student that learns from it.",
@@ -263,7 +263,7 @@ def price(
         find(domain).replace(**changes), teacher, questions, batch=batch, like=like, prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
     )  # fmt: skip
-    _print("\n".join(found.lines()), found.as_dict() if as_json else None)
+    print_result("\n".join(found.lines()), found.as_dict() if as_json else None)
 
 
 @app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
@@ -281,7 +281,7 @@ def push(
     from tunixhack.publish.push import push
 
     pushed = push(folder, repo, private=private, revision=revision, yes=yes)
-    _print(pushed, dataclasses.asdict(pushed) if as_json else None)
+    print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
 
 
 @app.command("fetch-local", cls=Verb)
@@ -300,7 +300,7 @@ def teachers(context: typer.Context, as_json: Json = False) -> None:
     from tunixhack.teachers import listing
 
     seen = listing.look_around()
-    _print("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
+    print_result("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
 
 
 @teachers_app.command("probe", cls=Verb)
@@ -311,7 +311,7 @@ def probe_teacher(
     from tunixhack.teachers.probe import probe
 
     finding = probe(teacher, lambda sentence: print_text(sentence, sys.stderr))
-    _print("\n".join(finding.as_lines()), finding.as_dict() if as_json else None)
+    print_result("\n".join(finding.as_lines()), finding.as_dict() if as_json else None)
 
 
 @teachers_app.command("compare", cls=Verb)
@@ -351,14 +351,6 @@ def compare_teachers(
 
 for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
-
-
-def _print(text: object, content: dict[str, Any] | None) -> None:
-    """Print a result: as JSON where it is asked for, else as text."""
-    if content is None:
-        print_text(text)
-    else:
-        print_json(content)
 
 
 def _show(run: Any, samples: int, as_json: bool) -> None:

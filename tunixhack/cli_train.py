@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tunixhack.errors import UserError
-from tunixhack.safe_text import print_json, print_text
+from tunixhack.safe_text import print_json, print_result, print_text
 from tunixhack.wording import counted
 
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
@@ -181,11 +181,9 @@ def _export_dataset(source: Path, target: Path, format: str, as_json: bool) -> N
 
     exported = Run.load(source).export(format, target)
     rows, rejected = len(exported.rows), exported.rejected.height
-    if as_json:
-        print_json({"file": str(target), "format": format, "rows": rows, "rejected": rejected})
-        return
     left_out = f"; {rejected:,} are left out, whose text holds the format's own tags" if rejected else ""
-    print_text(f"{rows:,} rows in {target}, as {format}{left_out}")
+    content = {"file": str(target), "format": format, "rows": rows, "rejected": rejected}
+    print_result(f"{rows:,} rows in {target}, as {format}{left_out}", content if as_json else None)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -193,10 +191,7 @@ def doctor(as_json: Json = False) -> None:
     from tunixhack.train.doctor import examine
 
     report = examine()
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        print_text("\n".join(report.as_lines()))
+    print_result("\n".join(report.as_lines()), report.as_dict() if as_json else None)
     raise typer.Exit(0 if report.well else 2)
 
 

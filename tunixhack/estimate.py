@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.answers.max_length import CHARACTERS_A_TOKEN
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import UserError, nearest
 from tunixhack.funnel import count_tokens
@@ -21,7 +22,6 @@ from tunixhack.teachers.prices import FREE, Price, listed_price
 from tunixhack.teachers.resolve import public_name
 from tunixhack.wording import counted
 
-CHARACTERS_A_TOKEN = 4
 ANSWER_TOKENS = {"written": 400, "guided": 400, "native": 4000}
 """Tokens of an answer with its trace that are assumed where nothing is known. A wide guess: thinking models write from
 1,000 to 20,000 tokens, depending on the task; a preview tells."""
@@ -52,26 +52,29 @@ class Estimate:
     """The table that the price is from."""
 
     @property
+    def requests(self) -> int:
+        """Return how many there are: each asks for one answer."""
+        return self.answers + self.probes
+
+    @property
     def dollars(self) -> float | None:
-        """Return the whole; None where the price is unknown. Each request asks for one answer."""
+        """Return the whole; None where the price is unknown."""
         if self.price is None:
             return None
-        requests = self.answers + self.probes
-        return self.price.of(requests * self.prompt_tokens, requests * self.answer_tokens)
+        return self.price.of(self.requests * self.prompt_tokens, self.requests * self.answer_tokens)
 
     def lines(self) -> list[str]:
         """Say it for a terminal."""
         probes = f" and {counted(self.probes, 'probe')} of the length filter" if self.probes else ""
-        requests, unknown = self.answers + self.probes, f"price: unknown, {self.teacher} is not in {self.prices_of}"
         told = [
             f"{self.domain} with {self.teacher}: {counted(self.questions, 'question')}, "
             f"{counted(self.answers, 'answer')}{probes}",
             f"assumed: {self.prompt_tokens:,} tokens a prompt and {self.answer_tokens:,} an answer, {self.assumed}",
-            f"tokens: {requests * self.prompt_tokens:,} of prompts and {requests * self.answer_tokens:,} of answers, "
-            "one answer a request",
+            f"tokens: {self.requests * self.prompt_tokens:,} of prompts and "
+            f"{self.requests * self.answer_tokens:,} of answers, one answer a request",
         ]
         if self.price is None or self.dollars is None:
-            return [*told, unknown]
+            return [*told, f"price: unknown, {self.teacher} is not in {self.prices_of}"]
         millions = [f"${each * 1e6:,.2f}" for each in (self.price.prompt, self.price.completion)]
         listed = f"price: {millions[0]} a million tokens of prompts and {millions[1]} of answers"
         how = f"{' in batches' if self.batch else ''}, by {self.prices_of}"

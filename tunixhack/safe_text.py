@@ -126,3 +126,11 @@ def print_text(text: object, file: TextIO | None = None) -> None:
 def print_json(content: Any) -> None:
     """Print JSON to standard output, on one line."""
     print(for_json(content), flush=True)
+
+
+def print_result(text: object, content: Any) -> None:
+    """Print the result of a command: its content as JSON, or as text where the content is None."""
+    if content is None:
+        print_text(text)
+    else:
+        print_json(content)
