@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.builds import QUIET, asked, build
 from tests.commands import Command
+from tunixhack.answers.parsing import Parse
+from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
@@ -84,9 +87,6 @@ def test_a_preview_of_solutions_asks_nobody(tmp_path: Path):
 def test_a_preview_that_nobody_answers_is_the_teachers_failure(
     recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
 ):
-    from tunixhack.answers.parsing import Parse
-    from tunixhack.answers.sample import Sample
-
     teacher.change(faults=Faults(script=("ok",) * 3 + ("404",) * 8))
     plain = recipe.replace(steps=(Sample(), Parse()))
     with pytest.raises(TeacherFailed, match="the preview received no answer"):
@@ -96,6 +96,15 @@ def test_a_preview_that_nobody_answers_is_the_teachers_failure(
 def test_a_preview_of_nothing_is_refused(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     with pytest.raises(UserError, match="preview=0: ask for at least one"):
         build(recipe, teacher, tmp_path / "run", preview=0)
+
+
+@pytest.mark.parametrize("preview", [None, 2])
+def test_a_recipe_without_steps_on_answers_has_a_pilot_and_a_preview(
+    preview: int | None, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    run = build(recipe.replace(steps=(Sample(),)), teacher, tmp_path / "run", questions=20, preview=preview)
+    assert run.state()["pilot"]["answers"] == (preview or 16)
+    assert pl.read_parquet(run.pilot_folder / "rejected.parquet").is_empty()
 
 
 # a pilot that stopped

@@ -260,8 +260,9 @@ def _kept_table(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put the rows that steps dropped into the columns and the order of rejected.parquet."""
-    rows = pl.concat([conform(part, CORE | REJECTION) for part in parts], how="diagonal_relaxed")
+    """Put the rows that steps dropped, if any, into the columns and the order of rejected.parquet."""
+    empty = pl.DataFrame(schema=CORE | REJECTION)
+    rows = pl.concat([empty, *(conform(part, CORE | REJECTION) for part in parts)], how="diagonal_relaxed")
     return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
 
 
