@@ -79,7 +79,7 @@ def test_where_llama_cpp_is_missing_it_is_said_that_the_gguf_file_is_unchecked(t
     said = []
     exported = export(student, tmp_path / "out", ("gguf",), say=said.append)
     assert "xllamacpp" not in exported.measured
-    assert "tunixhack[local]" in exported.unchecked["gguf"]
+    assert install_command("local") in exported.unchecked["gguf"]
     assert any("NOT checked" in sentence for sentence in said)
 
 
