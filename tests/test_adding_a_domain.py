@@ -1,4 +1,4 @@
-"""docs/adding-a-domain.md works word for word, from an empty folder to a dataset of 2,000 questions × 5 answers."""
+"""docs/adding-a-domain.md works word for word, from an empty folder to a dataset of 1,000 questions × 5 answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def lawyer(messages: list[dict[str, str]], seed: int) -> str:
     """Know the label of every question of this file and the page, and err now and then."""
     system, user = messages
     assert "Label" not in system["content"] + user["content"], "the teacher never sees the label"
-    known = {"Sunday": True, "noon": False, "May 2": True, "cheque": False}
+    known = {"Sunday": True, "noon": False, "May 2": True, "cheque": False, "clerk": True, "Hal": False}
+    known |= {"piano": True, "price list": False}
     yes = next((right for word, right in known.items() if word in user["content"]), None)
     if yes is None:
         yes = bool(int(re.findall(r"\d+", user["content"])[-1]) % 2)
@@ -77,8 +78,9 @@ def test_four_questions_are_tried_and_looked_at(
     exec(look, {})  # noqa: S102  # our own page
     assert "verify" in capsys.readouterr().out
     run = Run.load("runs/law")
-    assert run.questions.height == 4
-    assert run.train.height + run.rejected.height == 4 * 5
+    assert (run.questions.height, run.questions["selected"].sum()) == (8, 4)
+    answers = run.rejected.filter(run.rejected["sample"].is_not_null())
+    assert run.train.height + answers.height == 4 * 5
     assert set(run.questions["reference"]) == {"Yes", "No"}
 
 
@@ -97,24 +99,24 @@ def test_the_whole_is_verified_by_label(law: ScriptedTeacher, tunixhack: Command
         for day in range(2100)
     ]
     Path("legal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    carry_out(tunixhack, law, "--questions 2000 --samples 5")
-    run = Run.load("runs/law-2000")
+    carry_out(tunixhack, law, "--questions 1000 --samples 5")
+    run = Run.load("runs/law-1000")
     answers = run.rejected.filter(run.rejected["sample"].is_not_null())
-    assert run.train.height + answers.height == 2000 * 5
+    assert run.train.height + answers.height == 1000 * 5
     assert run.train["verify_correct"].all()
     assert (run.train["answer"].str.slice(0, 1) == run.train["reference"].str.slice(0, 1)).all()
     assert set(answers["reason"]) == {"wrong", "no_claim"}
-    assert 0.65 < run.train.height / 10_000 < 0.75
+    assert 0.65 < run.train.height / 5_000 < 0.75
 
 
 def test_a_teacher_that_knows_nothing_is_stopped_by_the_pilot(law: ScriptedTeacher, tunixhack: Command):
-    rows = [{"topic": "x", "facts": f"Day {day}.", "issue": "In time?", "label": 0} for day in range(40)]
+    rows = [{"topic": "x", "facts": f"Day {day}.", "issue": "In time?", "label": 0} for day in range(80)]
     Path("legal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with ScriptedTeacher() as teacher:
         result = tunixhack("build", "law.py", "--source", "legal.jsonl", "--teacher", teacher.url)
         assert result.code == 2
         assert "verify no_claim 100 %" in result.sentence
-        assert teacher.stats["choices"] < 40
+        assert teacher.stats["choices"] < 80 + 8 * 5
 
 
 def test_the_test_of_the_page_passes(law: ScriptedTeacher):
@@ -128,5 +130,5 @@ def test_the_test_of_the_page_passes(law: ScriptedTeacher):
 
 
 def test_every_block_of_commands_is_tried_above():
-    tried = [shell(words) for words in ("--questions 4", "--questions 2000", "pytest")]
+    tried = [shell(words) for words in ("--questions 4", "--questions 1000", "pytest")]
     assert len(tried) == sum(language == "sh" for language, _, _ in blocks())

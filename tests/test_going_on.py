@@ -60,7 +60,7 @@ def change_prompt(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
 
 
 def change_constant(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
-    patch.setattr(creative, "SYSTEM", "Write like a sailor.")
+    patch.setattr(creative.CreativeWriting, "system", "Write like a sailor.")
     return recipe
 
 
@@ -114,7 +114,7 @@ def same(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
 def comment_in_prompt(patch: pytest.MonkeyPatch, recipe: Recipe) -> Recipe:
     def prompt(self: Any, row: dict[str, Any]) -> list[dict[str, str]]:
         # a comment, and other lines than before
-        system = {"role": "system", "content": creative.SYSTEM}
+        system = {"role": "system", "content": creative.CreativeWriting.system}
 
         return [system, {"role": "user", "content": row["question"]}]
 

@@ -14,23 +14,72 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunixhack.answers.categories import by_category
+    from tunixhack.answers.dedup import DedupAnswers
+    from tunixhack.answers.formats import user_message
+    from tunixhack.answers.leaks import GivesAway
+    from tunixhack.answers.max_length import MaxLength
+    from tunixhack.answers.parsing import Parse
+    from tunixhack.answers.sample import Sample
+    from tunixhack.answers.verify import Labels, Verify
+    from tunixhack.questions.dedup import ExactDedup
+    from tunixhack.questions.fit import FitsContext
+    from tunixhack.questions.length import LengthFilter
     from tunixhack.questions.sources import Source
     from tunixhack.recipe import Recipe
+    from tunixhack.recipes.find import find
     from tunixhack.run import Run
     from tunixhack.steps import Context, Verdict
+    from tunixhack.teachers.llm import ReasoningLLM
     from tunixhack.teachers.requests import Request
 
 __version__ = "0.1.0"
 
-__all__ = ["Context", "Recipe", "Request", "Run", "Source", "Verdict", "__version__"]
+__all__ = [
+    "Context",
+    "DedupAnswers",
+    "ExactDedup",
+    "FitsContext",
+    "GivesAway",
+    "Labels",
+    "LengthFilter",
+    "MaxLength",
+    "Parse",
+    "ReasoningLLM",
+    "Recipe",
+    "Request",
+    "Run",
+    "Sample",
+    "Source",
+    "Verdict",
+    "Verify",
+    "__version__",
+    "by_category",
+    "find",
+    "user_message",
+]
 
 _HOME = {
     "Context": "tunixhack.steps",
+    "DedupAnswers": "tunixhack.answers.dedup",
+    "ExactDedup": "tunixhack.questions.dedup",
+    "FitsContext": "tunixhack.questions.fit",
+    "GivesAway": "tunixhack.answers.leaks",
+    "Labels": "tunixhack.answers.verify",
+    "LengthFilter": "tunixhack.questions.length",
+    "MaxLength": "tunixhack.answers.max_length",
+    "Parse": "tunixhack.answers.parsing",
+    "ReasoningLLM": "tunixhack.teachers.llm",
     "Recipe": "tunixhack.recipe",
     "Request": "tunixhack.teachers.requests",
     "Run": "tunixhack.run",
+    "Sample": "tunixhack.answers.sample",
     "Source": "tunixhack.questions.sources",
     "Verdict": "tunixhack.steps",
+    "Verify": "tunixhack.answers.verify",
+    "by_category": "tunixhack.answers.categories",
+    "find": "tunixhack.recipes.find",
+    "user_message": "tunixhack.answers.formats",
 }
 
 

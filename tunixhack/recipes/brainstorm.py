@@ -12,19 +12,18 @@ are guided. Sixteen samples and the filter for length are what OpenThoughts foun
 
 from __future__ import annotations
 
-from typing import Any
-
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.formats import user_message
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.length import LengthFilter
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import (
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    LengthFilter,
+    MaxLength,
+    Parse,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
 
 SYSTEM = (
     "You lead brainstorming sessions. First ask what the person really needs and which ideas everybody has; then "
@@ -36,10 +35,7 @@ SYSTEM = (
 class Brainstorming(ReasoningLLM):
     """Puts a call for ideas to the leader of a session."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the leader's brief and the call for ideas."""
-        task = user_message(row["question"], row.get("context"))
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task}]
+    system = SYSTEM
 
 
 recipe = Recipe(
@@ -51,8 +47,6 @@ recipe = Recipe(
         shipped="brainstorm.jsonl",
     ),
     llm=Brainstorming,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         LengthFilter(keep=0.5),

@@ -20,15 +20,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import DedupAnswers, ExactDedup, GivesAway, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Source
 
 SYSTEM = (
     "You write Python that others read with pleasure. Restate what goes in and what comes out, think of the empty and "
@@ -115,8 +107,6 @@ recipe = Recipe(
         shipped="code.jsonl",
     ),
     llm=CodeTasks,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         Sample(),

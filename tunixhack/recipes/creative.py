@@ -15,15 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.length import LengthFilter
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import DedupAnswers, ExactDedup, LengthFilter, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Source
 
 SYSTEM = (
     "You are a published author with a plain, vivid style. Before you write, decide on the voice, the one image that "
@@ -34,9 +26,7 @@ SYSTEM = (
 class CreativeWriting(ReasoningLLM):
     """Puts a writing prompt to an author."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the author's brief and the prompt."""
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row["question"]}]
+    system = SYSTEM
 
 
 def first_human(row: Mapping[str, Any]) -> str | None:
@@ -52,8 +42,6 @@ recipe = Recipe(
         shipped="creative.jsonl",
     ),
     llm=CreativeWriting,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         LengthFilter(keep=0.5),

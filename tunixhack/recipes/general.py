@@ -16,17 +16,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.categories import by_category
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.formats import user_message
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import (
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    MaxLength,
+    Parse,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+    by_category,
+    user_message,
+)
 
 SYSTEMS = {
     "brainstorming": (
@@ -107,7 +109,6 @@ recipe = Recipe(
         shipped="general.jsonl",
     ),
     llm=GeneralTasks,
-    samples=16,
     trace="guided",
     steps=(
         ExactDedup(),

@@ -15,16 +15,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.length import LengthFilter
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import (
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    LengthFilter,
+    MaxLength,
+    Parse,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
 
 SYSTEM = (
     "You solve word problems for a reader who wants to follow every step. Name what is asked, compute one quantity at "
@@ -38,9 +40,7 @@ CALCULATOR = re.compile(r"<<[^<>]*>>")
 class MathProblems(ReasoningLLM):
     """Puts a word problem to a patient solver."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the solver's brief and the problem."""
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row["question"]}]
+    system = SYSTEM
 
 
 def number(row: Mapping[str, Any]) -> str:
@@ -68,8 +68,6 @@ recipe = Recipe(
         shipped="math.jsonl",
     ),
     llm=MathProblems,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         LengthFilter(keep=0.5),

@@ -12,18 +12,7 @@ traces are guided. There is no filter for length: it would rank the texts by the
 
 from __future__ import annotations
 
-from typing import Any
-
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.formats import user_message
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import DedupAnswers, ExactDedup, GivesAway, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Source
 
 SYSTEM = (
     "You are an editor. Say to yourself what has to change and what has to stay: facts, names, the writer's intent. "
@@ -34,10 +23,7 @@ SYSTEM = (
 class Rewriting(ReasoningLLM):
     """Puts a text and the change that is wanted to an editor."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the editor's brief, the change and the text."""
-        task = user_message(row["question"], row.get("context"))
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task}]
+    system = SYSTEM
 
 
 recipe = Recipe(
@@ -49,8 +35,6 @@ recipe = Recipe(
         shipped="rewrite.jsonl",
     ),
     llm=Rewriting,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         Sample(),

@@ -17,17 +17,19 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
+from tunixhack import (
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    LengthFilter,
+    MaxLength,
+    Parse,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
 from tunixhack.ids import digest, question_id
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.length import LengthFilter
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
 
 SYSTEM = (
     "You explain science to somebody who wants to see why. Name the principle that the question is about, apply it to "
@@ -41,9 +43,7 @@ LETTERS = "ABCD"
 class ScienceQuestions(ReasoningLLM):
     """Puts an exam question to an explainer."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the explainer's brief and the question."""
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": row["question"]}]
+    system = SYSTEM
 
 
 def distractors(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +86,6 @@ recipe = Recipe(
         shipped="science.jsonl",
     ),
     llm=ScienceQuestions,
-    samples=16,
     trace="guided",
     steps=(
         ExactDedup(),

@@ -15,16 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack.answers.dedup import DedupAnswers
-from tunixhack.answers.formats import user_message
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.max_length import MaxLength
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.questions.dedup import ExactDedup
-from tunixhack.questions.sources import Source
-from tunixhack.recipe import Recipe
-from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack import DedupAnswers, ExactDedup, GivesAway, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Source
 
 QUESTION = "Summarize this article in at most three sentences."
 SYSTEM = (
@@ -37,10 +28,7 @@ SYSTEM = (
 class Summaries(ReasoningLLM):
     """Puts an article to a news editor."""
 
-    def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the editor's brief, the task and the article."""
-        task = user_message(row["question"], row.get("context"))
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": task}]
+    system = SYSTEM
 
 
 def question(row: Mapping[str, Any]) -> str | None:
@@ -58,8 +46,6 @@ recipe = Recipe(
         shipped="summarize.jsonl",
     ),
     llm=Summaries,
-    samples=16,
-    trace="written",
     steps=(
         ExactDedup(),
         Sample(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from tunixhack.answers.formats import user_message
 from tunixhack.answers.parsing import read_choice
 from tunixhack.ids import request_key
 from tunixhack.teachers._curator import HardenedLLM
@@ -18,26 +19,29 @@ from tunixhack.teachers.traces import Messages, with_system, with_trace
 class ReasoningLLM(HardenedLLM):
     """A ``curator.LLM`` that asks for a trace and an answer, and returns one row for each choice.
 
-    A domain overrides `prompt`, and `trace_of` if it guides some rows only. Both must be pure: the same row gives the
-    same messages, since the messages decide whether a stored answer still answers the question (contract 5).
+    A domain sets ``system``, overrides `prompt` where the teacher is told more than that and the question, and
+    `trace_of` if it guides some rows only. Both must be pure: the same row gives the same messages, since the messages
+    decide whether a stored answer still answers the question (contract 5).
 
     Args:
         model_name: the model as the server knows it.
         trace: native, written or guided; see `tunixhack.teachers.traces`.
         system_prompt: added to the system message.
-        system: what the domain's own system message says instead.
+        system: the system message in place of the domain's own.
         **options: ``backend_params`` and ``generation_params`` as Curator takes them.
 
     Example:
         A domain, and its use as a plain Curator LLM against a server on this machine:
 
             class Riddles(ReasoningLLM):
-                def prompt(self, row):
-                    return [{"role": "user", "content": f"Solve this riddle: {row['question']}"}]
+                system = "You solve riddles. Say what each word can mean besides the obvious."
 
             riddles = Riddles("qwen3-14b", backend_params={"base_url": "http://127.0.0.1:1234/v1"})
             riddles([{"question": "What has keys but no locks?"}]).dataset["answer"]
     """
+
+    system: str | None = None
+    """The domain's system message; None for none."""
 
     def __init__(
         self,
@@ -52,11 +56,15 @@ class ReasoningLLM(HardenedLLM):
         super().__init__(model_name, **options)
         self.trace = trace
         self.system_prompt = system_prompt
-        self.system = system
+        self._own_system = system
 
     def prompt(self, row: dict[str, Any]) -> str | Sequence[Mapping[str, str]]:
-        """Return the task's messages for one question row, without anything about traces or formats."""
-        raise NotImplementedError(f"{type(self).__name__} needs a prompt(row)")
+        """Return the messages for one question row, without anything about traces or formats.
+
+        By default, these are the domain's system message, and the question with its context as the student sees them.
+        """
+        task = {"role": "user", "content": user_message(row["question"], row.get("context"))}
+        return [task] if self.system is None else [{"role": "system", "content": self.system}, task]
 
     def trace_of(self, row: dict[str, Any]) -> str:
         """Return the kind of trace to ask of one row; a domain that guides only some of its questions overrides it."""
@@ -65,8 +73,8 @@ class ReasoningLLM(HardenedLLM):
     def render(self, row: dict[str, Any]) -> Messages:
         """Return the messages as sent: the domain's, with what the trace needs."""
         asked = self.prompt(row)
-        if self.system is not None:
-            asked = _with_own_system(asked, self.system)
+        if self._own_system is not None:
+            asked = _with_own_system(asked, self._own_system)
         messages = with_trace(asked, self.trace_of(row), row)
         return with_system(messages, self.system_prompt) if self.system_prompt else messages
 

@@ -14,6 +14,7 @@ from flax import nnx
 
 from tests.train.export.trained import tokens_of, trained
 from tunixhack.errors import UserError
+from tunixhack.installation import install_command
 from tunixhack.train.export import export as exporting
 from tunixhack.train.export.check import compare
 from tunixhack.train.export.export import export
