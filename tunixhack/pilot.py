@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.answers.reference_share import WHY, reference_share, sentence
+from tunixhack.answers.reference_share import reference_share
+from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.funnel import count_reasons
 from tunixhack.order import Order

@@ -92,10 +92,11 @@ class Run:
     def _repr_html_(self) -> str:
         """Be the funnel and two answers in a notebook, all of it escaped."""
         from tunixhack.notebook_html import paragraph
-        from tunixhack.show import as_html
+        from tunixhack.run_html import run_html
 
         try:
-            return as_html(self)
+            kept = self.samples(2) if (self.folder / "train.parquet").exists() else ()
+            return run_html(f"{self.folder}: {self.status}", self.state(), kept)
         except TunixHackError as error:  # what a notebook shows must not end in a traceback
             return paragraph(f"{self.folder}: {error}")
 

@@ -8,17 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from tunixhack.answers.reference_share import WHY, sentence
-from tunixhack.funnel import HEADER, cells
-from tunixhack.notebook_html import heading, paragraph, table
+from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.run import Run
+from tunixhack.run_html import DEMONSTRATION, is_demonstration
 from tunixhack.safe_text import for_terminal
 
 WIDTH = 100
-DEMONSTRATION = (
-    "A demonstration: the embedded teacher has 135M parameters, so the form is right and the content is not. "
-    "Train on nothing of it."
-)
 
 
 def print_run(run: Run, samples: int = 2) -> None:
@@ -34,7 +29,7 @@ def print_run(run: Run, samples: int = 2) -> None:
     right = run.state().get("right")
     if right:
         console.print(Text(f"\n{sentence(right)}; {WHY}"))
-    if _is_demonstration(run):
+    if is_demonstration(run.state()):
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples:
         for row in run.samples(samples):
@@ -42,18 +37,6 @@ def print_run(run: Run, samples: int = 2) -> None:
             console.print(Text(for_terminal(f"question {row['question_id']}, sample {row['sample']}"), style="bold"))
             for part in ("question", "reasoning", "answer"):
                 console.print(Text(text_block(part, row.get(part))))
-
-
-def as_html(run: Run, samples: int = 2) -> str:
-    """Return what a notebook shows of a run, escaped: its status, funnel and a few kept answers."""
-    shown = [heading(f"{run.folder}: {run.status}"), table(HEADER, map(cells, run.state().get("funnel", [])))]
-    if _is_demonstration(run):
-        shown.append(paragraph(DEMONSTRATION))
-    if samples and (run.folder / "train.parquet").exists():
-        for row in run.samples(samples):
-            shown.append(heading(f"question {row['question_id']}, sample {row['sample']}"))
-            shown += [paragraph(f"{part}: {row.get(part) or ''}") for part in ("question", "reasoning", "answer")]
-    return "".join(shown)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
@@ -73,10 +56,6 @@ def as_dict(run: Run) -> dict[str, Any]:
         "right": state.get("right"),
         "exit_code": 0,
     }
-
-
-def _is_demonstration(run: Run) -> bool:
-    return "local" in {name.partition("/")[0] for name in run.state().get("teachers", {})}
 
 
 def text_block(name: str, text: object) -> str:

@@ -10,7 +10,8 @@ import pytest
 from tunixhack.answers import right as right_module
 from tunixhack.answers.math_claims import Claim
 from tunixhack.answers.parsing import Parse
-from tunixhack.answers.reference_share import MOST_DISPUTED, reference_share, sentence
+from tunixhack.answers.reference_share import MOST_DISPUTED, reference_share
+from tunixhack.answers.reference_share_text import sentence
 from tunixhack.answers.verify import Labels, Verify
 from tunixhack.shares import wilson
 

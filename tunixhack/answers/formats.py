@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tunixhack.columns import REJECTION
 from tunixhack.errors import UserError, nearest
-from tunixhack.steps import Context, Verdict, judge
 from tunixhack.wording import counted
 
 if TYPE_CHECKING:
@@ -209,51 +209,28 @@ def export(rows: pl.DataFrame, format: str) -> Exported:
     Raises:
         UserError: the format is unknown, or a column is missing or, context apart, null somewhere.
     """
-    step = Export(format)
-    judged = judge(step, rows, step(rows, Context()))
-    write = FORMATS[format].write
-    columns = judged.kept.select("question", "context", "reasoning", "answer")
-    written = [write(Example(user_message(q, c), reasoning, answer)) for q, c, reasoning, answer in columns.iter_rows()]
-    return Exported(written, judged.rejected)
+    import polars as pl
 
-
-@dataclass(frozen=True)
-class Export:
-    """Reject rows that hold a tag of the format they are to be written in (``tag_in_text``)."""
-
-    format: str
-    """A name in `FORMATS`."""
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown name.
-
-        Raises:
-            UserError: the format is unknown; the sentence names the nearest.
-        """
-        if self.format not in FORMATS:
-            raise UserError(f"format {self.format!r} is unknown: {nearest(self.format, FORMATS)}")
-
-    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
-        """Judge each row by its ``reasoning`` and ``answer``.
-
-        Raises:
-            UserError: a column is missing or, context apart, null somewhere.
-        """
-        import polars as pl
-
-        require(rows, "question", "reasoning", "answer")
-        require(rows, "context", null=True)
-        held = [
-            pl.when(pl.col(column).str.contains(tag, literal=True)).then(
-                pl.struct(pl.lit(tag).alias("tag"), pl.lit(column).alias("column"))
-            )
-            for column in ("reasoning", "answer")
-            for tag in FORMATS[self.format].tags
-        ]
-        if not held:
-            return Verdict(keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True))
-        found = rows.select(pl.coalesce(held)).to_series()
-        return Verdict(keep=found.is_null(), reason="tag_in_text", evidence=found.to_list())
+    if format not in FORMATS:
+        raise UserError(f"format {format!r} is unknown: {nearest(format, FORMATS)}")
+    require(rows, "question", "reasoning", "answer")
+    require(rows, "context", null=True)
+    chosen = FORMATS[format]
+    held = [
+        pl.when(pl.col(column).str.contains(tag, literal=True)).then(
+            pl.struct(pl.lit(tag).alias("tag"), pl.lit(column).alias("column")).struct.json_encode()
+        )
+        for column in ("reasoning", "answer")
+        for tag in chosen.tags
+    ]
+    told = (pl.lit("export"), pl.lit("tag_in_text"), pl.coalesce([*held, pl.lit(None, pl.String)]))
+    found = rows.with_columns(value.alias(name) for name, value in zip(REJECTION, told, strict=True))
+    kept = found.filter(pl.col("evidence").is_null()).select("question", "context", "reasoning", "answer")
+    written = [
+        chosen.write(Example(user_message(question, context), reasoning, answer))
+        for question, context, reasoning, answer in kept.iter_rows()
+    ]
+    return Exported(written, found.filter(pl.col("evidence").is_not_null()))
 
 
 def require(rows: pl.DataFrame, *columns: str, null: bool = False) -> None:

@@ -20,12 +20,6 @@ MOST_DISPUTED = 20
 SHOWN = 200
 """Characters of an answer that are kept with them, its last ones."""
 
-WHY = (
-    "for information: no answer is dropped for being wrong, which did not help OpenThoughts in mathematics, code and "
-    "science (it did in law)"
-)
-"""Why wrong answers stay; arXiv 2506.04178, table 6, and the project's legal demonstration."""
-
 Read = Callable[[str], str | None]
 """From a text to what it claims; see `Verify.read`."""
 
@@ -65,27 +59,6 @@ def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[
         "disputed": len(disputed),
         "disputes": [_dispute(row, one) for row, one in disputed[:MOST_DISPUTED]],
     }
-
-
-def sentence(found: Mapping[str, Any]) -> str:
-    """Say what `reference_share` found.
-
-    >>> share = {"count": 3, "of": 4, "low": 0.3, "high": 0.95}
-    >>> sentence({"received": share, "kept": share, "disputed": 0})
-    'right by the reference: 3 of 4 answers received (75 %; 30 to 95 %), 3 of 4 kept (75 %; 30 to 95 %)'
-    """
-    parts = [
-        f"{share['count']:,} of {share['of']:,} {name} ({_percent(share['count'] / share['of'])} %; "
-        f"{_percent(share['low'])} to {_percent(share['high'])} %)"
-        for name, share in (("answers received", found["received"]), ("kept", found["kept"]))
-        if share["of"]
-    ]
-    doubt = f"; of {found['disputed']:,}, two readers judge differently" if found["disputed"] else ""
-    return f"right by the reference: {', '.join(parts)}{doubt}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f}"
 
 
 def _answers(rows: pl.DataFrame) -> list[dict[str, Any]]:

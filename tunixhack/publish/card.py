@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.answers.reference_share import WHY, sentence
+from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.publish.licences import front_matter
 from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source

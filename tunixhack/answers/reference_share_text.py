@@ -1,0 +1,33 @@
+"""The sentence that tells how many answers reach the source's own, out of what run.json keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WHY = (
+    "for information: no answer is dropped for being wrong, which did not help OpenThoughts in mathematics, code and "
+    "science (it did in law)"
+)
+"""Why wrong answers stay; arXiv 2506.04178, table 6, and the project's legal demonstration."""
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Say what `reference_share` found.
+
+    >>> share = {"count": 3, "of": 4, "low": 0.3, "high": 0.95}
+    >>> sentence({"received": share, "kept": share, "disputed": 0})
+    'right by the reference: 3 of 4 answers received (75 %; 30 to 95 %), 3 of 4 kept (75 %; 30 to 95 %)'
+    """
+    parts = [
+        f"{share['count']:,} of {share['of']:,} {name} ({_percent(share['count'] / share['of'])} %; "
+        f"{_percent(share['low'])} to {_percent(share['high'])} %)"
+        for name, share in (("answers received", found["received"]), ("kept", found["kept"]))
+        if share["of"]
+    ]
+    doubt = f"; of {found['disputed']:,}, two readers judge differently" if found["disputed"] else ""
+    return f"right by the reference: {', '.join(parts)}{doubt}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"
