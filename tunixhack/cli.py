@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tunixhack import __version__, cli_train
+from tunixhack import __version__, cli_teachers, cli_train
 from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
 from tunixhack.cli_train import Json
 from tunixhack.credentials import without_credentials
@@ -24,8 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-teachers_app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
-app.add_typer(teachers_app, name="teachers")
 VERBS = "build, show, price, push, teachers, fetch-local, train, generate, export or doctor"
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
@@ -284,71 +282,8 @@ def push(
     print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
 
 
-@app.command("fetch-local", cls=Verb)
-def fetch_local() -> None:
-    """Fetch the embedded teacher (SmolLM2-135M-Instruct, 92 MB) into the cache."""
-    from tunixhack.teachers import local_model
-
-    print_text(local_model.fetch_local())
-
-
-@teachers_app.callback()
-def teachers(context: typer.Context, as_json: Json = False) -> None:
-    """List the teachers by name, which of them answer now, and what they have loaded."""
-    if context.invoked_subcommand is not None:
-        return
-    from tunixhack.teachers import listing
-
-    seen = listing.look_around()
-    print_result("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
-
-
-@teachers_app.command("probe", cls=Verb)
-def probe_teacher(
-    teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
-) -> None:
-    """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""
-    from tunixhack.teachers.probe import probe
-
-    finding = probe(teacher, lambda sentence: print_text(sentence, sys.stderr))
-    print_result("\n".join(finding.as_lines()), finding.as_dict() if as_json else None)
-
-
-@teachers_app.command("compare", cls=Verb)
-def compare_teachers(
-    teachers: Annotated[str, typer.Option(help="Each as after --teacher of build, with commas between.")],
-    domain: Annotated[str, typer.Option(help="A domain; or files of one, with commas between, to compare prompts.")],
-    questions: Annotated[int, typer.Option(help="Questions that each teacher is asked.")] = 100,
-    source: Annotated[str | None, typer.Option(help="As for build.")] = None,
-    samples: Annotated[int, typer.Option(help="Answers to each question.")] = 1,
-    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
-    student: Annotated[str | None, typer.Option(help="Whose tokens lengths are counted in.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="For a folder of each teacher; runs/compare-DOMAIN if left out.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which questions are taken, and the base of the samples' seeds.")] = 0,
-    ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Pay again for answers that a change made stale.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Ask several teachers, or with several prompts, the same questions: speed, length, share right, price."""
-    print("loading …", file=sys.stderr, flush=True)
-    from tunixhack.bakeoff.compare import compare
-
-    how: dict[str, Any] = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
-    sizes: dict[str, Any] = {"questions": questions, "samples": samples, "seed": seed}
-    found = compare(teachers, domain, out=out, ask_again=ask_again, **how, **sizes)
-    if as_json:
-        print_json(found.as_dict())
-    else:
-        from tunixhack.bakeoff.table import print_comparison
-
-        print_comparison(found)
-    raise typer.Exit(found.exit_code)
-
-
+app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
+app.add_typer(cli_teachers.app, name="teachers")
 for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
 
