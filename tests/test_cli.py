@@ -123,6 +123,13 @@ def test_help_and_no_command_name_the_verbs(tunixhack: Command):
     assert bare.sentence == f"name a command: {cli.VERBS}"
 
 
+@pytest.mark.parametrize("words", [(), ("teachers",), ("build",), ("teachers", "compare")])
+def test_flags_are_shown_without_a_type(tunixhack: Command, words: tuple[str, ...]):
+    shown = tunixhack(*words, "--help").out
+    assert "--help" in shown
+    assert "bool" not in shown.lower()
+
+
 # bad input
 
 

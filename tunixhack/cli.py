@@ -12,13 +12,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from tunixhack import __version__, cli_teachers, cli_train
-from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Verb, examples
+from tunixhack.cli_help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Group, Verb, examples
 from tunixhack.cli_train import Json
 from tunixhack.credentials import without_credentials
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.safe_text import for_terminal, print_json, print_result, print_text
 
 app = typer.Typer(
+    cls=Group,
     help="Questions in, a reasoning dataset out, and a student that learns from it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from tunixhack import recipes
 
@@ -14,16 +14,24 @@ QUESTIONS, TEACHER, ANSWERS, SPENDING, FOLDER = (
 """Groups of the options of ``build``, in the order of the work."""
 
 
-class Verb(TyperCommand):
-    """A command whose flags are shown without ``<bool>``."""
+class _FlagsWithoutType:
+    """Shows flags without ``<bool>``, which says nothing that their names do not."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters, none of whose flags has a type to show."""
-        params = super().get_params(ctx)
+        params = super().get_params(ctx)  # type: ignore[misc]  # typer's classes, beside which this stands, have it
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
         return params
+
+
+class Verb(_FlagsWithoutType, TyperCommand):
+    """A command."""
+
+
+class Group(_FlagsWithoutType, TyperGroup):
+    """The commands together, or a part of them under a name."""
 
 
 def examples(*lines: str, domains: bool = False) -> str:

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tunixhack.cli_help import Verb
+from tunixhack.cli_help import Group, Verb
 from tunixhack.cli_train import Json
 from tunixhack.safe_text import print_json, print_result, print_text
 
-app = typer.Typer(help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
+app = typer.Typer(cls=Group, help="The teachers by name: which answer now, and how well.", invoke_without_command=True)
 
 
 def fetch_local() -> None:
