@@ -1,4 +1,4 @@
-"""What is fetched or made once for all runs lies in the cache, and files are hashed once.
+"""The cache of what is fetched or made once for all runs, and of the hashes of files.
 
 The cache is ``$TUNIXHACK_CACHE``, else ``$XDG_CACHE_HOME/tunixhack``, else ``~/.cache/tunixhack``.
 """

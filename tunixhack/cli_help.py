@@ -1,4 +1,4 @@
-"""How the help of a command looks: options in groups, examples below them, and flags without a type."""
+"""The look of a command's help: options in groups, examples below them, and flags without a type."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class TunixHackError(Exception):
         super().__init__(*(for_terminal(without_credentials(str(sentence))) for sentence in sentences))
 
     def _render_traceback_(self) -> list[str]:
-        """Be the sentence alone in a notebook, too: this is what IPython asks an error to show."""
+        """Return the sentence alone for a notebook: this is what IPython asks an error to show."""
         return [f"{type(self).__name__}: {self}"]
 
 

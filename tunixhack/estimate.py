@@ -1,4 +1,4 @@
-"""What a build would cost, before a key is there or anything is asked: a price list times stated assumptions."""
+"""The cost of a build before a key is there or anything is asked: a price list times stated assumptions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROMPTS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a build would cost, and by which assumptions."""
+    """The cost of a build, and the assumptions that it was estimated by."""
 
     domain: str
     teacher: str

@@ -65,7 +65,7 @@ class Stage:
 
 
 def nearly_all_dropped(rows_in: int, dropped: int, keep: float) -> bool:
-    """Whether a step dropped over 90 % of at least 50 rows, beyond what it was asked to drop (contract 11).
+    """Tell whether a step dropped over 90 % of at least 50 rows, beyond what it was asked to drop (contract 11).
 
     >>> nearly_all_dropped(100, 91, 1.0), nearly_all_dropped(100, 91, 0.5), nearly_all_dropped(40, 40, 1.0)
     (True, False, False)

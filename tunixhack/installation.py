@@ -1,4 +1,4 @@
-"""How this package was installed, and the commands that install more beside it in the same way.
+"""The way in which this package was installed, and the commands that install more beside it in the same way.
 
 pip and uv keep where a package came from, unless that was a package index, in its ``direct_url.json`` (PEP 610): a
 folder, a wheel or another archive, or the commit of a repository. A clone that is used without having been installed

@@ -49,7 +49,7 @@ _TOKENS: set[str] = set()
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a folder, as its lock says."""
+    """The process that holds a folder, as its lock says."""
 
     process: Process
     host: str
@@ -61,7 +61,7 @@ class Owner:
         return f"process {self.process.pid} on {self.host}"
 
     def running(self) -> bool | None:
-        """Whether it is alive; None where that cannot be seen from here."""
+        """Tell whether it is alive; None where that cannot be seen from here."""
         if self.process == Process.current():
             return self.token in _TOKENS  # one that was interrupted while it took the lock holds nothing
         return self.process.running()
@@ -186,7 +186,7 @@ def _create(path: Path, token: str) -> int | None:
 
 
 def _names(path: Path, token: str) -> bool:
-    """Whether a lock is the one of this token."""
+    """Tell whether a lock is the one of this token."""
     seen = _look(path)
     return seen is not None and seen.owner is not None and seen.owner.token == token
 
@@ -228,7 +228,7 @@ def _owner(content: bytes) -> Owner | None:
 
 
 def _living(path: Path, seen: _Seen, say: Callable[[str], None]) -> bool:
-    """Whether a lock's owner is alive; where that cannot be seen, whether it beats."""
+    """Tell whether a lock's owner is alive; where that cannot be seen, whether it beats."""
     running = seen.owner.running() if seen.owner else None
     if running is not None:
         return running

@@ -1,4 +1,4 @@
-"""What is said in a notebook's cell is one output of it, written anew as more is said.
+"""Sentences in a notebook's cell: one output, which is written anew as more is said.
 
 A stream would make an output of every sentence and of every second of a bar: a night would leave thousands of them in
 the file, since what runs a notebook unattended stores each as it comes.

@@ -1,4 +1,4 @@
-"""Which process wrote something, and whether it still runs: told without a clock that can be set.
+"""Identities of processes, and whether one still runs: told without a clock that can be set.
 
 A process id is given out again, and the time of birth that tools tell moves with the clock of the wall. What does not
 move is the number of clock ticks from the boot to the process's start, which means something within one boot of one
@@ -42,7 +42,7 @@ class Process:
         return cls(pid, start or 0, system() if start else "")
 
     def running(self) -> bool | None:
-        """Whether it runs; None where that cannot be seen from here."""
+        """Tell whether it runs; None where that cannot be seen from here."""
         if not self.system or self.system != system():
             return None
         try:

@@ -1,4 +1,4 @@
-"""What a run shows while it works: one bar, at most one update a second, and sentences above it.
+"""Progress of a run: one bar, at most one update a second, and sentences above it.
 
 A terminal gets a live bar, a notebook one output that is written anew, and a log file a line every ten seconds.
 """
@@ -24,7 +24,7 @@ EVERY_LINE = 10.0
 
 
 class Bar(Protocol):
-    """What a bar is drawn of."""
+    """The numbers that a bar is drawn of."""
 
     @property
     def done(self) -> int:
@@ -100,7 +100,7 @@ class Reporter:
 
     @property
     def in_notebook(self) -> bool:
-        """Whether it is a notebook's cell that is told."""
+        """Tell whether sentences go to a notebook's cell."""
         return self._cell is not None
 
     def say(self, sentence: str) -> None:

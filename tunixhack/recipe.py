@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """From a question source to a reasoning dataset.
+    """A dataset's description, from a question source to the steps on its answers.
 
     The fields are the configuration: `replace` makes a recipe that differs in some of them.
 

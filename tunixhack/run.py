@@ -90,7 +90,7 @@ class Run:
         return for_terminal(f"Run({str(self.folder)!r}: {_or_sentence(self._told)})")
 
     def _repr_html_(self) -> str:
-        """Be the funnel and two answers in a notebook, all of it escaped."""
+        """Return the funnel and two answers for a notebook, all of it escaped."""
         from tunixhack.notebook_html import paragraph
         from tunixhack.run_html import run_html
 
@@ -151,7 +151,7 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether the last build came to its end."""
+        """Tell whether the last build came to its end."""
         return self.state().get("state") == DONE
 
     @property
@@ -258,7 +258,7 @@ class Run:
 
     @property
     def pilot_folder(self) -> Path:
-        """Where the tables of the pilot's answers are."""
+        """The folder of the pilot's tables."""
         return self.folder / "pilot"
 
     def at_hand(self, name: str) -> pl.DataFrame | None:

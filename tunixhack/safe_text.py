@@ -71,7 +71,7 @@ def _shown(text: str, at: int, lines: bool) -> str:
 
 
 def _joined(character: str) -> bool:
-    """Whether a joiner can be needed beside a character: a letter, mark or symbol of a script that has joiners."""
+    """Tell whether a joiner can be needed beside a character: a letter, mark or symbol of a script with joiners."""
     return character >= _FIRST_JOINED and unicodedata.category(character)[0] in "LMS"
 
 

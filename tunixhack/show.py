@@ -1,4 +1,4 @@
-"""How a run is shown to a person, and to a program."""
+"""A run as it is shown to a person, and to a program."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def sign(command: str) -> str | None:
 
 
 def is_own(command: str, signature: str | None) -> bool:
-    """Whether this user's own build has signed a command."""
+    """Tell whether this user's own build has signed a command."""
     key = _key(make=False)
     if key is None or signature is None:
         return False

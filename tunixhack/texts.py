@@ -1,4 +1,4 @@
-"""What in a text can be seen: blank texts, their ends, and the format characters that change nothing.
+"""The visible part of a text: blank texts, their ends, and the format characters that change nothing.
 
 Zero-width spaces, byte order marks, soft hyphens and marks of direction come into datasets from web pages and word
 processors. They are never taken out of what a teacher or student is sent; they only count for nothing where texts are

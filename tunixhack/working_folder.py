@@ -1,4 +1,4 @@
-"""Where Python looks for modules when the package is started with ``python -m``. Imports nothing but ``sys``."""
+"""The place of the working folder in Python's search, for ``python -m``. Imports nothing but ``sys``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Which categories the rows of a mixed domain are of, and how long their answers are."""
+"""Counts of a mixed domain's categories, and how long their answers are."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 class Example(NamedTuple):
-    """What a student learns from."""
+    """One example that a student learns from."""
 
     user: str
     """The question with its context; see `user_message`."""
@@ -122,7 +122,7 @@ OPENTHOUGHTS_SYSTEM = (
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How an example becomes a row of a dataset, and a row an example.
+    """The two ways between an example and a row of a dataset.
 
     >>> think = FORMATS["think"]
     >>> think.read(think.write(Example("2 + 2?", "Count on.", "4")))

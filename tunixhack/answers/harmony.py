@@ -24,7 +24,7 @@ _OUTSIDE = ""
 
 
 class Channels(NamedTuple):
-    """What was said on the channels of a reply."""
+    """The texts on the channels of a reply."""
 
     analysis: tuple[str, ...]
     final: str

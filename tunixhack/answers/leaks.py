@@ -80,7 +80,7 @@ supporting beams and hints of lemon are innocent."""
 
 
 class Leak(NamedTuple):
-    """What gives a reference away."""
+    """A place that gives a reference away."""
 
     pattern: str
     text: str

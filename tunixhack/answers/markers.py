@@ -16,7 +16,7 @@ from tunixhack.answers.quoted import Quoted
 
 @dataclass(frozen=True)
 class Mark:
-    """What a mark looks like, in either case, and how it is found fast."""
+    """A mark's looks, in either case, and how it is found fast."""
 
     pattern: re.Pattern[str]
     first: re.Pattern[str]

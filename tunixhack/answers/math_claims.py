@@ -1,4 +1,4 @@
-"""Whether an answer of mathematics says what a reference says, as math-verify reads both."""
+"""Comparison of an answer of mathematics with a reference, as math-verify reads both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_LOST = 20
 
 
 class Claim(NamedTuple):
-    """What math-verify says of an answer."""
+    """The judgement of math-verify on an answer."""
 
     right: bool | None
     """None where it reads nothing in the answer or the reference."""

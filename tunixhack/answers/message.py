@@ -1,4 +1,4 @@
-"""Where a message keeps its trace and its answer: the fields of the providers, and lists of typed parts.
+"""The places of trace and answer in a message: the fields of the providers, and lists of typed parts.
 
 =================================== ==================================================================
 ``reasoning_content``               DeepSeek, llama.cpp, LM Studio, SGLang, older vLLM
@@ -48,7 +48,7 @@ _DEEPEST = 6
 
 
 class Texts(NamedTuple):
-    """What a message says, in two texts; blank where there is nothing."""
+    """The two texts of a message; blank where there is nothing."""
 
     thinking: str
     """The trace where it stands apart from the content."""

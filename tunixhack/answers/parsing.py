@@ -1,4 +1,4 @@
-"""From what a teacher sent to a trace and an answer.
+"""The step `Parse`: trace and answer, out of what a teacher sent.
 
 A *choice* is one element of the ``choices`` list of an OpenAI-compatible response. What is in it was written by a
 model: it is taken apart by string search in linear time, never evaluated, and whatever shape it has, it ends as a
@@ -33,7 +33,7 @@ SHOWN = 200
 
 
 class Parsed(NamedTuple):
-    """What was read from a choice; without a problem, trace and answer are both there and not blank."""
+    """The trace and answer of a choice; without a problem, both are there and not blank."""
 
     reasoning: str | None
     answer: str | None

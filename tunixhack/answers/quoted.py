@@ -1,4 +1,4 @@
-"""Where a text shows code, or names a word in quotation marks, rather than speaking itself.
+"""The places where a text shows code, or names a word in quotation marks, rather than speaking itself.
 
 An answer about chat templates shows ``<|im_end|>`` in a code block, and one about formats says that a trace ends with
 "</think>". Neither ends a turn or a trace.
@@ -44,7 +44,7 @@ class Quoted:
 
     @cached_property
     def _code(self) -> tuple[list[int], list[int]]:
-        """Where code starts and ends, without code in other code."""
+        """Return where code starts and ends, without code in other code."""
         starts: list[int] = []
         ends: list[int] = []
         for start, end in sorted([*_fenced(self._text), *_in_line(self._text), *_html(self._text)]):

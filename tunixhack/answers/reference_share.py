@@ -1,4 +1,4 @@
-"""How many answers reach the source's own: a figure for information, for which no answer is dropped."""
+"""The share of answers that reach the source's own: for information, and no answer is dropped for it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _FEW_WORDS = 3
 
 
 class Reply(NamedTuple):
-    """What was read from a message; without a problem, trace and answer are both there and not blank."""
+    """The trace and answer of a message; without a problem, both are there and not blank."""
 
     reasoning: str | None
     answer: str | None

@@ -1,4 +1,4 @@
-r"""Whether an answer says what the reference says, where the reference is short enough to tell by reading.
+r"""Comparison of an answer with its reference, where that is short enough to tell by reading.
 
 A rough measure that compares teachers, and no step: it drops nothing. What a domain knows better about its answers it
 says with `tunixhack.answers.verify.Verify`. Three readers, by what the reference is:
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What became of an answer."""
+    """The judgement on an answer."""
 
     right: bool
     reader: str

@@ -1,1 +1,1 @@
-"""What others see of a run: the dataset card."""
+"""Publishing a run: the dataset card, and the Hub."""

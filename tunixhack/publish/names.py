@@ -1,4 +1,4 @@
-"""What a teacher is called where others read it: by its model and kind of server, never by a private address or path.
+"""Public names of teachers: by model and kind of server, never by a private address or path.
 
 In a run's folder, and in what the user is told, a teacher has the name that the user gave it (`resolve.public_name`).
 That can be the address of a machine in the user's own network, a tunnel that whoever knows it can use, or a path below

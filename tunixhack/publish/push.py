@@ -32,7 +32,7 @@ _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Pushed:
-    """What the Hub has now."""
+    """The state of the Hub after a push."""
 
     page: str
     """The dataset's page."""

@@ -27,7 +27,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class HubRows:
-    """What was opened: the rows, and the commit that they are of."""
+    """The rows of a Hub dataset, and the commit that they are of."""
 
     rows: Iterator[Row]
     commit: str | None

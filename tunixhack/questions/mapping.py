@@ -1,4 +1,4 @@
-"""From a source's rows, whatever their columns, to questions in ours."""
+"""Mapping of a source's rows, whatever their columns, to questions in ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many candidates are needed to end with exactly N questions (contract 8)."""
+"""The number of candidates that it takes to end with exactly N questions (contract 8)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tunixhack.wording import counted, verb
 
 
 class Chosen(NamedTuple):
-    """What goes into the selecting steps."""
+    """The candidates that go into the selecting steps."""
 
     pool: int
     """Candidates, the first in rank order."""

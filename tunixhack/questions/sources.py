@@ -1,4 +1,4 @@
-"""Where questions come from: the domain's Hub dataset, any other, a local file, or the package's own."""
+"""Sources of questions: the domain's Hub dataset, any other, a local file, or the package's own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FILE_SUFFIXES = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a source gave."""
+    """The rows that a source gave."""
 
     rows: pl.DataFrame
     """The questions, in the QUESTION schema, in the source's order. Ids can be equal: see `collapse_equal_ids`."""

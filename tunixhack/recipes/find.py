@@ -1,4 +1,4 @@
-"""From a domain's name, or the path of a file like the ones here, to its recipe."""
+"""Finding a recipe by its domain's name, or by the path of a domain file."""
 
 from __future__ import annotations
 

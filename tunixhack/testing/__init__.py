@@ -1,4 +1,4 @@
-"""What tests need, ours and yours: a scripted teacher, which is a real HTTP server, and toy questions.
+"""Parts for tests, ours and yours: a scripted teacher, which is a real HTTP server, and toy questions.
 
 From a shell, ``python -m tunixhack.testing --port 0`` serves until it is killed and prints its address first.
 """

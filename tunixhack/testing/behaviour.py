@@ -1,4 +1,4 @@
-"""What a scripted teacher is like, and what goes wrong with it: decided by hashes and never by luck."""
+"""The behaviour of a scripted teacher and its faults: decided by hashes and never by luck."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAULTS = ("429", "500", "hang", "broken", "html", "401", "404", "no_usage", "sho
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong, and how often.
+    """The faults of a scripted teacher, and how often each occurs.
 
     Faults of requests come in three ways, tried in this order: ``always`` (a server that is down for good),
     ``script`` (the fate of the first requests in the order of their arrival), ``share``. Which requests a share hits
@@ -104,7 +104,7 @@ NO_FAULTS = Faults()
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """What a scripted teacher is like."""
+    """The behaviour of a scripted teacher."""
 
     style: Literal["written", "reasoning_content", "reasoning", "think", "none"] = "written"
     """Where the trace is: in ``<reasoning>`` tags, in a field of its own, in ``<think>`` tags, or nowhere."""

@@ -1,4 +1,4 @@
-"""How servers and providers differ that all call themselves OpenAI-compatible: other addresses, and what they refuse.
+"""Differences of servers and providers that all call themselves OpenAI-compatible: addresses and refusals.
 
 Each is as its documentation and the reports of its users have it; none was recorded from the real one.
 """

@@ -1,4 +1,4 @@
-"""From a chat request to the scripted teacher's response."""
+"""The scripted teacher's response to a chat request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scripted teacher says: a pure function of the messages and the seed."""
+"""The texts of a scripted teacher: a pure function of the messages and the seed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found",
 
 @dataclass
 class Stats:
-    """What a scripted teacher has seen."""
+    """The requests that a scripted teacher has seen."""
 
     requests: int = 0
     """Chat requests with messages."""
@@ -53,7 +53,7 @@ class Stats:
 
 
 class Server:
-    """What all connections share: behaviour, counters, and the answers to every address.
+    """The state that all connections share: behaviour, counters, and the answers to every address.
 
     Args:
         behaviour: what the teacher is like.

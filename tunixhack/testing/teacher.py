@@ -62,7 +62,7 @@ class ScriptedTeacher:
 
     @property
     def stats(self) -> dict[str, Any]:
-        """What it has seen; the keys are the fields of `tunixhack.testing.server.Stats`."""
+        """The requests that it has seen; the keys are the fields of `tunixhack.testing.server.Stats`."""
         stats: dict[str, Any] = self._ask("/stats")
         return stats
 
@@ -71,7 +71,7 @@ class ScriptedTeacher:
         self._ask("/reset", b"")
 
     def change(self, **behaviour: Any) -> None:
-        """Be another from the next request on: ``teacher.change(faults=Faults(always="500"))``."""
+        """Change the behaviour from the next request on: ``teacher.change(faults=Faults(always="500"))``."""
         self.behaviour = replace(self.behaviour, **behaviour)
         self._ask("/behaviour", json.dumps(asdict(self.behaviour)).encode())
 

@@ -38,12 +38,12 @@ class ByteTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this tokenizer from others."""
+        """The string that tells this tokenizer from others."""
         return f"bytes-from-{self.first}"
 
     @property
     def vocab_size(self) -> int:
-        """How many ids there are."""
+        """The number of ids."""
         return self.first + 256
 
     def encode(self, text: str) -> list[int]:
