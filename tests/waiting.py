@@ -9,8 +9,12 @@ PATIENCE = 240.0
 """Seconds after which what has not happened is taken for something that never will."""
 
 
-def wait_for(condition: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object], every: float = 0.01) -> None:
     """Return as soon as a condition holds.
+
+    Args:
+        condition: looked at again and again.
+        every: seconds between two looks.
 
     Raises:
         AssertionError: it did not within minutes.
@@ -18,4 +22,4 @@ def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
+        time.sleep(every)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import re
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.commands import Command
 from tests.processes import Started
 from tests.teachers.named import named
 from tests.test_mishaps import Notes
+from tests.waiting import wait_for
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import LimitReached, TeacherFailed, UserError
@@ -34,6 +35,8 @@ from tunixhack.teachers.wire import Endpoint, Wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 TEACHER = "openai/scripted"
+NEVER = 1e6
+"""Seconds of a batch that does not end before the test says so."""
 
 
 @pytest.fixture(autouse=True)
@@ -207,9 +210,10 @@ def stopped(plain: Recipe, out: Path) -> None:
 def test_hours_that_are_over_end_the_waiting_and_the_batch_is_fetched_later(
     provider: ScriptedTeacher, plain: Recipe, tmp_path: Path
 ):
-    provider.change(batch_seconds=2.0)
+    provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
     assert Run.load(tmp_path / "run").store.answers().is_empty()
+    provider.change(batch_seconds=0.0)
     run = in_batches(plain, tmp_path / "run")
     assert provider.stats["batches"] == 1
     assert run.train.height + run.rejected.height == 6 * 4
@@ -218,7 +222,7 @@ def test_hours_that_are_over_end_the_waiting_and_the_batch_is_fetched_later(
 def test_without_batch_nobody_pays_a_second_time_unless_told_to(
     provider: ScriptedTeacher, plain: Recipe, tmp_path: Path
 ):
-    provider.change(batch_seconds=2.0)
+    provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
     with pytest.raises(UserError, match=r"24 of the missing answers are in batches .* go on with --batch"):
         build(plain, TEACHER, tmp_path / "run")
@@ -230,21 +234,17 @@ def test_without_batch_nobody_pays_a_second_time_unless_told_to(
 def test_a_changed_prompt_is_refused_while_the_old_one_is_under_way(
     provider: ScriptedTeacher, plain: Recipe, tmp_path: Path
 ):
-    provider.change(batch_seconds=60.0)
+    provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
     with pytest.raises(UserError, match="24 answers of step sample are paid for already"):
         in_batches(plain.replace(max_tokens=777), tmp_path / "run")
 
 
 def test_an_interrupt_ends_the_waiting_at_once(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
-    provider.change(batch_seconds=60.0)
+    provider.change(batch_seconds=NEVER)
 
     def interrupt() -> None:
-        while not provider.stats["batches"]:
-            time.sleep(0.02)
-        time.sleep(0.2)
-        import _thread
-
+        wait_for(lambda: any(batch.id for batch in BatchBook(tmp_path / "run" / "batches").open()))
         _thread.interrupt_main()
 
     threading.Thread(target=interrupt).start()
@@ -262,14 +262,12 @@ def test_a_provider_that_is_away_for_a_while_is_waited_for(provider: ScriptedTea
     notes = Notes()
 
     def trouble() -> None:
-        while not provider.stats["batches"]:
-            time.sleep(0.01)
+        wait_for(lambda: provider.stats["batches"])
         provider.change(faults=Faults(always="500"))
-        while not any("does not answer (HTTP 500" in sentence for sentence in notes.said):
-            time.sleep(0.01)
-        provider.change(faults=Faults())
+        wait_for(lambda: any("does not answer (HTTP 500" in sentence for sentence in notes.said))
+        provider.change(faults=Faults(), batch_seconds=0.0)
 
-    provider.change(batch_seconds=0.5)
+    provider.change(batch_seconds=NEVER)
     threading.Thread(target=trouble).start()
     run = in_batches(plain, tmp_path / "run", report=notes)
     assert run.store.answers().height == 24
@@ -336,7 +334,7 @@ def test_a_batch_that_is_refused_for_its_size_says_so(provider: ScriptedTeacher,
 
 
 def test_a_batch_that_the_provider_does_not_know_is_told_of(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
-    provider.change(batch_seconds=60.0)
+    provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
     book = BatchBook(tmp_path / "run" / "batches")
     book.handed_in(book.open()[0], "batch_77")
@@ -401,7 +399,7 @@ def test_a_server_without_batches_refuses_them(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_the_key_is_in_no_file(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
-    provider.change(batch_seconds=60.0)
+    provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
     key = f"sk-of-{'openai'}"
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]

@@ -27,7 +27,7 @@ class BatchDesk:
         self._reply = reply
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
-        self._ready: dict[str, float] = {}
+        self._made: dict[str, float] = {}
 
     def answer(
         self, method: str, path: str, query: Mapping[str, str], body: bytes, seconds: float, ends: Ends
@@ -39,7 +39,7 @@ class BatchDesk:
             path: below ``/v1/``, without the query.
             query: by name.
             body: as received.
-            seconds: how long a batch takes.
+            seconds: how long a batch takes, one that is under way already included.
             ends: how it ends; an expired one has answers to the first half of its requests.
 
         Returns:
@@ -52,11 +52,11 @@ class BatchDesk:
         if kind == "files" and name in self.files:
             return (200, self.files[name]) if part == "content" else (200, self._file(name))
         if kind == "batches" and method == "POST":
-            return self._make(json.loads(body), seconds, ends)
+            return self._make(json.loads(body), ends)
         if kind == "batches" and not name:
-            return 200, self._list(query)
+            return 200, self._list(query, seconds)
         if kind == "batches" and name in self.batches:
-            return 200, self._standing(name)
+            return 200, self._standing(name, seconds)
         return None
 
     def _put(self, content: bytes) -> str:
@@ -68,7 +68,7 @@ class BatchDesk:
         told = {"id": name, "object": "file", "bytes": len(self.files[name]), "created_at": 0, "filename": "upload"}
         return told | {"purpose": "batch", "status": "processed"}
 
-    def _make(self, asked: Mapping[str, Any], seconds: float, ends: Ends) -> tuple[int, Any]:
+    def _make(self, asked: Mapping[str, Any], ends: Ends) -> tuple[int, Any]:
         if asked.get("input_file_id") not in self.files or asked.get("endpoint") != "/v1/chat/completions":
             return 400, error(400, "no such file, or no such endpoint")
         lines = [json.loads(line) for line in self.files[asked["input_file_id"]].splitlines()]
@@ -85,23 +85,23 @@ class BatchDesk:
             "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
         }
         self.batches[name] = batch | {"_ends": ends, "_lines": lines}
-        self._ready[name] = now + seconds
+        self._made[name] = now
         return 200, batch
 
-    def _list(self, query: Mapping[str, str]) -> dict[str, Any]:
+    def _list(self, query: Mapping[str, str], seconds: float) -> dict[str, Any]:
         names = list(reversed(self.batches))
         start = names.index(query["after"]) + 1 if query.get("after") in names else 0
         limit = int(query.get("limit") or PAGE)
         page = names[start : start + limit]
         return {
             "object": "list",
-            "data": [self._standing(name) for name in page],
+            "data": [self._standing(name, seconds) for name in page],
             "has_more": len(names) > start + limit,
         }
 
-    def _standing(self, name: str) -> dict[str, Any]:
+    def _standing(self, name: str, seconds: float) -> dict[str, Any]:
         batch = self.batches[name]
-        if batch["status"] == "in_progress" and time.time() >= self._ready[name]:
+        if batch["status"] == "in_progress" and time.time() >= self._made[name] + seconds:
             self._end(batch)
         return {key: value for key, value in batch.items() if not key.startswith("_")}
 

@@ -119,7 +119,7 @@ class Behaviour:
     """Whose other addresses are served (LM Studio's /api/v0/models, Ollama's /api/ps, llama.cpp's /props and
     /tokenize), and who refuses what, as `tunixhack.testing.dialects` has it; ``plain`` takes everything."""
     batch_seconds: float | None = None
-    """How long a batch takes; None for a server that knows no batches."""
+    """How long a batch takes, one that is under way included; None for a server that knows no batches."""
     batch_ends: Ends = "completed"
     """How batches end; an expired one has answers to the first half of its requests."""
     models: tuple[str, ...] = ("scripted",)
