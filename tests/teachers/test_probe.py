@@ -3,83 +3,137 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.clock import Clock
 from tests.teachers.named import named
-from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.teachers.odd_server import GOOD, Reply, completion, odd_server
+from tests.waiting import PATIENCE
 from tunixhack.cli import app
 from tunixhack.errors import UserError
 from tunixhack.teachers import probe as module
 from tunixhack.teachers.probe import TOKENS, Finding, Pace, probe
 from tunixhack.teachers.resolve import Wish, resolve
-from tunixhack.testing import Faults, ScriptedTeacher
 
-SHORT = 0.6
-SLOW = Faults(latency=0.1)
+SECONDS = 3.0
+TOLD = {"prompt_tokens": 9, "completion_tokens": 7}
 
 
 def silent(sentence: str) -> None:
     """Take a sentence and drop it."""
 
 
-def test_a_server_that_works_on_several_at_once_is_told_from_one_that_does_not():
-    with ScriptedTeacher(faults=SLOW) as server:
-        together = probe(server.url, silent, SHORT)
-    with ScriptedTeacher(faults=SLOW, slots=1) as server:
-        queued = probe(server.url, silent, SHORT)
-    assert together.speedup > 2.5
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Playing:
+    """A server whose answers take a tenth of a second each by a clock of its own.
+
+    Args:
+        clock: what passes only while it answers.
+        together: how many of four requests it answers at a time; it does so when as many are here.
+    """
+
+    def __init__(self, clock: Clock, together: int) -> None:
+        self._clock, self._slot = clock, threading.Lock()
+        self.full = threading.Barrier(together, self._pass)
+
+    def _pass(self) -> None:
+        self._clock.now += 0.1
+
+    def __call__(self, body: dict[str, Any], headers: Any) -> Reply:
+        askers = int(re.findall(r"\d+", body["messages"][0]["content"])[0]) // 1_000_000
+        if askers < 4 or self.full.parties == 1:
+            with self._slot:
+                self._pass()
+        else:
+            self.full.wait(PATIENCE)
+        return 200, completion(GOOD, usage=TOLD)
+
+
+def test_a_server_that_works_on_several_at_once_is_told_from_one_that_does_not(clock: Clock):
+    with odd_server(Playing(clock, together=4)) as server:
+        together = probe(server.url, silent, SECONDS)
+    with odd_server(Playing(clock, together=1)) as server:
+        queued = probe(server.url, silent, SECONDS)
+    assert together.speedup == pytest.approx(4)
     assert together.verdict() == "it works on several requests at once"
-    assert 0.6 < queued.speedup < 1.3
+    assert queued.speedup == pytest.approx(1)
     assert queued.verdict().startswith("it works on one request after the other")
 
 
-def test_it_asks_by_one_and_then_by_four_after_a_first_answer_that_is_not_counted():
-    with ScriptedTeacher(faults=SLOW) as server:
-        finding = probe(server.url, silent, SHORT)
-        stats = server.stats
+def test_it_asks_by_one_and_then_by_four_after_a_first_answer_that_is_not_counted(clock: Clock):
+    with odd_server(Playing(clock, together=4)) as server:
+        finding = probe(server.url, silent, SECONDS)
     assert (finding.one.askers, finding.four.askers) == (1, 4)
-    assert stats["max_concurrency"] == 4
-    assert stats["requests"] == finding.one.requests + finding.four.requests + 1
-    assert len(stats["messages"]) == stats["requests"], "a cache of prompts is of no help"
+    assert len(server.asked) == finding.one.requests + finding.four.requests + 1
+    messages = {json.dumps(body["messages"]) for body in server.asked}
+    assert len(messages) == len(server.asked), "a cache of prompts is of no help"
 
 
-def test_the_copies_of_a_server_are_all_asked(monkeypatch: pytest.MonkeyPatch):
-    with ScriptedTeacher(faults=SLOW, slots=1) as one, ScriptedTeacher(faults=SLOW, slots=1) as other:
+def test_the_copies_of_a_server_are_all_asked(clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    playing = Playing(clock, together=2)
+    slots = threading.Lock(), threading.Lock()
+
+    def one_at_a_time(slot: threading.Lock) -> Any:
+        def reply(body: dict[str, Any], headers: Any) -> Reply:
+            with slot:
+                return playing(body, headers)
+
+        return reply
+
+    with odd_server(one_at_a_time(slots[0])) as one, odd_server(one_at_a_time(slots[1])) as other:
         known = resolve(one.url, Wish(max_tokens=TOKENS))
         with known.connect() as there:
             two = replace(known, connect=lambda: nullcontext(replace(there, copies=(other.url,))))
         monkeypatch.setattr(module, "resolve", lambda *_, **__: two)
-        finding = probe("two", silent, SHORT)
-    assert 1.5 < finding.speedup < 2.5
+        finding = probe("two", silent, SECONDS)
+    assert finding.speedup == pytest.approx(2)
 
 
-def test_figures_are_tokens_over_the_time_until_the_last_answer():
-    told = {"usage": {"prompt_tokens": 9, "completion_tokens": 7}}
-    with odd_server(lambda *_: (200, completion(GOOD, **told))) as server:
-        finding = probe(server.url, silent, 0.2)
+def test_figures_are_tokens_over_the_time_until_the_last_answer(clock: Clock):
+    with odd_server(Playing(clock, together=4)) as server:
+        finding = probe(server.url, silent, SECONDS)
         assert all(body["max_tokens"] == TOKENS for body in server.asked)
-    assert finding.one.seconds >= 0.2
+    assert finding.one.seconds == pytest.approx(SECONDS, abs=0.11)
     assert finding.one.tokens == 7 * finding.one.requests
     assert finding.one.tokens_per_second == finding.one.tokens / finding.one.seconds
 
 
-def test_where_tokens_are_not_told_answers_count():
-    with ScriptedTeacher(faults=SLOW, usage="none") as server:
-        finding = probe(server.url, silent, SHORT)
+def test_where_tokens_are_not_told_answers_count(clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(globals(), "TOLD", None)
+    with odd_server(Playing(clock, together=4)) as server:
+        finding = probe(server.url, silent, SECONDS)
     assert finding.one.tokens is None
-    assert finding.speedup > 2.5
+    assert finding.speedup == pytest.approx(4)
     assert "tokens not told" in finding.as_lines()[0]
     assert finding.as_dict()["at_4"]["tokens_per_second"] is None
 
 
+class Hurrying(Clock):
+    """A clock that goes further each time it is looked at."""
+
+    def monotonic(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
 @pytest.mark.parametrize("name", ["openai", "gemini", "ollama"])
 def test_each_dialect_is_asked_as_it_wants_to_be(name: str, monkeypatch: pytest.MonkeyPatch):
-    with named(monkeypatch, name, faults=SLOW):
-        assert probe(f"{name}/scripted", silent, 0.2).four.requests >= 4
+    monkeypatch.setattr(module, "time", Hurrying())
+    with named(monkeypatch, name):
+        assert probe(f"{name}/scripted", silent, SECONDS).four.requests >= 4
 
 
 @pytest.mark.parametrize(
@@ -94,13 +148,13 @@ def test_the_verdict_follows_the_speed(four: int, said: str):
 
 def test_a_server_that_refuses_is_one_sentence():
     with odd_server(lambda *_: (200, {"choices": []})) as server, pytest.raises(UserError, match="without choices"):
-        probe(server.url, silent, SHORT)
+        probe(server.url, silent, SECONDS)
     with pytest.raises(UserError, match="no server answers"):
-        probe("http://127.0.0.1:9/v1", silent, SHORT)
+        probe("http://127.0.0.1:9/v1", silent, SECONDS)
 
 
 def test_the_command_prints_lines_or_json(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module.probe, "__defaults__", (0.2,))
+    monkeypatch.setattr(module, "time", Hurrying())
     with odd_server(lambda body, headers: (200, completion(GOOD))) as server:
         plain = CliRunner().invoke(app, ["teachers", "probe", server.url])
         machine = CliRunner().invoke(app, ["teachers", "probe", server.url, "--json"])
