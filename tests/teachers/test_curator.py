@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.waiting import PATIENCE
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
 from tunixhack.teachers import _curator, attempts
@@ -324,7 +325,8 @@ def test_retry_after_is_believed_within_reason(header: str, seconds: float | Non
 @pytest.mark.parametrize("fault", ["429", "500", "hang", "broken", "html", "no_usage"])
 def test_a_fault_that_passes_costs_one_more_try_at_most(fault: str, teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(script=("ok", fault)))
-    wire = send(teacher.url, courier_rows("one", "two", "three"), tmp_path, timeout=0.3)
+    timeout = 2.0 if fault == "hang" else PATIENCE  # else a busy machine could run into it, too
+    wire = send(teacher.url, courier_rows("one", "two", "three"), tmp_path, timeout=timeout)
     assert received(tmp_path) == ["question 0", "question 1", "question 2"]
     assert teacher.stats["requests"] == (3 if fault == "no_usage" else 4)
     assert not wire.failures

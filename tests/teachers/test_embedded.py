@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.teachers import embedded
 from tunixhack.teachers.embedded import EmbeddedServer, serve_copies
@@ -54,7 +54,7 @@ def test_a_whole_block_is_answered_and_one_more_is_refused(embedded_server: Embe
 
 @pytest.mark.embedded
 def test_it_calls_its_model_by_the_files_name_and_shows_no_path(embedded_server: EmbeddedServer) -> None:
-    listed = requests.get(f"{embedded_server.url}/models", timeout=10).text
+    listed = requests.get(f"{embedded_server.url}/models", timeout=PATIENCE).text
     assert embedded_server.model.stem in listed
     assert str(embedded_server.model.parent) not in listed
 
@@ -62,7 +62,7 @@ def test_it_calls_its_model_by_the_files_name_and_shows_no_path(embedded_server:
 @pytest.mark.embedded
 def test_web_pages_are_not_allowed_to_use_it(embedded_server: EmbeddedServer) -> None:
     page = {"Origin": "https://example.org"}
-    answer = requests.get(f"{embedded_server.url}/models", headers=page, timeout=10)
+    answer = requests.get(f"{embedded_server.url}/models", headers=page, timeout=PATIENCE)
     assert answer.headers.get("Access-Control-Allow-Origin") not in ("*", "https://example.org")
 
 
@@ -71,14 +71,11 @@ def test_a_client_that_goes_away_frees_its_slots(embedded_server: EmbeddedServer
     with pytest.raises(requests.Timeout):
         choices(embedded_server, timeout=0.5, n=16, max_tokens=1500, ignore_eos=True)
     # llama.cpp looks for clients that went away after a second in which no other request ended, this question included
-    time.sleep(3)
-    if _busy(embedded_server):
-        time.sleep(10)
-    assert not _busy(embedded_server)
+    wait_for(lambda: not _busy(embedded_server), every=3)
 
 
 def _busy(server: EmbeddedServer) -> int:
-    slots = requests.get(server.url.removesuffix("/v1") + "/slots", timeout=30).json()
+    slots = requests.get(server.url.removesuffix("/v1") + "/slots", timeout=PATIENCE).json()
     return sum(slot["is_processing"] for slot in slots)
 
 
@@ -88,15 +85,11 @@ def test_a_killed_server_is_noticed_and_its_clients_get_an_error(local_model: Pa
         assert server.alive()
         assert server._process is not None
         pending = pool.submit(choices, server, max_tokens=200, n=2, ignore_eos=True)
-        time.sleep(0.3)
+        wait_for(lambda: _busy(server))
         os.kill(server._process.pid, signal.SIGKILL)
         with pytest.raises(requests.ConnectionError):
-            pending.result(timeout=30)
-        # its connections end a moment before the process does
-        deadline = time.monotonic() + 10
-        while server.alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not server.alive()
+            pending.result(timeout=PATIENCE)
+        wait_for(lambda: not server.alive())  # its connections end a moment before
     server.stop()
 
 
@@ -108,7 +101,7 @@ def test_copies_answer_alike_and_without_one_of_them_none_is_left_behind(local_m
         first, second = servers
         assert first._process is not None
         os.kill(first._process.pid, signal.SIGKILL)
-        first._process.wait(10)
+        first._process.wait(PATIENCE)
         assert [server.alive() for server in servers] == [False, True]
     assert not second.alive()
 
@@ -148,7 +141,7 @@ def test_it_dies_with_a_parent_that_is_killed(local_model: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom tunixhack.teachers.embedded import EmbeddedServer\n"
         "with EmbeddedServer(Path(sys.argv[1]), slots=1, context=256) as server:\n"
-        "    print(server.url, flush=True)\n    time.sleep(60)\n"
+        "    print(server.url, flush=True)\n    time.sleep(600)\n"
     )
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -156,18 +149,15 @@ def test_it_dies_with_a_parent_that_is_killed(local_model: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
         url = parent.stdout.readline().decode().strip()
-        assert requests.get(f"{url}/models", timeout=10).ok
+        assert requests.get(f"{url}/models", timeout=PATIENCE).ok
         parent.kill()
         parent.wait()
-        deadline = time.monotonic() + 10
-        while _answers(url) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not _answers(url)
+        wait_for(lambda: not _answers(url))
 
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/models", timeout=10).ok
+        return requests.get(f"{url}/models", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 

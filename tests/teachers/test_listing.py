@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from tests.teachers.named import named
 from tests.teachers.odd_server import odd_server
+from tests.waiting import PATIENCE
 from tunixhack.cli import app
 from tunixhack.teachers import listing
 from tunixhack.teachers.keys import KEY_VARIABLE
@@ -76,19 +78,44 @@ def test_a_provider_is_asked_nothing_and_its_key_is_named_but_not_shown(monkeypa
     assert "sk-1" not in repr(found)
 
 
-def test_servers_that_say_nothing_are_waited_for_together_and_not_for_long(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listing, "PEEK", 0.5)
+@contextmanager
+def silent_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Servers that take connections and say nothing, in the place of all of one's own."""
     with ExitStack() as open_:
+        servers = []
         for name, preset in list(PRESETS.items()):
             if preset.local:
-                silent = open_.enter_context(socket.create_server(("127.0.0.1", 0)))
-                url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+                servers.append(open_.enter_context(socket.create_server(("127.0.0.1", 0))))
+                url = f"http://127.0.0.1:{servers[-1].getsockname()[1]}/v1"
                 monkeypatch.setitem(PRESETS, name, replace(preset, url=url))
-        start = time.monotonic()
+        yield servers
+
+
+def test_servers_that_say_nothing_are_waited_for_and_not_for_long(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listing, "PEEK", 0.2)
+    with silent_servers(monkeypatch):
+        assert all("did not answer" in str(one.problem) for one in look_around() if one.local)
+
+
+def test_all_servers_are_asked_before_any_has_answered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listing, "PEEK", PATIENCE)
+
+    def hang_up() -> None:
+        """Once all are asked; one after the other, the second would not be while the first says nothing."""
+        asked = [server.accept()[0] for server in servers]
+        while asked:
+            asked.pop().close()
+        for server in servers:
+            server.close()
+
+    with silent_servers(monkeypatch) as servers:
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
         found = look_around()
-        took = time.monotonic() - start
-    assert took < 4 * 0.5, "one after the other they would take at least that"
-    assert all("did not answer" in str(one.problem) for one in found if one.local)
+        thread.join()
+    assert len(servers) > 1
+    assert not any(one.answers for one in found if one.local)
+    assert not any("did not answer" in str(one.problem) for one in found)
 
 
 def test_a_server_that_loads_its_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from tests.processes import Started
 from tests.teachers.odd_server import GOOD, completion, odd_server
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
 from tunixhack.teachers import _curator, attempts
@@ -179,8 +179,8 @@ def test_it_works_in_a_running_event_loop_and_leaves_the_loop_as_it_was(teacher:
         assert asyncio.get_running_loop() is loop
         assert not hasattr(loop, "_nest_patched")
         task = asyncio.ensure_future(asyncio.sleep(0, "afterwards"))
-        assert await asyncio.wait_for(task, 5) == "afterwards"
-        async with asyncio.timeout(5):
+        assert await asyncio.wait_for(task, PATIENCE) == "afterwards"
+        async with asyncio.timeout(PATIENCE):
             await asyncio.to_thread(int)
         return rows
 

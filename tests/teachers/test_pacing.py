@@ -144,7 +144,7 @@ def test_the_gate_lets_through_what_the_pace_allows_and_nobody_waits_for_ever():
             inside -= 1
 
     async def all_of_them() -> None:
-        await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 30)
+        await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 240)
 
     gate = Gate(pace)
     asyncio.run(all_of_them())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.waiting import PATIENCE
 from tunixhack.errors import UserError
 from tunixhack.teachers import http
 from tunixhack.teachers.http import get_json, post_json
@@ -385,8 +386,14 @@ def test_a_key_that_a_server_echoes_is_not_in_the_sentence(before: int):
 def test_a_server_that_loads_its_model_is_waited_for_and_that_is_said_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(http, "SAY_AFTER", 0.2)
     said: list[str] = []
-    with ScriptedTeacher(loading_seconds=1.6) as teacher:
-        assert post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, 5.0, said.append)["choices"]
+    with ScriptedTeacher(loading_seconds=1e6) as teacher:
+
+        def say(sentence: str) -> None:
+            said.append(sentence)
+            # it is asked in vain once more, or twice
+            threading.Timer(0.8, lambda: teacher.change(loading_seconds=0.0)).start()
+
+        assert post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, PATIENCE, say)["choices"]
     assert len(said) == 1
     assert said[0].startswith("waiting for the model at http://127.0.0.1")
 
@@ -395,15 +402,21 @@ def test_the_list_of_models_is_waited_for_too(monkeypatch: pytest.MonkeyPatch):
     """It is what is asked first, and while a server loads it is not there either."""
     monkeypatch.setattr(http, "SAY_AFTER", 0.2)
     said: list[str] = []
-    with ScriptedTeacher(loading_seconds=1.1) as teacher:
-        assert resolve(teacher.url, Wish(), say=said.append).model == "scripted"
+    with ScriptedTeacher(loading_seconds=1e6) as teacher:
+
+        def say(sentence: str) -> None:
+            said.append(sentence)
+            teacher.change(loading_seconds=0.0)
+
+        assert resolve(teacher.url, Wish(), say=say).model == "scripted"
     assert [sentence.partition(" at ")[0] for sentence in said] == ["waiting for the model"]
 
 
-def test_a_short_load_is_not_mentioned():
+def test_a_short_load_is_not_mentioned(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "SAY_AFTER", PATIENCE)  # so that the load is short however busy the machine is
     said: list[str] = []
     with ScriptedTeacher(loading_seconds=0.3) as teacher:
-        post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, 5.0, said.append)
+        post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, PATIENCE, said.append)
     assert said == []
 
 
