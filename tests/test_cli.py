@@ -19,7 +19,7 @@ from tests.builds import asked, small_recipe
 from tests.builds import build as build_run
 from tests.commands import Command, Result
 from tests.processes import Started, command
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 from tunixhack import __version__, cli
 from tunixhack.publish.card import publish_command
 from tunixhack.run import Run
@@ -258,7 +258,7 @@ def test_what_goes_wrong_for_nobody_to_mend_is_told_without_effect_on_the_termin
 
 def test_no_traceback_from_a_real_process(tmp_path: Path):
     command = [sys.executable, "-m", "tunixhack", "build", "creative", "--source", str(tmp_path / "none.csv"), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     result = Result(done.returncode, done.stdout, done.stderr)
     assert result.code == 2
     assert result.sentence == result.json["error"] == f"there is no file {tmp_path / 'none.csv'}"

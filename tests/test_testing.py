@@ -8,33 +8,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import requests
 
+from tests.waiting import PATIENCE, wait_for
 from tunixhack.answers.parsing import read_choice
 from tunixhack.testing import Behaviour, Faults, ScriptedTeacher, toy_questions
 
 QUESTIONS = [row["question"] for row in toy_questions(200)]
 
 
-def ask(teacher: ScriptedTeacher, question: str = "Why?", timeout: float = 10.0, **body: Any) -> requests.Response:
+def ask(teacher: ScriptedTeacher, question: str = "Why?", timeout: float = PATIENCE, **body: Any) -> requests.Response:
     body = {"model": "scripted", "messages": [{"role": "user", "content": question}]} | body
     return requests.post(f"{teacher.url}/chat/completions", json=body, timeout=timeout)
 
 
 def texts(response: requests.Response) -> list[str]:
     return [choice["message"]["content"] for choice in response.json()["choices"]]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert true()
 
 
 def test_the_same_messages_and_seed_get_the_same_answer_in_another_process_too(teacher: ScriptedTeacher) -> None:
@@ -103,8 +96,8 @@ def test_usage_counts_all_choices_or_one_or_is_not_there() -> None:
 
 
 def test_empty_messages_are_refused(teacher: ScriptedTeacher) -> None:
-    assert requests.post(f"{teacher.url}/chat/completions", json={"messages": []}, timeout=10).status_code == 400
-    assert requests.post(f"{teacher.url}/chat/completions", data=b"{", timeout=10).status_code == 400
+    assert requests.post(f"{teacher.url}/chat/completions", json={"messages": []}, timeout=PATIENCE).status_code == 400
+    assert requests.post(f"{teacher.url}/chat/completions", data=b"{", timeout=PATIENCE).status_code == 400
     assert teacher.stats["requests"] == 0
 
 
@@ -166,7 +159,7 @@ def test_a_hung_request_is_never_answered_and_counts_as_cancelled_when_its_clien
     with ScriptedTeacher(faults=Faults(script=("hang",))) as teacher:
         with pytest.raises(requests.Timeout):
             ask(teacher, timeout=0.3)
-        wait_until(lambda: teacher.stats["cancelled"] == 1)
+        wait_for(lambda: teacher.stats["cancelled"] == 1)
         assert ask(teacher).status_code == 200
         assert teacher.stats["answered"] == 1
 
@@ -191,7 +184,7 @@ def test_a_given_choice_can_be_cut() -> None:
 
 def test_a_server_that_is_down_for_good_says_so_everywhere_but_in_its_statistics() -> None:
     with ScriptedTeacher(faults=Faults(always="401")) as teacher:
-        assert requests.get(f"{teacher.url}/models", timeout=10).status_code == 401
+        assert requests.get(f"{teacher.url}/models", timeout=PATIENCE).status_code == 401
         assert ask(teacher).status_code == 401
         assert teacher.stats["statuses"] == {"401": 1}
 
@@ -208,8 +201,8 @@ def test_unknown_faults_and_shares_above_one_are_refused() -> None:
 def test_a_key_is_asked_for() -> None:
     with ScriptedTeacher(api_key="sesame") as teacher:
         url = f"{teacher.url}/models"
-        assert requests.get(url, timeout=10).status_code == 401
-        assert requests.get(url, headers={"Authorization": "Bearer sesame"}, timeout=10).status_code == 200
+        assert requests.get(url, timeout=PATIENCE).status_code == 401
+        assert requests.get(url, headers={"Authorization": "Bearer sesame"}, timeout=PATIENCE).status_code == 200
 
 
 def test_statistics_count_requests_choices_seeds_and_bodies(teacher: ScriptedTeacher) -> None:
@@ -226,9 +219,11 @@ def test_statistics_count_requests_choices_seeds_and_bodies(teacher: ScriptedTea
 
 
 def test_the_highest_concurrency_is_counted() -> None:
-    with ScriptedTeacher(faults=Faults(latency=0.3)) as teacher, ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda seed: ask(teacher, seed=seed), range(5)))
-        assert teacher.stats["max_concurrency"] == 5
+    with ThreadPoolExecutor(5) as pool:
+        with ScriptedTeacher(faults=Faults(share={"hang": 1.0})) as teacher:
+            asked = [pool.submit(ask, teacher, seed=seed) for seed in range(5)]
+            wait_for(lambda: teacher.stats["max_concurrency"] == 5)
+        assert all(isinstance(one.exception(), requests.ConnectionError) for one in asked)
 
 
 @pytest.mark.parametrize("process", [False, True], ids=["thread", "process"])
@@ -237,13 +232,13 @@ def test_it_can_become_another_while_it_runs(process: bool) -> None:
         assert ask(teacher).status_code == 500
         teacher.change(faults=Faults(finish={0: "content_filter"}), models=("a", "b"))
         assert ask(teacher).json()["choices"][0]["finish_reason"] == "content_filter"
-        listed = requests.get(f"{teacher.url}/models", timeout=10).json()["data"]
+        listed = requests.get(f"{teacher.url}/models", timeout=PATIENCE).json()["data"]
     assert [model["id"] for model in listed] == ["a", "b"]
 
 
 def test_lm_studio_tells_what_is_loaded() -> None:
     with ScriptedTeacher(dialect="lmstudio", models=("a", "b"), loaded=("b",), context=4096) as teacher:
-        models = requests.get(teacher.url.removesuffix("/v1") + "/api/v0/models", timeout=10).json()["data"]
+        models = requests.get(teacher.url.removesuffix("/v1") + "/api/v0/models", timeout=PATIENCE).json()["data"]
     assert [(model["id"], model["state"]) for model in models] == [("a", "not-loaded"), ("b", "loaded")]
     assert models[1]["loaded_context_length"] == 4096
     assert "loaded_context_length" not in models[0]
@@ -251,16 +246,17 @@ def test_lm_studio_tells_what_is_loaded() -> None:
 
 
 def test_llama_cpp_answers_503_until_its_model_is_loaded() -> None:
-    with ScriptedTeacher(dialect="llamacpp", loading_seconds=0.4, context=4096) as teacher:
+    with ScriptedTeacher(dialect="llamacpp", loading_seconds=1e6, context=4096) as teacher:
         root = teacher.url.removesuffix("/v1")
         assert ask(teacher).status_code == 503
-        assert requests.get(f"{root}/health", timeout=10).json()["error"]["message"] == "Loading model"
-        wait_until(lambda: requests.get(f"{root}/health", timeout=10).status_code == 200)
-        assert requests.get(f"{root}/props", timeout=10).json()["default_generation_settings"]["n_ctx"] == 4096
+        assert requests.get(f"{root}/health", timeout=PATIENCE).json()["error"]["message"] == "Loading model"
+        teacher.change(loading_seconds=0.0)
+        assert requests.get(f"{root}/health", timeout=PATIENCE).status_code == 200
+        assert requests.get(f"{root}/props", timeout=PATIENCE).json()["default_generation_settings"]["n_ctx"] == 4096
 
 
 def test_another_dialects_addresses_are_not_found(teacher: ScriptedTeacher) -> None:
-    assert requests.get(teacher.url.removesuffix("/v1") + "/api/v0/models", timeout=10).status_code == 404
+    assert requests.get(teacher.url.removesuffix("/v1") + "/api/v0/models", timeout=PATIENCE).status_code == 404
 
 
 @pytest.mark.parametrize("process", [False, True], ids=["thread", "process"])
@@ -269,7 +265,7 @@ def test_a_stopped_teacher_is_gone_and_leaves_no_thread(process: bool) -> None:
         ask(teacher)
         place = teacher.url.removeprefix("http://").removesuffix("/v1").split(":")
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection((place[0], int(place[1])), timeout=5)
+        socket.create_connection((place[0], int(place[1])), timeout=PATIENCE)
     assert "scripted-teacher" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -288,7 +284,7 @@ def test_from_a_shell_it_prints_its_address_and_outlives_its_clients() -> None:
         assert server.stdout is not None
         url = server.stdout.readline().decode().strip()
         body = {"messages": [{"role": "user", "content": "Hi"}]}
-        statuses = [requests.post(f"{url}/chat/completions", json=body, timeout=10).status_code for _ in range(2)]
+        statuses = [requests.post(f"{url}/chat/completions", json=body, timeout=PATIENCE).status_code for _ in range(2)]
         assert statuses == [500, 200]
     finally:
         server.kill()
@@ -299,7 +295,7 @@ def test_a_request_may_arrive_in_pieces(teacher: ScriptedTeacher) -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "seed": 1}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
     port = int(teacher.url.removesuffix("/v1").rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         for piece in (head[:20], head[20:], body[:5], body[5:]):
             connection.sendall(piece)
             time.sleep(0.02)
