@@ -12,6 +12,7 @@ import pytest
 
 from tests.builds import small_recipe, write_questions
 from tests.commands import Command, Result
+from tests.folder_seconds import FolderSeconds
 from tunixhack import cli
 from tunixhack.recipe import Recipe
 from tunixhack.testing import ScriptedTeacher
@@ -27,6 +28,7 @@ hypothesis.settings.load_profile("tunixhack")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C be heard, and jax keep what it compiles, which in trainings of seconds is most of the time."""
+    config.pluginmanager.register(FolderSeconds())
     # started in the background by a shell, a process ignores Ctrl-C and so do its children, and there are tests of it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = getattr(config, "cache", None)  # absent under `-p no:cacheprovider`
