@@ -32,6 +32,7 @@ from tunixhack.train.datasets import read
 from tunixhack.train.loss import attention_mask, in_compute_dtype, mean_loss
 from tunixhack.train.mesh import device_mesh, with_lora
 from tunixhack.train.packing import Batch, Packed
+from tunixhack.train.saving import Saving
 from tunixhack.train.settings import Settings, settings
 from tunixhack.train.students.find import find
 from tunixhack.train.students.gemma3 import FAMILY
@@ -124,14 +125,25 @@ class Ours:
             student(config, method, self.mesh),
             family=FAMILY,
             settings=plan(method, batch),
-            folder=folder,
-            keep=1,
-            save_every=1e9,
-            next_batch=lambda step: (self._waiting.pop(0), 1e-5) if self._waiting else None,
-            place=dict,
-            after_step=lambda trainer, result: self.results.append(result),
+            saving=Saving(folder, keep=1, every=1e9),
+            callbacks=self,
         )
         self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close
+
+    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+        """Return the next of the batches."""
+        return (self._waiting.pop(0), 1e-5) if self._waiting else None
+
+    def data_position(self) -> dict[str, Any]:
+        """Return nothing: no checkpoint is gone on from."""
+        return {}
+
+    def after_step(self, result: StepResult) -> None:
+        """Keep what a step found."""
+        self.results.append(result)
+
+    def before_save(self) -> None:
+        """Do nothing: nothing is reported."""
 
     @property
     def model(self) -> nnx.Module:

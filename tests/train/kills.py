@@ -131,7 +131,7 @@ def minutes():
     usual = trainer.Trainer._post_process_train_step
 
     def moved(self, aux):
-        self.wait_for_saves()  # in a minute they are done
+        self.checkpoint_manager._checkpoint_manager.wait_until_finished()  # in a minute they are done
         now[0] += MINUTE
         usual(self, aux)
 
@@ -173,10 +173,10 @@ def sent(moment):
     def numbered(path):
         return int(path.name) if path.name.isdigit() else -1
 
-    after_step = Loop._after_step
+    after_step = Loop.after_step
 
-    def patched(self, trainer, result):
-        after_step(self, trainer, result)
+    def patched(self, result):
+        after_step(self, result)
         reached("step", result.step)
 
     with ExitStack() as patches:
@@ -184,7 +184,7 @@ def sent(moment):
         patches.enter_context(before(Trainer, "run", lambda *_: ("beginning",)))
         patches.enter_context(before(SealedPath, "finalize", lambda self: ("writing", numbered(self.get_final()))))
         patches.enter_context(before(checksums, "seal", lambda place: ("named", numbered(place))))
-        patches.enter_context(mock.patch.object(Loop, "_after_step", patched))
+        patches.enter_context(mock.patch.object(Loop, "after_step", patched))
         yield
 
 

@@ -42,6 +42,22 @@ def test_what_is_no_line_of_numbers_is_left_out(tmp_path):
         metrics.read(tmp_path)
 
 
+def test_what_is_no_number_in_json_s_own_words_is_left_out_too(tmp_path):
+    (tmp_path / metrics.FILE).write_text('{"step": 1, "loss": NaN, "tokens": 9}\n{"step": 2, "loss": Infinity}\n')
+    assert metrics.read(tmp_path) == [{"step": 1, "tokens": 9}, {"step": 2}]
+
+
+def test_a_disk_that_takes_no_line_is_told_of(tmp_path, monkeypatch):
+    sink = metrics.JsonLines(tmp_path, 0)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(metrics.os, "fsync", full)
+    with pytest.raises(UserError, match=r"metrics\.jsonl cannot be written: No space left on device; the same command"):
+        sink.write(1, {"loss": 1.0})
+
+
 def test_lines_are_brought_without_touching_their_source(tmp_path):
     source, target = tmp_path / "a", tmp_path / "b"
     source.mkdir()

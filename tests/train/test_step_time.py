@@ -16,6 +16,7 @@ from tunixhack.testing.student import write_tiny_student
 from tunixhack.train import trainer as module
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.packing import Batch
+from tunixhack.train.saving import Saving
 from tunixhack.train.settings import settings
 from tunixhack.train.student import Student
 from tunixhack.train.students.find import find
@@ -46,27 +47,39 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+class Steps:
+    """The steps of the test, behind each of which some seconds pass."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.told: list[float] = []
+
+    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+        return (batch(), 1e-5) if step < STEPS else None
+
+    def data_position(self) -> dict[str, int]:
+        return {}
+
+    def after_step(self, result: StepResult) -> None:
+        self.told.append(result.seconds)
+        self.clock.now += 5
+
+    def before_save(self) -> None:
+        pass
+
+
 def test_a_steps_time_is_that_of_its_computing_and_not_of_what_is_done_between_steps(tmp_path, clock):
     plan = settings("lora", batch=BATCH, length=LENGTH, compute="float32")
     mesh = device_mesh(BATCH)
     student = Student.prepare(find(write_tiny_student(tmp_path / "tiny", "llama")), plan, mesh)
-    told: list[float] = []
-
-    def after_step(trainer: Trainer, result: StepResult) -> None:
-        told.append(result.seconds)
-        clock.now += 5
-
+    steps = Steps(clock)
     trainer = Trainer(
         student.model,
         family=student.base.family,
         settings=plan,
-        folder=tmp_path / "actor",
-        keep=1,
-        save_every=1e9,
-        next_batch=lambda step: (batch(), 1e-5) if step < STEPS else None,
-        place=dict,
-        after_step=after_step,
+        saving=Saving(tmp_path / "actor", keep=1, every=1e9),
+        callbacks=steps,
     )
     with mesh:
         trainer.run()
-    assert told == [60.0] * STEPS
+    assert steps.told == [60.0] * STEPS

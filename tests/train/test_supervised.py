@@ -1,7 +1,10 @@
 """A training from its data to a student, stopped, changed and broken in every way that a user meets."""
 
+import contextlib
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +23,7 @@ from tests.train.toy import SETTINGS, sums, write_sums, write_toy
 from tunixhack import train
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, metrics, record, supervised
+from tunixhack.train import checkpoints, checksums, metrics, record, supervised
 from tunixhack.train.schedule import Clock
 from tunixhack.train.trainer import Trainer
 
@@ -110,6 +113,57 @@ def test_finished_and_started_again_it_trains_no_more(toy):
     assert record.read(out)["evidence"] == evidence
     assert checkpoints.latest(out / "actor") == before
     assert metrics.read(out) == lines
+
+
+@pytest.mark.parametrize("save_every", [0.0, 1e9])
+def test_a_sealed_checkpoint_is_never_without_the_lines_of_its_steps(toy, tmp_path, monkeypatch, save_every):
+    rows, tiny, _, _ = toy
+    out = tmp_path / "out"
+    fsync, seal = os.fsync, checksums.seal
+    on_disk, missing, sealed = set(), {}, []
+
+    def noted(descriptor):
+        fsync(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), (out / metrics.FILE).stat()):
+                on_disk.clear()
+                on_disk.update(losses(out))
+
+    def checked(place):
+        sealed.append(int(place.name))
+        missing[sealed[-1]] = set(range(1, sealed[-1] + 1)) - on_disk
+        seal(place)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(checksums, "seal", checked)
+    train.sft(rows, tiny, out=out, **SETTINGS | {"steps": 12}, save_every=save_every, report=Reporter(quiet=True))
+    assert max(sealed) == 12
+    assert not any(missing.values()), missing
+
+
+def test_a_loss_whose_line_is_lost_is_told_as_unknown(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    lines = (out / metrics.FILE).read_text().splitlines()
+    last = max(losses(out))
+    (out / metrics.FILE).write_text("".join(f"{one}\n" for one in lines if json.loads(one)["step"] < last))
+    said = io.StringIO()
+    train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(said))
+    assert f"step {last} of {last}, loss unknown" in said.getvalue()
+    assert "nan" not in said.getvalue()
+    assert "last" not in record.read(out)["losses"]
+    assert re.search(r"training \d+\.\d{3} to unknown", (out / "README.md").read_text())
+
+
+def test_a_training_that_goes_on_tells_the_loss_that_it_had(toy, tmp_path):
+    rows, tiny, whole, _ = toy
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    said = io.StringIO()
+    train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(said))
+    last = max(losses(out))
+    assert f"step {last} of {last}, loss {losses(out)[last]:.3f}" in said.getvalue()
 
 
 @pytest.mark.parametrize(

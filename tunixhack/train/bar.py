@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from tunixhack.progress import clock
@@ -14,7 +13,8 @@ class TrainingBar:
 
     total: int
     done: int = 0
-    loss: float = math.nan
+    loss: float | None = None
+    """Of the last step; None where it is not known."""
     rate: float = 0.0
     """Tokens a second, padding not counted."""
     fill: float = 0.0
@@ -29,4 +29,5 @@ class TrainingBar:
         """
         left = f"{clock((self.total - self.done) * self.seconds)} left" if self.seconds else "time left unknown"
         rate = f", {self.rate:,.0f} tokens/s" if self.rate else ""
-        return f"train: step {self.done:,} of {self.total:,}, loss {self.loss:.3f}{rate}, fill {self.fill:.0%}, {left}"
+        loss = "unknown" if self.loss is None else f"{self.loss:.3f}"
+        return f"train: step {self.done:,} of {self.total:,}, loss {loss}{rate}, fill {self.fill:.0%}, {left}"

@@ -171,9 +171,9 @@ def _losses(record: Mapping[str, Any], curve: bool) -> list[str]:
     losses = record.get("losses") or {}
     pairs = (("training", "first", "last"), ("held-back questions", "held_back_first", "held_back_last"))
     said = [
-        f"{what} {losses[first]:.3f} to {losses[last]:.3f}"
+        f"{what} {_number(losses.get(first), '.3f')} to {_number(losses.get(last), '.3f')}"
         for what, first, last in pairs
-        if losses.get(first) is not None and losses.get(last) is not None
+        if losses.get(first) is not None or losses.get(last) is not None
     ]
     return [
         *([f"- Loss (nats per token): {'; '.join(said)}"] if said else []),

@@ -18,7 +18,7 @@ from tunixhack.train.needs import in_gb
 from tunixhack.train.pace import Pace
 from tunixhack.train.packing import Batch, Packed, is_behind
 from tunixhack.train.report import tell
-from tunixhack.train.saving import CannotSave
+from tunixhack.train.saving import CannotSave, Saving
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
@@ -87,6 +87,7 @@ class Loop:
             self._open_sinks(closing)
             with report.bar(self._bar), self._student.mesh, self._told_to_stop.waits_for_the_step(report.say):
                 self._bar.done = self._first
+                self._bar.loss = metrics.at_step(metrics.read(self._job.plan.out), "loss", self._first)
                 self._validate(self._first)
                 try:
                     trainer.run()
@@ -122,12 +123,8 @@ class Loop:
             student.model,
             family=student.base.family,
             settings=student.settings,
-            folder=plan.checkpoints,
-            keep=self._job.keep,
-            save_every=plan.save_every,
-            next_batch=self._next,
-            place=lambda: self._packed.state,
-            after_step=self._after_step,
+            saving=Saving(plan.checkpoints, keep=self._job.keep, every=plan.save_every),
+            callbacks=self,
         )
         step, place = trainer.restored
         if step != self._first or (step and not is_behind(place, step, student.settings.batch)):
@@ -139,8 +136,8 @@ class Loop:
             self._packed.restore(dict(place or {}))
         return trainer
 
-    def _next(self, step: int) -> tuple[Batch, float] | None:
-        """Give the batch behind ``step`` steps, and its learning rate."""
+    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+        """Return the batch behind ``step`` steps and its learning rate; None where the training ends."""
         if self._told_to_stop.received or step >= self._pace.total:
             return None
         self._out_of_time = step > self._first and self._pace.over
@@ -153,10 +150,18 @@ class Loop:
         rate = learning_rate(step, total=self._pace.total, peak=settings.learning_rate, warmup=settings.warmup)
         return self._batch, rate
 
-    def _after_step(self, trainer: Trainer, result: StepResult) -> None:
+    def data_position(self) -> dict[str, Any]:
+        """Return the position in the data behind the last batch."""
+        return self._packed.state
+
+    def before_save(self) -> None:
+        """Put the lines of all steps on the disk: a checkpoint's step is never without its line."""
+        for sink in self._sinks:
+            sink.sync()
+
+    def after_step(self, result: StepResult) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:
-            trainer.wait_for_saves()
             raise trouble.not_finite(self._job, result, self._batch)
         compiled = result.step == self._first + 1
         if compiled:
@@ -171,12 +176,13 @@ class Loop:
                 self._keep_plan()
         self._done_at = time.monotonic()
         bar = self._bar
-        bar.done, bar.total, bar.loss = result.step, self._pace.total, float(result.loss)
+        loss = float(result.loss)
+        bar.done, bar.total, bar.loss = result.step, self._pace.total, loss
         bar.fill, bar.seconds = result.fill, self._pace.seconds or 0.0
         if not compiled:
             bar.rate = result.tokens / result.seconds
         numbers = {
-            "loss": bar.loss,
+            "loss": loss,
             "learning_rate": result.learning_rate,
             "grad_norm": float(result.gradient_norm),
             "tokens_per_second": result.tokens / result.seconds,
@@ -269,10 +275,22 @@ class Loop:
         self._record["epochs"] = self._epochs
         lines = metrics.read(out)
         self._record["tokens"] = sum(line.get("tokens", 0) for line in lines)
-        self._record["losses"] = _ends(lines, "loss", "first", "last") | _ends(
-            lines, "validation_loss", "held_back_first", "held_back_last"
-        )
+        self._record["losses"] = self._losses(lines)
         record.write(out, self._record)
+
+    def _losses(self, lines: Sequence[dict[str, Any]]) -> dict[str, float]:
+        """Return the losses of the first and the last step, and the first and last of the validation.
+
+        A step whose line is lost has none here: the loss of another step would pass for its own.
+        """
+        checked = [line["validation_loss"] for line in lines if "validation_loss" in line]
+        found = {
+            "first": metrics.at_step(lines, "loss", 1),
+            "last": metrics.at_step(lines, "loss", self._bar.done),
+            "held_back_first": checked[0] if checked else None,
+            "held_back_last": checked[-1] if checked else None,
+        }
+        return {name: loss for name, loss in found.items() if loss is not None}
 
     @property
     def _epochs(self) -> float:
@@ -283,8 +301,3 @@ class Loop:
         """Return the seconds that the end takes, the exports' with it, by what the beginning took."""
         load = self._seconds.get("loading the student", 0.0)
         return 1.1 * self._seconds.get("asking before", 0.0) + EXPORTS * load
-
-
-def _ends(lines: Sequence[dict[str, Any]], name: str, first: str, last: str) -> dict[str, float]:
-    found = [line[name] for line in lines if name in line]
-    return {first: found[0], last: found[-1]} if found else {}

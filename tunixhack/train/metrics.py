@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +26,10 @@ class Sink(Protocol):
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
         """Take the numbers of one step."""
+        ...
+
+    def sync(self) -> None:
+        """Put on the disk what was taken so far, where the sink is a record that a training goes on with."""
         ...
 
     def close(self) -> None:
@@ -45,12 +51,36 @@ class JsonLines:
         self._synced = -math.inf
 
     def write(self, step: int, numbers: dict[str, float]) -> None:
-        """Append a line and hand it to the system, and once a second put it on the disk."""
-        self._file.write(json.dumps({"step": step, **numbers}) + "\n")
-        self._file.flush()
+        """Append a line and hand it to the system, and once a second put it on the disk.
+
+        Raises:
+            UserError: the disk is full or fails.
+        """
+        with self._errors_told():
+            self._file.write(json.dumps({"step": step, **numbers}) + "\n")
+            self._file.flush()
         if time.monotonic() - self._synced >= SYNC_EVERY:
+            self.sync()
+
+    def sync(self) -> None:
+        """Put all lines on the disk.
+
+        Raises:
+            UserError: the disk is full or fails.
+        """
+        with self._errors_told():
             os.fsync(self._file.fileno())
-            self._synced = time.monotonic()
+        self._synced = time.monotonic()
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{self._file.name} cannot be written: {error.strerror or error}; the same command goes on from the "
+                "last checkpoint once it can"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -69,6 +99,9 @@ class TensorBoard:
         """Add a scalar for each number."""
         for name, number in numbers.items():
             self._writer.add_scalar(f"train/{name}", number, step)
+
+    def sync(self) -> None:
+        """Do nothing: it writes by itself."""
 
     def close(self) -> None:
         """Write and close."""
@@ -89,6 +122,9 @@ class WeightsAndBiases:
         """Log the numbers."""
         self._run.log(numbers, step=step)
 
+    def sync(self) -> None:
+        """Do nothing: it writes by itself."""
+
     def close(self) -> None:
         """Finish the run."""
         self._run.finish()
@@ -98,7 +134,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     """Read the lines of ``metrics.jsonl``; none where it is missing, and without those that a crash or a disk damaged.
 
     Returns:
-        Of each line its numbers, ``step`` among them.
+        Of each line its numbers, ``step`` among them; none that is infinite or not a number.
 
     Raises:
         UserError: the file cannot be read.
@@ -116,8 +152,18 @@ def read(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue  # cut off by a crash: its step is done again
         if isinstance(found, dict) and isinstance(found.get("step"), int):
-            lines.append({name: number for name, number in found.items() if isinstance(number, int | float)})
+            lines.append({name: number for name, number in found.items() if _is_number(number)})
     return lines
+
+
+def at_step(lines: Iterable[Mapping[str, Any]], name: str, step: int) -> float | None:
+    """Return a number of a step; None where it has no line with it, as after a power cut."""
+    found = [line[name] for line in lines if line["step"] == step and name in line]
+    return float(found[-1]) if found else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
 def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import orbax.checkpoint as ocp
@@ -21,6 +22,17 @@ SAVE_TIMEOUT = datetime.timedelta(hours=1)
 
 class CannotSave(Exception):
     """A checkpoint could not be written; the text says why."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the checkpoints of a training go, and which."""
+
+    folder: Path
+    keep: int
+    """How many of the newest checkpoints are kept."""
+    every: float
+    """Seconds between two checkpoints."""
 
 
 class SaveInterval:

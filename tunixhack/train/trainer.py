@@ -5,8 +5,8 @@ a function that Tunix lets a subclass override:
 
 * the step: our loss, the rows in parts with every token counting alike, the learning rate as an input, and no update
   where a number is not finite;
-* when a checkpoint is due: never behind a step that was not finite, and always with the place in the data, which
-  Tunix's last save forgets;
+* when a checkpoint is due: never behind a step that was not finite, only behind one that was reported, and always with
+  the position in the data, which Tunix's last save forgets;
 * what is logged: Tunix's own logger sends everything to W&B wherever that is installed.
 """
 
@@ -17,8 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +30,35 @@ from tunixhack.errors import UserError
 from tunixhack.train.literal_path import literal_path
 from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
-from tunixhack.train.saving import CannotSave, SaveInterval, no_room, not_told_twice, options
+from tunixhack.train.saving import CannotSave, SaveInterval, Saving, no_room, not_told_twice, options
 from tunixhack.train.settings import Settings
 from tunixhack.train.students.family import Family
 
 Inputs = dict[str, Any]
 """A step's arrays: those of a `Batch` and the learning rate."""
+
+
+class StepCallbacks(Protocol):
+    """What a trainer calls around its steps."""
+
+    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+        """Return the batch behind ``step`` steps and its learning rate; None ends the training."""
+        ...
+
+    def data_position(self) -> Mapping[str, Any]:
+        """Return the position in the data behind the last batch that was given, as JSON."""
+        ...
+
+    def after_step(self, result: StepResult) -> None:
+        """Take the result of a step, before its checkpoint is written and before the next step.
+
+        Where it was not finite, all checkpoints that were handed over are on the disk.
+        """
+        ...
+
+    def before_save(self) -> None:
+        """Put on the disk what was reported of the steps so far, since a checkpoint of the last one is written next."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,12 +117,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         model: with or without LoRA, on the mesh.
         family: how it is called.
         settings: method, batch and optimizer.
-        folder: of the checkpoints.
-        keep: how many checkpoints to keep.
-        save_every: seconds between two checkpoints.
-        next_batch: gives the next batch and its learning rate; None ends the training.
-        place: tells where the data stands behind the last batch given, as JSON.
-        after_step: told of every step, in order and before the next one is handed over.
+        saving: where checkpoints go, how often, and how many are kept.
+        callbacks: called around every step, in order.
     """
 
     def __init__(
@@ -109,31 +127,26 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         *,
         family: Family,
         settings: Settings,
-        folder: Path,
-        keep: int,
-        save_every: float,
-        next_batch: Callable[[int], tuple[Batch, float] | None],
-        place: Callable[[], Mapping[str, Any]],
-        after_step: Callable[[Trainer, StepResult], None],
+        saving: Saving,
+        callbacks: StepCallbacks,
     ) -> None:
-        self._family, self._settings = family, settings
-        self._place, self._after_step = place, after_step
+        self._family, self._settings, self._callbacks = family, settings, callbacks
         self._dtype = jnp.dtype(settings.compute)
         self._given: tuple[Batch, float] | None = None
         self._last: StepResult | None = None
         self._handed = time.monotonic()
-        self._interval = SaveInterval(save_every)
+        self._interval = SaveInterval(saving.every)
         self._open = ExitStack()
-        folder.mkdir(parents=True, exist_ok=True)
-        root = self._open.enter_context(literal_path(folder))
+        saving.folder.mkdir(parents=True, exist_ok=True)
+        root = self._open.enter_context(literal_path(saving.folder))
         config = peft_trainer.TrainingConfig(
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
             checkpoint_root_directory=str(root),
-            checkpointing_options=options(keep, self._due),
+            checkpointing_options=options(saving.keep, self._due),
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
         super().__init__(model, optimizer(settings), config)
-        self.with_data_hooks(_Data(self, next_batch))
+        self.with_data_hooks(_Data(self))
 
     @property
     def restored(self) -> tuple[int, Mapping[str, Any] | None]:
@@ -159,7 +172,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         return step
 
     def _post_process_train_step(self, aux: Any) -> None:
-        """Take what a step found; Tunix calls this behind each."""
+        """Report what a step found. Tunix calls this behind each, before it asks whether to save it."""
         if self._given is None:
             return
         batch, rate = self._given
@@ -174,15 +187,15 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             learnt=int(batch.loss_mask.sum()),
             fill=batch.fill,
         )
+        if not self._last.finite:
+            self.checkpoint_manager._checkpoint_manager.wait_until_finished()
+        self._callbacks.after_step(self._last)
 
-    def take_batch(self, next_batch: Callable[[int], tuple[Batch, float] | None]) -> Inputs | None:
-        """Report the step before, and return the next one's arrays."""
+    def take_batch(self) -> Inputs | None:
+        """Return the next step's arrays."""
         if self._last is not None:
-            last, self._last = self._last, None
-            self._after_step(self, last)
-            # what was done between the steps is no step's time
-            self._handed = time.monotonic()
-        self._given = next_batch(self._train_steps)
+            self._handed = time.monotonic()  # what was done between the steps is no step's time
+        self._given = self._callbacks.next_batch(self._train_steps)
         if self._given is None:
             return None
         batch, rate = self._given
@@ -196,7 +209,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
 
     def custom_checkpoint_metadata(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""
-        return {"place": dict(self._place())}
+        return {"place": dict(self._callbacks.data_position())}
 
     def run(self) -> None:
         """Train until there is no batch, and save the last step.
@@ -217,15 +230,12 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
                 self.checkpoint_manager.close()
             self._open.close()
 
-    def wait_for_saves(self) -> None:
-        """Wait until the checkpoint that is being written is on the disk."""
-        self.checkpoint_manager._checkpoint_manager.wait_until_finished()
-
     def _save_last_checkpoint(self) -> None:
         """Save with the place in the data, which Tunix's function of this name leaves out."""
         manager = self.checkpoint_manager
         if manager.latest_step() == self._train_steps or not self._train_steps:
             return
+        self._callbacks.before_save()
         manager.save(
             self._train_steps,
             self.model,
@@ -241,20 +251,23 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     def _may_save(self) -> bool:
         """Refuse a step that was not finished, and let one save end before the next: training would wait for it."""
         saving = self.checkpoint_manager._checkpoint_manager.is_saving_in_progress()
-        return self._last is not None and self._last.finite and not saving
+        allowed = self._last is not None and self._last.finite and not saving
+        if allowed:
+            self._callbacks.before_save()
+        return allowed
 
     def _log_metrics(self, *args: Any, **kwargs: Any) -> None:
-        """Log nothing: `after_step` is told of every step."""
+        """Log nothing: `StepCallbacks.after_step` is told of every step."""
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]
     """Gives Tunix's loop its batches."""
 
-    def __init__(self, trainer: Trainer, next_batch: Callable[[int], tuple[Batch, float] | None]) -> None:
-        self._trainer, self._next = trainer, next_batch
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
 
     def load_next_train_batch(self, train_ctx: Any) -> Inputs | None:
-        return self._trainer.take_batch(self._next)
+        return self._trainer.take_batch()
 
     def load_next_eval_batch(self, train_ctx: Any) -> None:
         return None
