@@ -224,7 +224,7 @@ def cut_a_training(folder: Path, number: int, chance: random.Random) -> bool:
     with training(rows, tiny, whole, said) as process:
         if process.wait():
             raise SystemExit(f"the uninterrupted training did not come to its end: {said.read_text()[-500:]}")
-    image = new_image(folder / "training.img", 256)
+    image = new_image(folder / "training.img", 64)
     with mounted(image, folder / "disk") as disk:
         steps = Lines(disk / "student" / "metrics.jsonl", step_of)
         points = sorted(chance.randrange(5, max(losses(whole)) - 20) for _ in range(number))
