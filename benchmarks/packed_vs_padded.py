@@ -48,10 +48,10 @@ ROWS = {"tiny": 500, "270m": 60}
 
 def nll(model: nnx.Module, data: TokenSet, batch: int) -> tuple[float, float]:
     """Return the mean loss of a learnt token, packed and filled up, at fixed weights and over the same rows."""
-    whole = dataclasses.replace(data, held_back=np.ones(len(data), bool))  # packed to the last row
+    whole = dataclasses.replace(data, validation=np.ones(len(data), bool))  # packed to the last row
     ours, tunix = nnx.jit(our_loss), nnx.jit(peft_trainer._default_loss_fn)
     sums = [0.0, 0.0]
-    for one in Packed(whole, length=LENGTH, batch=batch, validation=True):
+    for one in Packed(whole, max_seq_len=LENGTH, batch_size=batch, validation=True):
         arrays = {"tokens": one.tokens, "loss_mask": one.loss_mask}
         arrays |= {"segments": one.segments, "positions": one.positions}
         sums[0] += float(ours(model, **packed_input(jax.tree.map(jax.numpy.asarray, arrays)))) * learnt(one)

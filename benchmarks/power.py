@@ -48,7 +48,14 @@ from tunixhack.testing import Faults, ScriptedTeacher
 
 QUESTIONS, SAMPLES, LATENCY = 100, 4, 0.2
 SAVE_EVERY = 1.0
-TRAINING = {"length": 128, "batch": 4, "epochs": 6, "held_back": 8, "samples": 0, "learning_rate": 1e-3}
+TRAINING = {
+    "max_seq_len": 128,
+    "batch_size": 4,
+    "epochs": 6,
+    "validation_questions": 8,
+    "samples": 0,
+    "learning_rate": 1e-3,
+}
 LOOK = 0.02
 """Seconds between two looks at what is being written."""
 TRAIN = """

@@ -97,7 +97,9 @@ def last(out: Path) -> int:
 
 def saved(out: Path) -> int:
     """Return the newest step that is gone on from."""
-    found = checkpoints.newest(out, None, lambda place: checkpoints.training_problem(place, kills.OPTIONS["batch"]))
+    found = checkpoints.newest(
+        out, None, lambda place: checkpoints.training_problem(place, kills.OPTIONS["batch_size"])
+    )
     return int(found.place.name) if found.place is not None else 0
 
 

@@ -18,6 +18,7 @@ from tunixhack.train import doctor, extra
 from tunixhack.train.compliance import Reply
 from tunixhack.train.export.exported import Exported
 from tunixhack.train.machine import Device, Facts
+from tunixhack.train.old_names import OPTIONS
 
 
 class Parrot:
@@ -89,12 +90,15 @@ def test_train_hands_on_every_setting_that_it_names():
 
     settings = {field.name for field in dataclasses.fields(Settings)}
     named = set(inspect.signature(cli_train.train).parameters)
-    assert settings - named == {"warmup", "clip", "weight_decay", "compute"}, "from Python only"
+    assert settings - named == {"warmup_ratio", "max_grad_norm", "weight_decay", "compute"}, "from Python only"
+
+
+OLD = [(old, new.removeprefix("--").replace("-", "_")) for old, new in OPTIONS.items()]
+"""Options of version 0.1, and the arguments of today."""
 
 
 @pytest.mark.parametrize(
-    ("option", "setting"), [("--micro-batch", "at_once"), ("--at-once", "at_once"), ("--validation", "held_back"),
-                            ("--held-back", "held_back")],
+    ("option", "setting"), [("--micro-batch-size", "micro_batch_size"), *OLD],
 )  # fmt: skip
 def test_options_have_the_fields_names_and_keep_their_old_ones(
     tunixhack: Command, student: Parrot, option: str, setting: str
@@ -111,12 +115,13 @@ def test_the_help_tells_the_defaults_and_shows_flags_without_a_type(
     monkeypatch.setenv("COLUMNS", "500")
     lines = [line for line in tunixhack("train", "--help").out.splitlines() if "--" in line]
     told = {line.split("--")[1].split()[0].split(",")[0]: line for line in lines}
-    for name in ("epochs", "length", "batch", "rank", "alpha", "seed"):
-        assert f"; {getattr(Settings(), name):g} if left out." in told[name]
-    assert f"; {Settings().held_back} if left out." in told["validation"]
+    for name in ("epochs", "max_seq_len", "batch_size", "lora_rank", "lora_alpha", "seed"):
+        assert f"; {getattr(Settings(), name):g} if left out." in told[name.replace("_", "-")]
+    assert f"; {Settings().validation_questions} if left out." in told["validation-questions"]
     rates = [f"{settings(method).learning_rate:.0e}".replace("e-0", "e-") for method in ("lora", "qlora", "full")]
     assert rates == ["2e-4", "2e-4", "2e-5"]
     assert "2e-4 for lora and qlora, 2e-5 for full" in told["learning-rate"]
+    assert not set(told) & {old.removeprefix("--") for old, _ in OLD}
     assert "<bool>" not in tunixhack("train", "--help").out + tunixhack("build", "--help").out
 
 

@@ -285,7 +285,8 @@ def push(
 
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")
-for verb in (cli_train.train, cli_train.generate, cli_train.export, cli_train.doctor):
+app.command(cls=cli_train.TrainVerb)(cli_train.train)
+for verb in (cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
 
 

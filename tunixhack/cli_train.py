@@ -9,14 +9,24 @@ from typing import Annotated, Any
 
 import typer
 
+from tunixhack.cli_help import Verb
 from tunixhack.errors import UserError
 from tunixhack.safe_text import print_json, print_result, print_text
+from tunixhack.train.old_names import renamed_options
 from tunixhack.wording import counted
 
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Insist on the CPU, whatever accelerator is here.")]
 Student = Annotated[Path, typer.Argument(help="The folder of a training.")]
+
+
+class TrainVerb(Verb):
+    """The command ``train``, which takes the options of version 0.1 as well; its help has those of today."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line."""
+        return super().parse_args(ctx, renamed_options(args))
 
 
 def train(
@@ -39,34 +49,27 @@ def train(
     scale: Annotated[
         str | None, typer.Option(help="OpenThoughts' hyperparameters by dataset size: micro, small, 1k, medium, large.")
     ] = None,
-    length: Annotated[
+    max_seq_len: Annotated[
         int | None, typer.Option(help="Sequence length in tokens, into which rows are packed; 1024 if left out.")
     ] = None,
-    batch: Annotated[
+    batch_size: Annotated[
         int | None, typer.Option(help="Batch size: sequences of an optimizer step; 8 if left out.")
     ] = None,
-    at_once: Annotated[
+    micro_batch_size: Annotated[
         int | None,
-        typer.Option(
-            "--micro-batch",
-            "--at-once",
-            help="Micro-batch size: sequences in memory at once, with gradient accumulation over the batch.",
-        ),
+        typer.Option(help="Sequences in memory at once, with gradient accumulation over the batch; all if left out."),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak learning rate; 2e-4 for lora and qlora, 2e-5 for full.")
     ] = None,
-    rank: Annotated[int | None, typer.Option(help="LoRA rank; 16 if left out.")] = None,
-    alpha: Annotated[
+    lora_rank: Annotated[int | None, typer.Option(help="LoRA rank; 16 if left out.")] = None,
+    lora_alpha: Annotated[
         float | None, typer.Option(help="LoRA alpha: adapters are scaled by alpha / rank; 32 if left out.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="tags or think: how trace and answer are written.")] = None,
     system: Annotated[str | None, typer.Option(help="System prompt of rows that bring none.")] = None,
-    held_back: Annotated[
-        int | None,
-        typer.Option(
-            "--validation", "--held-back", help="Questions of the validation set, at most 1/8 of all; 64 if left out."
-        ),
+    validation_questions: Annotated[
+        int | None, typer.Option(help="Questions that are not trained on, at most 1/8 of all; 64 if left out.")
     ] = None,
     samples: Annotated[
         int, typer.Option(help="Validation questions whose replies are generated before and after.")
@@ -88,12 +91,17 @@ def train(
 
     changes: dict[str, Any] = {
         "epochs": epochs,
-        "length": length,
-        "batch": batch,
-        "at_once": at_once,
+        "max_seq_len": max_seq_len,
+        "batch_size": batch_size,
+        "micro_batch_size": micro_batch_size,
         "learning_rate": learning_rate,
+        "lora_rank": lora_rank,
+        "lora_alpha": lora_alpha,
+        "format": format,
+        "system": system,
+        "validation_questions": validation_questions,
+        "seed": seed,
     }
-    changes |= {"rank": rank, "alpha": alpha, "format": format, "system": system, "held_back": held_back, "seed": seed}
     student = load("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
         max_new_tokens=max_new_tokens,

@@ -170,7 +170,9 @@ class Bare:
     def __init__(self, config: gemma3.ModelConfig, method: str, batch: int, loss: str) -> None:
         self.mesh = device_mesh(batch)
         kept = plan(method, batch)
-        optimizer = optax.chain(optax.clip_by_global_norm(kept.clip), optax.adamw(1e-5, weight_decay=kept.weight_decay))
+        optimizer = optax.chain(
+            optax.clip_by_global_norm(kept.max_grad_norm), optax.adamw(1e-5, weight_decay=kept.weight_decay)
+        )
         self._waiting: list[Any] = []
         self._trainer = peft_trainer.PeftTrainer(
             student(config, method, self.mesh), optimizer, peft_trainer.TrainingConfig(eval_every_n_steps=1)
@@ -205,7 +207,7 @@ class _Waiting(hooks.DataHooks):
 
 def plan(method: str, batch: int) -> Settings:
     """Settings of a comparison: fp32 on both sides, as Tunix's own step computes in what the weights are in."""
-    return settings(method, length=LENGTH, batch=batch, compute="float32")  # type: ignore[arg-type]
+    return settings(method, max_seq_len=LENGTH, batch_size=batch, compute="float32")  # type: ignore[arg-type]
 
 
 def timed(trainer: peft_trainer.PeftTrainer, mesh: Mesh) -> float:
@@ -219,7 +221,7 @@ def timed(trainer: peft_trainer.PeftTrainer, mesh: Mesh) -> float:
 
 def packed(data: TokenSet, batch: int) -> list[Batch]:
     """All full batches of packed rows."""
-    return list(Packed(data, length=LENGTH, batch=batch))
+    return list(Packed(data, max_seq_len=LENGTH, batch_size=batch))
 
 
 def padded(data: TokenSet, batch: int) -> list[peft_trainer.TrainingInput]:

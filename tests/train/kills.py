@@ -26,7 +26,7 @@ MINUTE = 60.0
 """Of a step."""
 STEPS = 12
 """Of which every third is saved by that clock, and the last."""
-OPTIONS = SETTINGS | {"batch": 8, "steps": STEPS}
+OPTIONS = SETTINGS | {"batch_size": 8, "steps": STEPS}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ BATCH = 4
 ASKED = {
     "base": {"name": "tiny", "fingerprint": "b" * 64},
     "data": {"key": "d" * 64, "datasets": []},
-    "settings": {"seed": 0, "batch": BATCH},
+    "settings": {"seed": 0, "batch_size": BATCH},
 }
 
 

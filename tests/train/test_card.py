@@ -37,7 +37,7 @@ def record(**changes):
                 {
                     "name": "math",
                     "rows": 1200,
-                    "held_back": 64,
+                    "validation_rows": 64,
                     "tokens": 4_000,
                     "learnt": 3_000,
                     "dropped": {"length": 3},
@@ -51,8 +51,8 @@ def record(**changes):
         "seconds": {"load": 12.0, "train": 1800.0, "samples": 7300.0},
         "devices": "8 × TPU v5 lite",
         "versions": {"google-tunix": "0.1.7", "jax": "0.10.2"},
-        "losses": {"first": 2.5, "last": 1.25, "held_back_first": 2.4, "held_back_last": 1.3},
-        "evidence": {
+        "losses": {"first": 2.5, "last": 1.25, "validation_first": 2.4, "validation_last": 1.3},
+        "validation": {
             "before": measure([BAD] * 50, "tags", 768).as_dict(),
             "after": measure([GOOD] * 46 + [BAD] * 4, "tags", 768).as_dict(),
         },
@@ -118,7 +118,7 @@ def test_it_tells_what_was_done():
     assert "120 steps, 983,040 tokens, on 8 × TPU v5 lite" in body
     assert "load 12 s, train 30 min, samples 2.0 h" in body
     assert "google-tunix 0.1.7, jax 0.10.2" in body
-    assert "training 2.500 to 1.250; held-back questions 2.400 to 1.300" in body
+    assert "training 2.500 to 1.250; validation 2.400 to 1.300" in body
     assert "![The loss by step](loss.png)" in body
     assert "- **Note**: The dataset was written by the embedded teacher" in body
     assert "loss.png" not in card(record())
@@ -173,8 +173,8 @@ def test_what_is_not_known_yet_is_left_out():
     _, body = front_matter(card(known))
     assert "Loss" not in body
     assert "share of replies" not in body
-    before = {"before": record()["evidence"]["before"], "after": None}
-    assert table(card({**known, "evidence": before}), "share of replies")[0][2] == "not measured"
+    before = {"before": record()["validation"]["before"], "after": None}
+    assert table(card({**known, "validation": before}), "share of replies")[0][2] == "not measured"
 
 
 def test_domains_with_what_was_dropped():
@@ -182,7 +182,7 @@ def test_domains_with_what_was_dropped():
 
 
 def test_hostile_samples_stay_text():
-    assert table(card(record(), [SAMPLE]), "held-back question") == [
+    assert table(card(record(), [SAMPLE]), "validation question") == [
         [
             "What is 2 + 2?",
             "``` ⏎ | no | tags | ⏎ # and <b>markup</b> ⏎ \ufffd[31m",
@@ -195,7 +195,7 @@ def test_hostile_samples_stay_text():
 def test_any_text_is_shown_as_itself(texts):
     question, before, after = (f"x{' '.join(text.split())}x".replace("\x00", "") for text in texts)
     sample = Sample(question=question, before=Reply(before, 1, True), after=Reply(after, 1, True))
-    (row,) = table(card(record(), [sample]), "held-back question")
+    (row,) = table(card(record(), [sample]), "validation question")
     assert row == [printable(text) for text in (question, before, after)]
 
 
@@ -204,7 +204,7 @@ def test_it_has_at_most_sixty_lines_and_ten_samples_however_much_there_is():
         {
             "name": f"d{n}",
             "rows": 1,
-            "held_back": 0,
+            "validation_rows": 0,
             "tokens": 1,
             "learnt": 1,
             "dropped": {f"r{i}": 1 for i in range(9)},
@@ -214,7 +214,7 @@ def test_it_has_at_most_sixty_lines_and_ten_samples_however_much_there_is():
     data = {**record()["data"], "domains": domains}
     text = card(record(data=data, notes=["a\nb"] * 20), [SAMPLE] * 30, curve=True)
     assert len(text.splitlines()) <= MOST_LINES
-    assert len(table(text, "held-back question")) == 10
+    assert len(table(text, "validation question")) == 10
     assert "92 domains more" in text
     assert len(table(text, "domain")) == 8
 

@@ -15,7 +15,7 @@ from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, checksums, record
 
-BATCH = kills.OPTIONS["batch"]
+BATCH = kills.OPTIONS["batch_size"]
 
 
 @pytest.fixture(scope="module")

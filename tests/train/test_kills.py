@@ -115,11 +115,11 @@ def test_stopped_at_every_stage_it_says_what_is_saved_and_goes_on_to_the_same_en
 def test_on_the_command_line_it_is_the_exit_code_of_an_interrupt(tunixhack, toy, tmp_path):
     rows, student = toy
     options = {
-        "length": 128,
-        "batch": 8,
+        "max-seq-len": 128,
+        "batch-size": 8,
         "steps": 12,
         "epochs": 1,
-        "validation": 8,
+        "validation-questions": 8,
         "samples": 0,
         "learning-rate": 0.01,
     }

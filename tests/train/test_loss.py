@@ -45,9 +45,9 @@ def blocks_of(size, monkeypatch):
 
 def some(lengths, batch=2):
     """A batch of packed rows, and the rows, with tokens below the tiny vocabulary."""
-    data = token_set(lengths, held_back=range(len(lengths) - 1))
+    data = token_set(lengths, validation=range(len(lengths) - 1))
     data.tokens[:] = np.random.default_rng(3).integers(8, VOCABULARY, len(data.tokens))
-    return data, Packed(data, length=LENGTH, batch=batch, validation=True).next()
+    return data, Packed(data, max_seq_len=LENGTH, batch_size=batch, validation=True).next()
 
 
 def test_a_packed_row_has_the_losses_it_has_alone(model):

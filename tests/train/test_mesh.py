@@ -41,7 +41,7 @@ def losses(devices):
 
     found = []
     with mesh:
-        for _, batch in zip(range(20), Packed(data, length=32, batch=8, epochs=9), strict=False):
+        for _, batch in zip(range(20), Packed(data, max_seq_len=32, batch_size=8, epochs=9), strict=False):
             arrays = (batch.tokens, batch.loss_mask, batch.segments, batch.positions)
             found.append(float(step(model, optimizer, *(jax.device_put(array, split) for array in arrays))))
     return found

@@ -33,7 +33,7 @@ def test_more_devices_share_weights_and_rows():
 def test_remat_and_fewer_rows_at_once_take_less():
     plain = memory(GEMMA_1B, Settings())
     assert memory(GEMMA_1B, Settings(), remat=True).activations < plain.activations / 5
-    assert memory(GEMMA_1B, Settings(at_once=1)).activations == plain.activations // 8
+    assert memory(GEMMA_1B, Settings(micro_batch_size=1)).activations == plain.activations // 8
 
 
 def test_the_longest_row_that_fits_fits_and_the_next_does_not():
@@ -42,7 +42,7 @@ def test_the_longest_row_that_fits_fits_and_the_next_does_not():
     assert 1024 <= found < 32_768
 
     def needed(length):
-        return memory(GEMMA_1B, Settings(length=length), devices=8, remat=True).total
+        return memory(GEMMA_1B, Settings(max_seq_len=length), devices=8, remat=True).total
 
     assert needed(found) <= free * needs.SPARE < needed(found + 128)
     assert longest_that_fits(GEMMA_1B, Settings(), bytes_free=10**8, devices=1, most=2048) == 0
@@ -66,7 +66,7 @@ def test_a_shape_is_read_out_of_tensors():
         "model.layers.0.mlp.down_proj.weight": (8, 32),
         "model.layers.0.input_layernorm.weight": (8,),
     }
-    shape = needs.shape_of(tensors, heads=2, settings=Settings(rank=4))
+    shape = needs.shape_of(tensors, heads=2, settings=Settings(lora_rank=4))
     assert shape == Shape(
         parameters=800 + 128 + 256 + 256 + 8,
         adapters=4 * (24 + 40 + 40),

@@ -22,7 +22,7 @@ GOOD = {
         "key": "k" * 64,
         "datasets": [{"name": "sums.jsonl", "hub": None, "weight": 1.0, "rows": 7, "left_out": {}}],
         "domains": [
-            {"name": "even", "rows": 6, "held_back": 1, "tokens": 40, "learnt": 20, "dropped": {"too long": 2}}
+            {"name": "even", "rows": 6, "validation_rows": 1, "tokens": 40, "learnt": 20, "dropped": {"too long": 2}}
         ],
     },
     "scratch": None,
@@ -32,7 +32,7 @@ GOOD = {
     "plan": {"wanted": 9, "steps": 9},
     "seconds": {"packing": 0.5},
     "losses": {"first": 2.0, "last": 1},
-    "evidence": {"before": None},
+    "validation": {"before": None},
     "notes": [],
     "versions": {"jax": "0.10.2"},
     "devices": "the CPU",
@@ -75,7 +75,18 @@ def test_a_file_that_is_no_record_is_a_sentence(tunixhack, tmp_path, content, ve
     folder = write(tmp_path, content)
     if verb == ("train",):
         rows, student = write_toy(tmp_path.parent)
-        verb = ("train", rows, "--model", student, "--out", "FOLDER", "--held-back", "8", "--length", "128")
+        verb = (
+            "train",
+            rows,
+            "--model",
+            student,
+            "--out",
+            "FOLDER",
+            "--validation-questions",
+            "8",
+            "--max-seq-len",
+            "128",
+        )
     done = tunixhack(*(folder if word == "FOLDER" else word for word in verb))
     assert done.code == 2
     assert "student.json" in done.sentence
@@ -117,7 +128,7 @@ def test_whatever_stands_in_a_place_it_is_read_or_refused(tmp_path_factory, at, 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"batch": "8"}, 'batch = "8"'),
+        ({"batch_size": "8"}, 'batch_size = "8"'),
         ({"epochs": 1.5}, "epochs = 1.5"),
         ({"seed": True}, "seed = true"),
         ({"of_a_later_version": 3}, "of_a_later_version = 3"),

@@ -27,7 +27,7 @@ def inputs():
 
 def gradients(base, method):
     """Return the gradients of a step."""
-    settings = Settings(method=method, rank=4, alpha=8.0, compute="float32")
+    settings = Settings(method=method, lora_rank=4, lora_alpha=8.0, compute="float32")
     student = Student.prepare(base, settings, device_mesh(jax.device_count()))
     kind = nnx.Param if method == "full" else nnx.LoRAParam
     if method != "full":  # where one matrix of each pair is zero, the other has no gradient

@@ -11,18 +11,18 @@ from tunixhack.errors import UserError
 from tunixhack.train.schedule import Clock, learning_rate, process_start
 
 
-@given(total=st.integers(1, 500), warmup=st.floats(0, 0.9))
-def test_the_rate_rises_then_falls_and_every_step_learns(total, warmup):
-    rates = [learning_rate(step, total=total, peak=2.0, warmup=warmup) for step in range(total)]
+@given(total=st.integers(1, 500), warmup_ratio=st.floats(0, 0.9))
+def test_the_rate_rises_then_falls_and_every_step_learns(total, warmup_ratio):
+    rates = [learning_rate(step, total=total, peak=2.0, warmup_ratio=warmup_ratio) for step in range(total)]
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert all(0 < rate <= 2.0 for rate in rates)
-    assert learning_rate(total, total=total, peak=2.0, warmup=warmup) == 0
+    assert learning_rate(total, total=total, peak=2.0, warmup_ratio=warmup_ratio) == 0
 
 
 def test_the_last_rate_is_near_zero():
-    assert learning_rate(99, total=100, peak=1.0, warmup=0.05) == pytest.approx(0.01)
+    assert learning_rate(99, total=100, peak=1.0, warmup_ratio=0.05) == pytest.approx(0.01)
 
 
 def test_a_clock_counts_from_the_start_of_the_session():

@@ -8,9 +8,9 @@ from tunixhack.train.settings import SCALES, Settings, differences, settings
 
 def test_a_change_goes_before_a_scale_and_a_scale_before_the_method():
     plain, scaled = settings("full"), settings("full", scale="micro")
-    assert (plain.learning_rate, plain.warmup) == (2e-5, 0.05)
-    assert (scaled.learning_rate, scaled.warmup, scaled.batch) == (1e-5, 0.1, 32)
-    assert settings("full", scale="micro", batch=4, epochs=None).batch == 4
+    assert (plain.learning_rate, plain.warmup_ratio) == (2e-5, 0.05)
+    assert (scaled.learning_rate, scaled.warmup_ratio, scaled.batch_size) == (1e-5, 0.1, 32)
+    assert settings("full", scale="micro", batch_size=4, epochs=None).batch_size == 4
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -25,10 +25,10 @@ def test_every_scale_can_be_trained(scale):
         ({"learning_rate": 0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"epochs": 0}, "epochs"),
-        ({"length": 1}, "length"),
-        ({"warmup": 1}, "warmup"),
-        ({"batch": 8, "at_once": 3}, "take one of 1, 2, 4, 8"),
-        ({"held_back": -1}, "held_back"),
+        ({"max_seq_len": 1}, "max_seq_len"),
+        ({"warmup_ratio": 1}, "warmup_ratio"),
+        ({"batch_size": 8, "micro_batch_size": 3}, "take one of 1, 2, 4, 8"),
+        ({"validation_questions": -1}, "validation_questions"),
         ({"scale": "tiny"}, "scale"),
     ],
 )

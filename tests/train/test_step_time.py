@@ -69,7 +69,7 @@ class Steps:
 
 
 def test_a_steps_time_is_that_of_its_computing_and_not_of_what_is_done_between_steps(tmp_path, clock):
-    plan = settings("lora", batch=BATCH, length=LENGTH, compute="float32")
+    plan = settings("lora", batch_size=BATCH, max_seq_len=LENGTH, compute="float32")
     mesh = device_mesh(BATCH)
     student = Student.prepare(find(write_tiny_student(tmp_path / "tiny", "llama")), plan, mesh)
     steps = Steps(clock)

@@ -85,10 +85,10 @@ def test_a_training_teaches_and_tells_what_it_did(toy):
     assert kept["steps"] == kept["plan"]["steps"] == kept["plan"]["all_epochs"] == len(losses(out)) > 20
     assert kept["epochs"] == 1
     assert kept["losses"]["last"] < kept["losses"]["first"] / 5
-    assert kept["losses"]["held_back_last"] < kept["losses"]["held_back_first"] / 5
-    assert sum(domain["rows"] + domain["held_back"] for domain in kept["data"]["domains"]) == 144
+    assert kept["losses"]["validation_last"] < kept["losses"]["validation_first"] / 5
+    assert sum(domain["rows"] + domain["validation_rows"] for domain in kept["data"]["domains"]) == 144
     assert {domain["name"] for domain in kept["data"]["domains"]} == {"even", "odd"}
-    after = kept["evidence"]["after"]["compliant"]
+    after = kept["validation"]["after"]["compliant"]
     assert after["of"] == 2
     assert 0 <= after["low"] <= after["value"] <= after["high"] <= 1
     assert {"loading the student", "asking before", "tokenising"} <= set(kept["seconds"])
@@ -107,10 +107,10 @@ def test_a_student_that_is_loaded_again_says_the_same(toy):
 def test_finished_and_started_again_it_trains_no_more(toy):
     rows, tiny, out, _ = toy
     before = checkpoints.latest(out / "actor")
-    lines, asked, evidence = metrics.read(out), (out / "samples.json").stat(), record.read(out)["evidence"]
+    lines, asked, evidence = metrics.read(out), (out / "samples.json").stat(), record.read(out)["validation"]
     train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(quiet=True))
     assert (out / "samples.json").stat().st_mtime_ns == asked.st_mtime_ns  # nor does it ask again
-    assert record.read(out)["evidence"] == evidence
+    assert record.read(out)["validation"] == evidence
     assert checkpoints.latest(out / "actor") == before
     assert metrics.read(out) == lines
 
@@ -208,7 +208,9 @@ def test_a_training_goes_on_in_a_new_folder_and_leaves_the_old_one_as_it_was(toy
 
 def test_rows_in_parts_are_the_same_steps(toy, tmp_path):
     rows, tiny, whole, _ = toy
-    train.sft(rows, tiny, out=tmp_path / "out", **SETTINGS | {"at_once": 2, "steps": 8}, report=Reporter(quiet=True))
+    train.sft(
+        rows, tiny, out=tmp_path / "out", **SETTINGS | {"micro_batch_size": 2, "steps": 8}, report=Reporter(quiet=True)
+    )
     few = losses(tmp_path / "out")
     # the schedule is another one, so that the first step alone is the same
     assert few[1] == pytest.approx(losses(whole)[1], rel=1e-5)
@@ -299,8 +301,8 @@ def test_a_full_disk_loses_no_earlier_checkpoint(toy, tmp_path):
 def test_bad_input_is_one_sentence(toy, tmp_path):
     rows, tiny, _, _ = toy
     quiet = Reporter(quiet=True)
-    with pytest.raises(UserError, match=r"longer than .* takes: give a length of at most 4,096"):
-        train.sft(rows, tiny, out=tmp_path / "a", length=100_000, report=quiet)
+    with pytest.raises(UserError, match=r"longer than .* takes: give a max_seq_len of at most 4,096"):
+        train.sft(rows, tiny, out=tmp_path / "a", max_seq_len=100_000, report=quiet)
     with pytest.raises(UserError, match="epochs of this data are"):
         train.sft(rows, tiny, out=tmp_path / "b", **SETTINGS | {"steps": 10_000}, report=quiet)
     (tmp_path / "c").mkdir()
@@ -322,8 +324,8 @@ def test_few_questions_are_all_learnt_from_without_validation(tmp_path):
         rows, tiny, out=tmp_path / "out", **SETTINGS | {"epochs": 4, "samples": 3}, report=Reporter(quiet=True)
     )
     kept = record.read(student.folder)
-    assert kept["data"]["domains"][0]["held_back"] == 0
-    assert "held_back_last" not in kept["losses"]
+    assert kept["data"]["domains"][0]["validation_rows"] == 0
+    assert "validation_last" not in kept["losses"]
     assert len(sums(7)) == sum(domain["rows"] for domain in kept["data"]["domains"])
 
 

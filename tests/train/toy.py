@@ -4,7 +4,14 @@ import json
 
 from tunixhack.testing.student import write_tiny_student
 
-SETTINGS = {"length": 128, "batch": 4, "epochs": 1, "held_back": 8, "samples": 0, "learning_rate": 1e-2}
+SETTINGS = {
+    "max_seq_len": 128,
+    "batch_size": 4,
+    "epochs": 1,
+    "validation_questions": 8,
+    "samples": 0,
+    "learning_rate": 1e-2,
+}
 """Of a training of 34 steps."""
 
 

@@ -71,8 +71,8 @@ def _last(source: Path, kept: Mapping[str, Any], report: Reporter) -> Path | Non
     Raises:
         UserError: there are checkpoints, and none is whole.
     """
-    scratch, batch = kept.get("scratch"), kept["settings"]["batch"]
-    found = checkpoints.newest(source, scratch, lambda place: checkpoints.training_problem(place, batch))
+    scratch, batch_size = kept.get("scratch"), kept["settings"]["batch_size"]
+    found = checkpoints.newest(source, scratch, lambda place: checkpoints.training_problem(place, batch_size))
     if found.place is not None or not found.skipped:
         for sentence in found.told:
             report.warn(sentence)

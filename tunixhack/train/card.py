@@ -16,8 +16,8 @@ are left out of the card where they are missing or null.
 ``seconds``   of each stage by its name (load, pack, compile, train, samples, …)
 ``devices``   in words
 ``versions``  of packages by name
-``losses``    ``first`` and ``last`` of the training; ``held_back_first``, ``held_back_last``
-``evidence``  ``before`` and ``after``: `tunixhack.train.compliance.Evidence` as dicts
+``losses``    ``first`` and ``last`` of the training; ``validation_first``, ``validation_last``
+``validation`` ``before`` and ``after``: `tunixhack.train.compliance.Evidence` as dicts
 ``notes``     sentences that whoever uses the student must know
 ============= ==========================================================================================================
 """
@@ -79,7 +79,7 @@ def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bo
         *_training(record),
         *_losses(record, curve),
         "",
-        *_evidence(record.get("evidence") or {}),
+        *_evidence(record.get("validation") or {}),
         *_domains(data.get("domains") or []),
         *_samples(samples),
     ]
@@ -127,11 +127,11 @@ def _parameters(base: Mapping[str, Any]) -> str:
 
 
 def _how(settings: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    rank = f" (rank {settings['rank']}, alpha {settings['alpha']:g})" if settings["method"] != "full" else ""
+    rank = f" (rank {settings['lora_rank']}, alpha {settings['lora_alpha']:g})" if settings["method"] != "full" else ""
     epochs = _epochs(settings["epochs"], record)
     return (
-        f"{_METHODS[settings['method']]}{rank}, {epochs}, batches of {settings['batch']} × "
-        f"{settings['length']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
+        f"{_METHODS[settings['method']]}{rank}, {epochs}, batches of {settings['batch_size']} × "
+        f"{settings['max_seq_len']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
     )
 
 
@@ -169,7 +169,7 @@ def _training(record: Mapping[str, Any]) -> list[str]:
 
 def _losses(record: Mapping[str, Any], curve: bool) -> list[str]:
     losses = record.get("losses") or {}
-    pairs = (("training", "first", "last"), ("held-back questions", "held_back_first", "held_back_last"))
+    pairs = (("training", "first", "last"), ("validation", "validation_first", "validation_last"))
     said = [
         f"{what} {_number(losses.get(first), '.3f')} to {_number(losses.get(last), '.3f')}"
         for what, first, last in pairs
@@ -192,7 +192,7 @@ def _evidence(evidence: Mapping[str, Any]) -> list[str]:
         return f"| {what} | " + " | ".join("not measured" if one is None else str(tell(one)) for one in found) + " |"
 
     return [
-        f"Held-back questions, at most {limit:,} new tokens; in brackets the count and the Wilson interval of 95 %. "
+        f"Validation questions, at most {limit:,} new tokens; in brackets the count and the Wilson interval of 95 %. "
         "Whether an answer is right is not judged.",
         "",
         "| share of replies | before | after |",
@@ -213,12 +213,18 @@ def _domains(domains: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in domains[:MOST_DOMAINS]:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in list(one["dropped"].items())[:3])
         rows.append(
-            f"| {_cell(str(one['name']))} | {one['rows']:,} | {one['held_back']:,} | {one['learnt']:,} | "
+            f"| {_cell(str(one['name']))} | {one['rows']:,} | {one['validation_rows']:,} | {one['learnt']:,} | "
             f"{_cell(dropped)} |"
         )
     left = len(domains) - MOST_DOMAINS
     more = [f"{counted(left, 'domain')} more {'is' if left == 1 else 'are'} not shown.", ""] if left > 0 else []
-    return ["| domain | rows | held back | tokens learnt | dropped |", "|---|---:|---:|---:|---|", *rows, "", *more]
+    return [
+        "| domain | rows | validation rows | tokens learnt | dropped |",
+        "|---|---:|---:|---:|---|",
+        *rows,
+        "",
+        *more,
+    ]
 
 
 def _samples(samples: Sequence[Sample]) -> list[str]:
@@ -227,7 +233,7 @@ def _samples(samples: Sequence[Sample]) -> list[str]:
         f"{_cell(sample.after.text if sample.after else '')} |"
         for sample in samples[:MOST_SAMPLES]
     ]
-    return ["| held-back question | before | after |", "|---|---|---|", *rows] if rows else []
+    return ["| validation question | before | after |", "|---|---|---|", *rows] if rows else []
 
 
 def _cell(text: str) -> str:

@@ -109,7 +109,7 @@ def weights_problem(place: Path) -> str | None:
     return checksums.damage(place, _WEIGHTS) if checksums.sealed(place) else unreadable(place / _WEIGHTS)
 
 
-def training_problem(place: Path, batch: int) -> str | None:
+def training_problem(place: Path, batch_size: int) -> str | None:
     """Say why a training cannot go on from a checkpoint; None where it can.
 
     Tunix itself would go on without the optimizer's state, with a fresh one, and without the place in the data, from
@@ -117,11 +117,11 @@ def training_problem(place: Path, batch: int) -> str | None:
 
     Args:
         place: the checkpoint's folder.
-        batch: training rows of a step, by which the place in the data is compared with the step.
+        batch_size: training rows of a step, by which the place in the data is compared with the step.
     """
     if weights_alone(place):
         return f"it has {WEIGHTS_ALONE}"
-    return _structure_problem(place, batch) or (
+    return _structure_problem(place, batch_size) or (
         checksums.damage(place)
         if checksums.sealed(place)
         else next(filter(None, (unreadable(place / part) for part in (_WEIGHTS, _OPTIMIZER))), None)
@@ -140,7 +140,7 @@ def weights_alone(place: Path) -> bool:
         return False
 
 
-def _structure_problem(place: Path, batch: int) -> str | None:
+def _structure_problem(place: Path, batch_size: int) -> str | None:
     for part in (_WEIGHTS, _OPTIMIZER):
         if not (place / part).is_dir():
             return f"{part} is missing"
@@ -152,7 +152,7 @@ def _structure_problem(place: Path, batch: int) -> str | None:
         return f"{_DESCRIPTION}, with the place in the data, cannot be read ({error})"
     kept = description.get("custom_metadata") if isinstance(description, dict) else None
     position = kept.get("place") if isinstance(kept, dict) else None
-    if not is_behind(position, int(place.name), batch):
+    if not is_behind(position, int(place.name), batch_size):
         return f"{_DESCRIPTION} has no place in the data behind {place.name} steps"
     return None
 

@@ -91,7 +91,7 @@ def looping(text: str, *, finished: bool = True) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What the replies to some held-back questions were like; see the module for the words."""
+    """What the replies to some validation questions were like; see the module for the words."""
 
     format: Format
     """What a compliant reply was taken to be."""

@@ -16,7 +16,7 @@ SMOOTH = 0.9
 
 
 def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str) -> bool:
-    """Draw the loss by step, the loss on held-back questions where it was measured, and the learning rate.
+    """Draw the loss by step, the validation loss where it was measured, and the learning rate.
 
     Args:
         lines: what `tunixhack.train.metrics.read` gives: ``step`` with ``loss``, ``validation_loss`` or
@@ -47,7 +47,7 @@ def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str) -> bool:
         above.plot(*zip(*losses, strict=True), color="tab:blue", alpha=0.3, linewidth=1, label="each step")
         above.plot(*zip(*smoothed(losses), strict=True), color="tab:blue", label="smoothed")
     if checked:
-        above.plot(*zip(*checked, strict=True), "o-", color="tab:orange", label="held-back questions")
+        above.plot(*zip(*checked, strict=True), "o-", color="tab:orange", label="validation questions")
     if rates:
         below.plot(*zip(*rates, strict=True), color="tab:gray")
     above.set_title(title, parse_math=False)  # a name may have dollars

@@ -28,19 +28,18 @@ from tunixhack.train.trainer import Inputs, summed_losses
 
 
 class ValidationLoss:
-    """The mean loss of the learnt tokens of the rows that are held back; compiled once.
+    """The mean loss of the learnt tokens of the validation rows; compiled once.
 
     Args:
         student: in training.
-        data: its tokens; those of questions that are held back are used.
+        data: its tokens; those of the validation rows are used.
         rows: training rows at once, which the devices must divide.
     """
 
     def __init__(self, student: Student, data: TokenSet, rows: int) -> None:
         family, dtype = student.base.family, jnp.dtype(student.settings.compute)
-        length = student.settings.length
         split = NamedSharding(student.mesh, PartitionSpec(FSDP))
-        batches = list(Packed(data, length=length, batch=rows, validation=True))
+        batches = list(Packed(data, max_seq_len=student.settings.max_seq_len, batch_size=rows, validation=True))
         self._mesh = student.mesh
         self._batches: list[Inputs] = [
             {
@@ -67,10 +66,10 @@ class ValidationLoss:
 
 
 def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:
-    """Choose examples whose questions are held back, the first of each question, in the data's order."""
+    """Choose examples of the validation questions, the first of each question, in the data's order."""
     examples = all_examples(datasets)
     found: dict[str, Example] = {}
-    for row in data.validation():
+    for row in data.validation_rows():
         example = examples[int(data.example[row])]
         found.setdefault(example.question_id, example)
     return list(found.values())[:count]
@@ -81,7 +80,7 @@ class Asking:
 
     Args:
         student: trained or not.
-        examples: whose questions are held back.
+        examples: of validation questions.
         folder: of the training, for ``samples.json``.
         max_new_tokens: where a reply is cut off.
         report: where progress is shown.
@@ -117,7 +116,7 @@ class Asking:
         if not self._questions:
             return None
         count = len(self._questions)
-        self._report.say(f"{count} questions that are held back, replies of at most {self._limit:,} tokens")
+        self._report.say(f"{count} validation questions, replies of at most {self._limit:,} tokens")
         with self._report.timed(f"asking {when}", seconds):
             said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._replied)
         self._samples = [

@@ -22,7 +22,7 @@ class Plan:
     """Where the checkpoints go."""
     steps: int | None
     samples: int
-    """Questions that are held back to ask before and after."""
+    """Validation questions that are asked before and after."""
     max_new_tokens: int
     """Where a reply to them is cut off."""
     save_every: float

@@ -50,7 +50,17 @@ def _train_a_step() -> None:
         rows.write_text('{"prompt": "What is 1 + 1?", "response": "<think>I add.</think>2"}\n', encoding="utf-8")
         student = write_tiny_student(Path(folder) / "student")
         out = Path(folder) / "out"
-        sft(rows, student, out=out, steps=1, samples=0, length=128, batch=1, cpu=True, report=Reporter(quiet=True))
+        sft(
+            rows,
+            student,
+            out=out,
+            steps=1,
+            samples=0,
+            max_seq_len=128,
+            batch_size=1,
+            cpu=True,
+            report=Reporter(quiet=True),
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tunixhack.train.student import Student
 from tunixhack.train.trainer import StepResult, Trainer
 
 VALIDATIONS = 10
-"""How often the rows that are held back are looked at during a training, at most, beside its beginning and end."""
+"""How often the validation loss is measured during a training, at most, beside its beginning and end."""
 VALIDATING = 0.05
 """The share of the time between that it may take."""
 EXPORTS = 4
@@ -56,7 +56,11 @@ class Loop:
         self._seconds: dict[str, float] = kept["seconds"]
         settings = job.student.settings
         self._packed = Packed(
-            job.data, length=settings.length, batch=settings.batch, epochs=settings.epochs, seed=settings.seed
+            job.data,
+            max_seq_len=settings.max_seq_len,
+            batch_size=settings.batch_size,
+            epochs=settings.epochs,
+            seed=settings.seed,
         )
         planned = kept.get("plan", {})
         total = planned.get("steps", 0) if planned.get("wanted") == job.extent.steps else 0
@@ -111,7 +115,7 @@ class Loop:
                 "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
         report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
-        tell(self._job.plan.out, self._record.get("evidence", {}), report)
+        tell(self._job.plan.out, self._record.get("validation", {}), report)
         return self._student
 
     # -- the steps
@@ -127,7 +131,7 @@ class Loop:
             callbacks=self,
         )
         step, place = trainer.restored
-        if step != self._first or (step and not is_behind(place, step, student.settings.batch)):
+        if step != self._first or (step and not is_behind(place, step, student.settings.batch_size)):
             raise UserError(
                 f"the checkpoint of step {self._first:,} in {plan.checkpoints} is not what it was a moment ago: see "
                 "what else writes there, and start again"
@@ -147,7 +151,9 @@ class Loop:
         if self._batch is None:
             return None
         settings = self._student.settings
-        rate = learning_rate(step, total=self._pace.total, peak=settings.learning_rate, warmup=settings.warmup)
+        rate = learning_rate(
+            step, total=self._pace.total, peak=settings.learning_rate, warmup_ratio=settings.warmup_ratio
+        )
         return self._batch, rate
 
     def data_position(self) -> dict[str, Any]:
@@ -178,7 +184,7 @@ class Loop:
         bar = self._bar
         loss = float(result.loss)
         bar.done, bar.total, bar.loss = result.step, self._pace.total, loss
-        bar.fill, bar.seconds = result.fill, self._pace.seconds or 0.0
+        bar.packing_efficiency, bar.seconds = result.packing_efficiency, self._pace.seconds or 0.0
         if not compiled:
             bar.rate = result.tokens / result.seconds
         numbers = {
@@ -188,7 +194,7 @@ class Loop:
             "tokens_per_second": result.tokens / result.seconds,
             "tokens": result.tokens,
             "learnt": result.learnt,
-            "fill": result.fill,
+            "packing_efficiency": result.packing_efficiency,
             "seconds": result.seconds,
         }
         metrics.write_all(self._sinks, result.step, numbers)
@@ -199,15 +205,15 @@ class Loop:
             self._validate(result.step)
 
     def _validate(self, step: int) -> None:
-        """Log the loss of the rows that are held back."""
+        """Log the loss of the validation rows."""
         self._validated_at = step
-        if not self._job.data.held_back.any() or any(
+        if not self._job.data.validation.any() or any(
             "validation_loss" in line for line in metrics.read(self._job.plan.out) if line["step"] == step
         ):
             return
         began = time.monotonic()
         if self._validation is None:
-            rows = self._student.settings.at_once or self._student.settings.batch
+            rows = self._student.settings.micro_batch_size or self._student.settings.batch_size
             self._validation = ValidationLoss(self._student, self._job.data, rows)
         loss = self._validation(lambda: self._told_to_stop.received)
         if loss is None:
@@ -220,18 +226,18 @@ class Loop:
 
     def _before(self) -> None:
         """Ask before the first step; on going on, too, the weights are still those of the base."""
-        found = self._asking.before(self._record.get("evidence", {}).get("before"), self._seconds)
+        found = self._asking.before(self._record.get("validation", {}).get("before"), self._seconds)
         if found is not None:
-            kept = self._record.get("evidence", {})
-            self._record["evidence"] = kept | {"before": found} if found == kept.get("before") else {"before": found}
+            kept = self._record.get("validation", {})
+            self._record["validation"] = kept | {"before": found} if found == kept.get("before") else {"before": found}
             self._write()
 
     def _after(self) -> None:
         """Ask again, unless this start had nothing to train and the one before asked."""
-        kept = self._record.get("evidence", {})
+        kept = self._record.get("validation", {})
         found = self._asking.after(kept.get("after") if self._bar.done == self._first else None, self._seconds)
         if found is not None:
-            self._record["evidence"] = kept | {"after": found}
+            self._record["validation"] = kept | {"after": found}
 
     def _keep_last(self) -> None:
         """Have the last checkpoint in the training's own folder, wherever the others were, or at least its weights."""
@@ -287,8 +293,8 @@ class Loop:
         found = {
             "first": metrics.at_step(lines, "loss", 1),
             "last": metrics.at_step(lines, "loss", self._bar.done),
-            "held_back_first": checked[0] if checked else None,
-            "held_back_last": checked[-1] if checked else None,
+            "validation_first": checked[0] if checked else None,
+            "validation_last": checked[-1] if checked else None,
         }
         return {name: loss for name, loss in found.items() if loss is not None}
 

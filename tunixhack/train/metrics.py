@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from tunixhack.errors import UserError
 from tunixhack.files import write_text
 from tunixhack.installation import pip_install
+from tunixhack.train.old_names import METRICS, renamed
 
 FILE = "metrics.jsonl"
 SYNC_EVERY = 1.0
@@ -33,7 +34,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what is held back."""
+        """Write what is buffered, and close."""
         ...
 
 
@@ -46,7 +47,7 @@ class JsonLines:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        _replace(folder, [line for line in read(folder) if line["step"] <= step])
+        _replace(folder, [line for line in _written(folder) if line["step"] <= step])
         self._file = (folder / FILE).open("a", encoding="utf-8")
         self._synced = -math.inf
 
@@ -139,20 +140,28 @@ def read(folder: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: the file cannot be read.
     """
-    lines: list[dict[str, Any]] = []
+    return [
+        {name: number for name, number in renamed(line, METRICS).items() if _is_number(number)}
+        for line in _written(folder)
+    ]
+
+
+def _written(folder: Path) -> list[dict[str, Any]]:
+    """Read the lines of ``metrics.jsonl`` as they were written, by whatever version."""
     try:
         text = (folder / FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return lines
+        return []
     except OSError as error:
         raise UserError(f"{folder / FILE} cannot be read ({error.strerror or error}): remove it") from error
+    lines = []
     for line in text.splitlines():
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):
             continue  # cut off by a crash: its step is done again
         if isinstance(found, dict) and isinstance(found.get("step"), int):
-            lines.append({name: number for name, number in found.items() if _is_number(number)})
+            lines.append(found)
     return lines
 
 
@@ -174,7 +183,7 @@ def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> No
 
 def bring(source: Path, target: Path) -> None:
     """Copy the lines of another training, which are read there and no more."""
-    _replace(target, read(source))
+    _replace(target, _written(source))
 
 
 def _replace(folder: Path, lines: Iterable[dict[str, Any]]) -> None:

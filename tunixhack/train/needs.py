@@ -48,10 +48,10 @@ def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Se
     Args:
         tensors: name to shape, as Hugging Face names them.
         heads: of the attention.
-        settings: method and rank.
+        settings: method and lora_rank.
     """
     matrices = [shape for name, shape in tensors.items() if len(shape) == 2 and ".layers." in name]
-    adapters = 0 if settings.method == "full" else settings.rank * sum(sum(shape) for shape in matrices)
+    adapters = 0 if settings.method == "full" else settings.lora_rank * sum(sum(shape) for shape in matrices)
     vocabulary, width = next(shape for name, shape in tensors.items() if "embed_tokens" in name)
     return Shape(
         parameters=sum(math.prod(shape) for shape in tensors.values()),
@@ -86,12 +86,12 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
 
     Args:
         shape: of the student.
-        settings: method, rows at once, their length, and the numbers computed with.
+        settings: method, micro_batch_size, max_seq_len, and the numbers computed with.
         devices: over which weights and rows are split.
         remat: the forward pass of each layer is computed again in the backward pass instead of kept.
 
     >>> tiny = Shape(parameters=1000, adapters=0, layers=1, width=4, inner=8, heads=1, vocabulary=16)
-    >>> memory(tiny, Settings(method="full", length=16, batch=1)).weights
+    >>> memory(tiny, Settings(method="full", max_seq_len=16, batch_size=1)).weights
     18000
     """
     number = 2 if settings.compute == "bfloat16" else 4
@@ -101,13 +101,13 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
     else:
         frozen = NF4 if settings.method == "qlora" else number
         weights = int(shape.parameters * frozen) + shape.adapters * (4 + 4 + 4 * ADAM + number)
-    rows = -(-(settings.at_once or settings.batch) // devices)
-    tokens = rows * settings.length
+    rows = -(-(settings.micro_batch_size or settings.batch_size) // devices)
+    tokens = rows * settings.max_seq_len
     # of a token in a layer: states around norms and projections, the feed-forward's three, scores before and behind
     # the softmax
-    layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.length) * number
+    layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.max_seq_len) * number
     activations = tokens * (shape.layers * shape.width * number + layer if remat else shape.layers * layer)
-    logits = 2 * rows * min(CHUNK, settings.length) * block_of(shape.vocabulary) * 4
+    logits = 2 * rows * min(CHUNK, settings.max_seq_len) * block_of(shape.vocabulary) * 4
     return Memory(weights // devices, activations, logits)
 
 
@@ -116,7 +116,7 @@ def longest_that_fits(shape: Shape, settings: Settings, *, bytes_free: int, devi
     fits = [
         length
         for length in range(128, most + 1, 128)
-        if memory(shape, replace(settings, length=length), devices=devices, remat=True).total <= bytes_free * SPARE
+        if memory(shape, replace(settings, max_seq_len=length), devices=devices, remat=True).total <= bytes_free * SPARE
     ]
     return max(fits, default=0)
 

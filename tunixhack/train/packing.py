@@ -19,7 +19,7 @@ from tunixhack.errors import UserError
 from tunixhack.train.token_set import TokenSet
 
 BINS = 16
-"""Training rows that are open at once. More fill better, and a start that goes on has more to pack again."""
+"""Training rows that are open at once. With more, less is padding, and a resumed training has more to pack again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Batch:
     """int64 [B, L]: the number of each token's row in the token set; 0 on padding, where segments is 0, too."""
 
     @property
-    def fill(self) -> float:
+    def packing_efficiency(self) -> float:
         """The share that is no padding."""
         return float((self.segments > 0).mean())
 
@@ -62,7 +62,7 @@ class _Drawn(Sequence[dict[str, Any]]):
         return _element(self._data, int(order[place]))
 
 
-class _Kept(Sequence[dict[str, Any]]):
+class _Chosen(Sequence[dict[str, Any]]):
     """Chosen rows in their order."""
 
     def __init__(self, data: TokenSet, rows: npt.NDArray[np.int64]) -> None:
@@ -80,33 +80,40 @@ class Packed:
 
     Args:
         data: the tokens.
-        length: tokens of a training row, L.
-        batch: training rows of a batch, B.
+        max_seq_len: tokens of a training row, L.
+        batch_size: training rows of a batch, B.
         epochs: how often to go through the data; the last batch, if it is not full, is left out.
         seed: another one gives another order.
-        validation: pack the rows that are held back instead, once and in their order, and fill the last batch up with
-            padding.
+        validation: pack the validation rows instead, once and in their order, and fill the last batch up with padding.
 
     Raises:
-        UserError: a row is longer than ``length``, or there is not one full batch.
+        UserError: a row is longer than ``max_seq_len``, or there is not one full batch.
     """
 
     def __init__(
-        self, data: TokenSet, *, length: int, batch: int, epochs: int = 1, seed: int = 0, validation: bool = False
+        self,
+        data: TokenSet,
+        *,
+        max_seq_len: int,
+        batch_size: int,
+        epochs: int = 1,
+        seed: int = 0,
+        validation: bool = False,
     ) -> None:
-        rows = data.validation() if validation else np.flatnonzero(~data.held_back)
+        rows = data.validation_rows() if validation else np.flatnonzero(~data.validation)
         longest = int(data.lengths[rows].max(initial=0))
-        if longest > length:
+        if longest > max_seq_len:
             raise UserError(
-                f"a row has {longest:,} tokens and a training row {length:,}: tokenise with max_length={length}, so "
+                f"a row has {longest:,} tokens and a training row {max_seq_len:,}: tokenise with "
+                f"max_seq_len={max_seq_len}, so "
                 "that longer rows are dropped and counted"
             )
-        self._batch, self._whole = batch, not validation
-        source = _Kept(data, rows) if validation else _Drawn(data, epochs, seed)
+        self._batch_size, self._drop_last = batch_size, not validation
+        source = _Chosen(data, rows) if validation else _Drawn(data, epochs, seed)
         packed = grain.experimental.FirstFitPackIterDataset(
             # one thread, so that the place in the rows is exact
             grain.MapDataset.source(source).to_iter_dataset(grain.ReadOptions(num_threads=0)),
-            length_struct={"tokens": length, "loss_mask": length, "rows": length},
+            length_struct={"tokens": max_seq_len, "loss_mask": max_seq_len, "rows": max_seq_len},
             num_packing_bins=BINS,
             shuffle_bins=False,
         )
@@ -122,12 +129,12 @@ class Packed:
         rows = []
         for row in self._at:
             rows.append(row)
-            if len(rows) == self._batch:
+            if len(rows) == self._batch_size:
                 return _batch(rows)
-        if not rows or self._whole:
+        if not rows or self._drop_last:
             return None
         empty = {name: np.zeros_like(array) for name, array in rows[0].items()}
-        return _batch(rows + [empty] * (self._batch - len(rows)))
+        return _batch(rows + [empty] * (self._batch_size - len(rows)))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -140,18 +147,18 @@ class Packed:
         self._at.set_state(state)
 
 
-def is_behind(state: Any, steps: int, batch: int) -> bool:
+def is_behind(state: Any, steps: int, batch_size: int) -> bool:
     """Tell whether this is the place behind so many steps, as `Packed.state` tells it.
 
-    >>> is_behind({"parent": {"next_index": 128}, "next_row": 4, "counter": 132}, steps=33, batch=4)
+    >>> is_behind({"parent": {"next_index": 128}, "next_row": 4, "counter": 132}, steps=33, batch_size=4)
     True
     """
     try:
         numbers = state["parent"]["next_index"], state["next_row"], state["counter"]
     except (TypeError, KeyError):
         return False
-    whole = all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers)
-    return whole and numbers[2] == steps * batch
+    valid = all(isinstance(number, int) and not isinstance(number, bool) and number >= 0 for number in numbers)
+    return valid and numbers[2] == steps * batch_size
 
 
 @dataclass(frozen=True)
@@ -166,27 +173,27 @@ class Extent:
     """In these, without padding."""
     learnt: int
     """In these, under the loss mask."""
-    fill: float
+    packing_efficiency: float
     """The share that is no padding."""
 
 
-def measure(data: TokenSet, *, length: int, batch: int, epochs: int = 1, seed: int = 0) -> Extent:
+def measure(data: TokenSet, *, max_seq_len: int, batch_size: int, epochs: int = 1, seed: int = 0) -> Extent:
     """Count what there is to train on, by packing it once.
 
     Raises:
-        UserError: a row is longer than ``length``, or there is not one full batch.
+        UserError: a row is longer than ``max_seq_len``, or there is not one full batch.
     """
     steps = tokens = learnt = 0
-    for packed in Packed(data, length=length, batch=batch, epochs=epochs, seed=seed):
+    for packed in Packed(data, max_seq_len=max_seq_len, batch_size=batch_size, epochs=epochs, seed=seed):
         steps += 1
         tokens += int((packed.segments > 0).sum())
         learnt += int(packed.loss_mask.sum())
     if not steps:
         raise UserError(
-            f"{data.epoch_rows:,} rows do not fill one batch of {batch} training rows of {length:,} tokens: give more "
-            "data or more epochs, or take a smaller batch or length"
+            f"{data.epoch_rows:,} rows do not fill one batch of {batch_size} training rows of {max_seq_len:,} tokens: "
+            "give more data or more epochs, or take a smaller batch_size or max_seq_len"
         )
-    return Extent(steps, steps, tokens, learnt, tokens / (steps * batch * length))
+    return Extent(steps, steps, tokens, learnt, tokens / (steps * batch_size * max_seq_len))
 
 
 def _element(data: TokenSet, number: int) -> dict[str, Any]:

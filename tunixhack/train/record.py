@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import tunixhack
 from tunixhack.errors import UserError
 from tunixhack.files import write_json
+from tunixhack.train.old_names import renamed_record
 from tunixhack.train.settings import Settings, differences
 
 FILE = "student.json"
@@ -28,7 +29,7 @@ _SHAPE: dict[str, Any] = {
     "data": {
         "key": str,
         "datasets": [{"name": str, "weight": _NUMBER, "hub?": (str, None)}],
-        "domains?": [{"name": str, "rows": int, "held_back": int, "learnt": int, "dropped": {"*": int}}],
+        "domains?": [{"name": str, "rows": int, "validation_rows": int, "learnt": int, "dropped": {"*": int}}],
     },
     "scratch?": (str, None),
     "status?": str,
@@ -38,7 +39,7 @@ _SHAPE: dict[str, Any] = {
     "epochs?": _NUMBER,
     "seconds?": {"*": _NUMBER},
     "losses?": {"*": _NUMBER},
-    "evidence?": {"*": (dict, None)},
+    "validation?": {"*": (dict, None)},
     "notes?": [str],
     "versions?": {"*": str},
     "devices?": str,
@@ -68,6 +69,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} cannot be read ({error}): give back a copy of it, or train in another folder"
         ) from error
+    found = renamed_record(found)
     odd = _odd(found, _SHAPE, "")
     if odd is not None:
         raise UserError(

@@ -86,7 +86,7 @@ class Example:
     """One row to learn from; no text is blank, and reasoning and answer have no white space at their ends."""
 
     question_id: str
-    """16 hex digits; equal questions have equal ids, and are held back together."""
+    """16 hex digits; equal questions have equal ids, and are validated on together."""
     domain: str
     system: str | None
     question: str

@@ -1,4 +1,4 @@
-"""The same held-back questions before and after a training, and how a person sees them.
+"""The same validation questions before and after a training, and how a person sees them.
 
 What a student wrote is hostile: neither markup nor control characters in it have any effect where it is shown.
 """

@@ -12,24 +12,24 @@ import psutil
 from tunixhack.errors import UserError
 
 
-def learning_rate(step: int, *, total: int, peak: float, warmup: float) -> float:
+def learning_rate(step: int, *, total: int, peak: float, warmup_ratio: float) -> float:
     """Return the learning rate of one step: a straight rise, then a cosine that ends at 0.
 
     Args:
         step: from 0.
         total: steps in all.
         peak: the highest rate, reached at the end of the warm-up.
-        warmup: share of the steps.
+        warmup_ratio: share of the steps.
 
     Returns:
         Above 0 for every step below ``total``, since a step at 0 would learn nothing; 0 from there on.
 
-    >>> [round(learning_rate(step, total=10, peak=1.0, warmup=0.2), 3) for step in range(11)]
+    >>> [round(learning_rate(step, total=10, peak=1.0, warmup_ratio=0.2), 3) for step in range(11)]
     [0.5, 1.0, 0.962, 0.854, 0.691, 0.5, 0.309, 0.146, 0.038, 0.01, 0.0]
     """
     if step >= total:
         return 0.0
-    rising = max(round(total * warmup), 1) if warmup else 0
+    rising = max(round(total * warmup_ratio), 1) if warmup_ratio else 0
     if step < rising:
         return peak * (step + 1) / rising
     # the last step would have nothing but the cosine's zero

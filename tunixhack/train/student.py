@@ -132,8 +132,8 @@ class Student:
             model = with_lora(
                 model,
                 mesh,
-                rank=settings.rank,
-                alpha=settings.alpha,
+                rank=settings.lora_rank,
+                alpha=settings.lora_alpha,
                 seed=settings.seed,
                 modules=base.family.lora_modules,
                 quantised=settings.method == "qlora",

@@ -26,6 +26,7 @@ from tunixhack.train.job import Job, Plan
 from tunixhack.train.loop import Loop
 from tunixhack.train.machine import share_of_memory
 from tunixhack.train.mesh import device_mesh
+from tunixhack.train.old_names import renamed_arguments
 from tunixhack.train.packing import Extent, measure
 from tunixhack.train.schedule import Clock
 from tunixhack.train.settings import Method, Settings, settings
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 SAVE_EVERY = 180.0
 """Seconds between two checkpoints, as Tunix has it. A crash costs at most these, with what a step and a save take."""
 SAMPLES = 10
-"""Questions that are held back and asked before and after."""
+"""Validation questions that are asked before and after."""
 
 
 def sft(
@@ -83,7 +84,7 @@ def sft(
             that it had, is where ``out`` begins.
         scratch: a folder for the checkpoints, on a larger disk than that of ``out``. The one that the training ends
             with is in ``out`` all the same; only its weights where there is no room for more, which is said.
-        samples: how many questions that are held back to ask before and after.
+        samples: how many validation questions to ask before and after.
         max_new_tokens: where a reply to them is cut off.
         save_every: seconds between two checkpoints.
         scale: one of `tunixhack.train.settings.SCALES`.
@@ -91,7 +92,7 @@ def sft(
         accept_terms: the terms of the model were read and accepted.
         wandb: a project of Weights & Biases to log to as well.
         report: where progress is shown.
-        changes: any of `tunixhack.train.settings.Settings`, such as ``epochs=3`` or ``learning_rate=1e-4``.
+        changes: any of `tunixhack.train.settings.Settings`, such as ``epochs=3`` or ``max_seq_len=2048``.
 
     Returns:
         The student as it was at the last step.
@@ -112,6 +113,7 @@ def sft(
         devices = require_device(cpu)
         report.say(f"training on {devices}")
         keep_compiled()
+        changes = renamed_arguments(changes, stacklevel=2)
         changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
         wanted = settings(method, scale=scale, **changes)
         seconds: dict[str, float] = {}
@@ -153,7 +155,7 @@ def _train(
 ) -> Student:
     seconds: dict[str, float] = begun["seconds"]
     renderer = base.renderer(wanted.format, wanted.system)
-    mesh = device_mesh(wanted.at_once or wanted.batch)
+    mesh = device_mesh(wanted.micro_batch_size or wanted.batch_size)
     with report.timed("tokenising", seconds):
         data = _tokens(datasets, renderer, wanted, plan.out)
     new = _record(base, wanted, datasets, data)
@@ -170,10 +172,10 @@ def _train(
 
 
 def _fits(base: Base, wanted: Settings) -> None:
-    if wanted.length > base.context:
+    if wanted.max_seq_len > base.context:
         raise UserError(
-            f"a training row of {wanted.length:,} tokens is longer than {base.name} takes: give a length of at most "
-            f"{base.context:,}"
+            f"a training row of {wanted.max_seq_len:,} tokens is longer than {base.name} takes: give a "
+            f"max_seq_len of at most {base.context:,}"
         )
 
 
@@ -182,8 +184,8 @@ def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings,
     return tokenise(
         datasets,
         renderer,
-        max_length=wanted.length,
-        held_back=min(wanted.held_back, questions // 8),
+        max_seq_len=wanted.max_seq_len,
+        validation_questions=min(wanted.validation_questions, questions // 8),
         seed=wanted.seed,
         folder=folder,
     )
@@ -191,7 +193,13 @@ def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings,
 
 def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
     """Count the steps of all epochs, or as many of them as are asked for."""
-    extent = measure(data, length=wanted.length, batch=wanted.batch, epochs=wanted.epochs, seed=wanted.seed)
+    extent = measure(
+        data,
+        max_seq_len=wanted.max_seq_len,
+        batch_size=wanted.batch_size,
+        epochs=wanted.epochs,
+        seed=wanted.seed,
+    )
     if steps is None:
         return extent
     if steps < 1:
@@ -246,15 +254,18 @@ def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, exten
         dropped = "".join(f", {rows:,} dropped as {reason}" for reason, rows in sorted(domain.dropped.items()))
         report.say(
             f"  {domain.name}: {domain.rows:,} rows, {domain.tokens:,} tokens, {domain.learnt:,} of them to learn, "
-            f"{domain.held_back:,} rows held back{dropped}"
+            f"{domain.validation_rows:,} validation rows{dropped}"
         )
     if any(domain.dropped.get(TOO_LONG) for domain in domains):
-        report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.length:,} were dropped")
+        report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.max_seq_len:,} were dropped")
     steps = f"{extent.steps:,} steps"
     if extent.steps < extent.all_epochs:
         share = wanted.epochs * extent.steps / extent.all_epochs
         steps += f" ({share:.2f} epochs) of the {extent.all_epochs:,} that {wanted.epochs} epochs have"
-    report.say(f"{steps}, each of {wanted.batch} × {wanted.length:,} tokens, {extent.fill:.0%} of them filled")
+    report.say(
+        f"{steps}, each of {wanted.batch_size} × {wanted.max_seq_len:,} tokens, packing efficiency "
+        f"{extent.packing_efficiency:.0%}"
+    )
 
 
 def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Reporter) -> tuple[Base, int]:
@@ -278,8 +289,8 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
         )
     if needed > free:
         raise UserError(
-            f"a step needs about {needs.in_gb(needed)} on each device, which has {has}: give a length of "
-            f"at most {longest:,}, or a micro-batch (at_once) below {wanted.at_once or wanted.batch}"
+            f"a step needs about {needs.in_gb(needed)} on each device, which has {has}: give a max_seq_len of "
+            f"at most {longest:,}, or a micro_batch_size below {wanted.micro_batch_size or wanted.batch_size}"
         )
     size = needs.checkpoint_bytes(shape, wanted)
     keep = needs.checkpoints_to_keep(size, plan.scratch, kept=len(checkpoints.saved(plan.checkpoints)))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tunixhack.files import write_atomically
 from tunixhack.train.chat import Rendered
 from tunixhack.train.epochs import draw, epoch_rows
+from tunixhack.train.old_names import TOKENS
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Domain:
     name: str
     rows: int
     """Rows to train on."""
-    held_back: int
+    validation_rows: int
     """Rows to validate on."""
     tokens: int
     """Of the rows to train on, in all."""
@@ -51,7 +52,7 @@ class TokenSet:
     """int32 [N]: which dataset each row is of."""
     domain: npt.NDArray[np.int32]
     """int32 [N]: each row's place in ``domains``."""
-    held_back: npt.NDArray[np.bool_]
+    validation: npt.NDArray[np.bool_]
     """bool [N]: true on the rows of questions that are validated on and never trained on."""
     domains: tuple[str, ...]
     """Sorted; those of dropped rows, too."""
@@ -86,9 +87,9 @@ class TokenSet:
         """How many rows an epoch has."""
         return epoch_rows([len(rows) for rows in self._trained], self.weights)
 
-    def validation(self) -> npt.NDArray[np.int64]:
-        """Return the rows to validate on: int64 [held back]."""
-        return np.flatnonzero(self.held_back).astype(np.int64)
+    def validation_rows(self) -> npt.NDArray[np.int64]:
+        """Return the rows to validate on: int64 [rows]."""
+        return np.flatnonzero(self.validation).astype(np.int64)
 
     def by_domain(self) -> list[Domain]:
         """Count rows and tokens of each domain."""
@@ -96,12 +97,12 @@ class TokenSet:
         table = []
         for number, name in enumerate(self.domains):
             here = self.domain == number
-            trained = here & ~self.held_back
+            trained = here & ~self.validation
             table.append(
                 Domain(
                     name=name,
                     rows=int(trained.sum()),
-                    held_back=int((here & self.held_back).sum()),
+                    validation_rows=int((here & self.validation).sum()),
                     tokens=int(self.lengths[trained].sum()),
                     learnt=int(learnt[trained].sum()),
                     dropped=dict(self.dropped.get(name, {})),
@@ -111,7 +112,7 @@ class TokenSet:
 
     @cached_property
     def _trained(self) -> list[npt.NDArray[np.int64]]:
-        free = ~self.held_back
+        free = ~self.validation
         return [np.flatnonzero(free & (self.dataset == number)).astype(np.int64) for number in range(len(self.weights))]
 
 
@@ -122,12 +123,12 @@ _ARRAYS: dict[str, Any] = {
     "example": np.int64,
     "dataset": np.int32,
     "domain": np.int32,
-    "held_back": np.bool_,
+    "validation": np.bool_,
 }
 
 
 def save(path: Path, made: TokenSet) -> None:
-    """Replace a kept token set as a whole.
+    """Replace the file of a token set atomically.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
@@ -143,12 +144,12 @@ def save(path: Path, made: TokenSet) -> None:
 
 
 def load(path: Path, key: str, weights: tuple[float, ...]) -> TokenSet | None:
-    """Read a kept token set; None where the file is broken or another's."""
+    """Read the file of a token set; None where the file is broken or another's."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
-            arrays = {name: file[name] for name in _ARRAYS}
-            if facts["key"] != key or not _whole(arrays):
+            arrays = {new: file[name] for name in file.files if (new := TOKENS.get(name, name)) in _ARRAYS}
+            if facts["key"] != key or not _consistent(arrays):
                 return None
             return TokenSet(
                 **arrays,
@@ -162,11 +163,13 @@ def load(path: Path, key: str, weights: tuple[float, ...]) -> TokenSet | None:
         return None  # cut off, damaged, or not ours: what it held is made again from the datasets
 
 
-def _whole(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+def _consistent(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    if arrays.keys() != _ARRAYS.keys():
+        return False
     if any(arrays[name].dtype != dtype or arrays[name].ndim != 1 for name, dtype in _ARRAYS.items()):
         return False
     offsets, rows = arrays["offsets"], len(arrays["example"])
-    same = all(len(arrays[name]) == rows for name in ("dataset", "domain", "held_back"))
+    same = all(len(arrays[name]) == rows for name in ("dataset", "domain", "validation"))
     return bool(
         same
         and rows > 0

@@ -34,8 +34,8 @@ def tokenise(
     datasets: Sequence[Dataset],
     renderer: Renderer,
     *,
-    max_length: int,
-    held_back: int = 0,
+    max_seq_len: int,
+    validation_questions: int = 0,
     seed: int = 0,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -45,29 +45,29 @@ def tokenise(
     Args:
         datasets: as `tunixhack.train.datasets.read_all` gives them.
         renderer: writes the conversations.
-        max_length: tokens of the longest row; a longer one is dropped whole and counted, never cut.
-        held_back: how many questions to validate on. They are the first by sha256(seed, question_id), so that those
-            of a smaller number are among those of a larger one, and all rows of a question are on one side.
-        seed: chooses the questions that are held back.
+        max_seq_len: tokens of the longest row; a longer one is dropped whole and counted, never cut.
+        validation_questions: how many questions to validate on. They are the first by sha256(seed, question_id), so
+            that those of a smaller number are among those of a larger one, and all rows of a question are on one side.
+        seed: chooses the validation questions.
         folder: where the tokens are kept; None keeps them nowhere. A file there that is broken is made anew.
         progress: called with rows done and rows in all.
 
     Raises:
-        UserError: no row is left, too few questions are left to hold that many back, or the folder cannot be written.
+        UserError: no row is left, or no question beside those to validate on; or the folder cannot be written.
     """
-    key = _key(datasets, renderer, max_length, held_back, seed)
+    key = _key(datasets, renderer, max_seq_len, validation_questions, seed)
     path = folder / f"tokens-{key[:16]}.npz" if folder is not None else None
     weights = tuple(dataset.weight for dataset in datasets)
     kept = load(path, key, weights) if path is not None and path.exists() else None
     if kept is not None:
         return kept
-    made = _make(datasets, renderer, max_length, held_back, seed, weights, key, progress)
+    made = _make(datasets, renderer, max_seq_len, validation_questions, seed, weights, key, progress)
     if path is not None:
         save(path, made)
     return made
 
 
-def held_back_questions(question_ids: Iterable[str], count: int, seed: int) -> frozenset[str]:
+def choose_validation_questions(question_ids: Iterable[str], count: int, seed: int) -> frozenset[str]:
     """Choose the questions to validate on.
 
     Raises:
@@ -76,8 +76,8 @@ def held_back_questions(question_ids: Iterable[str], count: int, seed: int) -> f
     ids = sorted(set(question_ids), key=lambda id: (rank(seed, id), id))
     if count and count >= len(ids):
         raise UserError(
-            f"{count} questions are to be held back to validate on, and there are {len(ids)}: hold back fewer, or give "
-            "more data"
+            f"{count} validation questions are asked for, and there are {len(ids)} questions in all: ask for fewer, or "
+            "give more data"
         )
     return frozenset(ids[:count])
 
@@ -85,8 +85,8 @@ def held_back_questions(question_ids: Iterable[str], count: int, seed: int) -> f
 def _make(
     datasets: Sequence[Dataset],
     renderer: Renderer,
-    max_length: int,
-    held_back: int,
+    max_seq_len: int,
+    validation_questions: int,
     seed: int,
     weights: tuple[float, ...],
     key: str,
@@ -106,7 +106,7 @@ def _make(
             rendered, why = _render(one, renderer), TAG_IN_TEXT
             if rendered is not None:
                 longest = max(longest, len(rendered.tokens))
-                if len(rendered.tokens) > max_length:
+                if len(rendered.tokens) > max_seq_len:
                     rendered, why = None, TOO_LONG
             if rendered is None:
                 reasons = dropped.setdefault(one.domain, {})
@@ -123,8 +123,8 @@ def _make(
     if progress is not None:
         progress(done, total)
     if not ids:
-        raise UserError(_nothing_left(dropped, max_length, longest, renderer))
-    back = held_back_questions(ids, held_back, seed)
+        raise UserError(_nothing_left(dropped, max_seq_len, longest, renderer))
+    chosen = choose_validation_questions(ids, validation_questions, seed)
     return TokenSet(
         tokens=np.frombuffer(tokens, dtype=np.int32),
         loss_mask=np.frombuffer(mask, dtype=np.bool_),
@@ -132,7 +132,7 @@ def _make(
         example=np.frombuffer(example, dtype=np.int64),
         dataset=np.frombuffer(dataset, dtype=np.int32),
         domain=np.frombuffer(domain, dtype=np.int32),
-        held_back=np.array([id in back for id in ids], dtype=np.bool_),
+        validation=np.array([id in chosen for id in ids], dtype=np.bool_),
         domains=tuple(domains),
         weights=weights,
         dropped=dropped,
@@ -148,18 +148,20 @@ def _render(example: Example, renderer: Renderer) -> Rendered | None:
     return renderer.render(example.messages(), renderer.reply(example.reasoning, example.answer))
 
 
-def _nothing_left(dropped: Mapping[str, Mapping[str, int]], max_length: int, longest: int, renderer: Renderer) -> str:
+def _nothing_left(dropped: Mapping[str, Mapping[str, int]], max_seq_len: int, longest: int, renderer: Renderer) -> str:
     count = {why: sum(reasons.get(why, 0) for reasons in dropped.values()) for why in (TOO_LONG, TAG_IN_TEXT)}
     if not any(count.values()):
         return "the datasets have no rows to learn from: name others"
     return (
-        f"no row is left to learn from: {count[TOO_LONG]:,} are longer than {max_length:,} tokens (the longest has "
+        f"no row is left to learn from: {count[TOO_LONG]:,} are longer than {max_seq_len:,} tokens (the longest has "
         f"{longest:,}), and {count[TAG_IN_TEXT]:,} spell a tag of the format {renderer.format} in their trace or "
         "answer; allow longer rows, choose the other format, or name other datasets"
     )
 
 
-def _key(datasets: Sequence[Dataset], renderer: Renderer, max_length: int, held_back: int, seed: int) -> str:
+def _key(
+    datasets: Sequence[Dataset], renderer: Renderer, max_seq_len: int, validation_questions: int, seed: int
+) -> str:
     """Hash everything that the tokens depend on; weights are none of it, since they only say how often."""
     content = hashlib.sha256()
     for data in datasets:
@@ -167,5 +169,5 @@ def _key(datasets: Sequence[Dataset], renderer: Renderer, max_length: int, held_
         for one in data.examples:
             texts = (one.question_id, one.domain, one.system, one.question, one.reasoning, one.answer)
             content.update(json.dumps(texts, ensure_ascii=False).encode())
-    settings = {"version": VERSION, "max_length": max_length, "held_back": held_back, "seed": seed}
+    settings = {"version": VERSION, "max_length": max_seq_len, "held_back": validation_questions, "seed": seed}
     return digest(settings, renderer.describe(), content.hexdigest())

@@ -77,7 +77,8 @@ class StepResult:
     tokens: int
     """Without padding."""
     learnt: int
-    fill: float
+    packing_efficiency: float
+    """The share of the batch that is no padding."""
 
     @property
     def finite(self) -> bool:
@@ -93,7 +94,7 @@ def optimizer(settings: Settings) -> optax.GradientTransformationExtraArgs:
 
     given_rate = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
     found: optax.GradientTransformationExtraArgs = optax.chain(
-        optax.clip_by_global_norm(settings.clip),
+        optax.clip_by_global_norm(settings.max_grad_norm),
         optax.scale_by_adam(),
         optax.add_decayed_weights(settings.weight_decay),
         given_rate,
@@ -185,7 +186,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             learning_rate=rate,
             tokens=int((batch.segments > 0).sum()),
             learnt=int(batch.loss_mask.sum()),
-            fill=batch.fill,
+            packing_efficiency=batch.packing_efficiency,
         )
         if not self._last.finite:
             self.checkpoint_manager._checkpoint_manager.wait_until_finished()
@@ -279,18 +280,18 @@ def _gradients(
     """Return the summed loss of a batch and its gradients, computed over parts of the batch one after the other."""
     graph, *states = nnx.split(model, kind, ...)
     learnt, rest = states
-    at_once = jax.value_and_grad(
+    loss_and_gradients = jax.value_and_grad(
         lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype)
     )
-    parts = settings.batch // (settings.at_once or settings.batch)
+    parts = settings.batch_size // (settings.micro_batch_size or settings.batch_size)
     if parts == 1:
-        found: tuple[jax.Array, Any] = at_once(learnt, arrays)
+        found: tuple[jax.Array, Any] = loss_and_gradients(learnt, arrays)
         return found
     # [batch, …] becomes [parts, batch / parts, …] such that each device keeps the rows that it has
     split = {name: jnp.swapaxes(a.reshape(-1, parts, *a.shape[1:]), 0, 1) for name, a in arrays.items()}
 
     def add(sums: Any, part: Inputs) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, at_once(learnt, part)), None
+        return jax.tree.map(jnp.add, sums, loss_and_gradients(learnt, part)), None
 
     nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, learnt)
     sums, _ = jax.lax.scan(add, nothing, split)

@@ -72,7 +72,7 @@ def test_all_formats_lie_in_one_folder(tmp_path, student):
     assert (out / "safetensors" / "NOTICE.md").read_text() == "terms"
     assert left(out.parent) == ["out"]
     told = json.loads((out / "export.json").read_text())
-    assert told["settings"]["rank"] == 4
+    assert told["settings"]["lora_rank"] == 4
     assert told["measured"] == exported.measured
 
 

@@ -43,7 +43,7 @@ def test_llama_cpp_writes_what_the_student_would(tmp_path, family):
 def test_llama_cpp_writes_what_smollm2_would(tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "QUESTIONS", QUESTIONS[:5])
     base = find("smollm2-135m-instruct")
-    student = Student.prepare(base, settings(rank=4), device_mesh(1, jax.devices()[:1]))
+    student = Student.prepare(base, settings(lora_rank=4), device_mesh(1, jax.devices()[:1]))
     random = np.random.default_rng(0)
     adapters = nnx.state(student.model, nnx.LoRAParam)
     shaken = jax.tree.map(lambda leaf: leaf + 0.004 * random.standard_normal(leaf.shape, np.float32), adapters)

@@ -62,7 +62,7 @@ def test_queries_keys_and_values_in_one_matrix_are_merged_too(tmp_path):
     for name in [name for name in weights if "k_proj" in name or "v_proj" in name]:
         weights[name] = np.concatenate([weights[name] * share for share in (1.0, 0.8, 0.6, 0.4)])
     save_file(weights, folder / "model.safetensors")
-    student = Student.prepare(find(folder), settings(compute="float32", rank=4), device_mesh(1, jax.devices()[:1]))
+    student = Student.prepare(find(folder), settings(compute="float32", lora_rank=4), device_mesh(1, jax.devices()[:1]))
     nnx.update(student.model, jax.tree.map(lambda leaf: leaf + 0.02, nnx.state(student.model, nnx.LoRAParam)))
     plain = plain_model(student)
     assert hasattr(plain.layers[0].attn, "qkv_einsum")

@@ -20,7 +20,7 @@ def trained(folder, family="gemma3", method="lora", devices=1, compute="float32"
 
 def trained_from(base, method="lora", devices=1, compute="float32"):
     """Do the same with a student that is there."""
-    chosen = settings(method, compute=compute, rank=4, alpha=8.0, system="Be brief.")
+    chosen = settings(method, compute=compute, lora_rank=4, lora_alpha=8.0, system="Be brief.")
     student = Student.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
     kind = nnx.Param if method == "full" else nnx.LoRAParam
     random = np.random.default_rng(7)

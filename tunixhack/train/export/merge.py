@@ -1,4 +1,4 @@
-"""LoRA merged into plain weights: W + (alpha / rank) · A · B for every matrix that has adapters.
+"""LoRA merged into plain weights: W + (lora_alpha / lora_rank) · A · B for every matrix that has adapters.
 
 Tunix merges for Gemma only, into one safetensors file, and removes the folder that it writes into. Here the result is
 a model of Tunix like any other, which a family writes as it writes a fully trained one.
@@ -36,7 +36,7 @@ def plain_model(student: Any) -> nnx.Module:
         return model
     plain: nnx.Module = student.base.load(student.mesh, jnp.dtype(student.settings.compute))
     nnx.update(plain, in_compute_dtype(nnx.state(plain, nnx.Param), jnp.float32))
-    merge(student.model, plain, scale=student.settings.alpha / student.settings.rank)
+    merge(student.model, plain, scale=student.settings.lora_alpha / student.settings.lora_rank)
     return plain
 
 
