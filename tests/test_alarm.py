@@ -1,4 +1,4 @@
-"""The alarm warns once, from the fiftieth answer on, that a step drops nearly all of them (contract 11)."""
+"""The drop monitor warns once, from the fiftieth answer on, that a step drops nearly all of them (contract 11)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tunixhack.alarm import Alarm
+from tunixhack.alarm import DropMonitor
 from tunixhack.answers.parsing import Parse
 from tunixhack.steps import Context, Step, Verdict
 from tunixhack.teachers.journal import FIELDS
@@ -32,42 +32,42 @@ def warnings() -> list[str]:
     return []
 
 
-def alarm(warnings: list[str], *steps: Step) -> Alarm:
-    return Alarm(QUESTIONS, steps or (Parse(),), Context(trace="written"), warnings.append)
+def monitor(warnings: list[str], *steps: Step) -> DropMonitor:
+    return DropMonitor(QUESTIONS, steps or (Parse(),), Context(trace="written"), warnings.append)
 
 
 def test_forty_nine_bad_answers_are_too_few_to_tell(warnings: list[str]):
-    alarm(warnings)(answers(49))
+    monitor(warnings)(answers(49))
     assert warnings == []
 
 
 def test_at_the_fiftieth_it_names_the_step_and_the_reason(warnings: list[str]):
-    watch = alarm(warnings)
-    watch(answers(49))
-    watch(answers(1))
+    take = monitor(warnings)
+    take(answers(49))
+    take(answers(1))
     assert len(warnings) == 1
     assert warnings[0].startswith("step parse drops 50 of the first 50 answers (malformed 50)")
 
 
 def test_it_warns_once(warnings: list[str]):
-    watch = alarm(warnings)
+    take = monitor(warnings)
     for _ in range(10):
-        watch(answers(100))
+        take(answers(100))
     assert len(warnings) == 1
 
 
 def test_good_answers_raise_nothing(warnings: list[str]):
-    watch = alarm(warnings)
+    take = monitor(warnings)
     for _ in range(10):
-        watch(answers(100, GOOD))
+        take(answers(100, GOOD))
     assert warnings == []
 
 
 def test_what_goes_wrong_later_is_seen_later(warnings: list[str]):
-    watch = alarm(warnings)
-    watch(answers(50, GOOD))
+    take = monitor(warnings)
+    take(answers(50, GOOD))
     for _ in range(100):
-        watch(answers(20))
+        take(answers(20))
     assert len(warnings) == 1
     dropped, seen = (int(word.replace(",", "")) for word in warnings[0].split() if word.replace(",", "").isdigit())
     assert dropped / seen > 0.9
@@ -80,9 +80,9 @@ def test_the_whole_is_looked_at_only_when_it_has_doubled(warnings: list[str]):
         looked.append(rows.height)
         return Verdict(keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True))
 
-    watch = alarm(warnings, counting)
+    take = monitor(warnings, counting)
     for _ in range(1000):
-        watch(answers(1))
+        take(answers(1))
     assert looked == [50, 100, 200, 400, 800]
 
 
@@ -94,7 +94,7 @@ def test_a_later_step_judges_what_the_earlier_ones_kept(warnings: list[str]):
         assert set(rows["question_id"]) == {"a"}
         return Verdict(keep=rows["sample"] < 4, reason="late")
 
-    alarm(warnings, Parse(), none_of_b, only_few)(answers(200, GOOD))
+    monitor(warnings, Parse(), none_of_b, only_few)(answers(200, GOOD))
     assert warnings[0].startswith("step only_few drops 98 of the first 100 answers (late 98)")
 
 
@@ -102,9 +102,9 @@ def test_a_step_of_ones_own_that_fails_is_told_once_and_stops_nothing(warnings: 
     def broken(rows: pl.DataFrame, ctx: Context) -> Verdict:
         return Verdict(keep=rows["nope"])
 
-    watch = alarm(warnings, Parse(), broken)
+    take = monitor(warnings, Parse(), broken)
     for _ in range(3):
-        watch(answers(60, GOOD))
+        take(answers(60, GOOD))
     assert len(warnings) == 1
     assert warnings[0].startswith("step broken failed: ColumnNotFoundError")
     assert "Ctrl-C stops until the step is mended" in warnings[0]
@@ -117,5 +117,5 @@ def test_a_step_that_was_asked_to_drop_much_may_do_so(warnings: list[str]):
         def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
             return Verdict(keep=pl.Series([at % 20 == 0 for at in range(rows.height)]))
 
-    alarm(warnings, Few())(answers(100))
+    monitor(warnings, Few())(answers(100))
     assert warnings == []

@@ -128,21 +128,9 @@ def test_a_plain_function_is_a_step_on_questions_and_on_answers(
     assert run.train["no_letters_words"].min() > 3
 
 
-def answers_twice(rows: pl.DataFrame, ctx: Context) -> pl.DataFrame:
-    return pl.concat([rows, rows])
-
-
-def test_a_function_that_returns_rows_makes_them_and_the_funnel_says_so(
-    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
-):
-    run = build(plain.replace(steps=(Sample(), Parse(), answers_twice)), teacher, tmp_path / "run")
-    assert run.train.height == 48
-    assert run.funnel.filter(step="answers_twice")["made"].item() == 48
-
-
 NONSENSE: list[tuple[Any, str]] = [
-    (None, "must return a Verdict or rows, not NoneType"),
-    ([True], "must return a Verdict or rows, not list"),
+    (None, "must return a Verdict or Made, not NoneType"),
+    ([True], "must return a Verdict or Made, not list"),
     (Verdict(keep=pl.Series([True])), "but its verdict has 1 values of keep"),
     (Verdict(keep=[True] * 40), "keep must be a polars Series of booleans, not list"),  # type: ignore[arg-type]
     (Verdict(keep=pl.col("question") == ""), "keep must be a polars Series of booleans, not Expr"),  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
-from tunixhack.steps import Context, Verdict, call, candidates_needed, judge, share_kept, step_name
+from tunixhack.step_calls import call
+from tunixhack.steps import Context, Verdict, candidates_needed, judge, share_kept, step_name
 
 ROWS = pl.DataFrame({"question_id": ["a", "b", "c"], "question": ["a limerick", "a sonnet", "limericks"]})
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tunixhack.recipe import Recipe
     from tunixhack.recipes.find import find
     from tunixhack.run import Run
-    from tunixhack.steps import Context, Verdict
+    from tunixhack.steps import Context, Made, Verdict
     from tunixhack.teachers.llm import ReasoningLLM
     from tunixhack.teachers.requests import Request
 
@@ -43,6 +43,7 @@ __all__ = [
     "GivesAway",
     "Labels",
     "LengthFilter",
+    "Made",
     "MaxLength",
     "Parse",
     "ReasoningLLM",
@@ -67,6 +68,7 @@ _HOME = {
     "GivesAway": "tunixhack.answers.leaks",
     "Labels": "tunixhack.answers.verify",
     "LengthFilter": "tunixhack.questions.length",
+    "Made": "tunixhack.steps",
     "MaxLength": "tunixhack.answers.max_length",
     "Parse": "tunixhack.answers.parsing",
     "ReasoningLLM": "tunixhack.teachers.llm",

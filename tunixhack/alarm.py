@@ -1,23 +1,27 @@
-"""The alarm: answers are looked at while they come, so that a hopeless night ends after fifty of them (contract 11)."""
+"""The drop monitor: answers are judged while they come, so that a hopeless night ends after fifty (contract 11)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from tunixhack.errors import UserError
-from tunixhack.funnel import FEW, count_reasons, nearly_all_dropped
-from tunixhack.steps import Context, Step, Verdict, call, judge, share_kept, step_name
+from tunixhack.funnel import FEW
+from tunixhack.run_steps import run_steps
+from tunixhack.steps import Context, Step
 from tunixhack.teachers.journal import OF_REQUEST
+from tunixhack.teachers.requests import Request
 from tunixhack.wording import listed
 
 
-class Alarm:
+class DropMonitor:
     """Runs the steps on answers over what has come so far: at 50 answers, at 100, at 200 and so on.
 
-    Doubling keeps the whole cost linear. It warns once and stops nothing: whoever pays decides.
+    Doubling keeps the whole cost linear. It warns once and stops nothing: whoever pays decides. A step that asks a
+    teacher, and those behind it, are not run: what they would pay for may not be wanted.
 
     Args:
         questions: the questions that were sent.
@@ -29,45 +33,54 @@ class Alarm:
     def __init__(
         self, questions: pl.DataFrame, steps: Sequence[Step], ctx: Context, warn: Callable[[str], None]
     ) -> None:
-        """Nothing has come yet."""
+        """Expect answers to some questions."""
         self._questions = questions.with_columns(ctx.traces(questions))
-        self._steps, self._ctx, self._warn = steps, ctx, warn
+        self._steps, self._ctx, self._warn = steps, replace(ctx, ask=_stop), warn
         self._received: list[dict[str, Any]] = []
-        self._look_at = FEW
-        self.raised = False
+        self._next_look = FEW
+        self.warned = False
 
     def __call__(self, new: list[dict[str, Any]]) -> None:
         """Take new answers, rows of `journal.FIELDS`."""
-        if self.raised:
+        if self.warned:
             return
         self._received.extend(new)
-        if len(self._received) >= self._look_at:
-            self._look_at = 2 * len(self._received)
-            self._look()
+        if len(self._received) >= self._next_look:
+            self._next_look = 2 * len(self._received)
+            sentence = self._look()
+            if sentence is not None:
+                self.warned = True
+                self._warn(sentence)
 
-    def _look(self) -> None:
+    def _look(self) -> str | None:
+        """Run the steps on all answers so far; returns what there is to warn of."""
         answers = pl.DataFrame(self._received, infer_schema_length=None).drop(OF_REQUEST)
         rows = self._questions.join(answers, on="question_id", how="inner")
-        for step in self._steps:
-            try:
-                verdict = call(step, rows, self._ctx)
-                if not isinstance(verdict, Verdict):
-                    return  # a step that makes rows: what follows it cannot be foretold from a part
-                judged = judge(step, rows, verdict)
-            except UserError as error:
-                self.raised = True
-                self._warn(
-                    f"{error} (of the first {rows.height:,} answers): what comes is kept, and Ctrl-C stops until the "
-                    "step is mended"
-                )
-                return
-            if nearly_all_dropped(rows.height, judged.rejected.height, share_kept(step, self._ctx.samples)):
-                self.raised = True
-                reasons = listed(count_reasons(judged.rejected), step_name(step))
-                self._warn(
-                    f"step {step_name(step)} drops {judged.rejected.height:,} of the first {rows.height:,} answers"
-                    f"{f' ({reasons})' if reasons else ''}: Ctrl-C stops, if that is not worth paying for"
-                    f"{f'; {judged.remedy}' if judged.remedy else ''}"
-                )
-                return
-            rows = judged.kept
+        judged = rows.height
+        try:
+            for result in run_steps(self._steps, rows, lambda step, rows: self._ctx):
+                judged = result.stage.rows_in
+                if result.nearly_all_dropped:
+                    reasons = listed(result.stage.reasons, result.name)
+                    return (
+                        f"step {result.name} drops {result.stage.rejected:,} of the first {judged:,} answers"
+                        f"{f' ({reasons})' if reasons else ''}: Ctrl-C stops, if that is not worth paying for"
+                        f"{f'; {result.remedy}' if result.remedy else ''}"
+                    )
+                judged = result.kept.height
+        except _AsksTeacherError:
+            return None
+        except UserError as error:
+            return (
+                f"{error} (of the first {judged:,} answers): what comes is kept, and Ctrl-C stops until the step is "
+                "mended"
+            )
+        return None
+
+
+class _AsksTeacherError(UserError):
+    """A step has asked a teacher."""
+
+
+def _stop(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+    raise _AsksTeacherError("a step that asks a teacher is not run while answers come")

@@ -1,9 +1,8 @@
-"""The books of one build: run.json, the funnel, the rejects, and the files that are written at the end."""
+"""The recorder of one build: run.json, the funnel, the rejects, and the files that are written at the end."""
 
 from __future__ import annotations
 
 import platform
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,39 +15,41 @@ import polars as pl
 
 from tunixhack import __version__
 from tunixhack.answers.reference_share import reference_share
+from tunixhack.build_command import build_command
 from tunixhack.columns import CORE, QUESTION, REJECTION, conform
 from tunixhack.files import write_parquet, write_text
 from tunixhack.funnel import Stage, count_reasons, count_tokens
-from tunixhack.order import Order
+from tunixhack.made_rows import PARENTS
+from tunixhack.order import BuildOptions
 from tunixhack.publish.card import card
 from tunixhack.publish.names import publish_names, published_names
-from tunixhack.run import DONE, RUNNING, STATE, Run, lenders
+from tunixhack.run import DONE, RUNNING, STATE, Run
 from tunixhack.signature import sign
 from tunixhack.steps import step_name
-from tunixhack.teachers.asking import Teachers
+from tunixhack.teachers.asking import TeacherPool
 from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.reference import REFERENCE
-from tunixhack.teachers.resolve import public_name
 
 if TYPE_CHECKING:
-    from tunixhack.recipe import Recipe
+    from tunixhack.recipe_spec import RecipeSpec
 
-INTERNAL = ["choice"]
-"""Columns that steps pass on and no file shows: the raw choice stands in the store."""
+INTERNAL = ["choice", PARENTS]
+"""Columns that steps pass on and these tables do not show: the raw choice stands in the store, and from which questions
+one was made in questions.parquet."""
 
 
 @dataclass
-class Books:
-    """What a build writes down while it works."""
+class Recorder:
+    """Writes down what a build does, while it does it."""
 
-    recipe: Recipe
-    order: Order
+    recipe: RecipeSpec
+    options: BuildOptions
     run: Run
-    teachers: Teachers
+    pool: TeacherPool
     funnel: list[Stage] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
-    def begin(self, resolved: dict[str, Any], loading: float) -> None:
+    def start(self, resolved: dict[str, Any], loading: float) -> None:
         """Note a new start; one that is still noted as running was killed.
 
         Args:
@@ -63,7 +64,7 @@ class Books:
                 start["state"] = "killed"
         seconds = {"source": round(loading, 3)}
         this = {"started": _now(), "ended": None, "state": RUNNING, "seconds": seconds}
-        recipe, order = self.recipe, self.order
+        recipe, options = self.recipe, self.options
         self._earlier_funnel = state.get("funnel", [])
         self._earlier_teachers = state.get("teachers", {})
         self._state: dict[str, Any] = {
@@ -73,7 +74,7 @@ class Books:
             "resolved": resolved,
             "recipe": {
                 "samples": recipe.samples,
-                "trace": self.teachers.trace,
+                "trace": self.pool.trace,
                 "max_tokens": recipe.max_tokens,
                 "sampling": dict(recipe.sampling),
                 "system": recipe.system,
@@ -81,11 +82,11 @@ class Books:
                 "student": recipe.student,
                 "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
             },
-            "order": {"questions": order.questions, "rows": order.rows, "seed": order.seed},
+            "order": {"questions": options.questions, "rows": options.rows, "seed": options.seed},
             "versions": _versions(),
             "pilot": state.get("pilot"),
             "right": state.get("right"),
-            "command": build_command(recipe, order, self.run),
+            "command": build_command(recipe, options, self.run),
             "state": RUNNING,
             "why": None,
             "starts": [*starts, this],
@@ -93,15 +94,15 @@ class Books:
         self._save()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Stage]:
+    def stage(self, name: str, rows_in: int) -> Iterator[Stage]:
         """Keep the funnel's line of one step: the body fills in its rows, this adds time and tokens over all starts."""
-        stage = Stage(name, 0)
+        stage = Stage(name, rows_in)
         try:
             with self.timed(name):
                 yield stage
         finally:
             stage.seconds = self._seconds(name)
-            if name in self.teachers.asked:
+            if name in self.pool.asked:
                 self._count_tokens(stage)
             self.funnel.append(stage)
             self._save()
@@ -116,7 +117,7 @@ class Books:
             seconds = self._state["starts"][-1]["seconds"]
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
-    def note_pilot(self, found: dict[str, Any]) -> None:
+    def record_pilot(self, found: dict[str, Any]) -> None:
         """Keep what the pilot told, and what had been spent by then, to compare its estimate with the whole later."""
         self._state["pilot"] = found | {"order": self._sizes(), "spent": self._spent()}
         self._save()
@@ -127,20 +128,16 @@ class Books:
         write_parquet(folder / "rejected.parquet", _rejected_table(rejected))
         write_parquet(folder / "train.parquet", _kept_table(kept))
 
-    def note(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
+    def add_stage(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
         if rejected is not None:
-            self.reject(stage, rejected)
+            self.rejected.append(rejected)
+            stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
         stage.check()
         stage.seconds = self._seconds(stage.step)
         self.funnel.append(stage)
 
-    def reject(self, stage: Stage, rejected: pl.DataFrame) -> None:
-        """Keep the rows that a step dropped, and their reasons."""
-        stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
-        self.rejected.append(rejected)
-
-    def take_back(self) -> bool:
+    def undo_start(self) -> bool:
         """Undo the start if it has received no answer, wherever that stands; returns whether it did."""
         state, received = self._before
         if state.get("state") == RUNNING:  # an earlier start was killed, and nobody has told how this one ended
@@ -158,15 +155,15 @@ class Books:
         """The command line that goes on with this run."""
         return str(self._state["command"])
 
-    def propose_budget(self) -> None:
+    def suggest_budget(self) -> None:
         """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
-        self.propose(budget=self.teachers.limits.enough())
+        self.suggest(budget=self.pool.limits.enough())
 
-    def propose(self, **changes: Any) -> None:
+    def suggest(self, **changes: Any) -> None:
         """Let the command that goes on differ from this one in some options."""
-        self._state["command"] = build_command(self.recipe, replace(self.order, **changes), self.run)
+        self._state["command"] = build_command(self.recipe, replace(self.options, **changes), self.run)
 
-    def end(self, state: str, why: str | None) -> None:
+    def finish(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
         self._state |= {"state": state, "why": why}
         if state == DONE:
@@ -174,33 +171,32 @@ class Books:
         self._state["starts"][-1] |= {"state": state, "ended": _now()}
         self._save()
 
-    def write(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
+    def write_tables(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
         """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
         folder, rejected, train = self.run.folder, _rejected_table(self.rejected), _kept_table(kept)
-        questions = conform(candidates, QUESTION).with_columns(
-            pl.col("question_id").is_in(selected.implode()).alias("selected")
-        )
+        listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did
+        questions = listed.with_columns(pl.col("question_id").is_in(selected.implode()).alias("selected"))
         self._state["right"] = reference_share(train, rejected, self.recipe.steps)
-        whole = self._whole()
-        names = published_names(whole["teachers"])
+        state = self._all_state()
+        names = published_names(state["teachers"])
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))
         write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
         write_parquet(folder / "train.parquet", publish_names(train, names))
-        write_text(folder / "README.md", card(whole, train, self.recipe.source))
+        write_text(folder / "README.md", card(state, train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
-        return {"questions": self.order.questions, "rows": self.order.rows, "samples": self.recipe.samples}
+        return {"questions": self.options.questions, "rows": self.options.rows, "samples": self.recipe.samples}
 
     def _spent(self) -> dict[str, float | None]:
         """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""
-        asked = sorted(self.teachers.asked)
+        asked = sorted(self.pool.asked)
         answers = self.run.store.answers().filter(pl.col("step").is_in(asked))
         tokens = count_tokens(answers)
         known = [tokens[name] for name in ("prompt_tokens", "completion_tokens") if tokens[name] is not None]
         return {
             "tokens": sum(known) if len(known) == 2 and not tokens["at_least"] else None,
             "seconds": sum(self._seconds(step) for step in asked),
-            "dollars": dollars(answers, self.teachers.prices),
+            "dollars": dollars(answers, self.pool.prices),
         }
 
     def _estimate(self) -> dict[str, Any] | None:
@@ -211,7 +207,7 @@ class Books:
             quotient ``estimated_over_actual``.
         """
         pilot = self._state.get("pilot") or {}
-        if pilot.get("order") != self._sizes() or self.order.teacher == REFERENCE:
+        if pilot.get("order") != self._sizes() or self.options.teacher == REFERENCE:
             return None
         now, found = self._spent(), {}
         for name, actual in now.items():
@@ -232,20 +228,20 @@ class Books:
             tokens = count_tokens(answers)
             stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
             stage.at_least = tokens["at_least"]
-            stage.cost = dollars(answers, self.teachers.prices)
+            stage.cost = dollars(answers, self.pool.prices)
 
     def _save(self) -> None:
         told = {stage.step for stage in self.funnel}
         # While this start has not come as far as an earlier one, the earlier lines are the best that is known.
         rest = [line for line in self._earlier_funnel if line["step"] not in told] if self._running else []
-        whole = self._whole()
-        self.run.save(whole | {"funnel": whole["funnel"] + rest})
+        state = self._all_state()
+        self.run.save(state | {"funnel": state["funnel"] + rest})
 
-    def _whole(self) -> dict[str, Any]:
+    def _all_state(self) -> dict[str, Any]:
         """Put together what run.json keeps."""
         return self._state | {
             "signature": sign(self._state["command"]),
-            "teachers": self._earlier_teachers | self.teachers.remembered(),
+            "teachers": self._earlier_teachers | self.pool.remembered(),
             "funnel": [stage.as_dict() for stage in self.funnel],
         }
 
@@ -264,41 +260,6 @@ def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     empty = pl.DataFrame(schema=CORE | REJECTION)
     rows = pl.concat([empty, *(conform(part, CORE | REJECTION) for part in parts)], how="diagonal_relaxed")
     return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
-
-
-def build_command(recipe: Recipe, order: Order, run: Run) -> str:
-    """Return the command line that goes on with a run."""
-    if order.command is not None:
-        return order.command
-    parts = ["tunixhack", "build", str(recipe.file or recipe.domain), "--source", recipe.source.spelling()]
-    temperature, top_p = (recipe.sampling.get(name) for name in ("temperature", "top_p"))
-    for option, value in (
-        ("--columns", recipe.source.columns_spelling()),
-        ("--teacher", public_name(order.teacher)),
-        ("--questions", order.questions),
-        ("--rows", order.rows),
-        ("--samples", recipe.samples),
-        ("--trace", recipe.trace),
-        ("--student", recipe.student),
-        ("--max-length", recipe.max_length),
-        ("--max-tokens", recipe.max_tokens),
-        ("--temperature", temperature),
-        ("--top-p", top_p),
-        ("--system", recipe.system),
-        ("--concurrency", order.concurrency),
-        ("--seed", order.seed or None),
-        ("--budget", order.budget),
-        ("--hours", order.hours),
-        ("--reuse", ",".join(str(other.folder) for other in lenders(order.reuse)) or None),
-        ("--out", run.folder),
-    ):
-        if value is not None:
-            parts += [option, str(value)]
-    flags = {"--ask-again": order.ask_again, "--yes": order.yes, "--batch": order.batch}
-    for option, wanted in {"--no-seed": order.seed is None, **flags}.items():
-        if wanted:
-            parts.append(option)
-    return shlex.join(parts)
 
 
 def _now() -> str:

@@ -24,13 +24,14 @@ FEW = 50
 class Stage:
     """One line of the funnel.
 
-    ``rows_in = kept + rejected + set_aside`` for a step that judges; a step that makes rows has ``made``.
+    ``rows_in = kept + rejected + set_aside`` for a step that judges. A step that makes rows has ``made``: of questions,
+    ``rows_in + made = kept + rejected``, and `Sample` makes answers of its rows, all of which are kept.
     """
 
     step: str
     rows_in: int
     kept: int = 0
-    """Rows that went on; those made, where a step makes rows."""
+    """Rows that went on."""
     rejected: int = 0
     set_aside: int = 0
     """Candidates that were not needed; neither good nor bad."""
@@ -100,6 +101,11 @@ def _dollars(cost: float | None, at_least: bool) -> str:
     return "unknown" if cost is None else f"{'≥ ' if at_least and cost else ''}${cost:,.2f}"
 
 
+def _made(line: Mapping[str, Any]) -> str | None:
+    made = line["made"]
+    return f"{made:,} made" if made is not None and made != line["kept"] else None
+
+
 def _copies(line: Mapping[str, Any]) -> str | None:
     distinct, made = line.get("distinct"), line["made"]  # runs of earlier versions lack the first
     return f"{distinct:,} distinct" if None not in (distinct, made) and distinct < made else None
@@ -120,7 +126,7 @@ def cells(line: Mapping[str, Any]) -> list[str]:
         f"{line['seconds']:,.1f}",
         "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
         "" if tokens is None else _dollars(line["cost"], line["at_least"]),
-        "; ".join(filter(None, [listed(line["reasons"], line["step"]), _copies(line), line["note"]])),
+        "; ".join(filter(None, [listed(line["reasons"], line["step"]), _made(line), _copies(line), line["note"]])),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is asked of one build, beside the recipe."""
+"""The options of one build, beside its recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class BuildOptions:
     """The arguments of `tunixhack.recipe.Recipe.build`, which says what each of them means."""
 
     teacher: str
@@ -31,6 +31,6 @@ class Order:
     """The command line that goes on with it, where that is not `tunixhack build`."""
 
     @property
-    def base(self) -> int:
-        """What questions are ranked by, whether or not seeds are sent: those of a run without are the same."""
+    def base_seed(self) -> int:
+        """The seed that questions are ranked by, whether or not seeds are sent: the questions are the same."""
         return self.seed or 0

@@ -7,7 +7,8 @@ among those of the whole, and its answers are samples 0 and 1 of theirs: kept, a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,21 @@ import polars as pl
 from tunixhack.answers.reference_share import reference_share
 from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.funnel import count_reasons
-from tunixhack.order import Order
+from tunixhack.funnel import Stage
+from tunixhack.order import BuildOptions
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
-from tunixhack.steps import Context, Step, Verdict, judge, share_kept, step_name
-from tunixhack.teachers.asking import Teachers
+from tunixhack.run_steps import StepResult, run_steps
+from tunixhack.step_calls import is_own
+from tunixhack.steps import Context, Step, keeps_all, step_name
+from tunixhack.teachers.asking import TeacherPool
 from tunixhack.teachers.copies import Copies, count_copies
 from tunixhack.teachers.forecast import Coming, in_all
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.wording import counted, reason_of
 
 if TYPE_CHECKING:
-    from tunixhack.books import Books
+    from tunixhack.books import Recorder
 
 QUESTIONS = 8
 SAMPLES = 2
@@ -51,6 +54,8 @@ class Tried:
     rejected: Sequence[pl.DataFrame] = ()
     right: Mapping[str, Any] | None = None
     """What `reference_share` tells of them."""
+    into: Mapping[str, int] = field(default_factory=dict)
+    """How many went into each step."""
 
     @property
     def share(self) -> float:
@@ -81,28 +86,23 @@ class Previewed(Exception):
     """A preview has ended, and nothing more is to be asked; the text says what was asked."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Pilot:
-    """A pilot of one build, or the preview that was asked for instead of the whole.
-
-    Args:
-        steps: the recipe's.
-        at: the place of the sampling step among them.
-        samples: answers to each question in the whole.
-        order: whether a preview is wanted, and whether to go on however many answers are dropped.
-        call: calls a step.
-        context: from a step's name, its rows and its quota to its context, with a way to ask in part.
-    """
+    """A pilot of one build, or the preview that was asked for instead of the whole."""
 
     steps: Sequence[Step]
+    """The recipe's."""
     at: int
+    """The place of the sampling step among them."""
     samples: int
-    order: Order
-    teachers: Teachers
-    books: Books
+    """Answers to each question in the whole."""
+    options: BuildOptions
+    """Whether a preview is wanted, and whether to go on however many answers are dropped."""
+    pool: TeacherPool
+    recorder: Recorder
     report: Reporter
-    call: Callable[[Step, pl.DataFrame, Context], Verdict | pl.DataFrame]
     context: Callable[..., Context]
+    """From a step, its rows, its quota and whether it can do with a part of what it asks to its context."""
 
     def run(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
@@ -117,37 +117,38 @@ class Pilot:
             Previewed: this was a preview.
             TeacherFailed: this was a preview, and no answer was received.
         """
-        pool, preview = rows.head(chosen.pool), self.order.preview
+        candidates, preview = rows.head(chosen.pool), self.options.preview
         questions = min(preview or QUESTIONS, self._into(self.at, chosen))
         samples = 1 if preview else min(SAMPLES, self.samples)
-        to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, pool)
+        to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, candidates)
         if not preview and to_come < WORTH * questions * samples:
             return
         name = "preview" if preview else "pilot"
         more = "; the answers count for a later build" if preview else " first, which count"
         self.report.say(f"{name}: {counted(questions, 'question')} × {counted(samples, 'sample')}{more}")
-        small = choose(rows.height, questions, {place: self.steps[place] for place in chosen.quotas})
-        self.teachers.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
+        selecting = [step for step in self.steps[: self.at] if step_name(step) in chosen.quotas]
+        small = choose(rows.height, questions, selecting)
+        self.pool.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
         try:
             answers = self._ask(rows.head(small.pool), first, small, samples)
             if answers is None or answers.is_empty():
                 if preview:
-                    raise TeacherFailed(f"the preview received no answer{self.teachers.why_missing()}")
+                    raise TeacherFailed(f"the preview received no answer{self.pool.why_missing()}")
                 return  # the whole will tell why
-            self.teachers.limits.begun = frozenset(answers["question_id"])
+            self.pool.limits.begun = frozenset(answers["question_id"])
             copies = count_copies(answers)
             tried = self._judge(answers)
         finally:
-            self.teachers.at_once = False
-        coming = self._coming(first, chosen, pool)
+            self.pool.at_once = False
+        coming = self._coming(first, chosen, candidates, tried)
         self.report.say(f"{name}: {tried.line()}")
         if tried.right:
             self.report.say(f"{name}: {sentence(tried.right)}; {WHY}")
         for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
             self.report.say(f"to come, {one.line()}")
-        objection = None if preview or self.order.yes else self._objection(tried, copies)
-        self.books.write_pilot(tried.kept, tried.rejected)
-        self.books.note_pilot(
+        objection = None if preview or self.options.yes else self._objection(tried, copies)
+        self.recorder.write_pilot(tried.kept, tried.rejected)
+        self.recorder.record_pilot(
             {
                 "answers": tried.answers,
                 "distinct": copies.distinct,
@@ -160,7 +161,7 @@ class Pilot:
         if preview:
             raise Previewed(f"a preview of {counted(questions, 'question')}")
         if objection is not None:
-            self.books.propose(yes=True)
+            self.recorder.suggest(yes=True)
             raise UserError(objection)
 
     def _objection(self, tried: Tried, copies: Copies) -> str | None:
@@ -171,7 +172,7 @@ class Pilot:
                 "--yes to pay for copies all the same"
             )
         if tried.share > MOST_DROPPED:
-            shown = f"tunixhack show {shlex.quote(str(self.books.run.folder))} --rejected"
+            shown = f"tunixhack show {shlex.quote(str(self.recorder.run.folder))} --rejected"
             return (
                 f"of the pilot's answers only {tried.line()}. `{shown}` shows them. Change the prompt, the "
                 "teacher or the limits, or add --yes to ask for the others all the same"
@@ -179,72 +180,78 @@ class Pilot:
         return None
 
     def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
-        for place in range(first, self.at + 1):
-            step, name = self.steps[place], step_name(self.steps[place])
-            ctx = replace(self.context(name, rows, small.quotas.get(place), place == self.at), samples=samples)
-            with self.books.timed(name):
-                result = self._call(step, rows, ctx)
-            if result is None:
-                return None
-            rows = result if isinstance(result, pl.DataFrame) else judge(step, rows, result).kept
-            if rows.is_empty():
-                return None
-        return rows
+        """Return the answers to a few questions; None where a step fails on so few, or leaves none."""
 
-    def _call(self, step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame | None:
-        """Call a step; None where it is the user's own and fails on a few rows, which may be enough in the whole."""
-        home = getattr(step, "__module__", None) or type(step).__module__
-        try:
-            result = self.call(step, rows, ctx)
-        except UserError as error:
-            if home.startswith("tunixhack."):
-                raise
-            self.report.say(f"pilot: {error}; it tells nothing, then")
-            return None
-        if not isinstance(result, Verdict | pl.DataFrame):
-            return None  # the whole says what a step has to return
-        return result
+        def context(step: Step, rows: pl.DataFrame) -> Context:
+            quota, partial = small.quotas.get(step_name(step)), step is self.steps[self.at]
+            return replace(self.context(step, rows, quota, partial), samples=samples)
+
+        steps, last = self.steps[first : self.at + 1], None
+        for last in run_steps(steps, rows, context, stage=self._timed, forgive=self._forgive):
+            if last.kept.is_empty():
+                return None
+        return last.kept if last is not None and last.step is self.steps[self.at] else None
+
+    @contextmanager
+    def _timed(self, name: str, rows: int) -> Iterator[Stage]:
+        with self.recorder.timed(name):
+            yield Stage(name, rows)
+
+    def _forgive(self, step: Step, error: UserError) -> bool:
+        """Let the pilot end where a step of the user's own fails on a few rows, which may be enough in the whole."""
+        if is_own(step):
+            return False
+        self.report.say(f"pilot: {error}; it tells nothing, then")
+        return True
 
     def _judge(self, rows: pl.DataFrame) -> Tried:
-        answers, dropped, remedies, rejected = rows.height, {}, [], []
-        for step in self.steps[self.at + 1 :]:
-            name = step_name(step)
-            result = self._call(step, rows, self.context(name, rows, None, False))
-            if not isinstance(result, Verdict):
-                break  # a step that makes rows: what follows it cannot be foretold from a part
-            judged = judge(step, rows, result)
-            if judged.rejected.height and share_kept(step, self.samples) == 1:
-                dropped[name] = count_reasons(judged.rejected)
-                remedies += [judged.remedy] if judged.remedy else []
-            rejected.append(judged.rejected)
-            rows = judged.kept
-            if rows.is_empty():
-                break
-        right = reference_share(rows, pl.concat([rows.clear(), *rejected], how="diagonal_relaxed"), self.steps)
-        return Tried(answers, dropped, remedies, rows, rejected, right)
+        def context(step: Step, rows: pl.DataFrame) -> Context:
+            return self.context(step, rows, None, False)
 
-    def _coming(self, first: int, chosen: Chosen, pool: pl.DataFrame) -> list[Coming]:
-        coming = []
+        results: list[StepResult] = []
+        for result in run_steps(self.steps[self.at + 1 :], rows, context, forgive=self._forgive):
+            results.append(result)
+            if result.kept.is_empty():
+                break
+        dropping = [one for one in results if one.rejected.height and keeps_all(one.step)]
+        rejected = [one.rejected for one in results]
+        kept = results[-1].kept if results else rows
+        return Tried(
+            answers=rows.height,
+            dropped={one.name: one.stage.reasons for one in dropping},
+            remedies=[one.remedy for one in dropping if one.remedy],
+            kept=kept,
+            rejected=rejected,
+            right=reference_share(kept, pl.concat([rows.clear(), *rejected], how="diagonal_relaxed"), self.steps),
+            into={one.name: one.stage.rows_in for one in results},
+        )
+
+    def _coming(self, first: int, chosen: Chosen, candidates: pl.DataFrame, tried: Tried) -> list[Coming]:
+        """Foretell what each step will still ask, by what it asked for in the pilot."""
+        found: list[Coming] = []
         for place in range(first, len(self.steps)):
             name = step_name(self.steps[place])
-            if name in self.teachers.asked and self.order.teacher != REFERENCE:
-                each = 1 if place < self.at else self.samples
-                answers = self._to_come(name, self._into(min(place, self.at), chosen) * each, pool)
-                coming.append(self.teachers.coming(name, answers, each if place == self.at else 1))
-        return coming
+            if name not in self.pool.asked or self.options.teacher == REFERENCE:
+                continue
+            questions = self._into(min(place, self.at), chosen)
+            if place == self.at:
+                answers, each = questions * self.samples, self.samples
+            elif place < self.at:
+                answers, each = round(questions * self.pool.answers_per_row(name)), 1
+            else:
+                judged = questions * self.samples * tried.into.get(name, 0) / max(1, tried.answers)
+                answers, each = round(judged * self.pool.answers_per_row(name)), 1
+            found += self.pool.coming(name, self._to_come(name, answers, candidates), each)
+        return found
 
     def _into(self, place: int, chosen: Chosen) -> int:
         """Count the questions that go into a step."""
-        before = [chosen.quotas[other] for other in chosen.quotas if other < place]
-        return min([chosen.pool, *before])
+        before = [step_name(step) for step in self.steps[:place]]
+        return min([chosen.pool, *(quota for name, quota in chosen.quotas.items() if name in before)])
 
-    def _to_come(self, step: str, answers: int, pool: pl.DataFrame) -> int:
+    def _to_come(self, step: str, answers: int, candidates: pl.DataFrame) -> int:
         """Take off the answers to a step that are there already."""
-        if self.order.teacher == REFERENCE:
+        if self.options.teacher == REFERENCE:
             return 0  # nobody is asked
-        stored = self.teachers.at_hand(step)
-        return max(0, answers - stored.join(pool.select("question_id"), on="question_id", how="semi").height)
-
-
-def nobody(new: list[dict[str, Any]]) -> None:
-    """Watch a pilot's answers come: it looks at them when all are there."""
+        stored = self.pool.at_hand(step)
+        return max(0, answers - stored.join(candidates.select("question_id"), on="question_id", how="semi").height)

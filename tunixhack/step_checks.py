@@ -1,16 +1,6 @@
 """What is found wrong with a recipe's steps before anything is paid: their places, and the columns between them.
 
-A step can say of itself where it belongs and what it needs, as attributes or class variables:
-
-=================  ===================================================================================
-``stage``          ``"questions"`` (before `Sample`) or ``"answers"`` (behind it); any place when absent
-``reads``          columns that must be there, such as ``("reasoning", "answer")``
-``writes``         columns that it adds, beginning with its name
-``keep``           the share of rows that it is asked to keep, above 0 and at most 1
-``per_question``   the number of answers that it is asked to keep of each question
-=================  ===================================================================================
-
-What a step does not say is not checked. A plain function need not say anything.
+`tunixhack.steps` lists what a step can say of itself.
 """
 
 from __future__ import annotations
@@ -24,13 +14,17 @@ import polars as pl
 
 from tunixhack.answers.sample import Sample
 from tunixhack.columns import ANSWER, QUESTION
-from tunixhack.errors import UserError
-from tunixhack.steps import Context, Step, Verdict, step_name
+from tunixhack.errors import UserError, nearest
+from tunixhack.made_rows import PARENTS
+from tunixhack.run_steps import PLACE
+from tunixhack.steps import Context, Made, Step, Verdict, is_share, makes_rows, share_kept, step_name
 
 PARSED = ("reasoning", "answer")
 """Core columns that no request brings: a step reads them out of the raw choice."""
 RECEIVED = frozenset(ANSWER) - set(PARSED) | {"choice"}
 """Columns that are there behind `Sample`."""
+STAGES = ("questions", "answers")
+"""Sides of `Sample` on which a step can stand."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +39,18 @@ class Numbered:
     step: Any
     name: str
 
-    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame:
+    def __post_init__(self) -> None:
+        """Be of the module that the step is of: it can be the user's own."""
+        object.__setattr__(self, "__module__", getattr(self.step, "__module__", type(self.step).__module__))
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict | Made | pl.DataFrame:
         """Call the step, and rename its columns."""
-        result: Verdict | pl.DataFrame = self.step(rows, ctx)
+        result: Verdict | Made | pl.DataFrame = self.step(rows, ctx)
         if isinstance(result, Verdict):
             columns = {self.renamed(column): series for column, series in result.columns.items()}
             return replace(result, columns=columns)
+        if isinstance(result, Made) and isinstance(result.rows, pl.DataFrame):
+            return replace(result, rows=result.rows.rename(self.renamed))
         return result
 
     def renamed(self, column: str) -> str:
@@ -100,15 +100,24 @@ def check_steps(steps: Sequence[Step]) -> None:
     if len(places) != 1:
         raise UserError(f"a recipe needs exactly one Sample() among its steps, and this one has {len(places)}")
     there: dict[str, str] = dict.fromkeys(QUESTION, "the source")
+    selects: str | None = None
     for at, step in enumerate(steps):
-        name = step_name(step)
+        name, before = step_name(step), at < places[0]
         if at == places[0]:
             there |= dict.fromkeys(RECEIVED, name)
             continue
-        _check_place(step, name, at < places[0])
+        _check_numbers(step, name, before)
+        _check_place(step, name, before)
+        if makes_rows(step):
+            if selects or not before:
+                where = f"{selects}, which selects questions" if selects and before else "Sample()"
+                raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {PLACE}")
+            there[PARENTS] = f"step {name}"
+        if before and share_kept(step) < 1:
+            selects = selects or f"step {name}"
         for column in getattr(step, "reads", ()):
             if column not in there:
-                raise UserError(f"step {name} reads the column {column}, which {_remedy(column, at < places[0])}")
+                raise UserError(f"step {name} reads the column {column}, which {_remedy(column, before)}")
         for column in getattr(step, "writes", ()):
             if column in there:
                 raise UserError(
@@ -118,8 +127,22 @@ def check_steps(steps: Sequence[Step]) -> None:
             there[column] = f"step {name}"
 
 
+def _check_numbers(step: Step, name: str, before: bool) -> None:
+    share, per_question = getattr(step, "share", None), getattr(step, "per_question", None)
+    if share is not None and not is_share(share):
+        raise UserError(f"step {name} says share={share!r}: a share is a number above 0 and at most 1")
+    if per_question is None:
+        return
+    if not isinstance(per_question, int) or isinstance(per_question, bool) or per_question < 1:
+        raise UserError(f"step {name} says per_question={per_question!r}: it is a whole number of answers, at least 1")
+    if before:
+        raise UserError(f"step {name} says per_question, and stands before Sample(), where there are no answers yet")
+
+
 def _check_place(step: Step, name: str, before: bool) -> None:
     stage = getattr(step, "stage", None)
+    if stage is not None and stage not in STAGES:
+        raise UserError(f"step {name} says stage={stage!r}: {nearest(str(stage), STAGES)}")
     if stage == "answers" and before:
         raise UserError(f"step {name} judges answers, and stands before Sample(), where there are none: put it behind")
     if stage == "questions" and not before:

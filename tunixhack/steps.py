@@ -1,8 +1,21 @@
-"""What a step is, and the one place that carries a step's verdict out.
+"""What a step is and what it returns, and the one place that carries a step's verdict out (contract 3).
 
 A step is called as ``step(rows, ctx)`` with a polars table. It either judges rows, and returns a `Verdict`, or
-makes rows, and returns a table. Only `judge` here selects, writes down rejects and checks that no row
-went missing on the way: a step cannot lose a row silently (contract 3).
+makes rows, and returns `Made`. Only `judge` here selects, writes down rejects and checks that no row went missing on
+the way: a step cannot lose a row silently. A step can say of itself, as attributes or class variables:
+
+=================  ===================================================================================
+``name``           what tables, the funnel and columns call it; its class or function in snake_case when absent
+``stage``          ``"questions"`` (before `Sample`) or ``"answers"`` (behind it); any place when absent
+``reads``          columns that must be there, such as ``("reasoning", "answer")``
+``writes``         columns that it adds, beginning with its name
+``share``          the share of rows that it is asked to keep, above 0 and at most 1
+``per_question``   the number of answers that it is asked to keep of each question
+``makes``          whether it returns `Made`; a return annotation says the same
+``teacher``        the teacher that it asks, where it is another than the run's
+=================  ===================================================================================
+
+What a step does not say is not checked before anything is paid. A plain function need not say anything.
 """
 
 from __future__ import annotations
@@ -11,11 +24,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tunixhack.errors import TunixHackError, UserError
+from tunixhack.errors import UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,21 +37,25 @@ if TYPE_CHECKING:
     from tunixhack.teachers.requests import Request
 
 
-T = TypeVar("T")
-
-TRIED = 8
-"""Rows on which a step that failed is tried alone, to tell whether it is one row's affair."""
-
-
 class Ask(Protocol):
     """How a step asks a teacher: answers come from the run's store, and only missing ones are paid for."""
 
     def __call__(self, requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
-        """Return one row per received choice: question_id, sample and the columns of `teachers.choices.FIELDS`."""
+        """Return one row for each sample of each request that was received.
+
+        Args:
+            requests: what is asked; see `tunixhack.teachers.requests.Request`.
+            teacher: who answers, as after ``--teacher``; None for the run's teacher.
+
+        Returns:
+            The columns of `tunixhack.teachers.journal.FIELDS`, and ``request``, the place in ``requests``. A sample
+            that was not received is no row: it is missing, and asked for by the next start.
+        """
         ...
 
 
-def _no_teacher(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+def no_teacher(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+    """Refuse to ask: what ``ctx.ask`` is outside of a recipe."""
     raise UserError("this step asks a teacher, but it was called without one: run it in a recipe")
 
 
@@ -47,6 +65,8 @@ class Context:
 
     seed: int = 0
     """The run's seed."""
+    domain: str = ""
+    """The recipe's domain."""
     samples: int = 16
     """Answers for each question."""
     quota: int | None = None
@@ -63,12 +83,18 @@ class Context:
     """Texts to lengths in the student's tokens; None without a student."""
     student: str | None = None
     """The student that the tokens belong to."""
-    ask: Ask = _no_teacher
+    ask: Ask = no_teacher
     """Ask a teacher; see `Ask`."""
     declined: Callable[[], Mapping[str, str]] = dict
     """Questions whose content a teacher has refused, by their ids, with what it said."""
     why_missing: Callable[[], str] = str
     """The end of a sentence about missing answers: why they were not received."""
+
+    say: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
+    """Tell the user a sentence, such as how far a long step is."""
+    cache: Path | None = None
+    """A folder for what a step may keep between runs, to be made by it; None outside of a recipe. What is in it can be
+    deleted at any time: answers are kept in the run's store, and not here."""
 
     def traces(self, rows: pl.DataFrame) -> pl.Series:
         """Return the kind of trace that each question row is asked for, as the column ``trace``."""
@@ -100,9 +126,36 @@ class Verdict:
     """What the funnel says of the judgement as a whole, such as the limit that was applied."""
     remedy: str | None = None
     """Which option keeps the rows that were dropped; told where too many were, and not kept."""
+    order: pl.Series | None = None
+    """Of a step that selects a share, the place of each kept row among those that it chose, from 0: which rows it would
+    keep of fewer. None where that is the rows' order."""
 
 
-Step = Callable[["pl.DataFrame", Context], "Verdict | pl.DataFrame"]
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Rows that a step made, to be questions beside those that it was given.
+
+    The runner gives them their question_ids, rejects those whose id is there already (``same_id``), ranks the others
+    among the candidates, and lists them in questions.parquet with their parents. The rows that the step was given go
+    on as well; a later step can drop those whose ``parents`` are null. Rows are made before `Sample`, and before the
+    first step that selects by a share.
+
+    >>> import polars as pl
+    >>> rows = pl.DataFrame({"question_id": ["00ff"], "question": ["Describe rain."]})
+    >>> verse = rows.select(question=pl.col("question") + " In verse.")
+    >>> Made(rows=verse, parents=rows["question_id"]).rows["question"].to_list()
+    ['Describe rain. In verse.']
+    """
+
+    rows: pl.DataFrame
+    """With ``question``; ``context``, ``support``, ``reference``, ``category``, ``source`` and ``inputs`` are taken
+    where they are there, and so are columns under the step's own name. All others are left out: what was measured of
+    a parent is not known of what was made from it."""
+    parents: pl.Series | Sequence[str | Sequence[str]]
+    """For each row the question_ids of the rows that it was made from; of none, an empty list."""
+
+
+Step = Callable[["pl.DataFrame", Context], "Verdict | Made | pl.DataFrame"]
 
 
 def step_name(step: Step) -> str:
@@ -114,23 +167,59 @@ def step_name(step: Step) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
 
 
-def share_kept(step: Step, samples: int | None = None) -> float:
+def share_kept(step: Step, rows: pl.DataFrame | None = None) -> float:
     """Return the share of rows that a step was asked to keep.
 
     Args:
-        step: whose ``keep`` is that share, or whose ``per_question`` is the number of answers of each question. A
-            ``keep`` that is no number above 0 and up to 1 means something else to the step's author.
-        samples: answers to each question; None before there are any.
+        step: which says so by its ``share``, or for answers by ``per_question``. A ``keep`` is read as a share where
+            it is a float above 0 and at most 1; anything else under that name means something else to its author.
+        rows: answers that it was given, of which ``per_question`` is a share; None for questions.
 
     Returns:
         The share; 1 for a step that was asked to keep all.
+
+    >>> class Best:
+    ...     per_question = 1
+    >>> import polars as pl
+    >>> share_kept(Best(), pl.DataFrame({"question_id": ["a", "a", "a", "b"]}))
+    0.5
     """
-    keep, of_each = getattr(step, "keep", None), getattr(step, "per_question", None)
-    if isinstance(keep, int | float) and not isinstance(keep, bool) and 0 < keep <= 1:
-        return float(keep)
-    if samples and isinstance(of_each, int) and not isinstance(of_each, bool) and of_each > 0:
-        return min(1.0, of_each / samples)
-    return 1.0
+    share = getattr(step, "share", None)
+    if share is None and isinstance(getattr(step, "keep", None), float):
+        share = step.keep  # type: ignore[attr-defined]  # as steps said it before there was `share`
+    if is_share(share):
+        return float(share)  # type: ignore[arg-type]
+    most = asked_per_question(step)
+    if most is None or rows is None or rows.is_empty():
+        return 1.0
+    counts = rows["question_id"].value_counts()["count"]
+    return float(counts.clip(upper_bound=most).sum()) / rows.height
+
+
+def is_share(value: object) -> bool:
+    """Whether a value is a number above 0 and at most 1."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
+def asked_per_question(step: Step) -> int | None:
+    """Return how many answers of each question a step was asked to keep; None where it was not."""
+    most = getattr(step, "per_question", None)
+    return most if isinstance(most, int) and not isinstance(most, bool) and most > 0 else None
+
+
+def keeps_all(step: Step) -> bool:
+    """Whether a step was asked to keep every row that is good."""
+    return share_kept(step) == 1 and asked_per_question(step) is None
+
+
+def makes_rows(step: Step) -> bool:
+    """Whether a step says that it makes rows: by ``makes``, or by the annotation of what it returns."""
+    said = getattr(step, "makes", None)
+    if isinstance(said, bool):
+        return said
+    function = step if hasattr(step, "__name__") else type(step).__call__
+    annotated = getattr(function, "__annotations__", {}).get("return")
+    return annotated is Made or str(annotated).rpartition(".")[2] == "Made"
 
 
 def candidates_needed(quota: int, keep: float) -> int:
@@ -140,76 +229,6 @@ def candidates_needed(quota: int, keep: float) -> int:
     (9, 20)
     """
     return math.ceil(quota / Fraction(keep).limit_denominator(10_000))
-
-
-def call(step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | pl.DataFrame:
-    """Call a step; one that is not the package's own can raise anything.
-
-    Raises:
-        UserError: it did. The sentence names the step, and the row where it is one row's affair.
-    """
-    home = getattr(step, "__module__", None) or type(step).__module__
-    try:
-        return step(rows, ctx)
-    except TunixHackError:
-        raise
-    except Exception as error:
-        if home.startswith("tunixhack."):
-            raise
-        where = _culprit(step, rows, ctx, type(error))
-        raise UserError(f"step {step_name(step)} failed{where}: {type(error).__name__}: {error}") from error
-
-
-def call_own(what: str, row: Mapping[str, Any], function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function of the user's own for one row; it can raise anything.
-
-    Args:
-        what: the function, as the beginning of a sentence.
-        row: that it is called for.
-        function: the user's.
-        arguments: its.
-
-    Raises:
-        UserError: it did. The sentence names the function and the row.
-
-    >>> call_own("the check", {"question_id": "00ff", "sample": 3}, int, "four")
-    Traceback (most recent call last):
-    ...
-    tunixhack.errors.UserError: the check failed on question 00ff, sample 3: ValueError: invalid literal for int() ...
-    """
-    try:
-        return function(*arguments)
-    except TunixHackError:
-        raise
-    except Exception as error:
-        on = _named(row)
-        raise UserError(f"{what} failed{f' on {on}' if on else ''}: {type(error).__name__}: {error}") from error
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    names = [name for name in ("question_id", "sample") if row.get(name) is not None]
-    return ", ".join(f"{name.replace('_id', '')} {row[name]}" for name in names)
-
-
-def _culprit(step: Step, rows: pl.DataFrame, ctx: Context, kind: type[Exception]) -> str:
-    """Name the first row on which a step fails alone, unless it fails on every row that is tried."""
-    without_teacher = replace(ctx, ask=_no_teacher)
-
-    def fails(part: pl.DataFrame) -> bool:
-        try:
-            step(part, without_teacher)
-        except Exception as error:  # noqa: BLE001  # told below, or another one that is nobody's affair here
-            return isinstance(error, kind)
-        return False
-
-    first, behind = 0, rows.height  # the first failing row is in rows[first:behind], should there be one
-    while behind - first > 1:
-        middle = (first + behind) // 2
-        first, behind = (first, middle) if fails(rows[first:middle]) else (middle, behind)
-    others = [place for place in range(min(rows.height, TRIED + 1)) if place != first][:TRIED]
-    if not rows.height or not fails(rows[first:behind]) or all(fails(rows[place : place + 1]) for place in others):
-        return ""
-    return f" on {_named(rows.row(first, named=True)) or f'row {first} (counted from 0)'}"
 
 
 @dataclass(frozen=True)

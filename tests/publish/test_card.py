@@ -168,7 +168,7 @@ def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
 
 
 def test_missing_answers_and_candidates_that_were_not_needed_are_told():
-    lines = (stage("rank", set_aside=1234), stage("sample", made=9, missing=7))
+    lines = (stage("rank", set_aside=1234), stage("sample", kept=9, made=9, missing=7))
     written = card(state(*lines), NO_ROWS, Source("user/name"))
     assert "1,234 not needed" in written
     assert "| sample | 1 | 9 | 7 not received |" in written

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.questions.length import LengthFilter, select_longest
+from tunixhack.questions.length import LengthFilter, longest_first
 from tunixhack.steps import Context, candidates_needed, judge
 from tunixhack.teachers.requests import PROBE, Request
 
@@ -123,7 +123,7 @@ def test_outside_of_a_recipe_the_share_is_kept() -> None:
 
 def test_too_few_candidates_are_an_error() -> None:
     with pytest.raises(UserError, match="3 questions are to be kept of 2"):
-        select_longest([1, 2], 0.5, 3)
+        longest_first([1, 2], 0.5, 3)
 
 
 LENGTHS = st.lists(st.integers(0, 20), min_size=1, max_size=40)
@@ -137,7 +137,7 @@ def test_exactly_the_quota_is_kept_and_smaller_selections_are_part_of_larger(len
     while candidates_needed(quota + 1, keep) <= len(lengths):
         quota += 1
         pool = lengths[: candidates_needed(quota, keep)]  # what the runner hands over for this quota
-        chosen = {at for at, kept in enumerate(select_longest(pool, keep, quota)) if kept}
+        chosen = set(longest_first(pool, keep, quota))
         assert len(chosen) == quota
         assert before < chosen
         before = chosen
@@ -146,11 +146,10 @@ def test_exactly_the_quota_is_kept_and_smaller_selections_are_part_of_larger(len
 @given(LENGTHS, st.data())
 def test_the_last_choice_is_the_longest_that_was_left(lengths: list[int], data: st.DataObject) -> None:
     quota = data.draw(st.integers(1, len(lengths)))
-    chosen = select_longest(lengths, 0.5, quota)
-    earlier = select_longest(lengths, 0.5, quota - 1)
-    added = next(at for at in range(len(lengths)) if chosen[at] and not earlier[at])
-    left = [length for length, kept in zip(lengths[: 2 * quota], earlier, strict=False) if not kept]
-    assert lengths[added] == max(left)
+    chosen = longest_first(lengths, 0.5, quota)
+    assert chosen[:-1] == longest_first(lengths, 0.5, quota - 1)
+    left = [length for at, length in enumerate(lengths[: 2 * quota]) if at not in chosen[:-1]]
+    assert lengths[chosen[-1]] == max(left)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=8, max_size=8), st.sampled_from([None, 9]))

@@ -9,7 +9,7 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.steps import Context
 from tunixhack.teachers.journal import OF_REQUEST
-from tunixhack.teachers.requests import Request
+from tunixhack.teachers.requests import BELONGS, Request
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,10 @@ class Sample:
         if ctx.render is None:
             raise UserError("Sample needs a recipe, which knows how its teacher is asked")
         requests = [
-            Request(
-                question_id=row["question_id"],
-                messages=ctx.render(row),
-                samples=tuple(range(ctx.samples)),
-            )
+            Request(row=row, messages=ctx.render(row), samples=tuple(range(ctx.samples)))
             for row in rows.iter_rows(named=True)
         ]
-        answers = ctx.ask(requests).drop(OF_REQUEST)
+        answers = ctx.ask(requests).drop(*OF_REQUEST, *BELONGS)
         return rows.with_columns(ctx.traces(rows)).join(
             answers, on="question_id", how="inner", maintain_order="left_right"
         )

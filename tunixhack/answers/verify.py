@@ -11,7 +11,8 @@ import polars as pl
 
 from tunixhack.answers.formats import require
 from tunixhack.errors import UserError
-from tunixhack.steps import Context, Verdict, call_own
+from tunixhack.step_calls import call_own
+from tunixhack.steps import Context, Verdict
 
 SHOWN = 200
 """Characters of an answer that go into the evidence of a row whose claim could not be read."""

@@ -15,11 +15,11 @@ from tunixhack.bakeoff import lengths
 from tunixhack.bakeoff.comparison import Comparison, Entry
 from tunixhack.bakeoff.figures import measure
 from tunixhack.bakeoff.named import Domain, compare_command, folder_names, recipes_of, split
-from tunixhack.books import build_command
 from tunixhack.build import build
+from tunixhack.build_command import build_command
 from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.files import make_folder, write_json
-from tunixhack.order import Order
+from tunixhack.order import BuildOptions
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import most_kept
 from tunixhack.recipe import Recipe
@@ -84,7 +84,7 @@ def compare(
         raise UserError(f"{folder} is the folder of a run: choose another --out, in which each teacher gets a folder")
     sizes = {"questions": questions, "samples": samples, "seed": seed or None}
     command = compare_command(specs, domain, {**changed, **sizes, "out": folder})
-    order = Order(teacher="", questions=questions, seed=seed, ask_again=ask_again, yes=True, command=command)
+    order = BuildOptions(teacher="", questions=questions, seed=seed, ask_again=ask_again, yes=True, command=command)
     entries = _BakeOff(specs=specs, recipes=recipes, folder=folder, order=order, samples=samples, report=report).all()
     found = Comparison(folder=folder, samples=samples, recipe=first, rows=ROWS, entries=entries)
     if not found.measured:
@@ -125,7 +125,7 @@ class _BakeOff:
     specs: Sequence[str]
     recipes: Mapping[str, Recipe]
     folder: Path
-    order: Order
+    order: BuildOptions
     """Of every build, but for the teacher."""
     samples: int
     report: Reporter
@@ -157,7 +157,7 @@ class _BakeOff:
         if problem is not None:
             self.report.warn(f"{label}: {problem}")
         rows = min(ROWS, _rows_there(run, recipe)) if has_tables else ROWS
-        whole = Order(teacher=spec, rows=rows, seed=self.order.seed, reuse=(run,) if has_tables else ())
+        whole = BuildOptions(teacher=spec, rows=rows, seed=self.order.seed, reuse=(run,) if has_tables else ())
         return Entry(
             label=label,
             teacher=public_name(spec),

@@ -59,12 +59,11 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
     ]
     room = MOST_LINES - len(lines) - 2
     for line in state["funnel"][:room]:
-        out = line["kept"] if line["made"] is None else line["made"]
         reasons = listed(dict(list(line["reasons"].items())[:4]), line["step"])
         aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
         missing = f"{line['missing']:,} not received" if line["missing"] else ""
         why = for_markdown("; ".join(part for part in (reasons, aside, missing) if part))
-        lines.append(f"| {for_markdown(line['step'])} | {line['rows_in']:,} | {out:,} | {why} |")
+        lines.append(f"| {for_markdown(line['step'])} | {line['rows_in']:,} | {line['kept']:,} | {why} |")
     lines += ["", "Columns: `question`, `context`, `reasoning`, `answer`, and where each row comes from."]
     return "\n".join(lines) + "\n"
 

@@ -36,7 +36,7 @@ class FitsContext:
     """Drop the questions that were found to be too long, each with its estimated tokens and the context."""
 
     evidence: Mapping[str, Mapping[str, Any]]
-    name = "context"
+    name: str = "context"
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge by question_id."""

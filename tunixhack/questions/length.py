@@ -30,7 +30,7 @@ class LengthFilter:
     and tokens count, else above everything that was not truncated. Ties go to the earlier row: rows come in rank
     order. An empty answer has length 0. A question that the teacher refuses (HTTP 400, 413 or 422: too long for it, or
     against its rules) has no length, comes after all others, and is rejected as ``refused``. What is kept is nested,
-    so that 316 questions are among the 1,000 of the same recipe (contract 8); see `select_longest`.
+    so that 316 questions are among the 1,000 of the same recipe (contract 8); see `longest_first`.
 
     Columns: ``length_filter_length`` (what was received, in the unit) and ``length_filter_unit`` (``tokens`` or
     ``characters``).
@@ -50,6 +50,11 @@ class LengthFilter:
         if not 0 < self.keep <= 1:
             raise UserError(f"LengthFilter(keep={self.keep:g}): keep is a share over 0 and at most 1")
 
+    @property
+    def share(self) -> float:
+        """The share of candidates that is kept."""
+        return self.keep
+
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Probe every row and keep exactly ``ctx.quota`` of them, or the share ``keep`` where there is no quota.
 
@@ -67,8 +72,12 @@ class LengthFilter:
         truncated = pl.Series([ended(reason) == "cut" for reason in probes["finish_reason"]], dtype=pl.Boolean)
         ranked = _with_limit(length.fill_null(-1).to_list(), truncated.to_list(), ctx.max_tokens if tokens else None)
         quota = int(rows.height * self.keep) if ctx.quota is None else ctx.quota
+        order: list[int | None] = [None] * rows.height
+        for place, at in enumerate(longest_first(ranked, self.keep, quota)):
+            order[at] = place
         return Verdict(
-            keep=pl.Series("keep", select_longest(ranked, self.keep, quota), dtype=pl.Boolean),
+            keep=pl.Series("keep", [place is not None for place in order], dtype=pl.Boolean),
+            order=pl.Series("order", order, dtype=pl.Int64),
             reason=pl.Series(["refused" if why else "short" for why in refused], dtype=pl.String),
             evidence=[
                 {"why": why} if why else {"length": each, "unit": unit}
@@ -85,10 +94,7 @@ class LengthFilter:
         """Return one probe a row, in the rows' order, and why the teacher refused it, where it has none."""
         if ctx.render is None:
             raise UserError("the length filter asks a teacher, but there is nothing to render questions: use a recipe")
-        requests = [
-            Request(question_id=row["question_id"], messages=ctx.render(row), samples=(PROBE,))
-            for row in rows.iter_rows(named=True)
-        ]
+        requests = [Request(row=row, messages=ctx.render(row), samples=(PROBE,)) for row in rows.iter_rows(named=True)]
         answers = ctx.ask(requests, teacher=self.teacher).filter(pl.col("sample") == PROBE)
         answers = answers.select("question_id", "sample", "choice", "finish_reason", "completion_tokens")
         received = rows.select("question_id").join(
@@ -108,7 +114,7 @@ class LengthFilter:
         return received, [why.get(question) for question in rows["question_id"]]
 
 
-def select_longest(lengths: Sequence[int], keep: float, quota: int) -> list[bool]:
+def longest_first(lengths: Sequence[int], keep: float, quota: int) -> list[int]:
     """Choose the longest, so that what is chosen for a smaller quota is chosen for every larger one too.
 
     Simply taking the longest ``quota`` would not be nested: a larger quota looks at more candidates, and
@@ -121,17 +127,17 @@ def select_longest(lengths: Sequence[int], keep: float, quota: int) -> list[bool
         quota: how many to choose.
 
     Returns:
-        For each candidate whether it is chosen; exactly ``quota`` are.
+        The places of the chosen candidates, in the order in which they are chosen; exactly ``quota``.
 
     Raises:
         UserError: fewer candidates than the quota.
 
-    >>> select_longest([10, 30, 20, 50], keep=0.5, quota=2)
-    [False, True, False, True]
+    >>> longest_first([10, 30, 20, 50], keep=0.5, quota=2)
+    [1, 3]
     """
     if quota > len(lengths):
         raise UserError(f"{quota:,} questions are to be kept of {len(lengths):,} candidates: ask for fewer")
-    chosen = [False] * len(lengths)
+    chosen: list[int] = []
     left: list[tuple[int, int]] = []
     seen = 0
     for choice in range(1, quota + 1):
@@ -139,7 +145,7 @@ def select_longest(lengths: Sequence[int], keep: float, quota: int) -> list[bool
         for at in range(seen, until):
             heapq.heappush(left, (-lengths[at], at))
         seen = max(seen, until)
-        chosen[heapq.heappop(left)[1]] = True
+        chosen.append(heapq.heappop(left)[1])
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tunixhack.errors import UserError
@@ -14,35 +15,33 @@ class Chosen(NamedTuple):
 
     pool: int
     """Candidates, the first in rank order."""
-    quotas: dict[int, int]
-    """How many each selecting step has to keep, by its place among the steps."""
+    quotas: dict[str, int]
+    """How many each selecting step has to keep, by its name."""
 
 
-def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Chosen:
+def choose(available: int, quota: int | None, selecting: Sequence[Step]) -> Chosen:
     """Count backwards from the questions that are wanted to the candidates that are needed.
 
     Args:
         available: candidates that are there.
         quota: questions wanted; None for as many as the candidates give.
-        selecting: the selecting steps by their place, in order.
+        selecting: the selecting steps, in order.
 
     Raises:
         UserError: too few candidates; told before anything is paid.
 
     >>> from tunixhack.questions.length import LengthFilter
-    >>> choose(1500, 500, {1: LengthFilter(keep=0.5)})
-    Chosen(pool=1000, quotas={1: 500})
+    >>> choose(1500, 500, [LengthFilter(keep=0.5)])
+    Chosen(pool=1000, quotas={'length_filter': 500})
     """
-    most = available
-    for step in selecting.values():
-        most = most_kept(most, share_kept(step))
+    most = most_questions(available, selecting)
     wanted = most if quota is None else quota
     quotas, pool = {}, wanted
-    for place, step in reversed(selecting.items()):
-        quotas[place] = pool
+    for step in reversed(selecting):
+        quotas[step_name(step)] = pool
         pool = candidates_needed(pool, share_kept(step))
     if pool > available or not wanted:
-        shares = "".join(f" ({step_name(s)} keeps {share_kept(s):g} of them)" for s in selecting.values())
+        shares = "".join(f" ({step_name(s)} keeps {share_kept(s):g} of them)" for s in selecting)
         wanted, pool = max(wanted, 1), max(pool, 1)
         raise UserError(
             f"{counted(wanted, 'question')} {verb(wanted, 'needs', 'need')} {counted(pool, 'candidate')}{shares}, and "
@@ -50,6 +49,13 @@ def choose(available: int, quota: int | None, selecting: dict[int, Step]) -> Cho
             "add questions"
         )
     return Chosen(pool, quotas)
+
+
+def most_questions(available: int, selecting: Sequence[Step]) -> int:
+    """Return how many questions the selecting steps leave of the candidates that are there, at most."""
+    for step in selecting:
+        available = most_kept(available, share_kept(step))
+    return available
 
 
 def most_kept(available: int, keep: float) -> int:

@@ -1,11 +1,11 @@
-"""The teachers of one build: its own, and others that a step names; each answers from the same store."""
+"""The teachers of one build: its own, and others that a step names; each answers from the run's store."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,17 @@ import polars as pl
 
 from tunixhack.errors import LimitReached, UserError
 from tunixhack.limits import Limits
-from tunixhack.order import Order
 from tunixhack.progress import Reporter
 from tunixhack.questions.fit import Long, too_long
-from tunixhack.steps import Ask, call_own
+from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.counting import token_count
-from tunixhack.teachers.engine import Engine, Watch
+from tunixhack.teachers.engine import Engine, OnAnswers
 from tunixhack.teachers.forecast import Coming, foretell
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
+from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import Wish, public_name, resolve
@@ -34,43 +34,83 @@ from tunixhack.teachers.wire import Endpoint
 from tunixhack.wording import counted, verb
 
 if TYPE_CHECKING:
-    from tunixhack.recipe import Recipe
     from tunixhack.run import Run
     from tunixhack.teachers.llm import ReasoningLLM
 
 
-class Teachers:
-    """Who a build asks.
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """Who a build asks, and how: what a recipe and the options of a build say of it."""
+
+    teacher: str
+    """As after ``--teacher``."""
+    llm: type[ReasoningLLM]
+    """How a question is put to the teacher."""
+    domain: str = ""
+    trace: str = "written"
+    system: str | None = None
+    max_tokens: int | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    solution: Solution | None = None
+    """The source's own solutions, for ``teacher="reference"``."""
+    seed: int | None = 0
+    """The run's seed; None sends no seeds."""
+    ask_again: bool = False
+    budget: float | None = None
+    hours: float | None = None
+    batch: bool = False
+    concurrency: int | None = None
+
+
+@dataclass
+class _Asked:
+    """What a step asked when it was last called."""
+
+    rows: int
+    """Rows that it was given."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """Samples that it wanted, by the teacher."""
+
+
+class TeacherPool:
+    """The teachers of one build.
 
     Args:
-        recipe: how its questions are put, and with which trace and limit.
-        order: who answers, and the seed.
+        settings: who is asked, and how.
         run: whose store and memory of earlier teachers are used.
         report: where progress goes.
     """
 
-    def __init__(self, recipe: Recipe, order: Order, run: Run, report: Reporter) -> None:
-        """Nobody is asked yet."""
-        self.recipe, self.order, self.run, self.report = recipe, order, run, report
+    def __init__(self, settings: TeacherSettings, run: Run, report: Reporter) -> None:
+        """Ask nobody yet."""
+        self.settings, self.run, self.report = settings, run, report
         earlier = run.state().get("order")
         self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0
         """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
-        self.asked: set[str] = set()
+        self._asked: dict[str, _Asked] = {}
         self._engines: dict[str, Engine] = {}
-        self._used: dict[str, str] = {}
         self._lent: list[pl.DataFrame] = []
-        self.limits = Limits(order.budget, order.hours, share=BATCH_SHARE if order.batch else 1.0)
+        share = BATCH_SHARE if settings.batch else 1.0
+        self.limits = Limits(settings.budget, settings.hours, share=share)
         self.at_once = False
         """Whether to ask now even in a build that asks in batches, as a pilot does."""
+        self.stored_only = False
+        """Whether only stored answers are returned: nothing is asked any more."""
 
-    def check(self) -> None:
-        """Find out who the run's teacher is.
+    def check(self, others: Iterable[str] = ()) -> None:
+        """Find out who the run's teacher is, and those that steps name.
+
+        Args:
+            others: as steps name them.
 
         Raises:
-            UserError: it is unknown or not there; see `resolve`.
+            UserError: one of them is unknown or not there; see `resolve`.
         """
         main = self.main
-        if self.order.batch and (main is None or not main.batches):
+        for other in others:
+            if other != REFERENCE:
+                self._engine(other)
+        if self.settings.batch and (main is None or not main.batches):
             those = " and ".join(f"{name}/MODEL" for name, preset in PRESETS.items() if preset.batches)
             raise UserError(f"--batch is for teachers that answer batches at half the price: {those}; leave it out")
 
@@ -81,15 +121,15 @@ class Teachers:
     @cached_property
     def main(self) -> Teacher | None:
         """The run's teacher; None for the reference."""
-        if self.order.teacher == REFERENCE:
+        if self.settings.teacher == REFERENCE:
             self._solution()
             return None
-        return self._engine(self.order.teacher).teacher
+        return self._engine(self.settings.teacher).teacher
 
     @property
     def trace(self) -> str:
         """The run's kind of trace; a solution of the source is its author's own."""
-        return "native" if self.order.teacher == REFERENCE else self.recipe.trace
+        return "native" if self.settings.teacher == REFERENCE else self.settings.trace
 
     @property
     def max_tokens(self) -> int | None:
@@ -97,40 +137,40 @@ class Teachers:
         return None if self.main is None else self.main.limit
 
     @cached_property
-    def render(self) -> Callable[[dict[str, Any]], list[dict[str, str]]]:
-        """A question row to the messages that are sent."""
-        if self.main is None:
-            return lambda row: [{"role": "user", "content": row["question"]}]
-        llm = self._llm
+    def prompts(self) -> Prompts:
+        """How questions are put to the run's teacher."""
+        settings, model = self.settings, None if self.main is None else self.main.model
+        return Prompts(llm=settings.llm, model=model, trace=settings.trace, system=settings.system)
 
-        return lambda row: call_own(f"{type(llm).__name__}.prompt(row)", row, llm.render, row)
+    @property
+    def asked(self) -> list[str]:
+        """The steps that have asked a teacher in this start."""
+        return list(self._asked)
 
-    def trace_of(self, row: dict[str, Any]) -> str:
-        """Return the kind of trace that a question row is asked for."""
-        if self.main is None:
-            return self.trace
-        llm = self._llm
-        return call_own(f"{type(llm).__name__}.trace_of(row)", row, llm.trace_of, row)
+    def asker(self, step: str, rows: pl.DataFrame, on_answers: OnAnswers | None, partial: bool = False) -> Ask:
+        """Return what a step gets as ``ctx.ask``.
 
-    @cached_property
-    def _llm(self) -> ReasoningLLM:
-        model, recipe = self.main.model if self.main else REFERENCE, self.recipe
-        # a domain's class may have a constructor of its own, so it is given what was asked for only
-        return recipe.llm(model, trace=recipe.trace, **({} if recipe.system is None else {"system": recipe.system}))
-
-    def asker(self, step: str, rows: pl.DataFrame, watch: Watch | None) -> Ask:
-        """Return what a step gets as ``ctx.ask``; a watched one can do with a part of what it asks for."""
-        partial = watch is not None
+        Args:
+            step: its name.
+            rows: that it is given.
+            on_answers: called with new answers while they come.
+            partial: whether the step can do with a part of what it asks for, once a limit is reached.
+        """
+        asked = _Asked(rows.height)
 
         def ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
-            spec = teacher or self.order.teacher
-            self.asked.add(step)
-            self._used[step] = spec
+            spec = teacher or self.settings.teacher
+            self._asked[step] = asked
+            wanted = sum(len(request.samples) for request in requests)
+            asked.answers[spec] += wanted
             if spec == REFERENCE:
-                return reference.answers(rows, requests, step, self._solution())
-            self._take_over(self._engine(spec), requests)
-            answers = self._engine(spec).ask(requests, step, watch, at_once=self.at_once)
-            missing = sum(len(request.samples) for request in requests) - answers.height
+                return self._solved(rows, requests, step)
+            engine = self._engine(spec)
+            self._take_over(engine, requests)
+            if self.stored_only:
+                return engine.stored(engine.wanted(requests))
+            answers = engine.ask(requests, step, on_answers, at_once=self.at_once)
+            missing = wanted - answers.height
             if missing and self.limits.reached:
                 self.limits.missing = missing
             if missing and self.limits.reached and not partial:
@@ -143,12 +183,19 @@ class Teachers:
 
         return ask
 
+    def _solved(self, rows: pl.DataFrame, requests: Sequence[Request], step: str) -> pl.DataFrame:
+        """Answer requests with the source's own solutions, in the columns of an engine's answers."""
+        found = reference.answers(rows, requests, step, self._solution())
+        places = pl.int_range(found.height, dtype=pl.Int64, eager=True).alias("request")
+        samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
+        return found.with_columns(places, samples)
+
     def _take_over(self, engine: Engine, requests: Sequence[Request]) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
         for lent in self._lent:
             wanted = engine.wanted(requests).select(KEY)
             asked = lent.join(wanted, on=KEY, how="semi", maintain_order="left")
-            self.run.store.add(one_each(asked, self.order.base))
+            self.run.store.add(one_each(asked, self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
         """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
@@ -156,9 +203,9 @@ class Teachers:
         context = self._context(teacher) if teacher else None
         if teacher is None or context is None:
             return {}
-        found = too_long(rows, self.render, context, teacher.limit)
+        found = too_long(rows, self.prompts.render, context, teacher.limit)
         asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
-        wanted = self._engine(self.order.teacher).wanted(asked)
+        wanted = self._engine(self.settings.teacher).wanted(asked)
         answered = wanted.join(self.run.store.keys(), on="request_key", how="semi")["question_id"]
         return {name: one for name, one in found.items() if name not in set(answered)}
 
@@ -191,7 +238,7 @@ class Teachers:
 
     def count_spent(self) -> None:
         """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
-        if self.order.budget is None:
+        if self.settings.budget is None:
             return
         prices, paid = self.prices, self.run.store.answers()
         for lent in self._lent:
@@ -206,31 +253,44 @@ class Teachers:
                 self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
     def at_hand(self, step: str) -> pl.DataFrame:
-        """Return the answers to a step that its teacher gave, in this run and in those that lend to it."""
-        spec = self._used.get(step, self.order.teacher)
-        if spec == REFERENCE:  # its answers are in no store
+        """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
+        specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]
+        names = [self._engine(spec).teacher.name for spec in specs if spec != REFERENCE]  # whose are in no store
+        if not names:
             return pl.DataFrame(schema=FIELDS)
         stored = pl.concat([self.run.store.answers(), *self._lent]).unique(KEY, keep="first", maintain_order=True)
-        return stored.filter(step=step, teacher=self._engine(spec).teacher.name)
+        return stored.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
 
-    def coming(self, step: str, answers: int, per_question: int) -> Coming:
-        """Foretell what a step will still ask.
+    def answers_per_row(self, step: str) -> float:
+        """Return how many answers a step asked for each row that it was given, when it was last called."""
+        asked = self._asked[step]
+        return asked.answers.total() / asked.rows if asked.rows else 0.0
+
+    def coming(self, step: str, answers: int, per_question: int) -> list[Coming]:
+        """Foretell what a step will still ask of each teacher.
 
         Args:
             step: one that has asked already.
             answers: that are to come.
             per_question: of these, to one question.
         """
-        engine = self._engines[self._used[step]]
-        price, block = engine.teacher.price, min(per_question, engine.block)
-        return foretell(
-            step,
-            answers,
-            self.at_hand(step),
-            block=block,
-            price=price.in_batches() if price and engine.batch else price,
-            seconds_an_answer=None if engine.batch else engine.seconds_an_answer(step, answers, block),
-        )
+        asked, at_hand = self._asked[step].answers, self.at_hand(step)
+        found = []
+        for spec, wanted in asked.items():
+            if spec == REFERENCE:
+                continue
+            engine, share = self._engine(spec), round(answers * wanted / max(1, asked.total()))
+            price, block = engine.teacher.price, min(per_question, engine.block)
+            told = foretell(
+                step if len(asked) == 1 else f"{step} by {engine.teacher.name}",
+                share,
+                at_hand.filter(teacher=engine.teacher.name),
+                block=block,
+                price=price.in_batches() if price and engine.batch else price,
+                seconds_an_answer=None if engine.batch else engine.seconds_an_answer(step, share, block),
+            )
+            found.append(told)
+        return found
 
     def why_missing(self) -> str:
         """End a sentence about missing answers with the reasons, most frequent first."""
@@ -246,23 +306,30 @@ class Teachers:
         for engine in self._engines.values():
             engine.close()
 
+    @property
+    def _base_seed(self) -> int:
+        return self.settings.seed or 0
+
     def _solution(self) -> Solution:
-        if self.recipe.solution is None:
+        if self.settings.solution is None:
             raise UserError(
-                f"the source of {self.recipe.domain} has no solutions of its own: name a teacher that answers"
+                f"the source of {self.settings.domain} has no solutions of its own: name a teacher that answers"
             )
-        return self.recipe.solution
+        return self.settings.solution
 
     def _engine(self, spec: str) -> Engine:
         if spec not in self._engines:
             known = self.run.state().get("teachers", {}).get(public_name(spec))
-            wish = Wish(trace=self.recipe.trace, max_tokens=self.recipe.max_tokens, sampling=self.recipe.sampling)
+            settings, main = self.settings, spec == self.settings.teacher
+            # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
+            trace = "written" if not main and _hides_thinking(spec) else settings.trace
+            wish = Wish(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
             teacher = resolve(spec, wish, known, self.report.say)
-            if self.order.concurrency is not None:
-                teacher = replace(teacher, connect=_at_most(self.order.concurrency, teacher))
-            if self.order.seed is None:
+            if self.settings.concurrency is not None:
+                teacher = replace(teacher, connect=_at_most(self.settings.concurrency, teacher))
+            if self.settings.seed is None:
                 teacher = replace(teacher, seeded=False)
-            if self.order.budget is not None and teacher.price is None:
+            if self.settings.budget is not None and teacher.price is None:
                 raise UserError(
                     f"the price of {teacher.name} is unknown, so that --budget cannot be kept: leave it out, and use "
                     "--hours or fewer --questions"
@@ -270,17 +337,23 @@ class Teachers:
             self._engines[spec] = Engine(
                 store=self.run.store,
                 teacher=teacher,
-                seed=self.order.base,
-                trace=self.recipe.trace,
+                seed=self._base_seed,
+                trace=trace if main else "written",
                 report=self.report,
-                ask_again=self.order.ask_again,
+                ask_again=self.settings.ask_again,
                 earlier_seed=self.earlier_seed,
-                batch=self.order.batch and teacher.batches,
+                batch=self.settings.batch and teacher.batches,
                 limits=self.limits,
                 answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],
                 paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
         return self._engines[spec]
+
+
+def _hides_thinking(spec: str) -> bool:
+    """Whether a teacher's provider is known to keep its models' thinking to itself."""
+    preset = PRESETS.get(spec.partition("/")[0])
+    return preset is not None and preset.trace is None
 
 
 def _at_most(concurrency: int, teacher: Teacher) -> Callable[[], AbstractContextManager[Endpoint]]:

@@ -20,7 +20,7 @@ from tunixhack.wording import counted
 
 if TYPE_CHECKING:
     from tunixhack.teachers._curator_batch import Fetched, Postman
-    from tunixhack.teachers.engine import Engine, Watch
+    from tunixhack.teachers.engine import Engine, OnAnswers
 
 
 def split(engine: Engine, missing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -55,7 +55,7 @@ def ask_in_batches(
     rows: Sequence[Mapping[str, Any]],
     missing: pl.DataFrame,
     admission: Admission,
-    watch: Watch | None,
+    on_answers: OnAnswers | None,
 ) -> None:
     """Hand in requests, and wait for these and for the batches under way that bring missing answers.
 
@@ -65,7 +65,7 @@ def ask_in_batches(
         rows: the requests that are not under way yet, in their order.
         missing: all answers that are wanted and not in the store.
         admission: which questions are begun.
-        watch: called with new answers.
+        on_answers: called with new answers.
 
     Raises:
         UserError: the provider refuses.
@@ -92,11 +92,11 @@ def ask_in_batches(
         received.extend(new)
 
     def tick() -> None:
-        engine.hear(postman.wire, troubles)
+        engine.report_retries(postman.wire, troubles)
         if engine.limits.out_of_time():
             postman.wire.cancel()
         new, received[:] = received[:], []
-        engine.tell(new, watch)
+        engine.report_answers(new, on_answers)
 
     postman = _postman(engine, endpoint)
     handed_in = list(parcels([row for row in rows if admission.admits(row["question_id"])]))

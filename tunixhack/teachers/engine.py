@@ -23,7 +23,7 @@ from tunixhack.teachers import batching, seeds
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.models import Models
 from tunixhack.teachers.preflight import examine, see_that_it_fits
-from tunixhack.teachers.requests import Request
+from tunixhack.teachers.requests import BELONGS, Request
 from tunixhack.teachers.store import KEY, AnswerStore
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.tempo import Tempo
@@ -39,7 +39,8 @@ PASSES = 3
 OUTLIER = 8
 """Times the median length beyond which messages do not stand for the others in the preflight."""
 
-Watch = Callable[[list[dict[str, Any]]], None]
+OnAnswers = Callable[[list[dict[str, Any]]], None]
+"""What is called with new answers, rows of `journal.FIELDS`, while they come."""
 
 
 @dataclass
@@ -95,31 +96,32 @@ class Engine:
         self._connected = None
 
     def wanted(self, requests: Sequence[Request]) -> pl.DataFrame:
-        """List what requests ask for: question_id, sample, request_key, seed, request (its number)."""
+        """List what requests ask for: question_id, sample, request_key, seed, and `BELONGS`."""
         teacher = self.teacher
         rows = []
         for number, request in enumerate(requests):
-            key = request_key(teacher.identity, teacher.model, request.messages, teacher.sampling, teacher.grammar)
+            sampling, grammar = request.sampling_of(teacher), request.grammar_of(teacher)
+            key = request_key(teacher.identity, teacher.model, request.messages, sampling, grammar)
             for sample in request.samples:
                 seed = sample_seed(self.seed, request.question_id, sample)
-                rows.append((request.question_id, sample, key, seed, number))
+                rows.append((request.question_id, sample, key, seed, number, request.row_sample))
         schema = {"question_id": pl.String, "sample": pl.Int64, "request_key": pl.String, "seed": pl.Int64}
-        return pl.DataFrame(rows, schema={**schema, "request": pl.Int64}, orient="row")
+        return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(BELONGS, pl.Int64)}, orient="row")
 
     def ask(
-        self, requests: Sequence[Request], step: str, watch: Watch | None = None, *, at_once: bool = False
+        self, requests: Sequence[Request], step: str, on_answers: OnAnswers | None = None, *, at_once: bool = False
     ) -> pl.DataFrame:
         """Return the answers to requests, asking for those only that the store lacks.
 
         Args:
             requests: what is asked, in the order in which it is sent: question by question.
             step: the asking step's name, for the funnel.
-            watch: called with new answers (rows of `journal.FIELDS`) while they come.
+            on_answers: called with new answers (rows of `journal.FIELDS`) while they come.
             at_once: ask one by one, even in a build that asks in batches.
 
         Returns:
-            One row per received answer, in the order asked for; columns `journal.FIELDS`. What was not received is not
-            in it: it is missing, and asked for again by the next call with the same requests.
+            One row per received answer, in the order asked for; columns `journal.FIELDS` and `BELONGS`. What was not
+            received is not in it: it is missing, and asked for again by the next call with the same requests.
 
         Raises:
             TeacherFailed: the teacher failed for too long; what was received is stored.
@@ -132,12 +134,16 @@ class Engine:
         if missing.height:
             self._agree(wanted, missing, step)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
-                self._fetch(requests, wanted, missing, step, watch, at_once)
+                self._fetch(requests, wanted, missing, step, on_answers, at_once)
+        return self.stored(wanted)
+
+    def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """Return the stored answers to what `wanted` lists, in its order; columns `journal.FIELDS` and `BELONGS`."""
         answers = seeds.one_each(self._counting(self.store.answers()), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
-        asking = wanted.select("question_id", *KEY)
+        asking = wanted.select("question_id", *KEY, *BELONGS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
-        return found.select(list(FIELDS))
+        return found.select(*FIELDS, *BELONGS)
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
         stored = self._counting(self.store.keys("question_id", "seed"))
@@ -166,11 +172,7 @@ class Engine:
             f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
             f"{self.teacher.name}"
         )
-        paid = pl.concat(
-            table.filter(step=step).select("question_id", "sample")
-            for table in (self.store.keys("question_id", "step"), self.store.batches.keys())
-        )
-        replaced = missing.join(paid, on=["question_id", "sample"], how="semi").height
+        replaced = self._replacing(wanted, missing, step)
         if replaced and not self.ask_again:
             raise UserError(
                 f"{counted(replaced, 'answer')} of step {step} {verb(replaced, 'is', 'are')} paid for already, and the "
@@ -178,13 +180,26 @@ class Engine:
                 "ones stay in the store), or choose another --out"
             )
 
+    def _replacing(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> int:
+        """Count the missing answers that would stand in for others which the step has paid for.
+
+        Where one of a question's requests is answered, the others are not asked anew, but are further ones: a judge of
+        each of its answers was interrupted, or has more of them to judge.
+        """
+        same = ["question_id", "sample"]
+        tables = (self.store.keys("question_id", "step"), self.store.batches.keys())
+        paid = pl.concat(table.filter(step=step).select(*same, "request_key") for table in tables)
+        still_wanted = paid.join(wanted, on=[*same, "request_key"], how="semi")
+        changed = paid.join(still_wanted, on=same, how="anti")
+        return missing.join(changed, on=same, how="semi").height
+
     def _fetch(
         self,
         requests: Sequence[Request],
         wanted: pl.DataFrame,
         missing: pl.DataFrame,
         step: str,
-        watch: Watch | None,
+        on_answers: OnAnswers | None,
         at_once: bool,
     ) -> None:
         sizes = dict(missing.group_by("question_id").len().iter_rows())
@@ -196,7 +211,7 @@ class Engine:
         admission = Admission(self.limits, sizes, coming["question_id"])
         if self.batch and not at_once:
             rows = [_row(block, requests, step, self.teacher) for block in _blocks(new, capabilities.block)]
-            batching.ask_in_batches(self, endpoint, rows, missing, admission, watch)
+            batching.ask_in_batches(self, endpoint, rows, missing, admission, on_answers)
             return
         missing, unanswered = new, set[str]()
         for _ in range(PASSES):
@@ -205,7 +220,7 @@ class Engine:
                 wave = [b for b in blocks[start : start + WAVE] if not admission.left_out(b["question_id"])]
                 if wave:
                     rows = [_row(b, requests, step, self.teacher) for b in wave]
-                    unanswered |= self._send(rows, admission, watch)
+                    unanswered |= self._send(rows, admission, on_answers)
             before, missing = missing.height, batching.split(self, self._missing(wanted))[0]
             if missing.height == before:
                 return
@@ -251,7 +266,7 @@ class Engine:
         self._seen = max(self._seen, _characters(longest))
         return self._connected
 
-    def _send(self, rows: list[dict[str, Any]], admission: Admission, watch: Watch | None) -> set[str]:
+    def _send(self, rows: list[dict[str, Any]], admission: Admission, on_answers: OnAnswers | None) -> set[str]:
         """Send requests and store what comes; returns the keys of those that are not to be sent again in this start."""
         from tunixhack.teachers import _curator
         from tunixhack.teachers.llm import Courier
@@ -269,7 +284,7 @@ class Engine:
             received.extend(new)
 
         def tick() -> None:
-            self.hear(wire, troubles)
+            self.report_retries(wire, troubles)
             if wire.slowed_by and not self._slowed:
                 self._slowed = True
                 self.report.say(
@@ -280,7 +295,7 @@ class Engine:
                 self._stopped = True
                 self.report.say(f"{self.limits.reached}: no question is begun any more, and those begun are finished")
             new, received[:] = received[:], []
-            self.tell(new, watch)
+            self.report_answers(new, on_answers)
 
         wire = Wire(replace(endpoint, concurrency=self._at_once(endpoint, most)), on_completion)
         wire.admits = lambda row: admission.admits(row["question_id"])
@@ -323,21 +338,21 @@ class Engine:
         if answers >= self.paces.get(step, (0.0, 0))[1]:
             self.paces[step] = tempo.seconds_an_answer, answers
 
-    def hear(self, wire: Wire, troubles: list[str]) -> None:
+    def report_retries(self, wire: Wire, troubles: list[str]) -> None:
         """Say once in a call that its requests are tried again, and why; ``troubles`` is what the call has said."""
         if wire.trouble and not troubles:
             troubles.append(wire.trouble)
             self.report.say(f"{wire.trouble}; trying again for up to {wire.endpoint.patience:.0f} s")
 
-    def tell(self, new: list[dict[str, Any]], watch: Watch | None) -> None:
-        """Move the progress bar on by new answers, and show them to whoever watches."""
+    def report_answers(self, new: list[dict[str, Any]], on_answers: OnAnswers | None) -> None:
+        """Move the progress bar on by new answers, and hand them to whoever asked for them."""
         if new:
             for model in {row["model"]: None for row in new}:
                 self.models.hear(model)
             told = count_tokens(pl.DataFrame(new, schema=FIELDS))
             self.report.advance(len(new), told["completion_tokens"], told["at_least"])
-            if watch:
-                watch(new)
+            if on_answers:
+                on_answers(new)
 
     def cost(self, completion: Mapping[str, Any]) -> float:
         """Return the dollars of a completion; 0 where nobody asked for a budget, since its price may be unknown."""
@@ -377,10 +392,12 @@ def _blocks(missing: pl.DataFrame, most: int) -> list[dict[str, Any]]:
 def _row(block: Mapping[str, Any], requests: Sequence[Request], step: str, teacher: Teacher) -> dict[str, Any]:
     seed = block["seed"] if teacher.seeded else None
     count = {"n": block["count"]} if block["count"] > 1 else {}
+    seeded = {} if seed is None else {"seed": seed}
+    request = requests[block["request"]]
     return {
-        "messages": json.dumps([dict(message) for message in requests[block["request"]].messages]),
+        "messages": json.dumps([dict(message) for message in request.messages]),
         # Curator's reserved column: merged into the request's body
-        "generation_params": json.dumps(count if seed is None else {"seed": seed, **count}),
+        "generation_params": json.dumps({**request.parameters(teacher), **seeded, **count}),
         "request_key": block["request_key"],
         "question_id": block["question_id"],
         "first": block["first"],

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.steps import call_own
+from tunixhack.step_calls import call_own
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.requests import Request
 
