@@ -15,6 +15,25 @@ import tunixhack
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"aiohttp", "bespokelabs", "datasets", "jax", "litellm", "numpy", "pandas", "polars", "pyarrow", "xllamacpp"}
+LOADED_WHEN_USED = {
+    "flax",
+    "gguf",
+    "jax",
+    "litellm",
+    "math_verify",
+    "matplotlib",
+    "openai",
+    "optax",
+    "rapidfuzz",
+    "sympy",
+    "tiktoken",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "tunix",
+    "xllamacpp",
+}
+"""What a domain needs when it is built or verified, not when it is imported."""
 
 NO_CURATOR = """
     import sys
@@ -57,6 +76,24 @@ def test_polars_is_loaded_where_a_table_is_read_and_not_before(module: str):
     loaded = fresh_python(f"import sys, tunixhack.{module}; print(*sys.modules)").split()
     assert f"tunixhack.{module}" in loaded
     assert "polars" not in loaded
+
+
+def test_importing_a_domain_loads_of_the_heavy_packages_only_what_curator_itself_loads():
+    pytest.importorskip("bespokelabs.curator", reason="needs tunixhack[generate]")
+    loaded = fresh_python(
+        """
+        import sys
+
+        from tunixhack import recipes
+
+        for name in recipes.domains():
+            __import__(f"tunixhack.recipes.{name}")
+        print(*sys.modules)
+        """
+    ).split()
+    assert "tunixhack.recipes.creative" in loaded
+    assert "bespokelabs.curator" in loaded
+    assert not LOADED_WHEN_USED & {name.split(".")[0] for name in loaded}
 
 
 @pytest.mark.parametrize("name", tunixhack.__all__)

@@ -20,17 +20,11 @@ from tests.teachers.odd_server import GOOD, completion, odd_server
 from tests.waiting import PATIENCE
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.teachers import _curator, attempts
+from tunixhack.teachers import _curator, _curator_online, attempts
 
-# from our own file, which switches Curator's telemetry off before it imports Curator
-from tunixhack.teachers._curator import (
-    LLM,
-    GenericResponse,
-    HardenedLLM,
-    OpenAIOnlineRequestProcessor,
-    PromptFormatter,
-    _Processor,
-)
+# from our own files, which switch Curator's telemetry off before they import Curator
+from tunixhack.teachers._curator import LLM, HardenedLLM, PromptFormatter
+from tunixhack.teachers._curator_online import GenericResponse, OnlineProcessor, OpenAIOnlineRequestProcessor
 from tunixhack.teachers.attempts import read_retry_after
 from tunixhack.teachers.journal import read_journal
 from tunixhack.teachers.llm import Courier
@@ -41,7 +35,7 @@ from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
-OWN_STATE = {"_fingerprint", "trace", "system_prompt", "system"}
+OWN_STATE = {"_config", "_fingerprint", "trace", "system_prompt", "system"}
 
 
 @pytest.fixture
@@ -118,22 +112,25 @@ def overridden(ours: type, theirs: type) -> set[str]:
     return {name for name in vars(ours) if name in dir(theirs) and callable(getattr(theirs, name))} - set(dir(object))
 
 
-HOOKS = sorted(overridden(_Processor, OpenAIOnlineRequestProcessor))
+HOOKS = sorted(overridden(OnlineProcessor, OpenAIOnlineRequestProcessor))
 
 
-def test_the_table_at_the_top_of_the_file_names_every_hook():
-    table = ast.get_docstring(ast.parse(inspect.getsource(_curator))) or ""
-    names = set(HOOKS) | overridden(HardenedLLM, LLM)
-    # parse and the call itself are what subclasses are for; an abbreviated name is found by its beginning
-    assert {name for name in names - {"parse", "__call__"} if name[:9] not in table} == set()
+LLM_HOOKS = sorted(overridden(HardenedLLM, LLM) - {"parse", "__call__"})  # which are what subclasses are for
+
+
+@pytest.mark.parametrize(("module", "hooks"), [(_curator, LLM_HOOKS), (_curator_online, HOOKS)])
+def test_the_table_at_the_top_of_the_file_names_every_hook(module: Any, hooks: list[str]):
+    table = ast.get_docstring(ast.parse(inspect.getsource(module))) or ""
+    # an abbreviated name is found by its beginning
+    assert {name for name in hooks if name[:9] not in table} == set()
 
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_hook_takes_what_the_stock_method_takes(name: str):
-    ours = inspect.signature(getattr(_Processor, name)).parameters
+    ours = inspect.signature(getattr(OnlineProcessor, name)).parameters
     theirs = inspect.signature(getattr(OpenAIOnlineRequestProcessor, name)).parameters
     assert list(ours) == list(theirs)
-    assert inspect.iscoroutinefunction(getattr(_Processor, name)) == inspect.iscoroutinefunction(
+    assert inspect.iscoroutinefunction(getattr(OnlineProcessor, name)) == inspect.iscoroutinefunction(
         getattr(OpenAIOnlineRequestProcessor, name)
     )
 
@@ -146,13 +143,13 @@ def test_the_fingerprint_hook_takes_what_the_stock_method_takes():
 @pytest.mark.parametrize("name", HOOKS)
 def test_curator_calls_the_hook(name: str, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     calls: list[str] = []
-    original = getattr(_Processor, name)
+    original = getattr(OnlineProcessor, name)
 
     def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
         calls.append(name)
         return original(self, *args, **kwargs)
 
-    monkeypatch.setattr(_Processor, name, counted)
+    monkeypatch.setattr(OnlineProcessor, name, counted)
     answers = writer(teacher.url)(toy_questions(2), working_dir=str(tmp_path)).dataset
     assert calls
     assert len(answers) == 2
@@ -170,6 +167,7 @@ def test_the_stock_constructor_posts_and_ours_does_not(posts: list[str]):
 
 def test_ours_sets_the_attributes_that_the_constructor_it_does_not_call_sets(posts: list[str]):
     theirs, ours = stock(), writer()
+    assert ours._request_processor is ours._request_processor  # made at its first use
     assert set(vars(ours)) - OWN_STATE == set(vars(theirs))
     assert isinstance(ours.prompt_formatter, PromptFormatter)
     assert set(vars(ours.prompt_formatter)) == set(vars(theirs.prompt_formatter))
@@ -410,7 +408,7 @@ def test_no_redirect_is_followed_so_that_prompts_and_key_stay_where_they_were_se
 
 
 def test_an_answer_without_an_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_curator, "MOST_BYTES", 1000)
+    monkeypatch.setattr(_curator_online, "MOST_BYTES", 1000)
     with odd_server(lambda *_: (200, completion("x" * 2000))) as server:
         wire = send(server.url, courier_rows("one"), tmp_path)
         assert len(server.asked) == 2

@@ -17,7 +17,7 @@ from tests.teachers.odd_server import GOOD, completion, odd_server
 from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.teachers import _curator, attempts
+from tunixhack.teachers import _curator_online, attempts
 from tunixhack.teachers.llm import ReasoningLLM
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
@@ -220,8 +220,8 @@ def test_a_server_that_stays_away_ends_the_call(
     teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(attempts, "MOST_TRIES", 10**6)
-    original = _curator.Endpoint
-    monkeypatch.setattr(_curator, "Endpoint", lambda **about: original(**about, patience=0.2))
+    original = _curator_online.Endpoint
+    monkeypatch.setattr(_curator_online, "Endpoint", lambda **about: original(**about, patience=0.2))
     teacher.change(faults=Faults(script=("ok", "ok"), share={"500": 1.0}, first_attempt_only=False))
     with pytest.raises(TeacherFailed, match=r"has not answered for .*HTTP 500"):
         writer(teacher.url)(ROWS, working_dir=str(tmp_path))

@@ -1,83 +1,51 @@
-"""Everything that touches Curator's private parts, and nothing else does.
+"""Curator's LLM class, with the private methods that are replaced; those of its processors are in the files beside.
 
-Pinned to bespokelabs-curator 0.1.31; tests/teachers/test_curator.py holds each hook to what is assumed of it here. What
-is hooked, and what would happen otherwise (measured with 0.1.31):
+Curator's private parts are touched in the files whose names begin with ``_curator`` alone. They are pinned to
+bespokelabs-curator 0.1.31; tests/teachers/test_curator.py holds each hook to what is assumed of it. Here these are
+hooked, and what would happen otherwise (measured with 0.1.31):
 
 ==================================  =====================================================================
 hook                                why
 ==================================  =====================================================================
 LLM.__init__ (not called)           its factory builds a processor whose constructor POSTs without a timeout
-get_header_based_rate_limits        that POST; limits are ours: concurrency
-get_token_encoding, estimate_…      download of a tokenizer; a token bucket that allows 200 requests a minute
-aiohttp_connector                   proxies and passwords come from the environment, by other rules than in http.py
-_free_capacity                      an answer that tells of 10⁹ tokens puts its bucket into debt: the call stands still
-call_single_request                 429 answered by eleven attempts in 60 ms; a missing ``usage`` fails a paid answer
-append_generic_response             prompt and answer written three times each; failures written as answers; its writer
-                                    of JSON gives up 255 levels deep
-create_dataset_files                the engine reads the journal itself and needs no second copy
-attempt_loading_cached_dataset      an edited ``parse`` in an installed package is not noticed
-process_requests_from_file          no way to cancel; a folder with requests_ in its path loses its answers
-validate_existing_response_file     a line torn by a kill in the middle of a letter ends every later call
+LLM._request_processor (made late)  its module imports litellm, which takes seconds that an import of a domain need not
 _hash_fingerprint                   system prompt, URL, helpers and prompts of installed packages are not in it
-_tracker_console                    a display beside our own
 ==================================  =====================================================================
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import io
-import json
 import logging
-import os
-import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.ids import digest
-from tunixhack.teachers import counting
-from tunixhack.teachers.attempts import Failure, cut, no_connection, not_ok, redirected
-from tunixhack.teachers.completions import places, prompt_was_cut, read_completion, spoken, trouble_of, usage_of
-from tunixhack.teachers.journal_writer import JournalWriter
+from tunixhack.teachers._curator_environment import close_log_files
 from tunixhack.teachers.threads import in_thread
-from tunixhack.teachers.wire import Endpoint, Wire
-from tunixhack.teachers.wire_json import read_json
-from tunixhack.wording import counted
+from tunixhack.teachers.wire import Wire
 
 try:
-    import resource  # noqa: F401  # Curator imports it (bespokelabsai/curator#290)
-except ImportError as error:  # Windows
-    raise UserError("generating answers needs Linux or macOS: on Windows, run this inside WSL2") from error
-
-# Both are read at import. Telemetry also costs 2.6 s at exit without internet; the price table is fetched without it.
-os.environ.setdefault("TELEMETRY_ENABLED", "false")
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-
-try:
-    import aiohttp
     from bespokelabs.curator import LLM
     from bespokelabs.curator.client import Client
     from bespokelabs.curator.llm.prompt_formatter import PromptFormatter
     from bespokelabs.curator.request_processor.config import OnlineRequestProcessorConfig
-    from bespokelabs.curator.request_processor.online.base_online_request_processor import APIRequest
-    from bespokelabs.curator.request_processor.online.openai_online_request_processor import (
-        OpenAIOnlineRequestProcessor,
-    )
-    from bespokelabs.curator.types.generic_response import GenericResponse, _TokenUsage
     from datasets import Dataset
     from pydantic import ValidationError
-    from rich.console import Console
 except ImportError as error:
     raise missing_curator(error) from error
 
+if TYPE_CHECKING:
+    from tunixhack.teachers._curator_online import OnlineProcessor
+
 NO_LIMIT = 10**9
 """Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""
-MOST_BYTES = 2**28
-"""Of an answer: sixteen choices of a million tokens have a quarter of that."""
 LOG = logging.getLogger("tunixhack")
+# after the import, which sets it; why requests failed is told once, by the caller
+logging.getLogger("curator").setLevel(logging.CRITICAL)
 
 
 class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
@@ -118,7 +86,7 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         } | dict(backend_params or {})
         sampling = dict(generation_params or {})
         try:
-            config = OnlineRequestProcessorConfig(
+            self._config = OnlineRequestProcessorConfig(
                 **params, model=model_name, generation_params=sampling, return_completions_object=True
             )
         except ValidationError as error:
@@ -135,7 +103,12 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
             response_format=None,
             generation_params=sampling,
         )
-        self._request_processor = _Processor(config)
+
+    @cached_property
+    def _request_processor(self) -> OnlineProcessor:
+        from tunixhack.teachers._curator_online import OnlineProcessor
+
+        return OnlineProcessor(self._config)
 
     def render(self, row: dict[str, Any]) -> list[dict[str, str]]:
         """Turn a row into the messages that are sent."""
@@ -175,10 +148,10 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
                 raise UserError(f"an answer could not be kept: {why}; make room, and the same call goes on") from error
             raise TeacherFailed(processor.wire.gave_up or "the call was stopped") from error
         finally:
-            _drop_file_handlers()
+            close_log_files()
         if processor.wire.failures:
             missing = processor.wire.failures.total()
-            LOG.warning("%d of %d rows were not answered: %s", missing, rows.num_rows, _reasons(processor.wire))
+            LOG.warning("%d of %d rows were not answered: %s", missing, rows.num_rows, processor.wire.reasons())
         return response
 
     def _hash_fingerprint(self, dataset_hash: str = "", disable_cache: bool = False) -> str:
@@ -207,230 +180,3 @@ def transport(llm: HardenedLLM, rows: list[dict[str, Any]], folder: Path, wire: 
     except asyncio.CancelledError:
         if not wire.stopping:
             raise
-
-
-class _Processor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
-    """Curator's processor for OpenAI-compatible servers, with the hooks that this module's table lists."""
-
-    def __init__(self, config: OnlineRequestProcessorConfig) -> None:
-        # The constructor wants a key even where the server does not; ours travels in the endpoint's headers.
-        config = config.model_copy(update={"api_key": config.api_key or "none"})
-        super().__init__(config)
-        self.journal_only = False
-        self.wire = self.new_wire()
-        # Curator would only count what cannot be written, and go on to pay for answers that no disk holds
-        self.journal = JournalWriter(lambda error: self.wire.lose(error))
-        self._tracker_console = Console(file=io.StringIO(), quiet=True)
-
-    def new_wire(self) -> Wire:
-        """Return the wire of a plain call, from Curator's own parameters."""
-        key = self.config.api_key
-        secret = None if key in (None, "none") else key
-        return Wire(
-            Endpoint(
-                url=self.url.removesuffix(self._DEFAULT_COMPLETION_SUFFIX),
-                model=self.config.model,
-                headers={"Authorization": f"Bearer {secret}"} if secret else {},
-                secret=secret,
-                timeout=self.config.request_timeout,
-                concurrency=self.config.max_concurrent_requests or 8,
-            )
-        )
-
-    def get_header_based_rate_limits(self) -> tuple[int, int]:
-        return 0, 0
-
-    def get_token_encoding(self) -> None:
-        return None
-
-    def estimate_total_tokens(self, messages: list[Any]) -> _TokenUsage:
-        return _TokenUsage(input=0, output=0)
-
-    def aiohttp_connector(self, tcp_limit: int) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10 * tcp_limit), trust_env=False)
-
-    def _free_capacity(self, status_tracker: Any, used_capacity: _TokenUsage, blocked_capacity: _TokenUsage) -> None:
-        return None  # nothing was blocked, and what an answer tells of its tokens can be anything
-
-    def attempt_loading_cached_dataset(self, parse_func_hash: str) -> None:
-        return None  # always built anew from the responses, which are never asked for twice
-
-    def create_dataset_files(self, parse_func_hash: str) -> Dataset:
-        if self.journal_only:
-            return Dataset.from_dict({})
-        if self.wire.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
-            raise TeacherFailed(f"none of {counted(self.total_requests, 'row')} was answered: {_reasons(self.wire)}")
-        return super().create_dataset_files(parse_func_hash)
-
-    def validate_existing_response_file(self, response_file: str) -> Any:
-        file = Path(response_file)
-        if file.exists():
-            whole = file.read_bytes().rpartition(b"\n")
-            os.truncate(file, len(whole[0]) + len(whole[1]))
-        return super().validate_existing_response_file(response_file)
-
-    async def process_requests_from_file(
-        self, generic_request_filepath: str, response_file: str, status_tracker: Any
-    ) -> None:
-        # the stock name is made by replacing requests_ in the whole path, hence in the user's folders, too
-        requests = Path(generic_request_filepath)
-        response_file = str(requests.with_name(requests.name.replace("requests_", "responses_")))
-        work = asyncio.ensure_future(
-            super().process_requests_from_file(generic_request_filepath, response_file, status_tracker)
-        )
-        try:
-            while not work.done():
-                await asyncio.wait([work], timeout=0.1)
-                if self.wire.stopping:
-                    # Children first: the stock method gathers its tasks and starts more from the request file.
-                    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                        task.cancel()
-                    await asyncio.wait([work], timeout=1.0)
-                    raise asyncio.CancelledError
-            work.result()
-        finally:
-            self.journal.close(keep=not self.journal_only)  # its answers go into the store now
-            if hasattr(status_tracker, "_live"):
-                status_tracker._live.stop()
-
-    async def call_single_request(
-        self, request: APIRequest, session: aiohttp.ClientSession, status_tracker: Any
-    ) -> GenericResponse:
-        """Ask until a completion with choices comes, one request's tries are used up, or the wire is stopped."""
-        wire, tries = self.wire, 0
-        if not wire.admits(request.generic_request.original_row):
-            raise Failure("not asked", blame="request")  # no failure of the teacher's, and told elsewhere
-        while True:
-            try:
-                async with wire.gate:
-                    if wire.stopping:
-                        raise asyncio.CancelledError  # the loop that watches for it looks ten times a second only
-                    completion = await self._attempt(session, request.api_specific_request, tries + 1)
-            except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
-                failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
-                tries += 1
-                wire.failed(str(failure), failure.remedy)
-                # nobody's request is used up by a server that is away: the wire's patience ends that
-                if tries >= failure.tries(wire.endpoint) and not failure.away:
-                    row = request.generic_request.original_row
-                    wire.failures[failure.noted(row.get("question_id"), wire.declined)] += 1
-                    if failure.blame == "answer" and "request_key" in row:
-                        wire.unanswered.add(row["request_key"])
-                    raise failure from error
-                await asyncio.sleep(failure.pause_after(tries))
-                continue
-            completion = await self._counted(session, completion)
-            if wire.on_completion:
-                wire.on_completion(request.generic_request.original_row, completion)
-            return _generic(request, completion)
-
-    async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
-        """Send a request once, and tell the wire's pace what came of it."""
-        wire, sent, asked = self.wire, time.monotonic(), payload.get("n", 1)
-        try:
-            completion = await self._post(session, payload)
-            if prompt_was_cut(usage_of(completion), wire.context):
-                raise cut(wire.context)
-        except Failure as failure:
-            if failure.overloaded(tries):
-                wire.refused(str(failure), failure.pause)
-            raise
-        trouble = trouble_of(completion, wire.endpoint)
-        wire.succeeded(sent, len(places(completion["choices"], asked)), whole=trouble is None)
-        if trouble:  # what came is kept, and those to come are sent as after a refusal
-            wire.failed(str(trouble), trouble.remedy)
-            if trouble.overloaded(tries):
-                wire.refused(str(trouble), trouble.pause)
-        return completion
-
-    async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
-        """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
-        wire, texts = self.wire, [spoken(choice) for choice in completion["choices"]]
-        if not wire.counts_one_choice or len(texts) < 2:
-            return completion
-        tokens = None
-        if wire.tokenizer:
-            timeout = aiohttp.ClientTimeout(total=counting.SECONDS)
-            options: dict[str, Any] = {"headers": dict(wire.endpoint.headers), "timeout": timeout}
-            options |= {"proxy": wire.proxies[wire.endpoint.url], "allow_redirects": False}
-            try:
-                async with session.post(wire.tokenizer, json=counting.question(texts), **options) as response:
-                    tokens = counting.counts(read_json(await response.read()), len(texts))
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                LOG.debug("%s did not count: %s", wire.tokenizer, wire.endpoint.redact(str(error)))
-        return counting.counted(completion, tokens)
-
-    async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self.wire.endpoint
-        timeout, headers = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10), dict(endpoint.headers)
-        asked = payload.get("n", 1)
-        options: dict[str, Any] = {"headers": headers, "timeout": timeout, "allow_redirects": False}
-        with self.wire.address(asked) as address:
-            url, proxy = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}", self.wire.proxies[address]
-            async with session.post(url, json=payload, proxy=proxy, **options) as response:
-                if 300 <= response.status < 400:
-                    raise redirected(response.status, response.headers.get("Location"), endpoint)
-                body = await _read(response)
-                if response.status != 200:
-                    text = body.decode(errors="replace")
-                    raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
-        return read_completion(body, endpoint, asked)
-
-    async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:
-        if data.response_errors is not None:
-            return  # not received, hence missing: asked for again at the next start
-        row = {k: v for k, v in data.generic_request.original_row.items() if k != "messages" or not self.journal_only}
-        slim = data.model_copy(
-            update={
-                "response_message": None,
-                "raw_request": None,
-                "raw_response": None,
-                "generic_request": data.generic_request.model_copy(update={"messages": [], "original_row": row}),
-            }
-        )
-        line = {**slim.model_dump(mode="json"), "response_message": data.response_message}
-        self.journal.append(Path(filename), json.dumps(line, ensure_ascii=False).encode() + b"\n")
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body, unless it has no end that this machine's memory would see."""
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > MOST_BYTES:
-            raise Failure(f"the answer has more than {MOST_BYTES:,} bytes", blame="answer")
-    return bytes(body)
-
-
-def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
-    usage, first = usage_of(completion), completion["choices"][0]
-    prompt, output = (counting.token_count(usage.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    return GenericResponse(
-        response_message=completion,
-        raw_response=None,
-        generic_request=request.generic_request,
-        created_at=request.created_at,
-        finished_at=datetime.datetime.now(datetime.UTC),
-        # Curator adds these up and cannot do without; our own counts are read from the completion, null if unknown
-        token_usage=_TokenUsage(input=prompt, output=output),
-        response_cost=0.0,
-        finish_reason=str(first.get("finish_reason") if isinstance(first, dict) else None),
-    )
-
-
-def _reasons(wire: Wire) -> str:
-    """List why requests went unanswered, the most frequent first."""
-    return "; ".join(f"{counted(count, 'time')}: {why}" for why, count in wire.failures.most_common(3))
-
-
-def _drop_file_handlers() -> None:
-    """Close the log files that each Curator call opens and never closes (curator A8)."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] == "curator":
-            logger = logging.getLogger(name)
-            for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
-                logger.removeHandler(handler)
-                handler.close()
-
-
-logging.getLogger("curator").setLevel(logging.CRITICAL)  # why requests failed is told once, by whoever called

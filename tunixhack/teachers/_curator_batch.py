@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
-from tunixhack.teachers._curator import HardenedLLM  # first: it switches Curator's telemetry off
+from tunixhack.teachers._curator import HardenedLLM
 from tunixhack.teachers.attempts import Failure, not_ok, redirected
 from tunixhack.teachers.batches import Batch, BatchBook
 from tunixhack.teachers.completions import read_completion

@@ -22,6 +22,7 @@ from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.pacing import Gate, Pace
 from tunixhack.teachers.proxies import proxy_for
 from tunixhack.teachers.tempo import Answered
+from tunixhack.wording import counted
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
@@ -224,6 +225,10 @@ class Wire:
     def cancel(self) -> None:
         """Stop the call because the user wants it."""
         self._stop.set()
+
+    def reasons(self) -> str:
+        """List why requests went unanswered, the most frequent first."""
+        return "; ".join(f"{counted(count, 'time')}: {why}" for why, count in self.failures.most_common(3))
 
     @property
     def stopping(self) -> bool:
