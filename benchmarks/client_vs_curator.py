@@ -42,7 +42,7 @@ from rich.console import Console
 from tunixhack.progress import Reporter
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.store import AnswerStore
 from tunixhack.testing import ScriptedTeacher, toy_questions
 
@@ -135,7 +135,7 @@ async def aiohttp_loop(url: str, rows: Sequence[dict[str, Any]], n: int) -> list
 
 def whom(teacher: ScriptedTeacher) -> Any:
     """Return the scripted teacher as the engine knows it."""
-    return resolve(teacher.url, Wish(max_tokens=SAMPLING["max_tokens"], sampling=SAMPLING))
+    return resolve(teacher.url, RequestOptions(max_tokens=SAMPLING["max_tokens"], sampling=SAMPLING))
 
 
 def rows_for(teacher: ScriptedTeacher, questions: int) -> list[dict[str, Any]]:

@@ -38,13 +38,13 @@ from tunixhack.ids import sample_seed
 from tunixhack.progress import Reporter
 from tunixhack.recipes import creative
 from tunixhack.teachers.embedded import EmbeddedServer
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.local_model import model_path
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import LOCAL_CONTEXT, Wish, resolve
+from tunixhack.teachers.resolve import LOCAL_CONTEXT, RequestOptions, resolve
 from tunixhack.teachers.store import AnswerStore
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wire import Endpoint
 
 SAMPLES = 16
 LOOP_SHARE = 4
@@ -156,7 +156,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     asked = options.parse_args()
     messages = questions()
-    teacher = resolve("local", Wish(trace="written"))
+    teacher = resolve("local", RequestOptions(trace="written"))
     rounds = []
     alone = EmbeddedServer(model_path("local"), SAMPLES, LOCAL_CONTEXT, small_keys=True)
     with teacher.connect() as endpoint, alone:

@@ -29,12 +29,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunixhack.progress import Reporter
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.preflight import SEEDS
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.store import AnswerStore
-from tunixhack.teachers.wire import Endpoint
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 SAMPLES = 4
@@ -72,7 +72,7 @@ def run(requests: int, timeout: float, faults: Faults) -> Outcome:
     ]
     with tempfile.TemporaryDirectory() as folder, ScriptedTeacher(process=True, n_supported=False) as teacher:
         store = AnswerStore(Path(folder, "answers"), Path(folder, ".work"))
-        known = resolve(teacher.url, Wish(max_tokens=1024))
+        known = resolve(teacher.url, RequestOptions(max_tokens=1024))
 
         @contextmanager
         def connect() -> Iterator[Endpoint]:

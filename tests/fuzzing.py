@@ -17,7 +17,7 @@ from tunixhack.errors import TunixHackError
 from tunixhack.recipe import Recipe
 from tunixhack.run import STATE, Run
 from tunixhack.teachers import attempts, http, pacing, resolve
-from tunixhack.teachers.wire import Endpoint
+from tunixhack.teachers.endpoint import Endpoint
 
 STARTS = 2
 """Of each build: the second reads what the first has stored."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.commands import Command
 from tunixhack.credentials import hide, without_credentials
 from tunixhack.errors import UserError
-from tunixhack.teachers.wire import redact
+from tunixhack.teachers.endpoint import redact
 
 SECRETS = st.text(min_size=4).filter(lambda text: "*" not in text)
 

@@ -26,7 +26,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
 from tunixhack.run import Run
 from tunixhack.steps import Context, Verdict
-from tunixhack.teachers import http, wire
+from tunixhack.teachers import endpoint, http, wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 
@@ -218,7 +218,7 @@ def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(source: P
         received = Run(out).store.answers().height
         assert 16 < received < 160, "more than the pilot and less than all"
         lost = asked(teacher) - received
-        assert lost <= wire.Endpoint(url="", model="").concurrency * recipe.samples, "in flight"
+        assert lost <= endpoint.Endpoint(url="", model="").concurrency * recipe.samples, "in flight"
         assert build(recipe, teacher, out, questions=40).train.height == 160
         assert asked(teacher) == 160 + lost
 

@@ -29,7 +29,7 @@ from tunixhack.run import Run
 from tunixhack.show import as_dict, print_run
 from tunixhack.steps import Context, Verdict
 from tunixhack.teachers import prices
-from tunixhack.teachers.forecast import Coming, foretell, in_all
+from tunixhack.teachers.forecast import StepEstimate, add_up, estimate_remaining
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE, Price
@@ -172,11 +172,11 @@ def received(*requests: tuple[int, int | None, int | None], **more: Any) -> pl.D
     return pl.DataFrame(rows, schema={name: FIELDS[name] for name in ("count", "usage")})
 
 
-def coming(stored: pl.DataFrame, **changes: Any) -> Coming:
+def coming(stored: pl.DataFrame, **changes: Any) -> StepEstimate:
     usual: dict[str, Any] = {
         "block": 4, "price": Price(1, 10), "seconds_an_answer": 2.0
     }  # fmt: skip
-    return foretell("sample", 10, stored, **(usual | changes))
+    return estimate_remaining("sample", 10, stored, **(usual | changes))
 
 
 def test_prompts_are_paid_by_request_and_answers_by_answer():
@@ -207,7 +207,7 @@ def test_what_is_not_known_is_said_to_be_unknown():
     assert nothing.line() == "sample: 10 answers in 3 requests, tokens unknown, time unknown, price unknown"
     assert coming(received((1, 1, 1)), price=None).dollars is None
     assert coming(received((1, None, None)), price=FREE).dollars == 0
-    assert in_all([coming(received((1, 1, 1))), nothing]).tokens is None
+    assert add_up([coming(received((1, 1, 1))), nothing]).tokens is None
 
 
 @given(st.integers(1, 1000), st.dictionaries(st.sampled_from("ab"), st.integers(1, 400), max_size=2))

@@ -35,8 +35,8 @@ from tunixhack.step_checks import numbered
 from tunixhack.steps import Context, Step, share_kept, step_name
 from tunixhack.teachers.asking import TeacherPool, TeacherSettings
 from tunixhack.teachers.copies import count_copies
-from tunixhack.teachers.engine import OnAnswers
 from tunixhack.teachers.reference import REFERENCE
+from tunixhack.teachers.sender import OnAnswers
 from tunixhack.wording import counted, listed, reason_of, verb
 
 CountTokens = Callable[[Sequence[str]], list[int]]

@@ -29,7 +29,7 @@ def teachers(context: typer.Context, as_json: Json = False) -> None:
         return
     from tunixhack.teachers import listing
 
-    seen = listing.look_around()
+    seen = listing.list_teachers()
     print_result("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
 
 

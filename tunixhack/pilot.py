@@ -26,7 +26,7 @@ from tunixhack.step_calls import is_own
 from tunixhack.steps import Context, Step, keeps_all, step_name
 from tunixhack.teachers.asking import TeacherPool
 from tunixhack.teachers.copies import Copies, count_copies
-from tunixhack.teachers.forecast import Coming, in_all
+from tunixhack.teachers.forecast import StepEstimate, add_up
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.wording import counted, reason_of
 
@@ -144,7 +144,7 @@ class Pilot:
         self.report.say(f"{name}: {tried.line()}")
         if tried.right:
             self.report.say(f"{name}: {sentence(tried.right)}; {WHY}")
-        for one in coming if len(coming) == 1 else [*coming, in_all(coming)]:
+        for one in coming if len(coming) == 1 else [*coming, add_up(coming)]:
             self.report.say(f"to come, {one.line()}")
         objection = None if preview or self.options.yes else self._objection(tried, copies)
         self.recorder.write_pilot(tried.kept, tried.rejected)
@@ -226,9 +226,9 @@ class Pilot:
             into={one.name: one.stage.rows_in for one in results},
         )
 
-    def _coming(self, first: int, chosen: Chosen, candidates: pl.DataFrame, tried: Tried) -> list[Coming]:
+    def _coming(self, first: int, chosen: Chosen, candidates: pl.DataFrame, tried: Tried) -> list[StepEstimate]:
         """Foretell what each step will still ask, by what it asked for in the pilot."""
-        found: list[Coming] = []
+        found: list[StepEstimate] = []
         for place in range(first, len(self.steps)):
             name = step_name(self.steps[place])
             if name not in self.pool.asked or self.options.teacher == REFERENCE:

@@ -16,8 +16,9 @@ from tunixhack.errors import TeacherFailed
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers.attempts import not_ok
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.presets import ANY_SERVER
-from tunixhack.teachers.wire import REFUSALS, Endpoint
+from tunixhack.teachers.wire import REFUSALS
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 

@@ -29,9 +29,10 @@ from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import _curator_batch, batches, prices
 from tunixhack.teachers.attempts import Failure
-from tunixhack.teachers.batches import BatchBook, parcels
+from tunixhack.teachers.batches import BatchLedger, split_into_batches
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.presets import PRESETS
-from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.teachers.wire import CallState
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 TEACHER = "openai/scripted"
@@ -42,8 +43,8 @@ NEVER = 1e6
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at batches often."""
-    monkeypatch.setattr(_curator_batch, "FIRST_LOOK", 0.02)
-    monkeypatch.setattr(_curator_batch, "LAST_LOOK", 0.05)
+    monkeypatch.setattr(_curator_batch, "FIRST_POLL", 0.02)
+    monkeypatch.setattr(_curator_batch, "LONGEST_POLL", 0.05)
 
 
 @pytest.fixture
@@ -165,28 +166,28 @@ def die(*anything: Any, **more: Any) -> None:
 def killed(url: str, source: Path, out: Path, moment: str) -> None:
     """Build in batches, in a process of its own, to a moment that it does not survive."""
     PRESETS["openai"] = replace(PRESETS["openai"], url=url)
-    _curator_batch.FIRST_LOOK = 0.02
+    _curator_batch.FIRST_POLL = 0.02
     if moment == "written down":
-        real = BatchBook.begin
-        BatchBook.begin = lambda self, rows: (real(self, rows), die())  # type: ignore[assignment, method-assign]
+        real = BatchLedger.begin
+        BatchLedger.begin = lambda self, rows: (real(self, rows), die())  # type: ignore[assignment, method-assign]
     elif moment == "handed in":
-        BatchBook.handed_in = die  # type: ignore[assignment, method-assign]
+        BatchLedger.submitted = die  # type: ignore[assignment, method-assign]
     elif moment == "waiting":
-        _curator_batch.Postman._look = die  # type: ignore[assignment, method-assign]
+        _curator_batch.BatchClient._poll = die  # type: ignore[assignment, method-assign]
     elif moment == "fetched":
-        BatchBook.close = die  # type: ignore[assignment, method-assign]
+        BatchLedger.close = die  # type: ignore[assignment, method-assign]
     in_batches(small_recipe(source).replace(steps=(Sample(), Parse())), out)
 
 
 @pytest.mark.parametrize(
-    ("moment", "handed_in"), [("written down", 0), ("handed in", 1), ("waiting", 1), ("fetched", 1)]
+    ("moment", "submitted"), [("written down", 0), ("handed in", 1), ("waiting", 1), ("fetched", 1)]
 )
 def test_killed_at_any_moment_nothing_is_handed_in_twice(
-    provider: ScriptedTeacher, plain: Recipe, source: Path, tmp_path: Path, moment: str, handed_in: int
+    provider: ScriptedTeacher, plain: Recipe, source: Path, tmp_path: Path, moment: str, submitted: int
 ):
     process = Started(tmp_path / "log", killed, provider.url, source, tmp_path / "run", moment)
     assert process.wait() == -signal.SIGKILL, process.said
-    assert provider.stats["batches"] == handed_in
+    assert provider.stats["batches"] == submitted
     run = in_batches(plain, tmp_path / "run")
     assert provider.stats["batches"] == 1
     assert asked(provider) == 6 * 4, "no answer was paid for twice"
@@ -197,7 +198,7 @@ def stopped(plain: Recipe, out: Path) -> None:
     """Stop a build as soon as its batch is under way, by hours that are over."""
 
     def over(self: Limits) -> bool:
-        if list((out / "batches").glob("*.json")) and BatchBook(out / "batches").open()[0].id:
+        if list((out / "batches").glob("*.json")) and BatchLedger(out / "batches").open()[0].id:
             self.reached = "the 2 hours are over"
         return self.reached is not None
 
@@ -244,14 +245,14 @@ def test_an_interrupt_ends_the_waiting_at_once(provider: ScriptedTeacher, plain:
     provider.change(batch_seconds=NEVER)
 
     def interrupt() -> None:
-        wait_for(lambda: any(batch.id for batch in BatchBook(tmp_path / "run" / "batches").open()))
+        wait_for(lambda: any(batch.id for batch in BatchLedger(tmp_path / "run" / "batches").open()))
         _thread.interrupt_main()
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         in_batches(plain, tmp_path / "run")
     provider.change(batch_seconds=0.0)
-    assert [batch.id for batch in BatchBook(tmp_path / "run" / "batches").open()] == ["batch_0"]
+    assert [batch.id for batch in BatchLedger(tmp_path / "run" / "batches").open()] == ["batch_0"]
 
 
 # what goes wrong
@@ -336,8 +337,8 @@ def test_a_batch_that_is_refused_for_its_size_says_so(provider: ScriptedTeacher,
 def test_a_batch_that_the_provider_does_not_know_is_told_of(provider: ScriptedTeacher, plain: Recipe, tmp_path: Path):
     provider.change(batch_seconds=NEVER)
     stopped(plain, tmp_path / "run")
-    book = BatchBook(tmp_path / "run" / "batches")
-    book.handed_in(book.open()[0], "batch_77")
+    ledger = BatchLedger(tmp_path / "run" / "batches")
+    ledger.submitted(ledger.open()[0], "batch_77")
     with pytest.raises(UserError, match="does not know the batch batch_77 with this key"):
         in_batches(plain, tmp_path / "run")
 
@@ -387,9 +388,9 @@ def test_an_odd_answer_in_a_batch_is_an_answer():
     assert json.dumps(answer, ensure_ascii=False).encode()
 
 
-def reader() -> _curator_batch.Postman:
+def reader() -> _curator_batch.BatchClient:
     endpoint = Endpoint(url="http://there/v1", model="m")
-    return _curator_batch.Postman(None, BatchBook(Path("none")), Wire(endpoint), print)  # type: ignore[arg-type]
+    return _curator_batch.BatchClient(None, BatchLedger(Path("none")), CallState(endpoint), print)  # type: ignore[arg-type]
 
 
 def test_a_server_without_batches_refuses_them(monkeypatch: pytest.MonkeyPatch, plain: Recipe, tmp_path: Path):
@@ -407,7 +408,7 @@ def test_the_key_is_in_no_file(provider: ScriptedTeacher, plain: Recipe, tmp_pat
     assert not [path for path in files if key[-4:].encode() in path.read_bytes().replace(b"openai", b"")]
 
 
-# the book
+# the ledger
 
 
 def row(number: int, size: int = 2) -> dict[str, Any]:
@@ -416,25 +417,25 @@ def row(number: int, size: int = 2) -> dict[str, Any]:
 
 
 def test_the_book_keeps_what_is_under_way_and_not_what_was_asked(tmp_path: Path):
-    book = BatchBook(tmp_path / "batches")
-    assert book.open() == []
-    assert book.keys().is_empty()
-    batch = book.begin([row(1), row(2)])
-    assert book.open()[0].id is None
-    book.handed_in(batch, "batch_1")
-    assert book.open()[0].id == "batch_1"
-    assert book.keys().rows() == [(f"k{n}", sample, f"q{n}", "sample") for n in (1, 2) for sample in (2, 3, 4)]
-    assert "messages" not in next(book.folder.iterdir()).read_text(encoding="utf-8")
-    book.close(batch)
-    assert not book.folder.exists()
+    ledger = BatchLedger(tmp_path / "batches")
+    assert ledger.open() == []
+    assert ledger.keys().is_empty()
+    batch = ledger.begin([row(1), row(2)])
+    assert ledger.open()[0].id is None
+    ledger.submitted(batch, "batch_1")
+    assert ledger.open()[0].id == "batch_1"
+    assert ledger.keys().rows() == [(f"k{n}", sample, f"q{n}", "sample") for n in (1, 2) for sample in (2, 3, 4)]
+    assert "messages" not in next(ledger.folder.iterdir()).read_text(encoding="utf-8")
+    ledger.close(batch)
+    assert not ledger.folder.exists()
 
 
 def test_a_damaged_file_is_told_of(tmp_path: Path):
-    book = BatchBook(tmp_path / "batches")
-    book.begin([row(1)])
-    next(book.folder.iterdir()).write_text("{", encoding="utf-8")
+    ledger = BatchLedger(tmp_path / "batches")
+    ledger.begin([row(1)])
+    next(ledger.folder.iterdir()).write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"damaged .* restore it, or delete it"):
-        book.open()
+        ledger.open()
 
 
 def test_parcels_keep_to_both_limits_and_to_the_order(monkeypatch: pytest.MonkeyPatch):
@@ -442,6 +443,13 @@ def test_parcels_keep_to_both_limits_and_to_the_order(monkeypatch: pytest.Monkey
     monkeypatch.setattr(batches, "MOST_BYTES", 100)
     sizes = [10, 10, 10, 10, 60, 60, 200, 5]
     rows = [row(number, size) for number, size in enumerate(sizes)]
-    made = list(parcels(rows))
-    assert [one for parcel in made for one in parcel] == rows
-    assert [[len(one["messages"]) for one in parcel] for parcel in made] == [[10, 10, 10], [10, 60], [60], [200], [5]]
+    made = list(split_into_batches(rows))
+    assert [one for batch_rows in made for one in batch_rows] == rows
+    sizes = [[len(one["messages"]) for one in batch_rows] for batch_rows in made]
+    assert sizes == [
+        [10, 10, 10],
+        [10, 60],
+        [60],
+        [200],
+        [5],
+    ]

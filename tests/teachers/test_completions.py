@@ -13,7 +13,7 @@ from tests.teachers.odd_server import completion
 from tests.teachers.test_wire_json import DATA
 from tunixhack.teachers.attempts import Failure
 from tunixhack.teachers.completions import places, read_completion, spoken, usage_of
-from tunixhack.teachers.wire import Endpoint
+from tunixhack.teachers.endpoint import Endpoint
 
 ENDPOINT = Endpoint(url="http://there/v1", model="m")
 

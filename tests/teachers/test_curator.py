@@ -26,10 +26,11 @@ from tunixhack.teachers import _curator, _curator_online, attempts
 from tunixhack.teachers._curator import LLM, HardenedLLM, PromptFormatter
 from tunixhack.teachers._curator_online import GenericResponse, OnlineProcessor, OpenAIOnlineRequestProcessor
 from tunixhack.teachers.attempts import read_retry_after
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.journal import read_journal
-from tunixhack.teachers.llm import Courier
+from tunixhack.teachers.llm import MessagesLLM
 from tunixhack.teachers.threads import in_thread
-from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.teachers.wire import CallState
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -68,7 +69,7 @@ def writer(url: str = URL, **options: Any) -> CreativeWriting:
     return CreativeWriting("scripted", backend_params=backend, **options)
 
 
-def courier_rows(*contents: str) -> list[dict[str, Any]]:
+def message_rows(*contents: str) -> list[dict[str, Any]]:
     return [
         {
             "messages": json.dumps([{"role": "user", "content": content}]),
@@ -85,12 +86,12 @@ def courier_rows(*contents: str) -> list[dict[str, Any]]:
     ]
 
 
-def send(url: str, rows: list[dict[str, Any]], folder: Path, **endpoint: Any) -> Wire:
-    """Send rows the way the engine does, and return the wire; what came is in the folder."""
-    wire = Wire(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0, "attempts": 2} | endpoint)))
-    llm = Courier("odd", backend_params={"base_url": url})
-    in_thread(lambda: _curator.transport(llm, rows, folder, wire), wire)
-    return wire
+def send(url: str, rows: list[dict[str, Any]], folder: Path, **endpoint: Any) -> CallState:
+    """Send rows the way the engine does, and return the call; what came is in the folder."""
+    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0, "attempts": 2} | endpoint)))
+    llm = MessagesLLM("odd", backend_params={"base_url": url})
+    in_thread(lambda: _curator.transport(llm, rows, folder, state), state)
+    return state
 
 
 def journal(folder: Path) -> list[dict[str, Any]]:
@@ -171,7 +172,7 @@ def test_ours_sets_the_attributes_that_the_constructor_it_does_not_call_sets(pos
     assert set(vars(ours)) - OWN_STATE == set(vars(theirs))
     assert isinstance(ours.prompt_formatter, PromptFormatter)
     assert set(vars(ours.prompt_formatter)) == set(vars(theirs.prompt_formatter))
-    assert set(vars(ours._request_processor)) - {"journal_only", "journal", "wire"} == set(
+    assert set(vars(ours._request_processor)) - {"journal_only", "journal", "state"} == set(
         vars(theirs._request_processor)
     )
 
@@ -231,7 +232,7 @@ def test_a_journal_line_holds_the_answer_once_and_curator_reads_it(teacher: Scri
 
 def test_the_engines_journal_lacks_the_prompt_too_and_no_dataset_is_built(tmp_path: Path):
     with odd_server(lambda body, headers: (200, completion(GOOD))) as server:
-        send(server.url, courier_rows("A prompt of its own."), tmp_path)
+        send(server.url, message_rows("A prompt of its own."), tmp_path)
     (line,) = journal(tmp_path)
     assert "A prompt of its own." not in json.dumps(line)
     assert line["generic_request"]["original_row"]["request_key"] == "key 0"
@@ -241,7 +242,7 @@ def test_the_engines_journal_lacks_the_prompt_too_and_no_dataset_is_built(tmp_pa
 
 def test_a_failure_is_no_line_so_that_it_is_asked_again(tmp_path: Path):
     with odd_server(lambda body, headers: (400, {"error": "no"})) as server:
-        send(server.url, courier_rows("one"), tmp_path)
+        send(server.url, message_rows("one"), tmp_path)
     assert journal(tmp_path) == []
 
 
@@ -269,9 +270,9 @@ UNWRITABLE = {
 @pytest.mark.parametrize("what", UNWRITABLE)
 def test_whatever_is_in_a_choice_is_paid_for_once_kept_and_read_again(what: str, tmp_path: Path):
     with odd_server(lambda body, headers: (200, UNWRITABLE[what])) as server:
-        wire = send(server.url, courier_rows("one"), tmp_path)
+        state = send(server.url, message_rows("one"), tmp_path)
         assert len(server.asked) == 1
-    assert not wire.failures
+    assert not state.failures
     assert received(tmp_path) == ["question 0"]
     assert read_journal(tmp_path).height == 1
 
@@ -291,8 +292,8 @@ def test_an_answer_that_tells_of_more_tokens_than_its_bucket_holds_holds_up_no_o
     """Those after it waited for the bucket to fill again, for a minute or for a thousand years."""
     usage = {"prompt_tokens": 4294967295, "completion_tokens": 2**62}
     with odd_server(lambda body, headers: (200, completion(GOOD, usage=usage))) as server:
-        wire = send(server.url, courier_rows(*map(str, range(40))), tmp_path, concurrency=4)
-    assert wire.successes == 40
+        state = send(server.url, message_rows(*map(str, range(40))), tmp_path, concurrency=4)
+    assert state.successes == 40
 
 
 # call_single_request: what goes wrong with one row is that row's business alone
@@ -310,9 +311,9 @@ def test_429_waits_as_long_as_the_server_says(
 
     monkeypatch.setattr(asyncio, "sleep", no_sleep)
     teacher.change(faults=Faults(script=("429", "429"), retry_after=7))
-    wire = send(teacher.url, courier_rows("one"), tmp_path)
+    state = send(teacher.url, message_rows("one"), tmp_path)
     assert slept.count(7.0) == 2
-    assert wire.successes == 1
+    assert state.successes == 1
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("1e9", 600.0), ("-1", 0.0), ("Wed, 21 Oct", None)])
@@ -324,10 +325,10 @@ def test_retry_after_is_believed_within_reason(header: str, seconds: float | Non
 def test_a_fault_that_passes_costs_one_more_try_at_most(fault: str, teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(script=("ok", fault)))
     timeout = 2.0 if fault == "hang" else PATIENCE  # else a busy machine could run into it, too
-    wire = send(teacher.url, courier_rows("one", "two", "three"), tmp_path, timeout=timeout)
+    state = send(teacher.url, message_rows("one", "two", "three"), tmp_path, timeout=timeout)
     assert received(tmp_path) == ["question 0", "question 1", "question 2"]
     assert teacher.stats["requests"] == (3 if fault == "no_usage" else 4)
-    assert not wire.failures
+    assert not state.failures
 
 
 POISON = {
@@ -362,11 +363,11 @@ def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
     with odd_server(
         lambda body, _: POISON[what] if "poison" in str(body["messages"]) else (200, completion(GOOD))
     ) as server:
-        wire = send(server.url, courier_rows("one", "poison", "three"), tmp_path)
+        state = send(server.url, message_rows("one", "poison", "three"), tmp_path)
     tries = sum("poison" in str(body["messages"]) for body in server.asked)
     assert received(tmp_path) == ["question 0", "question 2"]
-    assert sum(wire.failures.values()) == 1
-    assert wire.gave_up is None
+    assert sum(state.failures.values()) == 1
+    assert state.gave_up is None
     assert tries == TRIES.get(what, 2)
     assert len(server.asked) == tries + 2
 
@@ -391,10 +392,10 @@ def test_a_row_that_always_fails_leaves_the_others_alone_and_is_named(
 )
 def test_an_odd_completion_is_paid_for_and_kept_and_asked_once(odd: Any, tmp_path: Path):
     with odd_server(lambda body, _: (200, odd if "odd one" in str(body["messages"]) else completion(GOOD))) as server:
-        wire = send(server.url, courier_rows("one", "odd one"), tmp_path)
+        state = send(server.url, message_rows("one", "odd one"), tmp_path)
         assert len(server.asked) == 2
     assert received(tmp_path) == ["question 0", "question 1"]
-    assert not wire.failures
+    assert not state.failures
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -402,17 +403,17 @@ def test_no_redirect_is_followed_so_that_prompts_and_key_stay_where_they_were_se
     with odd_server(lambda *_: (200, completion(GOOD))) as other:
         moved = {"Location": f"{other.url}/chat/completions"}
         with odd_server(lambda *_: (status, b""), headers=moved) as server:
-            wire = send(server.url, courier_rows("one"), tmp_path)
+            state = send(server.url, message_rows("one"), tmp_path)
         assert other.asked == []
-    assert other.url.removesuffix("/v1") in next(iter(wire.failures))
+    assert other.url.removesuffix("/v1") in next(iter(state.failures))
 
 
 def test_an_answer_without_an_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_curator_online, "MOST_BYTES", 1000)
     with odd_server(lambda *_: (200, completion("x" * 2000))) as server:
-        wire = send(server.url, courier_rows("one"), tmp_path)
+        state = send(server.url, message_rows("one"), tmp_path)
         assert len(server.asked) == 2
-    assert list(wire.failures) == ["the answer has more than 1,000 bytes"]
+    assert list(state.failures) == ["the answer has more than 1,000 bytes"]
 
 
 # process_requests_from_file
@@ -421,21 +422,21 @@ def test_an_answer_without_an_end_is_none(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_folder_may_have_requests_in_its_name(teacher: ScriptedTeacher, tmp_path: Path):
     folder = tmp_path / "requests_of_mine"
     assert len(writer(teacher.url)(toy_questions(2), working_dir=str(folder)).dataset) == 2
-    send(teacher.url, courier_rows("one"), folder / "engine")
+    send(teacher.url, message_rows("one"), folder / "engine")
     assert received(folder / "engine") == ["question 0"]
 
 
 def test_a_stopped_wire_ends_the_call_and_hangs_up(teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(script=("ok", "hang", "hang", "hang")))
-    wire = Wire(Endpoint(url=teacher.url, model="odd"))
-    llm = Courier("odd", backend_params={"base_url": teacher.url})
+    state = CallState(Endpoint(url=teacher.url, model="odd"))
+    llm = MessagesLLM("odd", backend_params={"base_url": teacher.url})
 
     def tick() -> None:
-        if wire.successes == 1 and teacher.stats["requests"] == 4:
-            wire.cancel()
+        if state.successes == 1 and teacher.stats["requests"] == 4:
+            state.cancel()
 
-    rows = courier_rows(*(str(number) for number in range(4)))
-    in_thread(lambda: _curator.transport(llm, rows, tmp_path, wire), wire, tick)
+    rows = message_rows(*(str(number) for number in range(4)))
+    in_thread(lambda: _curator.transport(llm, rows, tmp_path, state), state, tick)
     assert len(received(tmp_path)) == 1
     while teacher.stats["cancelled"] < 3:  # the test's own time limit ends this
         pass
@@ -467,14 +468,14 @@ def test_the_key_is_in_no_file_no_log_and_no_message(
     key, part = SECRET, SECRET[:12]
     with caplog.at_level(logging.DEBUG), odd_server(echoing(status, before)) as server:
         endpoint = {"headers": {"Authorization": f"Bearer {key}"}, "secret": key}
-        wire = send(server.url, courier_rows("fine", "not"), tmp_path / "engine", **endpoint)
+        state = send(server.url, message_rows("fine", "not"), tmp_path / "engine", **endpoint)
         llm = writer(server.url, backend_params={"api_key": key, "request_timeout": 5})
         response = llm([{"question": "fine"}, {"question": "not"}], working_dir=str(tmp_path / "plain"))
         with pytest.raises(TeacherFailed, match="none of 1 row was answered: 1 time: ") as raised:
             llm([{"question": "not"}], working_dir=str(tmp_path / "failing"))
     assert len(response.dataset) == 1
-    assert wire.failures
-    assert part not in str(wire.failures)
+    assert state.failures
+    assert part not in str(state.failures)
     assert part not in caplog.text
     assert part not in repr(raised.value)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -485,7 +486,7 @@ def test_the_key_is_in_no_file_no_log_and_no_message(
 def test_the_key_is_not_shown_with_its_endpoint():
     endpoint = Endpoint(url=URL, model="m", headers={"Authorization": f"Bearer {SECRET}"}, secret=SECRET)
     assert SECRET not in repr(endpoint)
-    assert SECRET not in repr(Wire(endpoint))
+    assert SECRET not in repr(CallState(endpoint))
 
 
 # parameters

@@ -22,15 +22,15 @@ from tunixhack.answers.parsing import read_choice
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.ids import SEED_MODULUS, sample_seed
 from tunixhack.progress import Reporter
-from tunixhack.teachers import _curator, attempts, engine
-from tunixhack.teachers.engine import Engine, _blocks
+from tunixhack.teachers import _curator, attempts, online_mode, plan
+from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.preflight import TINY
 from tunixhack.teachers.requests import BELONGS, PROBE, Request
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.store import AnswerStore
-from tunixhack.teachers.tempo import Answered, Tempo
-from tunixhack.teachers.wire import Endpoint
+from tunixhack.teachers.tempo import AnsweredRequest, Throughput
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -49,7 +49,7 @@ def requests(questions: int, samples: int | list[int]) -> list[Request]:
 
 def engine_of(teacher: ScriptedTeacher | str, folder: Path, **endpoint: Any) -> Engine:
     """An engine on the store in a folder; ``endpoint`` are fields of `Endpoint` to be different."""
-    known = resolve(teacher if isinstance(teacher, str) else teacher.url, Wish())
+    known = resolve(teacher if isinstance(teacher, str) else teacher.url, RequestOptions())
     with known.connect() as there:
         changed: Endpoint = replace(there, **endpoint)
     return Engine(
@@ -104,7 +104,7 @@ def test_blocks_are_the_missing_samples_contiguous_no_longer_than_allowed_and_wi
         for number, samples in enumerate(missing)
         for sample in sorted(samples)
     ]
-    blocks = _blocks(pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(), most)
+    blocks = plan.blocks(pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(), most)
     covered = [(block["request"], block["first"] + offset) for block in blocks for offset in range(block["count"])]
     assert covered == [(row["request"], row["sample"]) for row in rows], "exactly what is missing, in its order"
     assert all(1 <= block["count"] <= most for block in blocks)
@@ -174,7 +174,7 @@ def test_a_server_that_refuses_seeds_is_sent_none(tmp_path: Path):
 
 
 def test_seeds_wrap_at_2_to_the_31(teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine, "sample_seed", lambda seed, question, sample: (SEED_MODULUS - 2 + sample) % 2**31)
+    monkeypatch.setattr(plan, "sample_seed", lambda seed, question, sample: (SEED_MODULUS - 2 + sample) % 2**31)
     answers = engine_of(teacher, tmp_path).ask(requests(1, 5), "sample")
     assert [(body["seed"], body.get("n", 1)) for body in bodies(teacher)] == [(0, 3), (SEED_MODULUS - 2, 2)]
     assert answers["seed"].to_list() == [SEED_MODULUS - 2, SEED_MODULUS - 1, 0, 1, 2]
@@ -299,7 +299,7 @@ def test_more_requests_than_a_wave_holds_are_sent_in_waves(
         sizes.append(len(rows))
         transport(llm, rows, *rest)
 
-    monkeypatch.setattr(engine, "WAVE", 5)
+    monkeypatch.setattr(online_mode, "WAVE", 5)
     monkeypatch.setattr(_curator, "transport", counted)
     answers = engine_of(teacher, tmp_path).ask(requests(12, 2), "sample")
     assert sizes == [5, 5, 2]
@@ -383,8 +383,8 @@ def test_the_time_to_come_is_that_of_the_requests_to_come(
     asking.teacher = replace(asking.teacher, slots=slots)
     assert asking.seconds_an_answer("sample", 160, block) is None
     asking.ask(requests(8, 2), "sample")
-    assert asking.tempos["sample"].choices == 2
-    asking.tempos["sample"] = Tempo([Answered(0, 4.0, 2)] * 8, 8)
+    assert asking.throughputs["sample"].choices == 2
+    asking.throughputs["sample"] = Throughput([AnsweredRequest(0, 4.0, 2)] * 8, 8)
     assert asking.seconds_an_answer("sample", 160, block) == pytest.approx(seconds / 160)
 
 
@@ -392,8 +392,8 @@ def test_the_call_that_brought_the_most_tells_how_long_an_answer_takes(teacher: 
     asking = engine_of(teacher, tmp_path)
     asking.ask(requests(8, 2), "sample")
     asking.ask(requests(9, 2), "sample")
-    assert len(asking.tempos["sample"].answered) == 8
-    assert asking.paces["sample"][1] == 16
+    assert len(asking.throughputs["sample"].answered) == 8
+    assert asking.measured_seconds["sample"][1] == 16
 
 
 # contract 11: the alarm

@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE
 from tunixhack.cli import app
 from tunixhack.teachers import listing
 from tunixhack.teachers.keys import KEY_VARIABLE
-from tunixhack.teachers.listing import Seen, as_lines, look_around
+from tunixhack.teachers.listing import TeacherStatus, as_lines, list_teachers
 from tunixhack.teachers.presets import PRESETS
 
 
@@ -32,16 +32,16 @@ def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setitem(PRESETS, name, replace(preset, url="http://127.0.0.1:9/v1"))
 
 
-def seen(name: str) -> Seen:
-    return {one.name: one for one in look_around()}[name]
+def seen(name: str) -> TeacherStatus:
+    return {one.name: one for one in list_teachers()}[name]
 
 
 def line(name: str) -> str:
-    return next(line for line in as_lines(look_around()) if line.startswith(f"{name} "))
+    return next(line for line in as_lines(list_teachers()) if line.startswith(f"{name} "))
 
 
 def test_every_teacher_of_the_table_is_listed_in_its_order():
-    assert [one.name for one in look_around()] == list(PRESETS)
+    assert [one.name for one in list_teachers()] == list(PRESETS)
 
 
 def test_nobody_there_is_said_with_the_address_and_is_no_problem():
@@ -70,7 +70,7 @@ def test_a_provider_is_asked_nothing_and_its_key_is_named_but_not_shown(monkeypa
     with odd_server(lambda *_: (500, b""), lambda: pytest.fail("it was asked")) as server:
         for name in ("deepseek", "openai"):
             monkeypatch.setitem(PRESETS, name, replace(PRESETS[name], url=server.url))
-        found = {one.name: one for one in look_around()}
+        found = {one.name: one for one in list_teachers()}
     assert (found["deepseek"].key_set, found["deepseek"].answers) == (True, None)
     assert (found["openai"].key_set, found["openai"].answers) == (False, None)
     assert line("deepseek").endswith("DEEPSEEK_API_KEY is set")
@@ -94,7 +94,7 @@ def silent_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.sock
 def test_servers_that_say_nothing_are_waited_for_and_not_for_long(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(listing, "PEEK", 0.2)
     with silent_servers(monkeypatch):
-        assert all("did not answer" in str(one.problem) for one in look_around() if one.local)
+        assert all("did not answer" in str(one.problem) for one in list_teachers() if one.local)
 
 
 def test_all_servers_are_asked_before_any_has_answered(monkeypatch: pytest.MonkeyPatch):
@@ -111,7 +111,7 @@ def test_all_servers_are_asked_before_any_has_answered(monkeypatch: pytest.Monke
     with silent_servers(monkeypatch) as servers:
         thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
-        found = look_around()
+        found = list_teachers()
         thread.join()
     assert len(servers) > 1
     assert not any(one.answers for one in found if one.local)

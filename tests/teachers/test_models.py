@@ -45,7 +45,7 @@ def heard(*told: Any, asked: str = "gpt-4o") -> tuple[list[str], list[str]]:
     warned: list[str] = []
     models = Models(asked, "openai/gpt-4o", said.append, warned.append)
     for one in told:
-        models.hear(one)
+        models.note(one)
     return said, warned
 
 

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.teachers import _curator, attempts, pacing
 from tunixhack.teachers.attempts import not_ok
-from tunixhack.teachers.llm import Courier
-from tunixhack.teachers.pacing import Gate, Pace
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
+from tunixhack.teachers.llm import MessagesLLM
+from tunixhack.teachers.pacing import Concurrency, ConcurrencyLimit
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.threads import in_thread
-from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, Wire, is_local
+from tunixhack.teachers.wire import CallState
 from tunixhack.testing import ScriptedTeacher
 
 
@@ -60,24 +61,24 @@ def test_never_below_one_never_above_what_was_allowed_and_by_halves_or_ones_only
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         patch.setattr(pacing, "time", clock)
-        pace, halved, deaf = Pace(most), 0, -1.0
+        concurrency, halved, ignored_until = Concurrency(most), 0, -1.0
         for what, number in events:
-            before = pace.now
+            before = concurrency.current
             if what == "passed":
                 clock.now += number
             elif what == "answered":
-                pace.answered()
-                assert pace.now in (before, before + 1)
+                concurrency.answered()
+                assert concurrency.current in (before, before + 1)
             else:
-                told = pace.refused(number)
-                assert pace.now in (before, max(1, before // 2))
-                assert told == (pace.now < before)
-                if clock.now < deaf:
-                    assert pace.now == before, "a moment ago, it was halved for the same reason"
+                told = concurrency.refused(number)
+                assert concurrency.current in (before, max(1, before // 2))
+                assert told == (concurrency.current < before)
+                if clock.now < ignored_until:
+                    assert concurrency.current == before, "a moment ago, it was halved for the same reason"
                 else:
-                    deaf = clock.now + max(1.0, number or 0.0)
+                    ignored_until = clock.now + max(1.0, number or 0.0)
                     halved += 1
-            assert 1 <= pace.now <= max(1, most)
+            assert 1 <= concurrency.current <= max(1, most)
 
 
 @given(st.integers(1, 64), st.integers(0, 10))
@@ -85,35 +86,35 @@ def test_a_server_that_is_well_again_gets_what_was_allowed(most: int, refusals: 
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         patch.setattr(pacing, "time", clock)
-        pace = Pace(most)
+        concurrency = Concurrency(most)
         for _ in range(refusals):
-            pace.refused()
+            concurrency.refused()
             clock.now += 2
         for _ in range(most * most):
-            pace.answered()
-        assert pace.now == most
+            concurrency.answered()
+        assert concurrency.current == most
 
 
 def test_refusals_within_the_wait_that_the_server_asked_for_count_as_one(clock: Clock):
-    pace = Pace(16)
+    concurrency = Concurrency(16)
     for _ in range(10):
-        pace.refused(wait=20)
+        concurrency.refused(wait=20)
         clock.now += 1.9
-    assert pace.now == 8
+    assert concurrency.current == 8
     clock.now += 2
-    pace.refused()
-    assert pace.now == 4
+    concurrency.refused()
+    assert concurrency.current == 4
 
 
 def test_a_refusal_ends_a_run_of_answers(clock: Clock):
-    pace = Pace(4)
-    pace.refused()
-    pace.answered()
-    pace.refused()
-    pace.answered()
-    assert pace.now == 2
-    pace.answered()
-    assert pace.now == 3
+    concurrency = Concurrency(4)
+    concurrency.refused()
+    concurrency.answered()
+    concurrency.refused()
+    concurrency.answered()
+    assert concurrency.current == 2
+    concurrency.answered()
+    assert concurrency.current == 3
 
 
 @pytest.mark.parametrize(
@@ -125,38 +126,38 @@ def test_what_counts_as_too_much_to_do(status: int, tries: int, counts: bool):
     assert failure.overloaded(tries) is counts
 
 
-# the gate
+# the limit
 
 
 def test_the_gate_lets_through_what_the_pace_allows_and_nobody_waits_for_ever():
-    pace, inside, most_inside = Pace(8), 0, []
+    concurrency, inside, most_inside = Concurrency(8), 0, []
 
     async def one(number: int) -> None:
         nonlocal inside
-        async with gate:
+        async with limit:
             inside += 1
-            most_inside.append((inside, pace.now))
+            most_inside.append((inside, concurrency.current))
             await asyncio.sleep(0.001)
             if number == 10:
-                pace.refused()
+                concurrency.refused()
             else:
-                pace.answered()
+                concurrency.answered()
             inside -= 1
 
     async def all_of_them() -> None:
         await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 240)
 
-    gate = Gate(pace)
+    limit = ConcurrencyLimit(concurrency)
     asyncio.run(all_of_them())
     assert len(most_inside) == 200
     assert max(count for count, _ in most_inside) == 8
     assert min(allowed for _, allowed in most_inside) < 8
-    # those that were inside already when the pace fell stay until they are done
+    # those that were inside already when the concurrency fell stay until they are done
     later = most_inside[30:]
     assert all(count <= allowed for count, allowed in later)
 
 
-# on the wire
+# on the call
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -176,11 +177,11 @@ def rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def send(url: str, count: int, folder: Path, **endpoint: Any) -> Wire:
-    wire = Wire(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0} | endpoint)))
-    courier = Courier("odd", backend_params={"base_url": url, "max_concurrent_requests": wire.endpoint.concurrency})
-    in_thread(lambda: _curator.transport(courier, rows(count), folder, wire), wire)
-    return wire
+def send(url: str, count: int, folder: Path, **endpoint: Any) -> CallState:
+    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0} | endpoint)))
+    llm = MessagesLLM("odd", backend_params={"base_url": url, "max_concurrent_requests": state.endpoint.concurrency})
+    in_thread(lambda: _curator.transport(llm, rows(count), folder, state), state)
+    return state
 
 
 class Narrow:
@@ -220,12 +221,12 @@ def test_a_server_that_takes_four_at_once_gets_all_its_requests_through(
     monkeypatch.setattr(attempts, "MOST_TRIES", 1000)
     narrow = Narrow(4, refusal)
     with odd_server(narrow) as server:
-        wire = send(server.url, 150, tmp_path, concurrency=16)
-    assert wire.successes == 150
-    assert not wire.failures
-    assert wire.pace.now < 16
-    assert told in (wire.slowed_by or "")
-    assert narrow.refused < 75, "without the pace it is more than one for each answer"
+        state = send(server.url, 150, tmp_path, concurrency=16)
+    assert state.successes == 150
+    assert not state.failures
+    assert state.concurrency.current < 16
+    assert told in (state.slowed_by or "")
+    assert narrow.refused < 75, "without the concurrency it is more than one for each answer"
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -233,11 +234,11 @@ def test_words_that_came_with_an_error_are_kept_and_the_next_are_sent_more_slowl
     half = completion("It is sev", finish="error")
     half["choices"][0]["error"] = {"message": "slow down", "code": 429}
     with odd_server(lambda *_: (200, half)) as server:
-        wire = send(server.url, 3, tmp_path, concurrency=8)
+        state = send(server.url, 3, tmp_path, concurrency=8)
         assert len(server.asked) == 3
-    assert wire.successes == 3
-    assert wire.pace.now < 8
-    assert "slow down" in (wire.slowed_by or "")
+    assert state.successes == 3
+    assert state.concurrency.current < 8
+    assert "slow down" in (state.slowed_by or "")
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -247,15 +248,15 @@ def test_one_row_that_the_server_always_breaks_on_slows_the_others_once(tmp_path
         return (500, {"error": "oops"}) if poison else (200, completion(GOOD))
 
     with odd_server(reply) as server:
-        wire = send(server.url, 4, tmp_path, concurrency=8)
-    assert wire.successes == 3
-    assert wire.pace.now == 4
+        state = send(server.url, 4, tmp_path, concurrency=8)
+    assert state.successes == 3
+    assert state.concurrency.current == 4
 
 
 def test_no_secret_is_in_the_reason_for_slowing_down():
-    wire = Wire(Endpoint(url="u", model="m", headers={"Authorization": "Bearer sk-1"}, secret="sk-1"))
-    wire.refused("HTTP 429: sk-1 has too many requests")
-    assert wire.slowed_by == "HTTP 429: *** has too many requests"
+    state = CallState(Endpoint(url="u", model="m", headers={"Authorization": "Bearer sk-1"}, secret="sk-1"))
+    state.refused("HTTP 429: sk-1 has too many requests")
+    assert state.slowed_by == "HTTP 429: *** has too many requests"
 
 
 # patience
@@ -282,10 +283,10 @@ def test_what_is_local(url: str, local: bool):
 
 
 def test_a_local_server_is_waited_for_twice_as_long(teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch):
-    with resolve(teacher.url, Wish()).connect() as here:
+    with resolve(teacher.url, RequestOptions()).connect() as here:
         assert here.patience == LOCAL_PATIENCE == 600
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-no")
-    with resolve("deepseek/deepseek-chat", Wish()).connect() as there:
+    with resolve("deepseek/deepseek-chat", RequestOptions()).connect() as there:
         assert there.patience == PATIENCE == 300
 
 
@@ -295,26 +296,26 @@ def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypa
     monkeypatch.setattr(attempts, "MOST_TRIES", 2)
     with ScriptedTeacher() as first:
         port = int(first.url.split(":")[2].removesuffix("/v1"))
-    wire = Wire(Endpoint(url=first.url, model="odd", timeout=5.0, patience=60))
-    courier = Courier("odd", backend_params={"base_url": first.url})
+    state = CallState(Endpoint(url=first.url, model="odd", timeout=5.0, patience=60))
+    llm = MessagesLLM("odd", backend_params={"base_url": first.url})
     again = ScriptedTeacher(port=port)
 
     def tick() -> None:
-        if not again.url and len(wire._outcomes) >= 10:
+        if not again.url and len(state._outcomes) >= 10:
             again.__enter__()
 
     try:
-        in_thread(lambda: _curator.transport(courier, rows(2), tmp_path, wire), wire, tick)
+        in_thread(lambda: _curator.transport(llm, rows(2), tmp_path, state), state, tick)
     finally:
         again.stop()
-    assert wire.successes == 2
-    assert not wire.failures
-    assert wire.gave_up is None
+    assert state.successes == 2
+    assert not state.failures
+    assert state.gave_up is None
 
 
 @pytest.mark.usefixtures("no_pauses")
 def test_a_server_that_stays_away_is_given_up_after_its_patience(tmp_path: Path):
     with ScriptedTeacher() as gone:
         url = gone.url
-    wire = send(url, 2, tmp_path, patience=0.5)
-    assert "has not answered for" in (wire.gave_up or "")
+    state = send(url, 2, tmp_path, patience=0.5)
+    assert "has not answered for" in (state.gave_up or "")

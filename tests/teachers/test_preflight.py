@@ -17,7 +17,7 @@ from tunixhack.errors import UserError
 from tunixhack.teachers import http
 from tunixhack.teachers.http import get_json, post_json
 from tunixhack.teachers.preflight import SEEDS, TINY, examine
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.testing import ScriptedTeacher
 
@@ -26,7 +26,7 @@ LONGEST = [{"role": "user", "content": "Write a letter from a lighthouse keeper 
 
 def check(server: Any, trace: str = "written", said: list[str] | None = None, **teacher: Any) -> Capabilities:
     """Examine a server; ``teacher`` are fields of `Teacher` to be different."""
-    known = resolve(server.url, Wish(trace=trace))
+    known = resolve(server.url, RequestOptions(trace=trace))
     known = Teacher(**(vars(known) | teacher))
     with known.connect() as endpoint:
         return examine(endpoint, known, trace, LONGEST, (said if said is not None else []).append)
@@ -316,7 +316,7 @@ def test_nobody_there_is_one_sentence():
 @pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999/v1", "http://a b/v1", "http://[::1/v1"])
 def test_an_address_that_is_none_is_one_sentence(address: str):
     with pytest.raises(UserError):
-        resolve(address, Wish())
+        resolve(address, RequestOptions())
 
 
 @contextmanager
@@ -408,7 +408,7 @@ def test_the_list_of_models_is_waited_for_too(monkeypatch: pytest.MonkeyPatch):
             said.append(sentence)
             teacher.change(loading_seconds=0.0)
 
-        assert resolve(teacher.url, Wish(), say=say).model == "scripted"
+        assert resolve(teacher.url, RequestOptions(), say=say).model == "scripted"
     assert [sentence.partition(" at ")[0] for sentence in said] == ["waiting for the model"]
 
 

@@ -17,7 +17,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS, Preset
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.served import look_llamacpp, look_lmstudio, look_ollama, look_openai
 from tunixhack.teachers.teacher import Capabilities
 from tunixhack.testing import ScriptedTeacher
@@ -42,9 +42,9 @@ def questions(tmp_path: Path) -> Recipe:
     return small_recipe(write_questions(tmp_path / "questions.jsonl", 20), max_tokens=1000)
 
 
-def refused(spec: str, wish: Wish | None = None) -> str:
+def refused(spec: str, wish: RequestOptions | None = None) -> str:
     with pytest.raises(UserError) as raised:
-        resolve(spec, wish or Wish())
+        resolve(spec, wish or RequestOptions())
     said = str(raised.value)
     assert "\n" not in said
     return said
@@ -52,7 +52,7 @@ def refused(spec: str, wish: Wish | None = None) -> str:
 
 def preflight(spec: str) -> Capabilities:
     """Resolve a teacher and put the preflight's questions to it."""
-    teacher = resolve(spec, Wish(max_tokens=1000))
+    teacher = resolve(spec, RequestOptions(max_tokens=1000))
     with teacher.connect() as endpoint:
         return examine(endpoint, teacher, "written", QUESTION, print)
 
@@ -101,9 +101,9 @@ def test_a_native_trace_where_it_is_hidden_is_refused_before_anything_is_sent(
     name: str, monkeypatch: pytest.MonkeyPatch
 ):
     with named(monkeypatch, name) as server:
-        said = refused(f"{name}/scripted", Wish(trace="native"))
+        said = refused(f"{name}/scripted", RequestOptions(trace="native"))
         assert server.stats["requests"] == 0
-        assert resolve(f"{name}/scripted", Wish()).hidden_trace
+        assert resolve(f"{name}/scripted", RequestOptions()).hidden_trace
     assert said.endswith("use --trace written, which asks for a trace")
     assert PRESETS[name].title in said
 
@@ -112,9 +112,11 @@ def test_a_native_trace_where_it_is_hidden_is_refused_before_anything_is_sent(
 def test_its_sampling_is_the_tables_and_the_users_wishes_go_over_it(name: str, monkeypatch: pytest.MonkeyPatch):
     preset = PRESETS[name]
     with named(monkeypatch, name):
-        usual = resolve(f"{name}/scripted", Wish()).sampling
+        usual = resolve(f"{name}/scripted", RequestOptions()).sampling
         assert usual == {**preset.sampling, **preset.unthinking, preset.limit: 4096}
-        teacher = resolve(f"{name}/scripted", Wish(max_tokens=99, sampling={"temperature": 0.2, "top_p": 0.9}))
+        teacher = resolve(
+            f"{name}/scripted", RequestOptions(max_tokens=99, sampling={"temperature": 0.2, "top_p": 0.9})
+        )
     assert teacher.sampling == {"temperature": 0.2, "top_p": 0.9, **preset.unthinking, preset.limit: 99}
     assert teacher.limit == 99
 
@@ -122,8 +124,10 @@ def test_its_sampling_is_the_tables_and_the_users_wishes_go_over_it(name: str, m
 @pytest.mark.parametrize("trace", ["written", "guided", "native"])
 def test_deepseek_does_not_think_where_the_thinking_would_be_thrown_away(trace: str, monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, "deepseek"):
-        sampling = resolve("deepseek/scripted", Wish(trace=trace)).sampling
-        own = resolve("deepseek/scripted", Wish(trace=trace, sampling={"thinking": {"type": "enabled"}})).sampling
+        sampling = resolve("deepseek/scripted", RequestOptions(trace=trace)).sampling
+        own = resolve(
+            "deepseek/scripted", RequestOptions(trace=trace, sampling={"thinking": {"type": "enabled"}})
+        ).sampling
     assert sampling.get("thinking") == (None if trace == "native" else {"type": "disabled"})
     assert own["thinking"] == {"type": "enabled"}
 
@@ -160,7 +164,7 @@ def test_a_provider_is_asked_nothing_before_the_preflight(name: str, monkeypatch
     with odd_server(lambda *_: (500, b""), lambda: pytest.fail("it was asked")) as server:
         monkeypatch.setitem(PRESETS, name, replace(PRESETS[name], url=server.url))
         monkeypatch.setenv(PRESETS[name].key, "sk-1")
-        teacher = resolve(f"{name}/some/model", Wish())
+        teacher = resolve(f"{name}/some/model", RequestOptions())
         assert server.asked == []
     assert teacher.model == "some/model"
     assert teacher.identity == {"url": server.url, "served": "some/model", "quantisation": None}
@@ -203,8 +207,8 @@ def test_a_model_that_a_provider_does_not_have_is_told_in_its_own_words(monkeypa
 @pytest.mark.parametrize("name", OWN)
 def test_the_model_may_be_left_out_where_one_is_served(name: str, monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, name):
-        assert resolve(name, Wish()).model == "scripted"
-        assert resolve(name, Wish()).name == name
+        assert resolve(name, RequestOptions()).model == "scripted"
+        assert resolve(name, RequestOptions()).name == name
     with named(monkeypatch, name, models=("small", "large")):
         assert f"serves 2 models: name one, {name}/MODEL. Served: small, large" in refused(name)
         assert f"{PRESETS[name].title} does not serve 'larg': did you mean large?" in refused(f"{name}/larg")
@@ -213,7 +217,7 @@ def test_the_model_may_be_left_out_where_one_is_served(name: str, monkeypatch: p
 @pytest.mark.parametrize("name", ["lmstudio", "ollama"])
 def test_the_one_that_is_loaded_is_taken_where_none_is_named(name: str, monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, name, models=("small", "large"), loaded=("large",)):
-        assert resolve(name, Wish()).model == "large"
+        assert resolve(name, RequestOptions()).model == "large"
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -245,12 +249,12 @@ def test_models_without_names_and_details_of_another_kind_are_passed_over(look: 
 
 def test_ollamas_context_and_digest_are_the_teachers(monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, "ollama", models=("qwen3:latest", "phi:3b"), loaded=("qwen3:latest",), context=3000):
-        teacher = resolve("ollama/qwen3", Wish())
+        teacher = resolve("ollama/qwen3", RequestOptions())
         assert (teacher.name, teacher.model, teacher.context) == ("ollama/qwen3", "qwen3:latest", 3000)
         assert teacher.identity["quantisation"].startswith("Q4_K_M 0000")
         assert teacher.context_setting.startswith("OLLAMA_CONTEXT_LENGTH")
         said: list[str] = []
-        other = resolve("ollama/phi:3b", Wish(), say=said.append)
+        other = resolve("ollama/phi:3b", RequestOptions(), say=said.append)
     assert other.context is None
     assert said == ["phi:3b is not loaded in Ollama yet, so that its context length is not known"]
     assert other.identity != teacher.identity
@@ -258,7 +262,7 @@ def test_ollamas_context_and_digest_are_the_teachers(monkeypatch: pytest.MonkeyP
 
 def test_llamacpps_slots_bound_the_choices_of_a_request(monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, "llamacpp", slots=4, context=3000):
-        teacher = resolve("llamacpp", Wish())
+        teacher = resolve("llamacpp", RequestOptions())
         assert (teacher.slots, teacher.most_choices, teacher.context) == (4, 4, 3000)
         assert preflight("llamacpp").block == 4
     assert teacher.identity["quantisation"] == 91_000_000
@@ -266,15 +270,15 @@ def test_llamacpps_slots_bound_the_choices_of_a_request(monkeypatch: pytest.Monk
 
 def test_llamacpp_at_an_address_tells_its_slots_too(monkeypatch: pytest.MonkeyPatch):
     with ScriptedTeacher(dialect="llamacpp", slots=4, context=3000) as server:
-        teacher = resolve(server.url, Wish())
+        teacher = resolve(server.url, RequestOptions())
         assert (teacher.slots, teacher.most_choices, teacher.context) == (4, 4, 3000)
     with ScriptedTeacher() as server:
-        assert resolve(server.url, Wish()).slots is None
+        assert resolve(server.url, RequestOptions()).slots is None
 
 
 def test_vllms_checkpoint_and_context_are_the_teachers(monkeypatch: pytest.MonkeyPatch):
     with named(monkeypatch, "vllm", seeds="own", context=3000):
-        teacher = resolve("vllm/scripted", Wish())
+        teacher = resolve("vllm/scripted", RequestOptions())
         assert (teacher.identity["quantisation"], teacher.context) == ("scripted/scripted", 3000)
         assert preflight("vllm").block == 1
 
@@ -308,7 +312,7 @@ def test_a_variable_that_holds_no_address_is_named(told: str, monkeypatch: pytes
 def test_ollama_at_the_address_in_its_variable_answers(monkeypatch: pytest.MonkeyPatch):
     with ScriptedTeacher(dialect="ollama") as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url.removesuffix("/v1"))
-        assert resolve("ollama", Wish()).identity["url"] == server.url
+        assert resolve("ollama", RequestOptions()).identity["url"] == server.url
 
 
 # the page

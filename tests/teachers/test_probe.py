@@ -20,7 +20,7 @@ from tunixhack.cli import app
 from tunixhack.errors import UserError
 from tunixhack.teachers import probe as module
 from tunixhack.teachers.probe import TOKENS, Finding, Pace, probe
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 
 SECONDS = 3.0
 TOLD = {"prompt_tokens": 9, "completion_tokens": 7}
@@ -94,7 +94,7 @@ def test_the_copies_of_a_server_are_all_asked(clock: Clock, monkeypatch: pytest.
         return reply
 
     with odd_server(one_at_a_time(slots[0])) as one, odd_server(one_at_a_time(slots[1])) as other:
-        known = resolve(one.url, Wish(max_tokens=TOKENS))
+        known = resolve(one.url, RequestOptions(max_tokens=TOKENS))
         with known.connect() as there:
             two = replace(known, connect=lambda: nullcontext(replace(there, copies=(other.url,))))
         monkeypatch.setattr(module, "resolve", lambda *_, **__: two)

@@ -28,7 +28,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.teachers import _curator_batch
 from tunixhack.teachers.http import Unreachable, get_json
 from tunixhack.teachers.proxies import on_this_machine, place_of, proxy_for
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.testing import ScriptedTeacher
 
 AWAY = "http://teacher.example:8000/v1"
@@ -149,7 +149,7 @@ def test_others_are_asked_as_the_environment_says(
 def test_a_proxy_that_is_none_of_http_is_a_sentence_without_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(UserError, match=r"HTTP_PROXY or ALL_PROXY names for teacher.example is .* NO_PROXY") as raised:
-        resolve(AWAY, Wish())
+        resolve(AWAY, RequestOptions())
     assert "pw" not in str(raised.value)
 
 
@@ -183,7 +183,7 @@ def test_the_tokens_of_an_answer_are_counted_without_a_proxy_too(
 
 
 def test_batches_are_handed_in_without_a_proxy_too(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_curator_batch, "FIRST_LOOK", 0.02)
+    monkeypatch.setattr(_curator_batch, "FIRST_POLL", 0.02)
     for name in ("HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, DEAD)
     with named(monkeypatch, "openai", batch_seconds=0.0) as teacher:

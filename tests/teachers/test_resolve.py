@@ -26,7 +26,7 @@ from tunixhack.teachers import resolve as resolve_module
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE
-from tunixhack.teachers.resolve import LOCAL_CONTEXT, Wish, public_name, resolve
+from tunixhack.teachers.resolve import LOCAL_CONTEXT, RequestOptions, public_name, resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
 KEY = "TUNIXHACK_API_KEY"
@@ -45,9 +45,9 @@ def lmstudio(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
         yield server
 
 
-def refused(spec: str, wish: Wish | None = None) -> str:
+def refused(spec: str, options: RequestOptions | None = None) -> str:
     with pytest.raises(UserError) as raised:
-        resolve(spec, wish or Wish())
+        resolve(spec, options or RequestOptions())
     said = str(raised.value)
     assert "\n" not in said
     return said
@@ -57,7 +57,7 @@ def refused(spec: str, wish: Wish | None = None) -> str:
 
 
 def test_lm_studios_loaded_context_and_quantisation_are_the_teachers(lmstudio: ScriptedTeacher):
-    teacher = resolve("lmstudio/qwen3-14b", Wish())
+    teacher = resolve("lmstudio/qwen3-14b", RequestOptions())
     assert (teacher.name, teacher.model) == ("lmstudio/qwen3-14b", "qwen3-14b")
     assert teacher.context == 3000, "what is loaded, not the 32,768 that the model could have"
     assert teacher.identity["quantisation"] == "Q4_K_M"
@@ -66,7 +66,7 @@ def test_lm_studios_loaded_context_and_quantisation_are_the_teachers(lmstudio: S
 
 
 def test_a_prompt_that_does_not_fit_lm_studios_context_names_its_setting(lmstudio: ScriptedTeacher):
-    teacher = resolve("lmstudio/qwen3-14b", Wish(max_tokens=2999))
+    teacher = resolve("lmstudio/qwen3-14b", RequestOptions(max_tokens=2999))
     question = [{"role": "user", "content": "Write a letter about a missing key."}]
     with teacher.connect() as endpoint, pytest.raises(UserError) as raised:
         examine(endpoint, teacher, "written", question, print)
@@ -104,12 +104,15 @@ def test_a_whole_build_with_lm_studio(lmstudio: ScriptedTeacher, tmp_path: Path)
 
 def test_the_model_may_be_left_out_where_one_is_served_only():
     with ScriptedTeacher() as one:
-        assert resolve(one.url, Wish()).model == "scripted"
-        assert resolve(f"{one.url}/", Wish()).identity == resolve(f"{one.url}#scripted", Wish()).identity
+        assert resolve(one.url, RequestOptions()).model == "scripted"
+        assert (
+            resolve(f"{one.url}/", RequestOptions()).identity
+            == resolve(f"{one.url}#scripted", RequestOptions()).identity
+        )
     with ScriptedTeacher(models=("small", "large")) as two:
         assert "serves 2 models: name one" in refused(two.url)
         assert "small, large" in refused(two.url)
-        assert resolve(f"{two.url}#large", Wish()).model == "large"
+        assert resolve(f"{two.url}#large", RequestOptions()).model == "large"
         assert "does not serve 'larg': did you mean large?" in refused(f"{two.url}#larg")
 
 
@@ -123,7 +126,7 @@ def test_what_a_server_tells_of_its_model_is_part_of_who_it_is():
         ({"id": "m", "meta": None}, None, None),
     ]:
         with odd_server(lambda *_: (404, b""), lambda entry=entry: (200, {"data": [entry]})) as server:  # type: ignore[misc]
-            teacher = resolve(server.url, Wish())
+            teacher = resolve(server.url, RequestOptions())
         assert teacher.identity == {"url": server.url, "served": "m", "quantisation": quantisation}
         assert teacher.context == context
 
@@ -136,9 +139,9 @@ def test_a_list_of_models_that_is_none_is_a_sentence(models: Any):
 
 def test_sampling_is_temperature_one_and_the_users_wishes_over_it():
     with ScriptedTeacher() as server:
-        assert resolve(server.url, Wish()).sampling == {"temperature": 1.0, "max_tokens": 4096}
-        wish = Wish(max_tokens=99, sampling={"temperature": 0.2, "top_p": 0.9})
-        assert resolve(server.url, wish).sampling == {"temperature": 0.2, "max_tokens": 99, "top_p": 0.9}
+        assert resolve(server.url, RequestOptions()).sampling == {"temperature": 1.0, "max_tokens": 4096}
+        options = RequestOptions(max_tokens=99, sampling={"temperature": 0.2, "top_p": 0.9})
+        assert resolve(server.url, options).sampling == {"temperature": 0.2, "max_tokens": 99, "top_p": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -165,14 +168,14 @@ def test_an_unknown_teacher_is_a_sentence_with_those_there_are(spec: str):
 
 def test_a_server_that_is_away_is_what_the_run_remembers_and_an_error_when_it_is_needed():
     with ScriptedTeacher() as server:
-        known = resolve(server.url, Wish())
+        known = resolve(server.url, RequestOptions())
     remembered = {"model": known.model, "identity": dict(known.identity)}
-    away = resolve(server.url, Wish(), remembered)
+    away = resolve(server.url, RequestOptions(), remembered)
     assert (away.identity, away.model, away.sampling) == (known.identity, known.model, known.sampling)
     with pytest.raises(UserError, match="no server answers"), away.connect():
         pass
     with pytest.raises(UserError, match="no server answers"):
-        resolve(server.url, Wish())
+        resolve(server.url, RequestOptions())
 
 
 # keys and credentials
@@ -183,7 +186,7 @@ def test_the_key_comes_from_its_variable_and_no_other(monkeypatch: pytest.Monkey
     with ScriptedTeacher(api_key="sk-1") as server:
         assert f"another one (HTTP 401): set it in the environment variable {KEY}" in refused(server.url)
         monkeypatch.setenv(KEY, "sk-1")
-        teacher = resolve(server.url, Wish())
+        teacher = resolve(server.url, RequestOptions())
         with teacher.connect() as endpoint:
             assert endpoint.headers == {"Authorization": "Bearer sk-1"}
             assert "sk-1" not in repr(endpoint)
@@ -203,7 +206,7 @@ def test_credentials_in_the_address_are_sent_as_they_are_meant_and_kept_out_of_t
 
     with odd_server(reply) as server:
         spec = server.url.replace("//", f"//{written}@") + "#odd"
-        teacher = resolve(spec, Wish())
+        teacher = resolve(spec, RequestOptions())
         with teacher.connect() as endpoint:
             examine(endpoint, teacher, "written", [{"role": "user", "content": "Hi"}], print)
     assert set(heard) == {f"Basic {base64.b64encode(sent.encode()).decode()}"}
@@ -287,7 +290,7 @@ def test_an_embedded_teacher_is_its_file_wherever_it_lies(tmp_path: Path, monkey
     for folder, content in (("a", b"GGUF one"), ("b", b"GGUF one"), ("c", b"GGUF two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "model.gguf").write_bytes(content)
-    one, same, other = (resolve(f"local/{tmp_path}/{folder}/model.gguf", Wish()).identity for folder in "abc")
+    one, same, other = (resolve(f"local/{tmp_path}/{folder}/model.gguf", RequestOptions()).identity for folder in "abc")
     assert one == same != other
     assert set(one) == {"sha256"}
 
@@ -298,8 +301,8 @@ def test_a_limit_beyond_the_embedded_teachers_context_is_refused_before_it_start
     monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "cache"))
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     spec = f"local/{tmp_path}/model.gguf"
-    assert f"--max-tokens {LOCAL_CONTEXT:,} does not fit" in refused(spec, Wish(max_tokens=LOCAL_CONTEXT))
-    assert resolve(spec, Wish(max_tokens=100)).sampling["max_tokens"] == 100
+    assert f"--max-tokens {LOCAL_CONTEXT:,} does not fit" in refused(spec, RequestOptions(max_tokens=LOCAL_CONTEXT))
+    assert resolve(spec, RequestOptions(max_tokens=100)).sampling["max_tokens"] == 100
 
 
 def test_written_traces_of_the_embedded_teacher_follow_a_grammar_and_native_ones_none(
@@ -308,9 +311,9 @@ def test_written_traces_of_the_embedded_teacher_follow_a_grammar_and_native_ones
     monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "cache"))
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     spec = f"local/{tmp_path}/model.gguf"
-    assert "<reasoning>" in (resolve(spec, Wish()).grammar or "")
-    assert resolve(spec, Wish(trace="native")).grammar is None
-    assert resolve(spec, Wish()).price == FREE
+    assert "<reasoning>" in (resolve(spec, RequestOptions()).grammar or "")
+    assert resolve(spec, RequestOptions(trace="native")).grammar is None
+    assert resolve(spec, RequestOptions()).price == FREE
 
 
 @pytest.mark.parametrize(("cores", "copies"), [(1, [(16, 1)]), (2, [(8, 1)] * 2), (5, [(8, 2)] * 2)])
@@ -324,7 +327,7 @@ def test_the_usual_model_is_served_by_copies_that_share_slots_and_cores_and_a_fi
     monkeypatch.setattr(resolve_module.local_model, "model_path", lambda spec: tmp_path / "model.gguf")
     for spec, expected in (("local", copies), ("local/model.gguf", [(16, cores)])):
         started: list[embedded.EmbeddedServer] = []
-        teacher = resolve(spec, Wish())
+        teacher = resolve(spec, RequestOptions())
         with teacher.connect() as endpoint:
             assert endpoint.addresses == tuple(server.url for server in started)
         assert [(server.slots, server.threads) for server in started] == expected

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.teachers.odd_server import odd_server
 from tests.teachers.test_wire_json import DATA
 from tunixhack.errors import UserError
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.served import look_any, look_llamacpp, look_lmstudio, look_ollama, look_openai
 
 URL = "http://there:1/v1"
@@ -91,6 +91,6 @@ def test_any_entry_is_read(look: Callable[..., Any], entry: dict[str, Any]):
 )
 def test_a_teacher_is_found_in_an_odd_list(models: Any):
     with odd_server(lambda *_: (200, {}), lambda: (200, models)) as server:
-        teacher = resolve(server.url, Wish())
+        teacher = resolve(server.url, RequestOptions())
     assert teacher.model.startswith("m")
     assert teacher.most_choices >= 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunixhack.teachers.tempo import Answered, Tempo
+from tunixhack.teachers.tempo import AnsweredRequest, Throughput
 
 EVERYTHING = 10**6
 
@@ -26,7 +26,7 @@ class Desk:
     slots: int = EVERYTHING
     sharing: float = 0.0
 
-    def answer(self, requests: list[list[float]], at_once: int) -> list[Answered]:
+    def answer(self, requests: list[list[float]], at_once: int) -> list[AnsweredRequest]:
         """Answer requests, given as the sizes of their choices, so many in flight at a time."""
         now, number = 0.0, 0
         sent: dict[int, float] = {}
@@ -46,7 +46,7 @@ class Desk:
             for who, size in working:
                 left[who] -= size <= step
                 if not left[who]:
-                    answered.append(Answered(sent[who], now, len(requests[who])))
+                    answered.append(AnsweredRequest(sent[who], now, len(requests[who])))
                     del left[who]
             working = [(who, size - step) for who, size in working if size > step]
         return answered
@@ -64,7 +64,7 @@ def told_by(
     """What a pilot tells of the time of one request of the whole: ``n`` and ``at_once`` are of both."""
     pilot = [[draw.uniform(*spread) for _ in range(n[0])] for _ in range(16 // n[0])]
     count = 64 + 8 * at_once[1]
-    return Tempo(desk.answer(pilot, at_once[0]), at_once[0]).seconds(count, n[1], at_once[1]) / count
+    return Throughput(desk.answer(pilot, at_once[0]), at_once[0]).seconds(count, n[1], at_once[1]) / count
 
 
 @given(
@@ -112,29 +112,29 @@ def test_several_choices_take_as_long_as_their_longest_and_not_as_many_times_as_
 
 
 def test_one_straggler_does_not_stand_for_all():
-    answered = [Answered(0, 10 + 0.1 * i) for i in range(15)] + [Answered(0, 60)]
-    assert Tempo(answered, 16).seconds(1600, 1, 16) == pytest.approx(100 * (10 * 15 + 10.5 + 60) / 16, rel=0.1)
+    answered = [AnsweredRequest(0, 10 + 0.1 * i) for i in range(15)] + [AnsweredRequest(0, 60)]
+    assert Throughput(answered, 16).seconds(1600, 1, 16) == pytest.approx(100 * (10 * 15 + 10.5 + 60) / 16, rel=0.1)
 
 
 def test_a_few_requests_take_as_long_as_one():
-    assert Tempo([Answered(0, 4.0)] * 8, 16).seconds(16, 1, 16) == 4.0
-    assert Tempo([Answered(0, 4.0)] * 8, 16).seconds(1, 1, 16) == 4.0
+    assert Throughput([AnsweredRequest(0, 4.0)] * 8, 16).seconds(16, 1, 16) == 4.0
+    assert Throughput([AnsweredRequest(0, 4.0)] * 8, 16).seconds(1, 1, 16) == 4.0
 
 
 def test_an_answers_time_is_that_of_many():
-    tempo = Tempo([Answered(0, 4.0, 2)] * 8, 8)
-    assert tempo.seconds_an_answer == pytest.approx(4 / 16, rel=0.01)
+    throughput = Throughput([AnsweredRequest(0, 4.0, 2)] * 8, 8)
+    assert throughput.seconds_an_answer == pytest.approx(4 / 16, rel=0.01)
 
 
 def test_a_pace_counts_the_requests_that_were_in_flight_and_not_those_that_might_have_been():
     """Four requests of a call that may have 64 in flight are no sign that 64 at once would be as fast."""
-    four = [Answered(0, 8)] * 4
-    assert Tempo(four, 64).most_in_flight == 4
-    assert Tempo(four, 64).seconds_an_answer == pytest.approx(Tempo(four, 4).seconds_an_answer)
-    assert Tempo([Answered(0, 4), Answered(4, 8)], 64).most_in_flight == 1
+    four = [AnsweredRequest(0, 8)] * 4
+    assert Throughput(four, 64).most_in_flight == 4
+    assert Throughput(four, 64).seconds_an_answer == pytest.approx(Throughput(four, 4).seconds_an_answer)
+    assert Throughput([AnsweredRequest(0, 4), AnsweredRequest(4, 8)], 64).most_in_flight == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 50)), min_size=1), st.integers(1, 100))
 def test_what_is_in_flight_is_at_most_what_was_sent(times: list[tuple[float, float]], at_once: int):
-    tempo = Tempo([Answered(sent, sent + took) for sent, took in times], at_once)
-    assert 1 <= tempo.most_in_flight <= len(times)
+    throughput = Throughput([AnsweredRequest(sent, sent + took) for sent, took in times], at_once)
+    assert 1 <= throughput.most_in_flight <= len(times)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.clock import Clock
 from tunixhack.teachers import wire as module
-from tunixhack.teachers.wire import WINDOW, Endpoint, Wire
+from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.teachers.wire import WINDOW, CallState
 
 
 @pytest.fixture
@@ -18,12 +19,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def wire(**endpoint: Any) -> Wire:
-    return Wire(Endpoint(**({"url": "http://gpu/v1", "model": "m", "patience": 60.0} | endpoint)))
+def state(**endpoint: Any) -> CallState:
+    return CallState(Endpoint(**({"url": "http://gpu/v1", "model": "m", "patience": 60.0} | endpoint)))
 
 
 def test_a_teacher_that_never_answered_is_given_up_after_its_patience(clock: Clock):
-    one = wire()
+    one = state()
     one.failed("HTTP 500")
     assert not one.stopping
     clock.now += 61
@@ -33,7 +34,7 @@ def test_a_teacher_that_never_answered_is_given_up_after_its_patience(clock: Clo
 
 
 def test_patience_begins_anew_with_every_answer(clock: Clock):
-    one = wire()
+    one = state()
     for _ in range(5):
         clock.now += 50
         one.failed("HTTP 500")
@@ -44,7 +45,7 @@ def test_patience_begins_anew_with_every_answer(clock: Clock):
 
 def test_one_failure_after_a_long_silence_of_a_slow_teacher_is_no_end(clock: Clock):
     """An answer of a thinking model takes minutes; then one request fails."""
-    one = wire()
+    one = state()
     for _ in range(10):
         one.succeeded()
     clock.now += 3600
@@ -53,7 +54,7 @@ def test_one_failure_after_a_long_silence_of_a_slow_teacher_is_no_end(clock: Clo
 
 
 def test_old_successes_are_forgotten(clock: Clock):
-    one = wire()
+    one = state()
     for _ in range(10 * WINDOW):
         one.succeeded()
     clock.now += 61
@@ -65,27 +66,27 @@ def test_old_successes_are_forgotten(clock: Clock):
 
 
 def test_a_dead_embedded_server_is_given_up_at_once():
-    one = wire(alive=lambda: False)
+    one = state(alive=lambda: False)
     one.failed("connection refused")
     assert one.gave_up == "the embedded teacher stopped working (connection refused)"
 
 
 def test_the_first_reason_is_the_one_that_is_told():
-    one = wire()
+    one = state()
     one.give_up("first")
     one.give_up("second")
     assert one.gave_up == "first"
 
 
 def test_a_cancelled_call_gave_nobody_up():
-    one = wire()
+    one = state()
     one.cancel()
     assert one.stopping
     assert one.gave_up is None
 
 
 def test_no_secret_is_in_the_reason():
-    one = wire(headers={"Authorization": "Bearer sk-123"}, secret="sk-123")
+    one = state(headers={"Authorization": "Bearer sk-123"}, secret="sk-123")
     one.give_up("HTTP 401: sk-123 is no key")
     assert one.gave_up == "HTTP 401: *** is no key"
 
@@ -96,7 +97,7 @@ def test_credentials_are_redacted_in_the_form_in_which_they_were_sent():
 
 
 def test_each_request_goes_to_the_copy_with_the_fewest_choices_in_flight():
-    one = wire(copies=("http://gpu2/v1",))
+    one = state(copies=("http://gpu2/v1",))
     with one.address(3) as first, one.address(1) as second, one.address(1) as third:
         assert [first, second, third] == ["http://gpu/v1", "http://gpu2/v1", "http://gpu2/v1"]
         with pytest.raises(OSError, match="gone"), one.address(4) as fourth:
@@ -104,4 +105,4 @@ def test_each_request_goes_to_the_copy_with_the_fewest_choices_in_flight():
         assert fourth == "http://gpu2/v1"
         with one.address(1) as fifth:
             assert fifth == "http://gpu2/v1", "what failed is in flight no more"
-    assert wire().endpoint.addresses == ("http://gpu/v1",)
+    assert state().endpoint.addresses == ("http://gpu/v1",)

@@ -15,9 +15,9 @@ from tests.builds import build, given_by_seed, small_recipe, write_questions
 from tunixhack.errors import UserError
 from tunixhack.teachers import wsl
 from tunixhack.teachers.http import Unreachable
-from tunixhack.teachers.listing import as_lines, look_around
+from tunixhack.teachers.listing import as_lines, list_teachers
 from tunixhack.teachers.presets import PRESETS
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.wsl import default_gateway, windows_host
 from tunixhack.testing import ScriptedTeacher
 
@@ -106,7 +106,7 @@ def at(monkeypatch: pytest.MonkeyPatch, url: str, name: str = "lmstudio") -> Non
 
 
 def test_lm_studio_on_the_windows_host_is_asked_there_and_is_who_it_would_be_here(server: ScriptedTeacher):
-    teacher = resolve("lmstudio/qwen3", Wish())
+    teacher = resolve("lmstudio/qwen3", RequestOptions())
     with teacher.connect() as endpoint:
         assert endpoint.url == server.url
     # the host's address is another after each start of Windows, and no answer is to be paid for twice for that
@@ -128,14 +128,14 @@ def test_one_that_answers_here_is_taken_and_the_host_is_not_looked_up(monkeypatc
     monkeypatch.setattr(wsl, "windows_host", lambda: pytest.fail("it was looked up"))
     with ScriptedTeacher(dialect="lmstudio", models=("qwen3",)) as server:
         at(monkeypatch, server.url)
-        with resolve("lmstudio", Wish()).connect() as endpoint:
+        with resolve("lmstudio", RequestOptions()).connect() as endpoint:
             assert endpoint.url == server.url
 
 
 def test_nobody_in_either_place_is_a_sentence_with_both_and_the_setting(windows: None, monkeypatch: pytest.MonkeyPatch):
     at(monkeypatch, "http://127.0.0.2:9/v1")
     with pytest.raises(Unreachable) as raised:
-        resolve("lmstudio/qwen3", Wish())
+        resolve("lmstudio/qwen3", RequestOptions())
     assert str(raised.value) == (
         "no server answers at http://127.0.0.2:9, nor on the Windows host at http://127.0.0.1:9: start "
         'LM Studio\'s, and if it runs on Windows, switch on "Serve on Local Network" in the settings of its server'
@@ -148,14 +148,14 @@ def test_another_server_on_the_hosts_port_is_a_sentence_with_its_address(
     with ScriptedTeacher() as server:
         at(monkeypatch, server.url.replace("127.0.0.1", "127.0.0.2"))
         with pytest.raises(UserError, match=f"{server.url.removesuffix('/v1')} .*HTTP 404"):
-            resolve("lmstudio/qwen3", Wish())
+            resolve("lmstudio/qwen3", RequestOptions())
 
 
 def test_outside_wsl_only_the_address_here_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(wsl, "windows_host", lambda: None)
     at(monkeypatch, "http://127.0.0.2:9/v1")
     with pytest.raises(Unreachable) as raised:
-        resolve("lmstudio/qwen3", Wish())
+        resolve("lmstudio/qwen3", RequestOptions())
     assert "Windows" not in str(raised.value)
 
 
@@ -163,14 +163,14 @@ def test_other_teachers_are_not_looked_for_on_windows(windows: None, monkeypatch
     with ScriptedTeacher(dialect="vllm") as server:
         at(monkeypatch, server.url.replace("127.0.0.1", "127.0.0.2"), "vllm")
         with pytest.raises(Unreachable):
-            resolve("vllm", Wish())
+            resolve("vllm", RequestOptions())
 
 
 def test_the_list_of_teachers_has_it_where_it_answers(server: ScriptedTeacher):
-    assert f"lmstudio    answers at {server.url}, loaded: qwen3" in as_lines(look_around())
+    assert f"lmstudio    answers at {server.url}, loaded: qwen3" in as_lines(list_teachers())
 
 
 def test_the_list_says_what_to_switch_on_where_it_is_in_neither_place(windows: None, monkeypatch: pytest.MonkeyPatch):
     at(monkeypatch, "http://127.0.0.2:9/v1")
-    (line,) = [line for line in as_lines(look_around()) if line.startswith("lmstudio")]
+    (line,) = [line for line in as_lines(list_teachers()) if line.startswith("lmstudio")]
     assert line.endswith('switch on "Serve on Local Network" in the settings of its server')

@@ -19,7 +19,7 @@ from tunixhack.answers.message import message_texts
 from tunixhack.answers.reply import read_message
 from tunixhack.errors import UserError, nearest
 from tunixhack.steps import Context, Verdict
-from tunixhack.teachers.finish_reasons import choice_ended
+from tunixhack.teachers.finish_reasons import choice_finish_kind
 from tunixhack.texts import is_unicode
 
 TRACES = ("native", "written", "guided")
@@ -117,7 +117,7 @@ def read_choice(choice: Mapping[str, Any], trace: str) -> Parsed:
     if trace not in TRACES:
         raise UserError(f"trace {trace!r} is unknown: {nearest(str(trace), TRACES)}")
     parsed = Parsed(*read_message(_message(choice), written=trace != "native")[:3])
-    return parsed._replace(problem=NOT_WHOLE.get(choice_ended(choice)) or parsed.problem)
+    return parsed._replace(problem=NOT_WHOLE.get(choice_finish_kind(choice)) or parsed.problem)
 
 
 def _message(choice: Mapping[str, Any]) -> Mapping[str, Any]:

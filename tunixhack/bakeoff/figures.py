@@ -15,7 +15,7 @@ from tunixhack.funnel import count_tokens
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.shares import Share
-from tunixhack.teachers.forecast import foretell, in_all
+from tunixhack.teachers.forecast import add_up, estimate_remaining
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.resolve import public_name
@@ -119,10 +119,10 @@ def _speed_and_price(run: Run, recipe: Recipe, teacher: str, rows: int) -> dict[
     received = run.store.answers().filter(step="sample", teacher=name)
     tokens = count_tokens(received)
     questions, probes = questions_and_probes(recipe, rows)
-    coming = in_all(
+    coming = add_up(
         [
             # one by one: how many choices a request of the whole will have is known only where the server is reached
-            foretell(step, count, received, block=1, price=price, seconds_an_answer=seconds)
+            estimate_remaining(step, count, received, block=1, price=price, seconds_an_answer=seconds)
             for step, count in (("sample", questions * recipe.samples), ("probes", probes))
         ]
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.ids import digest
 from tunixhack.teachers._curator_environment import close_log_files
 from tunixhack.teachers.threads import in_thread
-from tunixhack.teachers.wire import Wire
+from tunixhack.teachers.wire import CallState
 
 try:
     from bespokelabs.curator import LLM
@@ -136,22 +136,22 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         if not rows.num_rows:
             raise UserError("there are no rows to ask for: the dataset is empty")
         processor = self._request_processor
-        processor.wire = processor.new_wire()
+        processor.state = processor.new_state()
         self._fingerprint = digest(self.keys(rows))[:32]
         try:
             response = in_thread(
-                lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.wire
+                lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.state
             )
         except asyncio.CancelledError as error:
-            if processor.wire.unwritten:
-                why = processor.wire.unwritten.strerror
+            if processor.state.write_error:
+                why = processor.state.write_error.strerror
                 raise UserError(f"an answer could not be kept: {why}; make room, and the same call goes on") from error
-            raise TeacherFailed(processor.wire.gave_up or "the call was stopped") from error
+            raise TeacherFailed(processor.state.gave_up or "the call was stopped") from error
         finally:
             close_log_files()
-        if processor.wire.failures:
-            missing = processor.wire.failures.total()
-            LOG.warning("%d of %d rows were not answered: %s", missing, rows.num_rows, processor.wire.reasons())
+        if processor.state.failures:
+            missing = processor.state.failures.total()
+            LOG.warning("%d of %d rows were not answered: %s", missing, rows.num_rows, processor.state.reasons())
         return response
 
     def _hash_fingerprint(self, dataset_hash: str = "", disable_cache: bool = False) -> str:
@@ -160,23 +160,23 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         return self._fingerprint
 
 
-def transport(llm: HardenedLLM, rows: list[dict[str, Any]], folder: Path, wire: Wire) -> None:
+def transport(llm: HardenedLLM, rows: Sequence[Mapping[str, Any]], folder: Path, state: CallState) -> None:
     """Send one request for each row and leave the completions in ``folder``'s journal; see `journal_lines`.
 
-    Blocks; call it in a thread. Returns early, with what was received, when the wire is stopped.
+    Blocks; call it in a thread. Returns early, with what was received, when the call is stopped.
     """
     processor = llm._request_processor
-    processor.wire = wire
+    processor.state = state
     processor.journal_only = True
     processor.viewer_client = Client()
     # Curator.__call__ would add metadata.db, whose locks a mounted drive lacks, and a log file that stays open
     try:
         processor.run(
-            dataset=Dataset.from_list(rows),
+            dataset=Dataset.from_list(list(rows)),
             working_dir=str(folder),
             parse_func_hash="journal",
             prompt_formatter=llm.prompt_formatter,
         )
     except asyncio.CancelledError:
-        if not wire.stopping:
+        if not state.stopping:
             raise

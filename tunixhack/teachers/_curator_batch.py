@@ -30,9 +30,9 @@ from typing import Any, TypeVar
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers._curator import HardenedLLM
 from tunixhack.teachers.attempts import Failure, not_ok, redirected
-from tunixhack.teachers.batches import Batch, BatchBook
+from tunixhack.teachers.batches import Batch, BatchLedger
 from tunixhack.teachers.completions import read_completion
-from tunixhack.teachers.wire import Wire
+from tunixhack.teachers.wire import CallState
 from tunixhack.teachers.wire_json import read_json
 
 try:
@@ -43,7 +43,7 @@ try:
 except ImportError as error:
     raise missing_curator(error) from error
 
-FIRST_LOOK, LAST_LOOK = 2.0, 60.0
+FIRST_POLL, LONGEST_POLL = 2.0, 60.0
 """Seconds between two looks at a batch: few at first, and more the longer it takes."""
 CLOCKS_DIFFER = 3600
 """Seconds by which the provider's clock may be behind ours."""
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched:
+class BatchResult:
     """What became of a batch."""
 
     answered: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -65,38 +65,38 @@ class Fetched:
 
 
 @dataclass
-class Postman:
+class BatchClient:
     """Who carries the batches of one call, and when it is to stop."""
 
     llm: HardenedLLM
-    book: BatchBook
-    wire: Wire
+    ledger: BatchLedger
+    state: CallState
     say: Callable[[str], None]
 
-    def settle(self, batches: Sequence[Batch]) -> None:
+    def confirm(self, batches: Sequence[Batch]) -> None:
         """Find out of batches that a killed build left without an id whether they were handed in; drop the others."""
 
         async def look() -> None:
             async with self._processor() as processor:
                 for batch in batches:
-                    found = await self._patiently(lambda batch=batch: _find(processor, batch))  # type: ignore[misc]
+                    found = await self._with_retries(lambda batch=batch: _find(processor, batch))  # type: ignore[misc]
                     if found:
-                        self.book.handed_in(batch, found)
+                        self.ledger.submitted(batch, found)
                     else:
-                        self.book.close(batch)
+                        self.ledger.close(batch)
 
         self._run(look())
 
-    def carry(
+    def run(
         self,
-        parcels: Sequence[Sequence[Mapping[str, Any]]],
+        new: Sequence[Sequence[Mapping[str, Any]]],
         under_way: Sequence[Batch],
-        deliver: Callable[[Batch, Fetched], None],
+        deliver: Callable[[Batch, BatchResult], None],
     ) -> None:
-        """Hand in new batches, and wait for these and others until all are fetched or the wire is stopped.
+        """Hand in new batches, and wait for these and others until all are fetched or the call is stopped.
 
         Args:
-            parcels: the requests of each new batch, as rows.
+            new: the requests of each new batch, as rows.
             under_way: batches that were handed in before.
             deliver: gets each batch when it has ended, in this thread.
 
@@ -108,18 +108,18 @@ class Postman:
         async def work() -> None:
             async with self._processor() as processor:
                 waiting = list(under_way)
-                for parcel in parcels:
-                    waiting.append(await self._hand_in(processor, parcel))
-                pause = FIRST_LOOK
+                for batch_rows in new:
+                    waiting.append(await self._submit(processor, batch_rows))
+                pause = FIRST_POLL
                 while waiting:
                     for batch in list(waiting):
-                        ended = await self._look(processor, batch)
+                        ended = await self._poll(processor, batch)
                         if ended is not None:
                             deliver(batch, await self._fetch(processor, batch, ended))
                             waiting.remove(batch)
                     if waiting:
                         await asyncio.sleep(pause)
-                        pause = min(LAST_LOOK, 1.5 * pause)
+                        pause = min(LONGEST_POLL, 1.5 * pause)
 
         self._run(work())
 
@@ -128,7 +128,7 @@ class Postman:
             task = asyncio.ensure_future(work)
             while not task.done():
                 await asyncio.wait([task], timeout=0.1)
-                if self.wire.stopping:
+                if self.state.stopping:
                     task.cancel()
                     await asyncio.wait([task], timeout=1.0)
                     return
@@ -138,8 +138,8 @@ class Postman:
 
     @asynccontextmanager
     async def _processor(self) -> AsyncIterator[Any]:
-        endpoint = self.wire.endpoint
-        proxy = self.wire.proxies[endpoint.url]
+        endpoint = self.state.endpoint
+        proxy = self.state.proxies[endpoint.url]
         processor = OpenAIBatchRequestProcessor(
             BatchRequestProcessorConfig(
                 model=endpoint.model,
@@ -158,44 +158,45 @@ class Postman:
         finally:
             await processor.client.close()
 
-    async def _hand_in(self, processor: Any, rows: Sequence[Mapping[str, Any]]) -> Batch:
+    async def _submit(self, processor: Any, rows: Sequence[Mapping[str, Any]]) -> Batch:
         formatter = self.llm.prompt_formatter
         requests = [formatter.create_generic_request(dict(row), place, True) for place, row in enumerate(rows)]
         content = processor.create_batch_file([processor.create_api_specific_request_batch(one) for one in requests])
-        uploaded = await self._patiently(lambda: processor.upload_batch_file(content))
-        batch = self.book.begin(rows)
+        uploaded = await self._with_retries(lambda: processor.upload_batch_file(content))
+        batch = self.ledger.begin(rows)
         try:
-            name = await self._patiently(lambda: _create(processor, uploaded.id, batch))
+            name = await self._with_retries(lambda: _create(processor, uploaded.id, batch))
         except UserError:
-            self.book.close(batch)  # refused, hence not taken
+            self.ledger.close(batch)  # refused, hence not taken
             raise
-        batch = self.book.handed_in(batch, name)
+        batch = self.ledger.submitted(batch, name)
         self.say(
-            f"batch {name}: {len(rows):,} requests are handed in at {self.wire.endpoint.url}, for up to 24 hours; a "
+            f"batch {name}: {len(rows):,} requests are handed in at {self.state.endpoint.url}, for up to 24 hours; a "
             "build that is stopped meanwhile fetches it when it goes on"
         )
         return batch
 
-    async def _look(self, processor: Any, batch: Batch) -> Any | None:
+    async def _poll(self, processor: Any, batch: Batch) -> Any | None:
         """Return the batch as the provider tells it once it has ended; None before."""
         try:
-            told = await self._patiently(lambda: processor.client.batches.retrieve(batch.id))
+            told = await self._with_retries(lambda: processor.client.batches.retrieve(batch.id))
         except UserError as error:
             if not isinstance(error.__cause__, NotFoundError):
                 raise
             raise UserError(
-                f"{self.wire.endpoint.url} does not know the batch {batch.id} with this key: use the key that handed "
-                f"it in, or delete {self.book.folder / batch.mark}.json, and its requests are asked and paid for again"
+                f"{self.state.endpoint.url} does not know the batch {batch.id} with this key: use the key that handed "
+                f"it in, or delete {self.ledger.folder / batch.mark}.json, and its requests are asked and paid for "
+                "again"
             ) from None
-        self.wire.trouble = None
+        self.state.trouble = None
         return told if told.status in ENDED else None
 
-    async def _fetch(self, processor: Any, batch: Batch, told: Any) -> Fetched:
+    async def _fetch(self, processor: Any, batch: Batch, told: Any) -> BatchResult:
         answered, failures = [], Counter[str]()
         declined: dict[str, str] = {}
         open_rows = dict(enumerate(batch.rows))
         for file in (told.output_file_id, told.error_file_id):
-            content = await self._patiently(lambda file=file: _content(processor, file)) if file else b""  # type: ignore[misc]
+            content = await self._with_retries(lambda file=file: _content(processor, file)) if file else b""  # type: ignore[misc]
             for line in content.split(b"\n"):
                 if not line.strip():
                     continue
@@ -210,12 +211,12 @@ class Postman:
         if open_rows:
             errors = told.errors.data if told.errors and told.errors.data else []
             why = "; ".join(str(one.message) for one in errors) or "it has no answer to them"
-            failures[self.wire.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
-        return Fetched(answered=answered, failures=failures, declined=declined)
+            failures[self.state.endpoint.redact(f"the batch {batch.id} is {told.status}: {why}")[:300]] = len(open_rows)
+        return BatchResult(answered=answered, failures=failures, declined=declined)
 
     def _read(self, line: bytes, rows: Sequence[Mapping[str, Any]]) -> tuple[int, dict[str, Any] | Failure]:
         """Return a request's place among the batch's rows, and its completion or why there is none."""
-        endpoint = self.wire.endpoint
+        endpoint = self.state.endpoint
         try:
             told = read_json(line)
             place = int(told["custom_id"])
@@ -234,9 +235,9 @@ class Postman:
         except Failure as failure:
             return place, failure
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it works, the provider refuses it, or has been away for as long as the endpoint's patience."""
-        endpoint, began, tries = self.wire.endpoint, time.monotonic(), 0
+        endpoint, began, tries = self.state.endpoint, time.monotonic(), 0
         while True:
             try:
                 return await call()
@@ -252,11 +253,11 @@ class Postman:
                     f"{endpoint.url} has not answered for {silent:.0f} s ({failure}); what is handed in stays there, "
                     "and the same command fetches it"
                 )
-            self.wire.trouble = f"{endpoint.url} does not answer ({failure})"
+            self.state.trouble = f"{endpoint.url} does not answer ({failure})"
             await asyncio.sleep(failure.pause_after(tries))
 
     def _failure(self, error: Exception) -> Failure:
-        endpoint = self.wire.endpoint
+        endpoint = self.state.endpoint
         if isinstance(error, APIStatusError):
             if error.status_code == 401:
                 raise UserError(f"{endpoint.url} refuses the key (HTTP 401): check {endpoint.key_variable}") from error

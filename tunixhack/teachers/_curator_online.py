@@ -41,8 +41,9 @@ from tunixhack.teachers import (
 )
 from tunixhack.teachers.attempts import Failure, cut, no_connection, not_ok, redirected
 from tunixhack.teachers.completions import places, prompt_was_cut, read_completion, spoken, trouble_of, usage_of
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.journal_writer import JournalWriter
-from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.teachers.wire import CallState
 from tunixhack.teachers.wire_json import read_json
 from tunixhack.wording import counted
 
@@ -72,16 +73,16 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         config = config.model_copy(update={"api_key": config.api_key or "none"})
         super().__init__(config)
         self.journal_only = False
-        self.wire = self.new_wire()
+        self.state = self.new_state()
         # Curator would only count what cannot be written, and go on to pay for answers that no disk holds
-        self.journal = JournalWriter(lambda error: self.wire.lose(error))
+        self.journal = JournalWriter(lambda error: self.state.record_write_error(error))
         self._tracker_console = Console(file=io.StringIO(), quiet=True)
 
-    def new_wire(self) -> Wire:
-        """Return the wire of a plain call, from Curator's own parameters."""
+    def new_state(self) -> CallState:
+        """Return the call of a plain call, from Curator's own parameters."""
         key = self.config.api_key
         secret = None if key in (None, "none") else key
-        return Wire(
+        return CallState(
             Endpoint(
                 url=self.url.removesuffix(self._DEFAULT_COMPLETION_SUFFIX),
                 model=self.config.model,
@@ -113,8 +114,8 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     def create_dataset_files(self, parse_func_hash: str) -> Dataset:
         if self.journal_only:
             return Dataset.from_dict({})
-        if self.wire.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
-            raise TeacherFailed(f"none of {counted(self.total_requests, 'row')} was answered: {self.wire.reasons()}")
+        if self.state.failures and not any(Path(self.working_dir).glob("responses_*.jsonl")):
+            raise TeacherFailed(f"none of {counted(self.total_requests, 'row')} was answered: {self.state.reasons()}")
         return super().create_dataset_files(parse_func_hash)
 
     def validate_existing_response_file(self, response_file: str) -> Any:
@@ -136,7 +137,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         try:
             while not work.done():
                 await asyncio.wait([work], timeout=0.1)
-                if self.wire.stopping:
+                if self.state.stopping:
                     # Children first: the stock method gathers its tasks and starts more from the request file.
                     for task in asyncio.all_tasks() - {asyncio.current_task()}:
                         task.cancel()
@@ -151,77 +152,77 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     async def call_single_request(
         self, request: APIRequest, session: aiohttp.ClientSession, status_tracker: Any
     ) -> GenericResponse:
-        """Ask until a completion with choices comes, one request's tries are used up, or the wire is stopped."""
-        wire, tries = self.wire, 0
-        if not wire.admits(request.generic_request.original_row):
+        """Ask until a completion with choices comes, one request's tries are used up, or the call is stopped."""
+        state, tries = self.state, 0
+        if not state.admits(request.generic_request.original_row):
             raise Failure("not asked", blame="request")  # no failure of the teacher's, and told elsewhere
         while True:
             try:
-                async with wire.gate:
-                    if wire.stopping:
+                async with state.concurrency_limit:
+                    if state.stopping:
                         raise asyncio.CancelledError  # the loop that watches for it looks ten times a second only
                     completion = await self._attempt(session, request.api_specific_request, tries + 1)
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
-                failure = error if isinstance(error, Failure) else no_connection(error, wire.endpoint)
+                failure = error if isinstance(error, Failure) else no_connection(error, state.endpoint)
                 tries += 1
-                wire.failed(str(failure), failure.remedy)
-                # nobody's request is used up by a server that is away: the wire's patience ends that
-                if tries >= failure.tries(wire.endpoint) and not failure.away:
+                state.failed(str(failure), failure.remedy)
+                # nobody's request is used up by a server that is away: the call's patience ends that
+                if tries >= failure.tries(state.endpoint) and not failure.away:
                     row = request.generic_request.original_row
-                    wire.failures[failure.noted(row.get("question_id"), wire.declined)] += 1
+                    state.failures[failure.noted(row.get("question_id"), state.declined)] += 1
                     if failure.blame == "answer" and "request_key" in row:
-                        wire.unanswered.add(row["request_key"])
+                        state.unanswered.add(row["request_key"])
                     raise failure from error
                 await asyncio.sleep(failure.pause_after(tries))
                 continue
             completion = await self._counted(session, completion)
-            if wire.on_completion:
-                wire.on_completion(request.generic_request.original_row, completion)
+            if state.on_completion:
+                state.on_completion(request.generic_request.original_row, completion)
             return _generic(request, completion)
 
     async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
-        """Send a request once, and tell the wire's pace what came of it."""
-        wire, sent, asked = self.wire, time.monotonic(), payload.get("n", 1)
+        """Send a request once, and tell the call's pace what came of it."""
+        state, sent, asked = self.state, time.monotonic(), payload.get("n", 1)
         try:
             completion = await self._post(session, payload)
-            if prompt_was_cut(usage_of(completion), wire.context):
-                raise cut(wire.context)
+            if prompt_was_cut(usage_of(completion), state.context):
+                raise cut(state.context)
         except Failure as failure:
             if failure.overloaded(tries):
-                wire.refused(str(failure), failure.pause)
+                state.refused(str(failure), failure.pause)
             raise
-        trouble = trouble_of(completion, wire.endpoint)
-        wire.succeeded(sent, len(places(completion["choices"], asked)), whole=trouble is None)
+        trouble = trouble_of(completion, state.endpoint)
+        state.succeeded(sent, len(places(completion["choices"], asked)), whole=trouble is None)
         if trouble:  # what came is kept, and those to come are sent as after a refusal
-            wire.failed(str(trouble), trouble.remedy)
+            state.failed(str(trouble), trouble.remedy)
             if trouble.overloaded(tries):
-                wire.refused(str(trouble), trouble.pause)
+                state.refused(str(trouble), trouble.pause)
         return completion
 
     async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
         """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
-        wire, texts = self.wire, [spoken(choice) for choice in completion["choices"]]
-        if not wire.counts_one_choice or len(texts) < 2:
+        state, texts = self.state, [spoken(choice) for choice in completion["choices"]]
+        if not state.counts_one_choice or len(texts) < 2:
             return completion
         tokens = None
-        if wire.tokenizer:
+        if state.tokenizer:
             timeout = aiohttp.ClientTimeout(total=counting.SECONDS)
-            options: dict[str, Any] = {"headers": dict(wire.endpoint.headers), "timeout": timeout}
-            options |= {"proxy": wire.proxies[wire.endpoint.url], "allow_redirects": False}
+            options: dict[str, Any] = {"headers": dict(state.endpoint.headers), "timeout": timeout}
+            options |= {"proxy": state.proxies[state.endpoint.url], "allow_redirects": False}
             try:
-                async with session.post(wire.tokenizer, json=counting.question(texts), **options) as response:
+                async with session.post(state.tokenizer, json=counting.question(texts), **options) as response:
                     tokens = counting.counts(read_json(await response.read()), len(texts))
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                LOG.debug("%s did not count: %s", wire.tokenizer, wire.endpoint.redact(str(error)))
+                LOG.debug("%s did not count: %s", state.tokenizer, state.endpoint.redact(str(error)))
         return counting.counted(completion, tokens)
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self.wire.endpoint
+        endpoint = self.state.endpoint
         timeout, headers = aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=10), dict(endpoint.headers)
         asked = payload.get("n", 1)
         options: dict[str, Any] = {"headers": headers, "timeout": timeout, "allow_redirects": False}
-        with self.wire.address(asked) as address:
-            url, proxy = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}", self.wire.proxies[address]
+        with self.state.address(asked) as address:
+            url, proxy = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}", self.state.proxies[address]
             async with session.post(url, json=payload, proxy=proxy, **options) as response:
                 if 300 <= response.status < 400:
                     raise redirected(response.status, response.headers.get("Location"), endpoint)

@@ -18,19 +18,20 @@ from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.counting import token_count
-from tunixhack.teachers.engine import Engine, OnAnswers
-from tunixhack.teachers.forecast import Coming, foretell
+from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.teachers.engine import Engine
+from tunixhack.teachers.forecast import StepEstimate, estimate_remaining
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
 from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import Wish, public_name, resolve
-from tunixhack.teachers.seeds import one_each
+from tunixhack.teachers.resolve import RequestOptions, public_name, resolve
+from tunixhack.teachers.seeds import one_per_key
+from tunixhack.teachers.sender import OnAnswers
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wire import Endpoint
 from tunixhack.wording import counted, verb
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class TeacherPool:
         for lent in self._lent:
             wanted = engine.wanted(requests).select(KEY)
             asked = lent.join(wanted, on=KEY, how="semi", maintain_order="left")
-            self.run.store.add(one_each(asked, self._base_seed))
+            self.run.store.add(one_per_key(asked, self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
         """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
@@ -224,7 +225,7 @@ class TeacherPool:
                 "identity": dict(teacher.identity),
                 "context": self._context(teacher),
                 "models": engine.models.known,
-                "pace": {step: list(pace) for step, pace in engine.paces.items()},
+                "pace": {step: list(pace) for step, pace in engine.measured_seconds.items()},
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
         return kept
@@ -266,7 +267,7 @@ class TeacherPool:
         asked = self._asked[step]
         return asked.answers.total() / asked.rows if asked.rows else 0.0
 
-    def coming(self, step: str, answers: int, per_question: int) -> list[Coming]:
+    def coming(self, step: str, answers: int, per_question: int) -> list[StepEstimate]:
         """Foretell what a step will still ask of each teacher.
 
         Args:
@@ -281,7 +282,7 @@ class TeacherPool:
                 continue
             engine, share = self._engine(spec), round(answers * wanted / max(1, asked.total()))
             price, block = engine.teacher.price, min(per_question, engine.block)
-            told = foretell(
+            told = estimate_remaining(
                 step if len(asked) == 1 else f"{step} by {engine.teacher.name}",
                 share,
                 at_hand.filter(teacher=engine.teacher.name),
@@ -323,8 +324,8 @@ class TeacherPool:
             settings, main = self.settings, spec == self.settings.teacher
             # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
             trace = "written" if not main and _hides_thinking(spec) else settings.trace
-            wish = Wish(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
-            teacher = resolve(spec, wish, known, self.report.say)
+            options = RequestOptions(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
+            teacher = resolve(spec, options, known, self.report.say)
             if self.settings.concurrency is not None:
                 teacher = replace(teacher, connect=_at_most(self.settings.concurrency, teacher))
             if self.settings.seed is None:
@@ -345,7 +346,7 @@ class TeacherPool:
                 batch=self.settings.batch and teacher.batches,
                 limits=self.limits,
                 answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],
-                paces={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
+                measured_seconds={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
         return self._engines[spec]
 

@@ -7,8 +7,8 @@ import random
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.server_errors import ServerError, error_in
-from tunixhack.teachers.wire import Endpoint
 from tunixhack.teachers.wire_json import read_json
 
 MOST_TRIES = 12

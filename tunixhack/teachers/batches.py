@@ -41,7 +41,7 @@ class Batch:
     """The provider's name for it; None while it is not known whether it was handed in."""
 
 
-class BatchBook:
+class BatchLedger:
     """The batches of one run that are under way.
 
     Args:
@@ -66,7 +66,7 @@ class BatchBook:
         kept = [{name: value for name, value in row.items() if name not in NOT_KEPT} for row in rows]
         return self._write(Batch(mark=uuid.uuid4().hex, made=time.time(), rows=kept))
 
-    def handed_in(self, batch: Batch, name: str) -> Batch:
+    def submitted(self, batch: Batch, name: str) -> Batch:
         """Note the name that the provider gave a batch."""
         return self._write(replace(batch, id=name))
 
@@ -108,20 +108,20 @@ class BatchBook:
             ) from error
 
 
-def parcels(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def split_into_batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     """Split requests into batches of `MOST_REQUESTS` and `MOST_BYTES` at most.
 
-    >>> [len(parcel) for parcel in parcels([{"messages": "[]"}] * 10_001)]
+    >>> [len(batch_rows) for batch_rows in split_into_batches([{"messages": "[]"}] * 10_001)]
     [10000, 1]
     """
-    parcel: list[Mapping[str, Any]] = []
+    batch_rows: list[Mapping[str, Any]] = []
     size = 0
     for row in rows:
         own = len(row["messages"].encode())
-        if parcel and (len(parcel) == MOST_REQUESTS or size + own > MOST_BYTES):
-            yield parcel
-            parcel, size = [], 0
-        parcel.append(row)
+        if batch_rows and (len(batch_rows) == MOST_REQUESTS or size + own > MOST_BYTES):
+            yield batch_rows
+            batch_rows, size = [], 0
+        batch_rows.append(row)
         size += own
-    if parcel:
-        yield parcel
+    if batch_rows:
+        yield batch_rows

@@ -1,122 +1,103 @@
-"""What an engine does in batches instead of request by request: hand in, wait, and store what comes."""
+"""The sender of requests in batches, which a provider answers within a day at half the price."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.errors import UserError
-from tunixhack.limits import Admission
-from tunixhack.teachers.batches import Batch, parcels
+from tunixhack.limits import Limits
+from tunixhack.progress import Reporter
+from tunixhack.teachers.batches import Batch, split_into_batches
 from tunixhack.teachers.counting import IN_BATCH
-from tunixhack.teachers.journal import FIELDS, rows_of
-from tunixhack.teachers.store import KEY
+from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.teachers.journal import FIELDS
+from tunixhack.teachers.sender import AnswerCollector, RequestRow
+from tunixhack.teachers.store import AnswerStore
+from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.threads import in_thread
-from tunixhack.teachers.wire import Endpoint, Wire
+from tunixhack.teachers.wire import CallState
 from tunixhack.wording import counted
 
 if TYPE_CHECKING:
-    from tunixhack.teachers._curator_batch import Fetched, Postman
-    from tunixhack.teachers.engine import Engine, OnAnswers
+    from tunixhack.teachers._curator_batch import BatchClient, BatchResult
 
 
-def split(engine: Engine, missing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split missing answers into those that are to be asked, and those that a batch under way will bring.
-
-    Raises:
-        UserError: the build is not to wait for batches, and would pay for these answers twice.
-    """
-    keys = engine.store.batches.keys().select(KEY)
-    coming = missing.join(keys, on=KEY, how="semi", maintain_order="left")
-    if coming.height and not engine.batch:
-        if engine.ask_again:
-            return missing, coming.clear()
-        raise UserError(
-            f"{coming.height:,} of the missing answers are in batches that were handed in already: go on with --batch, "
-            "which fetches them, or add --ask-again to pay for them a second time"
-        )
-    return missing.join(keys, on=KEY, how="anti", maintain_order="left"), coming
-
-
-def settle(engine: Engine, endpoint: Endpoint) -> None:
-    """Find out whether batches were handed in at whose beginning a build was killed."""
-    unknown = [batch for batch in engine.store.batches.open() if batch.id is None] if engine.batch else []
-    if unknown:
-        postman = _postman(engine, endpoint)
-        in_thread(lambda: postman.settle(unknown), postman.wire)
-
-
-def ask_in_batches(
-    engine: Engine,
-    endpoint: Endpoint,
-    rows: Sequence[Mapping[str, Any]],
-    missing: pl.DataFrame,
-    admission: Admission,
-    on_answers: OnAnswers | None,
-) -> None:
-    """Hand in requests, and wait for these and for the batches under way that bring missing answers.
+@dataclass(frozen=True)
+class BatchSender:
+    """Submits requests as batches, and waits for these and for those that earlier starts submitted.
 
     Args:
-        engine: whose teacher is asked, and whose store takes the answers.
-        endpoint: where.
-        rows: the requests that are not under way yet, in their order.
-        missing: all answers that are wanted and not in the store.
-        admission: which questions are begun.
-        on_answers: called with new answers.
-
-    Raises:
-        UserError: the provider refuses.
-        TeacherFailed: it was away for too long.
+        teacher: whom the requests are for.
+        endpoint: the provider that is asked.
+        store: takes the answers, and has the ledger of batches under way.
+        limits: what the build may spend; when its hours are over, the waiting ends.
+        report: takes sentences for the user.
     """
-    wanted = set(missing["request_key"])
-    before = [batch for batch in engine.store.batches.open() if wanted & {row["request_key"] for row in batch.rows}]
-    received: list[dict[str, Any]] = []
-    troubles: list[str] = []
 
-    def deliver(batch: Batch, fetched: Fetched) -> None:
-        now, new = datetime.now(UTC).isoformat(), []
-        for row, completion in fetched.answered:
-            usage = completion.get("usage")
-            told = {**completion, "usage": {**usage, IN_BATCH: True}} if isinstance(usage, dict) else completion
-            line = {"generic_request": {"original_row": row}, "response_message": told, "finished_at": now}
-            own = list(rows_of(line))
-            admission.received(engine.cost(told), len(own), engine.cost(completion))
-            new += own
-        engine.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"), again=True)
-        engine.store.batches.close(batch)
-        engine.failures.update(fetched.failures)
-        engine.declined.update(fetched.declined)
-        received.extend(new)
+    teacher: Teacher
+    endpoint: Endpoint
+    store: AnswerStore
+    limits: Limits
+    report: Reporter
+    passes: int = 1
 
-    def tick() -> None:
-        engine.report_retries(postman.wire, troubles)
-        if engine.limits.out_of_time():
-            postman.wire.cancel()
-        new, received[:] = received[:], []
-        engine.report_answers(new, on_answers)
+    def prepare(self) -> None:
+        """Find out whether batches were submitted during whose submission a build was killed."""
+        unconfirmed = [batch for batch in self.store.batches.open() if batch.id is None]
+        if unconfirmed:
+            client = self._client()
+            in_thread(lambda: client.confirm(unconfirmed), client.state)
 
-    postman = _postman(engine, endpoint)
-    handed_in = list(parcels([row for row in rows if admission.admits(row["question_id"])]))
-    in_thread(lambda: postman.carry(handed_in, before, deliver), postman.wire, tick)
-    tick()
-    left = len(engine.store.batches.open())
-    if left and engine.limits.reached:
-        engine.report.say(
-            f"{engine.limits.reached}: {counted(left, 'batch', 'batches')} under way at {endpoint.url}, which the same "
-            "command fetches"
+    def send(self, rows: Iterable[RequestRow], wanted: Collection[str], collector: AnswerCollector) -> None:
+        """Submit requests, and wait for all batches that bring wanted answers; see `Sender.send`."""
+        ledger, keys = self.store.batches, set(wanted)
+        under_way = [batch for batch in ledger.open() if keys & {row["request_key"] for row in batch.rows}]
+        client = self._client()
+
+        def deliver(batch: Batch, result: BatchResult) -> None:
+            now = datetime.now(UTC).isoformat()
+            new = [
+                answer
+                for row, completion in result.answered
+                for answer in collector.receive(row, _marked(completion), finished_at=now)
+            ]
+            self.store.add(pl.DataFrame(new, schema=FIELDS, orient="row"), again=True)
+            ledger.close(batch)
+            collector.failures.update(result.failures)
+            collector.declined.update(result.declined)
+
+        def tick() -> None:
+            if self.limits.out_of_time():
+                client.state.cancel()
+            collector.report_progress(client.state)
+
+        new = list(split_into_batches([row for row in rows if collector.admits(row)]))
+        in_thread(lambda: client.run(new, under_way, deliver), client.state, tick)
+        tick()
+        left = len(ledger.open())
+        if left and self.limits.reached:
+            self.report.say(
+                f"{self.limits.reached}: {counted(left, 'batch', 'batches')} under way at {self.endpoint.url}, which "
+                "the same command fetches"
+            )
+
+    def _client(self) -> BatchClient:
+        from tunixhack.teachers._curator_batch import BatchClient
+        from tunixhack.teachers.llm import MessagesLLM
+
+        llm = MessagesLLM(
+            self.teacher.model,
+            generation_params=dict(self.teacher.sampling),
+            backend_params={"base_url": self.endpoint.url},
         )
+        return BatchClient(llm, self.store.batches, CallState(self.endpoint), self.report.say)
 
 
-def _postman(engine: Engine, endpoint: Endpoint) -> Postman:
-    from tunixhack.teachers._curator_batch import Postman
-    from tunixhack.teachers.llm import Courier
-
-    courier = Courier(
-        engine.teacher.model,
-        generation_params=dict(engine.teacher.sampling),
-        backend_params={"base_url": endpoint.url},
-    )
-    return Postman(courier, engine.store.batches, Wire(endpoint), engine.report.say)
+def _marked(completion: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Note in a completion's usage that it came in a batch."""
+    usage = completion.get("usage")
+    return {**completion, "usage": {**usage, IN_BATCH: True}} if isinstance(usage, dict) else completion

@@ -11,8 +11,8 @@ from typing import Any
 
 from tunixhack.teachers.attempts import Failure, error_with_200, quoted
 from tunixhack.teachers.counting import OURS, token_count
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.server_errors import ServerError, error_in
-from tunixhack.teachers.wire import Endpoint
 from tunixhack.teachers.wire_json import read_json
 
 NO_ROOM = 16

@@ -53,10 +53,10 @@ def ended(reason: Any) -> Ended:
     return "whole" if word in _NOT_TOLD else _BY_WORD.get(word, "failed")
 
 
-def choice_ended(choice: Mapping[str, Any]) -> Ended:
+def choice_finish_kind(choice: Mapping[str, Any]) -> Ended:
     """Say how a choice ended: by its ``finish_reason``, or by an error that stands in it, whatever else it says.
 
-    >>> choice_ended({"finish_reason": "stop", "error": {"code": 502, "message": "upstream is gone"}})
+    >>> choice_finish_kind({"finish_reason": "stop", "error": {"code": 502, "message": "upstream is gone"}})
     'failed'
     """
     how = ended(choice.get("finish_reason"))

@@ -15,10 +15,10 @@ from tunixhack.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coming:
+class StepEstimate:
     """What one step will still ask, or all of them; None is unknown.
 
-    >>> Coming(step="sample", answers=3000, requests=188, tokens=1234567, seconds=5400.0, dollars=1.5).line()
+    >>> StepEstimate(step="sample", answers=3000, requests=188, tokens=1234567, seconds=5400.0, dollars=1.5).line()
     'sample: 3,000 answers in 188 requests, about 1,230,000 tokens, 1.5 hours, $1.50'
     """
 
@@ -39,7 +39,7 @@ class Coming:
         return f"{self.step}: {asked}, {tokens}, {seconds}, {dollars}"
 
 
-def foretell(
+def estimate_remaining(
     step: str,
     answers: int,
     received: pl.DataFrame,
@@ -47,7 +47,7 @@ def foretell(
     block: int,
     price: Price | None,
     seconds_an_answer: float | None,
-) -> Coming:
+) -> StepEstimate:
     """Reckon what a step will still ask.
 
     Args:
@@ -68,7 +68,7 @@ def foretell(
     if prompt is not None and completion is not None:
         tokens = round(requests * prompt + answers * completion)
         dollars = None if price is None else requests * prompt * price.prompt + answers * completion * price.completion
-    return Coming(
+    return StepEstimate(
         step=step,
         answers=answers,
         requests=requests,
@@ -78,13 +78,13 @@ def foretell(
     )
 
 
-def in_all(coming: Sequence[Coming]) -> Coming:
+def add_up(coming: Sequence[StepEstimate]) -> StepEstimate:
     """Add up several steps; what is unknown of one of them is unknown of all."""
 
     def total(values: list[Any]) -> Any:
         return None if None in values else sum(values)
 
-    return Coming(
+    return StepEstimate(
         step="in all",
         answers=sum(one.answers for one in coming),
         requests=sum(one.requests for one in coming),

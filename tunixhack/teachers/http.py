@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from tunixhack.errors import UserError
 from tunixhack.teachers.attempts import redirect
 from tunixhack.teachers.completions import nothing_but_an_error
+from tunixhack.teachers.endpoint import redact
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.proxies import place_of, proxy_for
 from tunixhack.teachers.server_errors import ServerError, error_in
-from tunixhack.teachers.wire import redact
 from tunixhack.teachers.wire_json import read_json
 
 CONNECT_TIMEOUT = 5.0
@@ -62,7 +62,7 @@ def get_json(
     return _once_loaded(lambda: _ask("GET", url, headers, None, timeout, key), url, say)
 
 
-def peek_json(url: str, headers: Mapping[str, str], timeout: float, key: str = KEY_VARIABLE) -> Any:
+def get_json_once(url: str, headers: Mapping[str, str], timeout: float, key: str = KEY_VARIABLE) -> Any:
     """GET a JSON document at once or not at all: for a look at a server that nobody depends on.
 
     Raises:

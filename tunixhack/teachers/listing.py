@@ -13,7 +13,7 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.safe_text import for_terminal
-from tunixhack.teachers.http import Unreachable, peek_json
+from tunixhack.teachers.http import Unreachable, get_json_once
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.resolve import preset_address
 from tunixhack.teachers.served import Served
@@ -24,7 +24,7 @@ PEEK = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class TeacherStatus:
     """A teacher of the table, as it is now."""
 
     name: str
@@ -46,20 +46,20 @@ class Seen:
     """Where a thinking model's trace is found; None where it is hidden."""
 
 
-def look_around() -> list[Seen]:
+def list_teachers() -> list[TeacherStatus]:
     """Look at every teacher of the table, in its order; takes a few seconds at most."""
     with ThreadPoolExecutor(len(PRESETS)) as pool:
         return list(pool.map(_look, PRESETS, PRESETS.values()))
 
 
-def _look(name: str, preset: Preset) -> Seen:
+def _look(name: str, preset: Preset) -> TeacherStatus:
     served: Mapping[str, Served] = {}
     problem, url, key_set, answers = None, preset.url, False, None
     try:
         address = preset_address(preset)
         url, key_set = address.url, bool(address.secret)
         if preset.look:
-            url, served = reach(preset, url, lambda asked: peek_json(asked, address.headers, PEEK, preset.key))
+            url, served = reach(preset, url, lambda asked: get_json_once(asked, address.headers, PEEK, preset.key))
             answers = True
     except NeitherThere as error:  # a Linux and a Windows at once: what to switch on is worth a sentence
         answers, problem = False, str(error)
@@ -67,7 +67,7 @@ def _look(name: str, preset: Preset) -> Seen:
         answers = False
     except UserError as error:
         answers, problem = False, str(error)
-    return Seen(
+    return TeacherStatus(
         name=name,
         url=url,
         local=preset.local,
@@ -81,18 +81,18 @@ def _look(name: str, preset: Preset) -> Seen:
     )
 
 
-def as_dict(seen: list[Seen]) -> dict[str, Any]:
-    """Return what was seen as JSON-able data."""
-    return {"teachers": [asdict(one) for one in seen]}
+def as_dict(found: list[TeacherStatus]) -> dict[str, Any]:
+    """Return what was found as JSON-able data."""
+    return {"teachers": [asdict(one) for one in found]}
 
 
-def as_lines(seen: list[Seen]) -> list[str]:
-    """Say what was seen, a line each; a server's own words hold nothing that a terminal obeys."""
-    wide = max(len(one.name) for one in seen)
-    return [for_terminal(f"{one.name:<{wide}}  {_state(one)}") for one in seen]
+def as_lines(found: list[TeacherStatus]) -> list[str]:
+    """Say what was found, a line each; a server's own words hold nothing that a terminal obeys."""
+    wide = max(len(one.name) for one in found)
+    return [for_terminal(f"{one.name:<{wide}}  {_state(one)}") for one in found]
 
 
-def _state(one: Seen) -> str:
+def _state(one: TeacherStatus) -> str:
     hidden = "" if one.trace else "; its trace is hidden, use --trace written"
     if not one.local:
         return (f"{one.key} is set" if one.key_set else f"needs a key in {one.key}") + hidden

@@ -100,7 +100,7 @@ class ReasoningLLM(HardenedLLM):
 
     def keys(self, rows: Dataset) -> list[str]:
         """Identify what is asked for each row; Curator goes on in the folder of equal keys only."""
-        endpoint = self._request_processor.new_wire().endpoint
+        endpoint = self._request_processor.new_state().endpoint
         common = dict(self.prompt_formatter.generation_params)
         return [
             request_key(
@@ -119,7 +119,7 @@ def _with_own_system(messages: str | Sequence[Mapping[str, str]], system: str) -
     return [{"role": "system", "content": system}, *(one for one in listed if one["role"] != "system")]
 
 
-class Courier(HardenedLLM):
+class MessagesLLM(HardenedLLM):
     """What the engine sends with: rows that carry rendered ``messages`` as JSON."""
 
     def render(self, row: dict[str, Any]) -> Messages:

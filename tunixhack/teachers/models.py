@@ -35,7 +35,7 @@ class Models:
     warn: Callable[[str], None]
     known: list[str] = field(default_factory=list)
 
-    def hear(self, told: str | None) -> None:
+    def note(self, told: str | None) -> None:
         """Take the model that a reply names, and tell of one that is new."""
         if not told or len(self.known) >= MOST:
             return

@@ -14,33 +14,33 @@ AT_MOST_EVERY = 1.0
 """Seconds within which several refusals count as one: they are of requests that were all sent before the first."""
 
 
-class Pace:
+class Concurrency:
     """How many requests may be in flight now: at least 1, at most what was allowed.
 
     Args:
         most: requests in flight while nothing is refused.
 
-    >>> pace = Pace(8)
-    >>> pace.refused(), pace.now
+    >>> concurrency = Concurrency(8)
+    >>> concurrency.refused(), concurrency.current
     (True, 4)
     >>> for _ in range(4):
-    ...     pace.answered()
-    >>> pace.now
+    ...     concurrency.answered()
+    >>> concurrency.current
     5
     """
 
     def __init__(self, most: int) -> None:
-        self.most = max(1, most)
-        self.now = self.most
+        self.maximum = max(1, most)
+        self.current = self.maximum
         self._answered = 0
-        self._deaf_until = -float("inf")
+        self._ignore_refusals_until = -float("inf")
 
     def answered(self) -> None:
         """Note an answered request; as many in a row as may be in flight allow one more."""
         self._answered += 1
-        if self._answered >= self.now:
+        if self._answered >= self.current:
             self._answered = 0
-            self.now = min(self.most, self.now + 1)
+            self.current = min(self.maximum, self.current + 1)
 
     def refused(self, wait: float | None = None) -> bool:
         """Note a refusal, and allow half as many requests unless that was done a moment ago.
@@ -53,34 +53,34 @@ class Pace:
         """
         self._answered = 0
         moment = time.monotonic()
-        if moment < self._deaf_until:
+        if moment < self._ignore_refusals_until:
             return False
-        self._deaf_until = moment + max(AT_MOST_EVERY, wait or 0.0)
-        before, self.now = self.now, max(1, self.now // 2)
-        return self.now < before
+        self._ignore_refusals_until = moment + max(AT_MOST_EVERY, wait or 0.0)
+        before, self.current = self.current, max(1, self.current // 2)
+        return self.current < before
 
 
-class Gate:
-    """Lets as many requests through at once as the pace allows; the others wait.
+class ConcurrencyLimit:
+    """Lets as many requests through at once as the concurrency allows; the others wait.
 
-    Use it with ``async with`` around each attempt, and tell the pace what came of it before the end.
+    Use it with ``async with`` around each attempt, and tell the concurrency what came of it before the end.
     """
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+    def __init__(self, concurrency: Concurrency) -> None:
+        self._concurrency = concurrency
         self._inside = 0
         self._free = asyncio.Condition()
 
     async def __aenter__(self) -> None:
         """Wait for room."""
         async with self._free:
-            await self._free.wait_for(lambda: self._inside < self._pace.now)
+            await self._free.wait_for(lambda: self._inside < self._concurrency.current)
             self._inside += 1
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make room: for one that waits, and for another if the pace has just allowed one more."""
+        """Make room: for one that waits, and for another if the concurrency has just allowed one more."""
         async with self._free:
             self._inside -= 1
             self._free.notify(2)

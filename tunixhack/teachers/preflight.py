@@ -10,11 +10,11 @@ from tunixhack.errors import UserError
 from tunixhack.teachers import counting
 from tunixhack.teachers.completions import choices_of, places, prompt_was_cut, spoken, usage_of
 from tunixhack.teachers.counting import token_count
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.finish_reasons import ended
 from tunixhack.teachers.http import Refused, Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.traces import no_thinking
-from tunixhack.teachers.wire import Endpoint
 
 SEEDS = (11, 4242, 77007)
 """Three, since a choice can come out differently when the server computes it beside others."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tunixhack.teachers.counting import IN_BATCH, OF_CHOICES, token_count
+from tunixhack.teachers.endpoint import is_local
 from tunixhack.teachers.presets import PRESETS, Preset
-from tunixhack.teachers.wire import is_local
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,13 +47,19 @@ class Price:
         """Return the dollars that so many tokens cost."""
         return prompt_tokens * self.prompt + completion_tokens * self.completion
 
-    def of_answer(self, usage: Any, text: str) -> float:
-        """Return the dollars of one request, of what its server tells of it; ``text`` is all that was received."""
+    def of_answer(self, usage: Any, text: str, *, listed: bool = False) -> float:
+        """Return the dollars of one request.
+
+        Args:
+            usage: the tokens as the server reports them.
+            text: all that was received; its length stands in for tokens that are not reported.
+            listed: return the price outside of a batch.
+        """
         told = usage if isinstance(usage, Mapping) else {}
         tokens = [told.get("prompt_tokens"), None if OF_CHOICES in told else told.get("completion_tokens")]
         counts = [token_count(one) for one in tokens]
         prompt, completion = (-(-len(text) // CHARACTERS) if one is None else one for one in counts)
-        return self.of(prompt, completion) * _share(told)
+        return self.of(prompt, completion) * (1.0 if listed else _share(told))
 
     def in_batches(self) -> Price:
         """Return what the tokens cost in batches."""

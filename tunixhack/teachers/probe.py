@@ -15,10 +15,10 @@ from typing import Any
 from tunixhack.errors import UserError
 from tunixhack.teachers.completions import choices_of, usage_of
 from tunixhack.teachers.counting import token_count
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.http import Say, post_json
-from tunixhack.teachers.resolve import Wish, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wire import Endpoint
 from tunixhack.wording import counted
 
 SECONDS = 5.0
@@ -97,7 +97,7 @@ def probe(spec: str, say: Say, seconds: float = SECONDS) -> Finding:
     Raises:
         UserError: the teacher is unknown or refuses, or has stopped answering.
     """
-    teacher = resolve(spec, Wish(max_tokens=TOKENS), say=say)
+    teacher = resolve(spec, RequestOptions(max_tokens=TOKENS), say=say)
     with teacher.connect() as endpoint:
         _ask(endpoint, teacher, 0, say)  # loads the model where that is still to be done
         say(f"asking {teacher.name} for about {2 * seconds:.0f} s")

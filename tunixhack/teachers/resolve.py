@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from tunixhack.cache import file_sha256
 from tunixhack.errors import UserError, nearest
 from tunixhack.teachers import embedded, local_model
+from tunixhack.teachers.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import KEY_VARIABLE, find_key
@@ -30,7 +31,6 @@ from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
 from tunixhack.teachers.prices import FREE, price_at
 from tunixhack.teachers.served import Served, look_any
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wire import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 from tunixhack.teachers.wsl import reach
 
 DEFAULT_MAX_TOKENS = 4096
@@ -50,7 +50,7 @@ its request waiting. The penalty ends them: of 96 answers the longest of each 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class RequestOptions:
     """How the user wants a teacher to answer; each of these is part of every request_key."""
 
     trace: str = "written"
@@ -78,13 +78,13 @@ class Address:
 
 
 def resolve(
-    spec: str, wish: Wish, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
+    spec: str, options: RequestOptions, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
 ) -> Teacher:
     """Find out who a teacher is.
 
     Args:
         spec: see this module's table.
-        wish: how it shall answer.
+        options: how it shall answer.
         remembered: the identity, model and context that a run kept of this teacher. Used when the server does not
             answer, or its key is not here, so that a run whose answers are all there can be recomputed without it.
         say: told when a server is waited for that still loads its model.
@@ -95,26 +95,26 @@ def resolve(
     """
     name, _, rest = spec.partition("/")
     if name == "local":
-        return _local(spec, wish)
+        return _local(spec, options)
     if _address(spec) is not None:
-        preset, find = ANY_SERVER, lambda: _by_address(spec, wish, say)
+        preset, find = ANY_SERVER, lambda: _by_address(spec, options, say)
     elif name in PRESETS:
-        preset, find = PRESETS[name], lambda: _by_name(spec, name, rest, wish, say)
+        preset, find = PRESETS[name], lambda: _by_name(spec, name, rest, options, say)
     else:
         known = ["local", "local/FILE.gguf", *(f"{name}/MODEL" for name in PRESETS), "http://HOST:PORT/v1#MODEL"]
         meant = f"{name}/MODEL" if rest else name
         raise UserError(f"teacher {public_name(spec)!r} is unknown: {nearest(meant, [*known, 'reference'])}")
-    if wish.trace == "native" and preset.trace is None:
+    if options.trace == "native" and preset.trace is None:
         raise UserError(
             f"{preset.title} keeps its models' thinking to itself: use --trace written, which asks for a trace"
         )
-    return _or_remembered(find, spec, preset, wish, remembered)
+    return _or_remembered(find, spec, preset, options, remembered)
 
 
-def _local(spec: str, wish: Wish) -> Teacher:
+def _local(spec: str, options: RequestOptions) -> Teacher:
     path = local_model.model_path(spec)
-    bounded = wish.trace != "native"
-    limit = wish.max_tokens or (token_limit() if bounded else LOCAL_CONTEXT // 2)
+    bounded = options.trace != "native"
+    limit = options.max_tokens or (token_limit() if bounded else LOCAL_CONTEXT // 2)
     usual = spec == "local"
     # a model of the user's own has its own ways, and may fill the memory once
     habits, copies = (AGAINST_LOOPS, min(COPIES, embedded.usable_cores())) if usual else ({}, 1)
@@ -137,7 +137,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
         name=spec,
         model=path.stem,
         identity={"sha256": file_sha256(path)},
-        sampling={"temperature": 0.8, "max_tokens": limit} | habits | dict(wish.sampling or {}),
+        sampling={"temperature": 0.8, "max_tokens": limit} | habits | dict(options.sampling or {}),
         grammar=written_grammar() if bounded else None,
         price=FREE,
         slots=SLOTS,
@@ -148,7 +148,7 @@ def _local(spec: str, wish: Wish) -> Teacher:
     )
 
 
-def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
+def _by_name(spec: str, name: str, model: str, options: RequestOptions, say: Say) -> Teacher:
     """Find a teacher of the table; a provider is asked nothing, since its first answer tells as much."""
     preset = PRESETS[name]
     address = preset_address(preset)
@@ -160,7 +160,7 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
     if preset.look is None:
         if not model:
             raise UserError(f"{name} needs a model: --teacher {name}/MODEL, as {preset.title} names it")
-        return _teacher(spec, preset, address, Served(name=model), wish)
+        return _teacher(spec, preset, address, Served(name=model), options)
     look = preset.look
 
     def get(url: str) -> Any:
@@ -174,10 +174,10 @@ def _by_name(spec: str, name: str, model: str, wish: Wish, say: Say) -> Teacher:
         raise UserError(f"{chosen.name} is not loaded in {preset.title} (loaded: {loaded or 'none'}): {how}")
     if not chosen.loaded and chosen.context is None:
         say(f"{chosen.name} is not loaded in {preset.title} yet, so that its context length is not known")
-    return _teacher(spec, preset, replace(address, reached=reached), chosen, wish, lambda: look(reached, get))
+    return _teacher(spec, preset, replace(address, reached=reached), chosen, options, lambda: look(reached, get))
 
 
-def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
+def _by_address(spec: str, options: RequestOptions, say: Say) -> Teacher:
     """Find a teacher by its address."""
     address = _credentials(_address(spec) or "")
 
@@ -189,7 +189,7 @@ def _by_address(spec: str, wish: Wish, say: Say) -> Teacher:
     if model and not served:  # some list none, and serve what they are asked for
         served = {model: Served(name=model)}
     chosen = _chosen(model, served, address.url, f"{address.url}#MODEL")
-    return _teacher(spec, ANY_SERVER, address, chosen, wish, look)
+    return _teacher(spec, ANY_SERVER, address, chosen, options, look)
 
 
 def _chosen(model: str, served: Mapping[str, Served], server: str, how: str) -> Served:
@@ -221,7 +221,7 @@ def _teacher(
     preset: Preset,
     address: Address,
     served: Served,
-    wish: Wish,
+    options: RequestOptions,
     look: Callable[[], Mapping[str, Served]] = dict,
 ) -> Teacher:
     """Put together a teacher that answers over HTTP; ``look`` asks the server again for what it serves."""
@@ -254,16 +254,16 @@ def _teacher(
         context_now=context_now,
         price=price_at(address.url, served.name, preset),
         connect=connect,
-        **_asked_with(preset, wish),
+        **_asked_with(preset, options),
     )
 
 
-def _asked_with(preset: Preset, wish: Wish) -> dict[str, Any]:
-    """Return what of a preset and a wish decides how requests look."""
-    limit = {preset.limit: wish.max_tokens or DEFAULT_MAX_TOKENS}
-    written = {} if wish.trace == "native" else preset.unthinking
+def _asked_with(preset: Preset, options: RequestOptions) -> dict[str, Any]:
+    """Return what of a preset and a options decides how requests look."""
+    limit = {preset.limit: options.max_tokens or DEFAULT_MAX_TOKENS}
+    written = {} if options.trace == "native" else preset.unthinking
     return {
-        "sampling": {**preset.sampling, **limit, **written, **(wish.sampling or {})},
+        "sampling": {**preset.sampling, **limit, **written, **(options.sampling or {})},
         "limit_name": preset.limit,
         "seeded": preset.seeded,
         "hidden_trace": preset.trace is None,
@@ -272,7 +272,11 @@ def _asked_with(preset: Preset, wish: Wish) -> dict[str, Any]:
 
 
 def _or_remembered(
-    find: Callable[[], Teacher], spec: str, preset: Preset, wish: Wish, remembered: Mapping[str, Any] | None
+    find: Callable[[], Teacher],
+    spec: str,
+    preset: Preset,
+    options: RequestOptions,
+    remembered: Mapping[str, Any] | None,
 ) -> Teacher:
     try:
         return find()
@@ -292,7 +296,7 @@ def _or_remembered(
         identity=remembered["identity"],
         price=price_at(remembered["identity"]["url"], remembered["model"], preset),
         connect=connect,
-        **_asked_with(preset, wish),
+        **_asked_with(preset, options),
     )
 
 

@@ -14,7 +14,7 @@ from tunixhack.teachers.store import KEY
 from tunixhack.wording import verb
 
 
-def of_seed(answers: pl.DataFrame, seed: int) -> pl.Series:
+def has_seed_of_run(answers: pl.DataFrame, seed: int) -> pl.Series:
     """Tell which answers were asked for with the seeds of a run's seed; those that were asked without one count, too.
 
     By the question that asked: a question that a student is asked in other words has another id, and the same answers.
@@ -27,7 +27,7 @@ def of_seed(answers: pl.DataFrame, seed: int) -> pl.Series:
         Booleans, one an answer.
 
     >>> answers = pl.DataFrame({"question_id": ["q", "q"], "sample": [0, 1], "seed": [sample_seed(7, "q", 0), 5]})
-    >>> of_seed(answers, 7).to_list(), of_seed(answers, 8).to_list()
+    >>> has_seed_of_run(answers, 7).to_list(), has_seed_of_run(answers, 8).to_list()
     ([True, False], [False, False])
     """
     questions = answers["question_id"].unique()
@@ -40,15 +40,15 @@ def of_seed(answers: pl.DataFrame, seed: int) -> pl.Series:
     return based.select((pl.col("seed") == expected).fill_null(value=True)).to_series()
 
 
-def one_each(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
+def one_per_key(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Return one answer for each `KEY`: one that has the run's seeds where there is one, else the first received."""
     if not answers.select(KEY).is_duplicated().any():
         return answers
-    other = ~of_seed(answers, seed)
+    other = ~has_seed_of_run(answers, seed)
     return answers.sort(other, maintain_order=True).unique(KEY, keep="first", maintain_order=True)
 
 
-def of_another_seed(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
+def describe_other_seeds(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
     """Say how many answers that are wanted were asked for with the seeds of another ``--seed``; None for none of them.
 
     Args:
@@ -57,11 +57,11 @@ def of_another_seed(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earli
         seed: of the run.
         earlier: the one that the run had before; None where it is not known.
     """
-    reused = one_each(stored.join(wanted, on=KEY, how="semi", maintain_order="left"), seed)
-    others = reused.filter(~of_seed(reused, seed))
+    reused = one_per_key(stored.join(wanted, on=KEY, how="semi", maintain_order="left"), seed)
+    others = reused.filter(~has_seed_of_run(reused, seed))
     if others.is_empty():
         return None
-    which = f"--seed {earlier}" if earlier is not None and of_seed(others, earlier).all() else "another --seed"
+    which = f"--seed {earlier}" if earlier is not None and has_seed_of_run(others, earlier).all() else "another --seed"
     return (
         f"{others.height:,} of the stored answers {verb(others.height, 'was', 'were')} asked for with the seeds of "
         f"{which}: they count, since teacher and prompt are the same; --ask-again asks for them anew with those of "

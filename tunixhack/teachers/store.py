@@ -17,7 +17,7 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.files import DamagedFile, read_parquet, write_parquet
-from tunixhack.teachers.batches import BatchBook
+from tunixhack.teachers.batches import BatchLedger
 from tunixhack.teachers.journal import FIELDS, count_choices, read_journal, with_all_fields
 
 KEY = ["request_key", "sample"]
@@ -58,7 +58,7 @@ class AnswerStore:
         """Open the store; nothing is read yet."""
         self.folder = folder
         self.work = work
-        self.batches = BatchBook(folder.parent / "batches")
+        self.batches = BatchLedger(folder.parent / "batches")
         """What is under way at a provider and comes into the store later."""
 
     def answers(self) -> pl.DataFrame:

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.prices import Price
-from tunixhack.teachers.wire import Endpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +74,10 @@ class Teacher:
         """The most tokens of one answer, thinking included; None where it has no limit."""
         limit: int | None = self.sampling.get(self.limit_name)
         return limit
+
+    def requests_in_flight(self, endpoint: Endpoint, choices: int) -> int:
+        """Return how many requests of so many choices each are in flight at once."""
+        slots = self.slots
+        if slots is None and not self.seeded:  # as many choices in flight as there would be one by one
+            slots = endpoint.concurrency
+        return endpoint.concurrency if slots is None else min(max(1, slots // choices), endpoint.concurrency)

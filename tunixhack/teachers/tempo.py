@@ -1,4 +1,4 @@
-"""How long many requests will take, by how long a few of them took.
+"""An estimate of how long many requests take, from how long a few of them took.
 
 Two things have to be allowed for. Where a request has several answers it ends with its longest, so that one of sixteen
 takes longer than one of two, though not eight times as long. And a short call has a beginning and an end at which less
@@ -17,7 +17,7 @@ AT_ONCE = 0.05
 """Share of the first answer's time within which others count as come with it, from a server that works on several."""
 
 
-class Answered(NamedTuple):
+class AnsweredRequest(NamedTuple):
     """A request that was answered; times by `time.monotonic`."""
 
     sent: float
@@ -26,8 +26,8 @@ class Answered(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tempo:
-    """The tempo of one call.
+class Throughput:
+    """The throughput of one call.
 
     Args:
         answered: its requests; at least one.
@@ -36,13 +36,15 @@ class Tempo:
     A server of two slots, asked for four answers, by as many requests as it has slots and by four at once. It takes
     400 s for two hundred either way, of which the second call tells less:
 
-    >>> [round(Tempo([Answered(0, 4), Answered(0, 4), Answered(4, 8), Answered(4, 8)], 2).seconds(200, 1, 2))]
-    [401]
-    >>> [round(Tempo([Answered(0, 4), Answered(0, 4), Answered(0, 8), Answered(0, 8)], 4).seconds(200, 1, 4))]
-    [349]
+    >>> two = [AnsweredRequest(0, 4), AnsweredRequest(0, 4), AnsweredRequest(4, 8), AnsweredRequest(4, 8)]
+    >>> round(Throughput(two, 2).seconds(200, 1, 2))
+    401
+    >>> four = [AnsweredRequest(0, 4), AnsweredRequest(0, 4), AnsweredRequest(0, 8), AnsweredRequest(0, 8)]
+    >>> round(Throughput(four, 4).seconds(200, 1, 4))
+    349
     """
 
-    answered: Sequence[Answered]
+    answered: Sequence[AnsweredRequest]
     at_once: int
 
     def seconds(self, requests: int, choices: int, at_once: int) -> float:

@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from tunixhack.teachers.wire import Wire
+from tunixhack.teachers.wire import CallState
 
 T = TypeVar("T")
 
 
-def in_thread(work: Callable[[], T], wire: Wire, tick: Callable[[], None] = lambda: None) -> T:
-    """Run blocking work beside the caller's event loop; an interrupt stops the wire within two seconds.
+def in_thread(work: Callable[[], T], state: CallState, tick: Callable[[], None] = lambda: None) -> T:
+    """Run blocking work beside the caller's event loop; an interrupt stops the call within two seconds.
 
     Args:
         work: what to run; its exceptions are raised here.
-        wire: stopped on an interrupt, or when ``tick`` raises.
+        state: stopped on an interrupt, or when ``tick`` raises.
         tick: called about ten times a second in the caller's thread.
     """
     outcome: list[T] = []
@@ -35,7 +35,7 @@ def in_thread(work: Callable[[], T], wire: Wire, tick: Callable[[], None] = lamb
             thread.join(0.1)
             tick()
     except BaseException:
-        wire.cancel()
+        state.cancel()
         thread.join(1.5)
         raise
     if failure:

@@ -1,12 +1,10 @@
-"""What is agreed with the transport before a call, and what it tells while it runs.
+"""The state of one call to a teacher, shared by the thread that sends requests and the thread that reports progress.
 
-This file knows nothing of Curator, so that the engine, the progress bar and the tests need not either.
+It does not depend on Curator, so that the engine, the progress bar and the tests do not either.
 """
 
 from __future__ import annotations
 
-import base64
-import ipaddress
 import threading
 import time
 from collections import Counter, deque
@@ -15,21 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
-from tunixhack.credentials import hide
-from tunixhack.teachers.keys import KEY_VARIABLE
-from tunixhack.teachers.pacing import Gate, Pace
+from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.teachers.pacing import Concurrency, ConcurrencyLimit
 from tunixhack.teachers.proxies import proxy_for
-from tunixhack.teachers.tempo import Answered
+from tunixhack.teachers.tempo import AnsweredRequest
 from tunixhack.wording import counted
 
 WINDOW = 50
 """Attempts over which a teacher counts as failing."""
-PATIENCE = 300.0
-LOCAL_PATIENCE = 600.0
-"""Seconds without any answer before a provider, or a server of the user's own, is given up: the latter may have to be
-started again by hand, and then loads its model."""
 REFUSALS = 5
 """Refusals of whatever was asked, without an answer to what was sent after the first of them, after which a teacher
 counts as refusing everything."""
@@ -37,77 +29,12 @@ TELL_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
 
 
-def is_local(url: str) -> bool:
-    """Whether a server is this machine or stands in the same private network.
-
-    >>> is_local("http://127.0.0.1:1234/v1"), is_local("http://192.168.1.7/v1"), is_local("https://api.openai.com/v1")
-    (True, True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:  # a name; one without a dot is known in the user's own network only
-        return "." not in host or host.endswith((".local", ".localhost", ".lan", ".home.arpa"))
-
-
-def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> str:
-    """Take out of a text what a request's headers carry, as they were sent and as a server reads them; see `hide`.
-
-    >>> redact("you are me:pw, or bWU6cHc=", {"Authorization": "Basic bWU6cHc="})
-    'you are me:***, or ***'
-    """
-    secrets = {secret or ""}
-    for value in headers.values():
-        kind, _, sent = value.rpartition(" ")
-        secrets.add(sent)
-        if kind == "Basic":
-            user, _, password = base64.b64decode(sent).decode().partition(":")
-            secrets.add(password or user)
-    return hide(text, secrets)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Endpoint:
-    """Where a teacher answers, and how patient to be with it. Nothing here is part of a request_key."""
-
-    url: str
-    """Base address, ending before ``/chat/completions``; without credentials."""
-    copies: tuple[str, ...] = ()
-    """Base addresses of servers that are equal to the one at ``url``, and share its requests."""
-    model: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Authorisation; never printed, logged or stored."""
-    secret: str | None = field(default=None, repr=False)
-    """What must not appear in any message, should the server echo it."""
-    key_variable: str = KEY_VARIABLE
-    """Where the user puts the key that this server takes."""
-    concurrency: int = 8
-    """Requests in flight at once."""
-    timeout: float = 1800.0
-    """Seconds for one request; a thinking model on a desk takes minutes."""
-    attempts: int = 5
-    """Tries for one request that fails while others succeed."""
-    patience: float = PATIENCE
-    """Seconds without any success, most attempts failing, after which the teacher counts as gone."""
-    alive: Callable[[], bool] = lambda: True
-    """False once an embedded server has died, so that nobody waits for it."""
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Base addresses of all servers that answer."""
-        return self.url, *self.copies
-
-    def redact(self, text: str) -> str:
-        """Take the secret out of a text that may reach a screen or a file."""
-        return redact(text, self.headers, self.secret)
-
-
 @dataclass
-class Wire:
+class CallState:
     """The state of one call, written by the transport's thread and read by others."""
 
     endpoint: Endpoint
-    on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], None] | None = None
+    on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], object] | None = None
     """Called with (row, completion) for each answered request, in the transport's thread."""
     counts_one_choice: bool = False
     """Whether the server tells the tokens of one choice only."""
@@ -123,7 +50,7 @@ class Wire:
     """Why fewer requests are sent at once than were allowed: the first refusal; None while there was none."""
     gave_up: str | None = None
     """Why the call was stopped before its end; None while all is well."""
-    unwritten: OSError | None = None
+    write_error: OSError | None = None
     """Why an answer could not be kept, which stops the call: those after it would be paid for and lost."""
     unanswered: set[str] = field(default_factory=set)
     """Requests, by their keys, that were sent as often as they may be and got replies that were no answers, each of
@@ -138,8 +65,8 @@ class Wire:
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
-        self.pace = Pace(self.endpoint.concurrency)
-        self.gate = Gate(self.pace)
+        self.concurrency = Concurrency(self.endpoint.concurrency)
+        self.concurrency_limit = ConcurrencyLimit(self.concurrency)
         """What the transport goes through for every attempt, in its own event loop."""
         self._in_flight = dict.fromkeys(self.endpoint.addresses, 0)
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
@@ -147,7 +74,7 @@ class Wire:
         self._successes = self._refusals = 0
         self._refused_at = 0.0
         self._stop = threading.Event()
-        self.answered: list[Answered] = []
+        self.answered: list[AnsweredRequest] = []
         self.trouble: str | None = None
         """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
 
@@ -175,12 +102,13 @@ class Wire:
             whole: whether they came without an error beside them.
         """
         self._outcomes.append(True)
-        self.pace.answered()
+        self.concurrency.answered()
         if whole and (sent is None or sent > self._refused_at):
             self._refusals = 0  # one that was sent before the first refusal says nothing of what came to pass then
         self._successes += 1
         self._last_success = time.monotonic()
-        self.answered.append(Answered(self._last_success if sent is None else sent, self._last_success, choices))
+        began = self._last_success if sent is None else sent
+        self.answered.append(AnsweredRequest(began, self._last_success, choices))
 
     def failed(self, why: str, remedy: str | None = None) -> None:
         """Note a failed attempt, and give the teacher up when it has failed for too long.
@@ -209,7 +137,7 @@ class Wire:
 
     def refused(self, why: str, wait: float | None = None) -> None:
         """Note that the server had too much to do, and send it fewer requests at once; `failed` is told as well."""
-        if self.pace.refused(wait) and self.slowed_by is None:
+        if self.concurrency.refused(wait) and self.slowed_by is None:
             self.slowed_by = self.endpoint.redact(why)
 
     def give_up(self, why: str) -> None:
@@ -217,9 +145,9 @@ class Wire:
         self.gave_up = self.gave_up or self.endpoint.redact(why)
         self._stop.set()
 
-    def lose(self, error: OSError) -> None:
+    def record_write_error(self, error: OSError) -> None:
         """Stop the call because an answer could not be kept."""
-        self.unwritten = self.unwritten or error
+        self.write_error = self.write_error or error
         self._stop.set()
 
     def cancel(self) -> None:
