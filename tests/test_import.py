@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -144,6 +145,37 @@ def test_a_domain_under_a_python_without_curator_is_one_sentence_about_python():
 
 def test_the_core_works_without_curator():
     fresh_python(NO_CURATOR, "import tunixhack; tunixhack.Run, tunixhack.Recipe, tunixhack.Source, tunixhack.Verdict")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Name the modules of the package that a file imports, also those within functions, but none for types alone."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{name.name}" for name in node.names)}
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+@pytest.mark.parametrize("package", ["teachers", "bakeoff"])
+def test_no_module_imports_itself_over_others(package: str):
+    files = (ROOT / "tunixhack").rglob("*.py")
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+    imports = {name: imports_of(file) & modules.keys() for name, file in modules.items()}
+    for start in (name for name in modules if name.startswith(f"tunixhack.{package}.")):
+        reached: set[str] = set()
+        waiting = set(imports[start])
+        while waiting:
+            name = waiting.pop()
+            reached.add(name)
+            waiting |= imports[name] - reached
+        assert start not in reached
 
 
 @pytest.fixture(scope="module")

@@ -145,7 +145,7 @@ def figures(questions: set[str]) -> Figures:
 
 
 def comparison(*asked: set[str], samples: int = 1) -> Comparison:
-    from tunixhack.bakeoff.comparison import Entry
+    from tunixhack.bakeoff.entries import Entry
 
     common: dict[str, Any] = {"teacher": "t", "domain": "math", "folder": Path("f"), "command": "tunixhack build math"}
     entries = tuple(Entry(label=f"t{place}", figures=figures(one), **common) for place, one in enumerate(asked))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tunixhack.answers.sample import Sample
 from tunixhack.bakeoff import lengths
-from tunixhack.bakeoff.comparison import Comparison, Entry
+from tunixhack.bakeoff.comparison import Comparison
+from tunixhack.bakeoff.entries import Entry
 from tunixhack.bakeoff.figures import measure
 from tunixhack.bakeoff.named import Domain, compare_command, folder_names, recipes_of, split
 from tunixhack.build import build

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunixhack.bakeoff.figures import Figures, quantiles
+from tunixhack.bakeoff.entries import LENGTHS, SPEED, Entry
+from tunixhack.bakeoff.figures import Figures
 from tunixhack.estimate import questions_and_probes
+from tunixhack.notebook_html import paragraph, table
 from tunixhack.recipe import Recipe
 from tunixhack.safe_text import for_terminal
-from tunixhack.shares import Share
 from tunixhack.wording import counted, verb
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One teacher with one prompt."""
-
-    label: str
-    """What tells it apart from the others."""
-    teacher: str
-    """As after ``--teacher``, without credentials."""
-    domain: str
-    """The domain, or its file."""
-    folder: Path
-    """The run that its answers are in."""
-    figures: Figures | None
-    """None where it has no result."""
-    problem: str | None = None
-    """What a build would have said in the end; why there is no result, or not all of it."""
-    exit_code: int = 0
-    """What a build that ends so exits with, where it has no result or not all of it."""
-    command: str
-    """The build of the whole dataset, which takes these answers over."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -57,10 +37,23 @@ class Comparison:
         return for_terminal(f"Comparison({str(self.folder)!r}: {names}; {counted(self.asked, 'question')})")
 
     def _repr_html_(self) -> str:
-        """Be the tables in a notebook, all of it escaped."""
-        from tunixhack.bakeoff.table import as_html
+        """Return what a notebook shows: the tables and remarks, escaped."""
+        tables = "".join(table(header, rows) for header, rows in self.tables())
+        return tables + "".join(map(paragraph, self.remarks()))
 
-        return as_html(self)
+    def tables(self) -> list[tuple[Sequence[str], list[list[str]]]]:
+        """Return the header and the rows of both tables: speed and price, then lengths and reasons."""
+        return [
+            (SPEED, [entry.speed_cells() for entry in self.entries]),
+            (LENGTHS, [entry.length_cells() for entry, _ in self.measured]),
+        ]
+
+    def remarks(self) -> list[str]:
+        """Return sentences that follow the tables: what went wrong, then how to read the figures."""
+        problems = [f"{entry.label}: {entry.problem}" for entry in self.entries if entry.problem]
+        lengths = f"lengths in {self.unit}, which 10 %, half and 90 % do not exceed"
+        plot = [] if self.plot is None else [f"lengths as a picture: {self.plot}"]
+        return [*problems, lengths, *self.notes(), *plot]
 
     @property
     def measured(self) -> list[tuple[Entry, Figures]]:
@@ -124,42 +117,6 @@ class Comparison:
             "rows": self.rows,
             "unit": self.unit,
             "plot": None if self.plot is None else str(self.plot),
-            "teachers": [_entry(entry) for entry in self.entries],
+            "teachers": [entry.as_dict() for entry in self.entries],
             "exit_code": self.exit_code,
         }
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    return {
-        "label": entry.label,
-        "teacher": entry.teacher,
-        "domain": entry.domain,
-        "folder": str(entry.folder),
-        "problem": entry.problem,
-        "command": entry.command,
-        "figures": None if entry.figures is None else _figures(entry.figures),
-    }
-
-
-def _figures(figures: Figures) -> dict[str, Any]:
-    return {
-        "questions": len(figures.questions),
-        "answers": figures.answers,
-        "parsed": _share(figures.parsed),
-        "right": _share(figures.right),
-        "kept": _share(figures.kept),
-        "dropped": figures.reasons,
-        "trace_length": quantiles(figures.traces),
-        "answer_length": quantiles(figures.texts),
-        "tokens_per_second": None if figures.tokens_per_second is None else round(figures.tokens_per_second, 1),
-        "tokens_at_least": figures.at_least,
-        "dollars": None if figures.dollars is None else round(figures.dollars, 4),
-        "hours": None if figures.hours is None else round(figures.hours, 3),
-    }
-
-
-def _share(share: Share | None) -> dict[str, Any] | None:
-    if share is None or share.value is None:
-        return None
-    low, high = share.interval
-    return {"count": share.count, "of": share.of, "value": share.value, "low": low, "high": high}
