@@ -36,7 +36,7 @@ from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
-OWN_STATE = {"_config", "_fingerprint", "trace", "system_prompt", "system"}
+OWN_STATE = {"_config", "_fingerprint", "trace", "system_prompt", "_own_system"}
 
 
 @pytest.fixture

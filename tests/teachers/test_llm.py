@@ -69,9 +69,16 @@ def test_it_takes_a_dataset_as_well_as_a_list(teacher: ScriptedTeacher, tmp_path
     assert asked(llm, teacher, tmp_path, ROWS) == 0
 
 
-def test_a_class_without_a_prompt_says_so(teacher: ScriptedTeacher, tmp_path: Path):
-    with pytest.raises(NotImplementedError, match=r"ReasoningLLM needs a prompt\(row\)"):
-        writer(teacher.url, ReasoningLLM)(ROWS, working_dir=str(tmp_path))
+def test_without_a_prompt_of_its_own_a_class_sends_its_system_message_and_the_question_with_its_context():
+    class Polite(ReasoningLLM):
+        system = "Be polite."
+
+    question = {"question": "Shorten this.", "context": "It rained and it rained."}
+    task = {"role": "user", "content": "Shorten this.\n\nIt rained and it rained."}
+    assert Polite("any", trace="native").render(question) == [{"role": "system", "content": "Be polite."}, task]
+    own = Polite("any", trace="native", system="Be brief.").render(question)
+    assert own == [{"role": "system", "content": "Be brief."}, task]
+    assert ReasoningLLM("any", trace="native").render(question) == [task]
 
 
 def test_an_unknown_trace_is_a_sentence(teacher: ScriptedTeacher, tmp_path: Path):
