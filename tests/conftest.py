@@ -15,6 +15,7 @@ from tests.commands import Command, Result
 from tests.folder_seconds import FolderSeconds
 from tunixhack import cli
 from tunixhack.recipe import Recipe
+from tunixhack.teachers import http
 from tunixhack.testing import ScriptedTeacher
 
 collect_ignore = ["written_by_0"]
@@ -47,6 +48,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real questions (shared/data beside the checkout) are not here")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses_before_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask a server that is overloaded as often as ever, without the seconds between: no test is about their length."""
+    monkeypatch.setattr(http, "PAUSES", (0.0,) * len(http.PAUSES))
 
 
 @pytest.fixture

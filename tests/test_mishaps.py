@@ -235,10 +235,7 @@ def test_a_table_that_no_disk_holds_is_a_sentence(tmp_path: Path):
     assert pl.read_parquet(path).height == 1
 
 
-def test_a_stumble_in_the_preflight_is_tried_again(
-    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(http, "PAUSES", (0.0, 0.0, 0.0))
+def test_a_stumble_in_the_preflight_is_tried_again(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     teacher.change(faults=Faults(script=("500", "429")))
     assert build(recipe, teacher, tmp_path / "run").done
 

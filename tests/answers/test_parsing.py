@@ -228,4 +228,4 @@ def test_an_empty_table_stays_a_table():
     "piece", ["<", "<think>", "<think></think>", "<reasoning>", "</answer>", " ", "<reasoning>\n<"]
 )
 def test_hostile_length_does_not_hang(trace, piece):
-    read_choice(choice(piece * (2_000_000 // len(piece))), trace)  # quadratic time would be hours here
+    read_choice(choice(piece * (500_000 // len(piece))), trace)  # quadratic time would be hours here

@@ -167,10 +167,7 @@ def test_a_reply_whose_choices_are_none_is_one_sentence(choices: Any):
         ({"message": "upstream is down"}, r"an error \(HTTP 200\): upstream is down"),
     ],
 )
-def test_an_error_with_http_200_is_told_in_the_servers_words(
-    error: Any, sentence: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(http, "PAUSES", (0.0,))
+def test_an_error_with_http_200_is_told_in_the_servers_words(error: Any, sentence: str):
     for answer in ({"error": error}, {"choices": [{"error": error, "message": {"content": None}}]}):
         odd = odd_server(lambda *_, answer=answer: (200, answer))
         with odd as server, pytest.raises(UserError, match=sentence):
