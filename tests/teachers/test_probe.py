@@ -37,6 +37,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+def asker_count(body: dict[str, Any]) -> int:
+    """How many ask at the time of a request, which the number in its text tells."""
+    return int(re.findall(r"\d+", body["messages"][0]["content"])[0]) // 1_000_000
+
+
 class Playing:
     """A server whose answers take a tenth of a second each by a clock of its own.
 
@@ -53,7 +58,7 @@ class Playing:
         self._clock.now += 0.1
 
     def __call__(self, body: dict[str, Any], headers: Any) -> Reply:
-        askers = int(re.findall(r"\d+", body["messages"][0]["content"])[0]) // 1_000_000
+        askers = asker_count(body)
         if askers < 4 or self.full.parties == 1:
             with self._slot:
                 self._pass()
@@ -83,23 +88,16 @@ def test_it_asks_by_one_and_then_by_four_after_a_first_answer_that_is_not_counte
 
 
 def test_the_copies_of_a_server_are_all_asked(clock: Clock, monkeypatch: pytest.MonkeyPatch):
-    playing = Playing(clock, together=2)
-    slots = threading.Lock(), threading.Lock()
-
-    def one_at_a_time(slot: threading.Lock) -> Any:
-        def reply(body: dict[str, Any], headers: Any) -> Reply:
-            with slot:
-                return playing(body, headers)
-
-        return reply
-
-    with odd_server(one_at_a_time(slots[0])) as one, odd_server(one_at_a_time(slots[1])) as other:
+    playing = Playing(clock, together=4)
+    with odd_server(playing) as one, odd_server(playing) as other:
         known = resolve(one.url, RequestOptions(max_tokens=TOKENS))
         with known.connect() as there:
             two = replace(known, connect=lambda: nullcontext(replace(there, copies=(other.url,))))
         monkeypatch.setattr(module, "resolve", lambda *_, **__: two)
+        one.asked.clear()
         finding = probe("two", silent, SECONDS)
-    assert finding.speedup == pytest.approx(2)
+    by_four = [sum(asker_count(body) == 4 for body in server.asked) for server in (one, other)]
+    assert by_four == [finding.four.requests // 2] * 2
 
 
 def test_figures_are_tokens_over_the_time_until_the_last_answer(clock: Clock):
