@@ -111,7 +111,7 @@ def train(
     if as_json:
         from tunixhack.train.record import read
 
-        print_json({"folder": str(student.folder), **read(student.folder)})
+        print_json({"folder": str(student.folder), **read(student.folder).as_dict()})
     else:
         folder = shlex.quote(str(student.folder))
         print_text(f"\nwritten to {student.folder}; to ask it, and to export it:")

@@ -13,15 +13,17 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, checksums, metrics, record
-from tunixhack.train.beginning import begin
+from tunixhack.train.beginning import resume
 from tunixhack.train.job import Plan
+from tunixhack.train.record import BaseModel, DataSummary, TrainingRecord
+from tunixhack.train.settings import Settings
 
 BATCH = 4
-ASKED = {
-    "base": {"name": "tiny", "fingerprint": "b" * 64},
-    "data": {"key": "d" * 64, "datasets": []},
-    "settings": {"seed": 0, "batch_size": BATCH},
-}
+ASKED = TrainingRecord(
+    base=BaseModel(name="tiny", fingerprint="b" * 64),
+    data=DataSummary(key="d" * 64, datasets=[]),
+    settings=Settings(batch_size=BATCH),
+)
 
 
 def plan(out, scratch=None):
@@ -45,7 +47,7 @@ def save(folder, step, whole=True):
 
 
 def start(plan, resume_from=None):
-    return begin(plan, ASKED, resume_from, Reporter(quiet=True))
+    return resume(plan, ASKED, resume_from, Reporter(quiet=True))
 
 
 def files(folder):
@@ -69,7 +71,7 @@ def test_from_a_folder_with_weights_alone_it_goes_on_where_its_checkpoints_were(
     place = checkpoints.latest(tmp_path / "second" / "actor")
     assert files(place) == files(scratch / "actor" / "30")
     assert (files(out), files(scratch)) == before
-    assert (begun[0]["scratch"], begun[1]) == (None, 30)
+    assert (begun[0].scratch, begun[1]) == (None, 30)
 
 
 def test_where_they_are_gone_it_says_what_is_missing(tmp_path, trained):
@@ -116,10 +118,10 @@ def test_nothing_to_go_on_from_is_a_sentence(tmp_path):
 def test_that_it_begins_anew_is_said(tmp_path, capsys):
     out = tmp_path / "out"
     start(plan(out))
-    begin(plan(out), ASKED, None, Reporter())
+    resume(plan(out), ASKED, None, Reporter())
     assert "begins anew" not in capsys.readouterr().err  # nothing was done yet
     (out / metrics.FILE).write_text('{"step": 1, "loss": 2.0}\n')
-    begin(plan(out), ASKED, None, Reporter())
+    resume(plan(out), ASKED, None, Reporter())
     assert "begins anew" in capsys.readouterr().err
 
 

@@ -149,7 +149,7 @@ def test_where_none_is_whole_it_says_so_and_changes_nothing(trained, out):
     with pytest.raises(UserError, match=r"none of its checkpoints is whole"):
         kills.run(*toy, out.with_name("new"), resume_from=out)
     assert {path: path.stat().st_mtime_ns for path in (out / "actor").rglob("*")} == before
-    assert record.read(out)["status"] == "finished"
+    assert record.read(out).status == "finished"
 
 
 def test_another_folder_goes_on_from_the_newest_whole_one_and_leaves_the_damaged_one(trained, out):

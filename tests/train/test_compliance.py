@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tunixhack.errors import UserError
 from tunixhack.shares import Share
 from tunixhack.train.chat import LAYOUTS
-from tunixhack.train.compliance import Evidence, Reply, check, looping, measure, repetition
+from tunixhack.train.compliance import Reply, ReplyStatistics, check, looping, measure, repetition
 
 GOOD = "<reasoning>2 + 2</reasoning>\n<answer>4</answer>"
 FORMATS = st.sampled_from(sorted(LAYOUTS))
@@ -106,32 +106,32 @@ def test_replies_are_counted():
         Reply("the cat the cat the cat", 700, False),
         Reply("4", 2, True),
     ]
-    evidence = measure(replies, "tags", 768)
-    assert evidence.compliant == Share(1, 4)
-    assert evidence.unfinished == Share(2, 4)
-    assert evidence.looping == Share(1, 4)
-    assert evidence.mean_tokens == 188
-    assert evidence.longest == 700
-    assert evidence.repetition == pytest.approx(sum(repetition(reply.text) for reply in replies) / 4)
-    assert str(evidence.compliant) == "0.25 (1 of 4; 0.05 to 0.70)"
+    found = measure(replies, "tags", 768)
+    assert found.compliant == Share(1, 4)
+    assert found.unfinished == Share(2, 4)
+    assert found.looping == Share(1, 4)
+    assert found.mean_tokens == 188
+    assert found.longest == 700
+    assert found.repetition == pytest.approx(sum(repetition(reply.text) for reply in replies) / 4)
+    assert str(found.compliant) == "0.25 (1 of 4; 0.05 to 0.70)"
 
 
 REPLIES = st.lists(st.builds(Reply, TEXTS, st.integers(0, 768), st.booleans()), max_size=5)
 
 
 @given(REPLIES, FORMATS)
-def test_evidence_survives_json(replies, format):
-    evidence = measure(replies, format, 768)
-    written = json.loads(json.dumps(evidence.as_dict(), allow_nan=False))
-    assert Evidence.from_dict(written) == evidence
-    low, high = evidence.compliant.interval
+def test_what_was_measured_survives_json(replies, format):
+    found = measure(replies, format, 768)
+    written = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert ReplyStatistics.from_dict(written) == found
+    low, high = found.compliant.interval
     assert (written["compliant"]["low"], written["compliant"]["high"]) == (low, high)
 
 
 def test_without_replies_nothing_is_known():
-    evidence = measure([], "tags", 768)
-    assert evidence.compliant.value is evidence.repetition is evidence.mean_tokens is evidence.longest is None
-    assert str(evidence.compliant) == "unknown (of 0)"
+    found = measure([], "tags", 768)
+    assert found.compliant.value is found.repetition is found.mean_tokens is found.longest is None
+    assert str(found.compliant) == "unknown (of 0)"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_without_replies_nothing_is_known():
         {"longest": []},
     ],
 )
-def test_broken_evidence_is_a_sentence(broken):
+def test_what_is_damaged_of_it_is_a_sentence(broken):
     content = measure([], "tags", 768).as_dict()
     with pytest.raises(UserError, match=r"student\.json"):
-        Evidence.from_dict({**content, **broken} if broken else {})
+        ReplyStatistics.from_dict({**content, **broken} if broken else {})

@@ -80,7 +80,7 @@ def test_a_signal_behind_a_step_saves_it(toy, whole, tmp_path, name, step, left)
     assert saved(out) == left
     assert ("" if name == "SIGINT" else f"{name}: ") + "stopping behind this step" in stopped["said"]
     assert stopped["said"].endswith(f"stopped; step {step} is saved, and the same command goes on from it\n")
-    assert (record.read(out)["status"], record.read(out)["steps"]) == ("stopped", step)
+    assert (record.read(out).status, record.read(out).steps) == ("stopped", step)
     if name == "SIGTERM":  # for the others it is the same from here on
         kills.run(*toy, out)
         assert kills.same(kills.outcome(out), whole)

@@ -46,10 +46,19 @@ def write(folder, content):
 
 
 def test_what_a_training_writes_is_read(tmp_path):
-    assert record.read(write(tmp_path, GOOD)) == GOOD
-    assert record.settings_of(tmp_path, GOOD) == Settings()
+    found = record.read(write(tmp_path, GOOD))
+    assert found.settings == Settings()
+    assert found.as_dict() | {"schema": 2} == found.as_dict()
+    record.write(tmp_path, found)
+    assert record.read(tmp_path) == found
+    assert json.loads((tmp_path / record.FILE).read_text())["losses"] == GOOD["losses"]
     begun = {name: GOOD[name] for name in ("base", "settings", "data")}  # before its first step
-    assert record.read(write(tmp_path, begun)) == begun
+    assert record.read(write(tmp_path, begun)).data.domains[0].validation_rows == 1
+
+
+def test_the_record_of_a_later_version_is_not_taken_for_one_of_this(tmp_path):
+    with pytest.raises(UserError, match="written by a later version of tunixhack"):
+        record.read(write(tmp_path, GOOD | {"schema": record.SCHEMA + 1}))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,6 @@ def test_whatever_stands_in_a_place_it_is_read_or_refused(tmp_path_factory, at, 
     with suppress(UserError):
         found = record.read(folder)
         record.refuse_changes(folder, found, found)
-        record.settings_of(folder, found)
         card(found)
 
 
@@ -137,5 +145,5 @@ def test_whatever_stands_in_a_place_it_is_read_or_refused(tmp_path_factory, at, 
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path, change, named):
     with pytest.raises(UserError, match="has a setting that this version of tunixhack cannot read") as refused:
-        record.settings_of(tmp_path, {"settings": Settings().as_dict() | change})
+        record.read(write(tmp_path, GOOD | {"settings": Settings().as_dict() | change}))
     assert named in str(refused.value)

@@ -81,17 +81,17 @@ def start(rows, tiny, options, **environment):
 def test_a_training_teaches_and_tells_what_it_did(toy):
     _, _, out, _ = toy
     kept = record.read(out)
-    assert kept["status"] == "finished"
-    assert kept["steps"] == kept["plan"]["steps"] == kept["plan"]["all_epochs"] == len(losses(out)) > 20
-    assert kept["epochs"] == 1
-    assert kept["losses"]["last"] < kept["losses"]["first"] / 5
-    assert kept["losses"]["validation_last"] < kept["losses"]["validation_first"] / 5
-    assert sum(domain["rows"] + domain["validation_rows"] for domain in kept["data"]["domains"]) == 144
-    assert {domain["name"] for domain in kept["data"]["domains"]} == {"even", "odd"}
-    after = kept["validation"]["after"]["compliant"]
+    assert kept.status == "finished"
+    assert kept.steps == kept.plan.steps == kept.plan.all_epochs == len(losses(out)) > 20
+    assert kept.epochs == 1
+    assert kept.losses["last"] < kept.losses["first"] / 5
+    assert kept.losses["validation_last"] < kept.losses["validation_first"] / 5
+    assert sum(domain.rows + domain.validation_rows for domain in kept.data.domains) == 144
+    assert {domain.name for domain in kept.data.domains} == {"even", "odd"}
+    after = kept.validation["after"]["compliant"]
     assert after["of"] == 2
     assert 0 <= after["low"] <= after["value"] <= after["high"] <= 1
-    assert {"loading the student", "asking before", "tokenising"} <= set(kept["seconds"])
+    assert {"loading the student", "asking before", "tokenising"} <= set(kept.seconds)
     for name in ("README.md", "loss.png", "samples.json", "tensorboard", "metrics.jsonl"):
         assert (out / name).exists()
 
@@ -107,10 +107,10 @@ def test_a_student_that_is_loaded_again_says_the_same(toy):
 def test_finished_and_started_again_it_trains_no_more(toy):
     rows, tiny, out, _ = toy
     before = checkpoints.latest(out / "actor")
-    lines, asked, evidence = metrics.read(out), (out / "samples.json").stat(), record.read(out)["validation"]
+    lines, asked, evidence = metrics.read(out), (out / "samples.json").stat(), record.read(out).validation
     train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(quiet=True))
     assert (out / "samples.json").stat().st_mtime_ns == asked.st_mtime_ns  # nor does it ask again
-    assert record.read(out)["validation"] == evidence
+    assert record.read(out).validation == evidence
     assert checkpoints.latest(out / "actor") == before
     assert metrics.read(out) == lines
 
@@ -152,7 +152,7 @@ def test_a_loss_whose_line_is_lost_is_told_as_unknown(toy, tmp_path):
     train.sft(rows, tiny, out=out, **SETTINGS | {"samples": 2}, report=Reporter(said))
     assert f"step {last} of {last}, loss unknown" in said.getvalue()
     assert "nan" not in said.getvalue()
-    assert "last" not in record.read(out)["losses"]
+    assert "last" not in record.read(out).losses
     assert re.search(r"training \d+\.\d{3} to unknown", (out / "README.md").read_text())
 
 
@@ -193,12 +193,12 @@ def test_a_training_goes_on_in_a_new_folder_and_leaves_the_old_one_as_it_was(toy
     first = tmp_path / "first"
     train.sft(rows, tiny, out=first, **SETTINGS | {"steps": 12}, report=Reporter(quiet=True))
     kept = record.read(first)
-    assert (kept["steps"], kept["epochs"], kept["plan"]["all_epochs"]) == (
+    assert (kept.steps, kept.epochs, kept.plan.all_epochs) == (
         12,
         round(12 / len(losses(whole)), 3),
         len(losses(whole)),
     )
-    assert f"{kept['epochs']:.2f} of 1 epochs (12 of " in (first / "README.md").read_text()
+    assert f"{kept.epochs:.2f} of 1 epochs (12 of " in (first / "README.md").read_text()
     before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
     out = tmp_path / "second"
     train.sft(rows, tiny, out=out, resume_from=first, **SETTINGS, report=Reporter(quiet=True))
@@ -255,9 +255,9 @@ def test_a_ceiling_ends_the_schedule_in_time(toy, tmp_path, monkeypatch):
         rows, tiny, out=tmp_path / "out", hours=1, **SETTINGS | {"epochs": 9}, report=Reporter(quiet=True)
     )
     kept = record.read(student.folder)
-    assert kept["status"] == "finished"
-    assert kept["plan"]["steps"] < kept["plan"]["wanted"]
-    assert 30 < kept["steps"] == kept["plan"]["steps"] < 60  # loading took some of the hour, by another clock
+    assert kept.status == "finished"
+    assert kept.plan.steps < kept.plan.wanted
+    assert 30 < kept.steps == kept.plan.steps < 60  # loading took some of the hour, by another clock
     rates = [line["learning_rate"] for line in metrics.read(tmp_path / "out") if "loss" in line]
     assert rates[-1] < max(rates) / 20
 
@@ -324,9 +324,9 @@ def test_few_questions_are_all_learnt_from_without_validation(tmp_path):
         rows, tiny, out=tmp_path / "out", **SETTINGS | {"epochs": 4, "samples": 3}, report=Reporter(quiet=True)
     )
     kept = record.read(student.folder)
-    assert kept["data"]["domains"][0]["validation_rows"] == 0
-    assert "validation_last" not in kept["losses"]
-    assert len(sums(7)) == sum(domain["rows"] for domain in kept["data"]["domains"])
+    assert kept.data.domains[0].validation_rows == 0
+    assert "validation_last" not in kept.losses
+    assert len(sums(7)) == sum(domain.rows for domain in kept.data.domains)
 
 
 def test_a_gpu_without_room_is_told_with_the_share_of_it_that_jax_has(tmp_path, monkeypatch):

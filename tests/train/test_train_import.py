@@ -27,7 +27,7 @@ from tunixhack.train.chat import GEMMA, Renderer
 from tunixhack.train.datasets import read
 from tunixhack.train.tokens import tokenise
 
-print(len(tokenise([read(sys.argv[1])], Renderer(GEMMA, ByteTokenizer()), max_length=999)))
+print(len(tokenise([read(sys.argv[1])], Renderer(GEMMA, ByteTokenizer()), max_seq_len=999)))
 """
 
 

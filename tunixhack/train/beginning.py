@@ -1,22 +1,25 @@
-"""Where a training begins: anew, at its own last checkpoint, or at that of another, in another folder."""
+"""Where a training starts: anew, at its own last checkpoint, or at that of another, in another folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, metrics, record
 from tunixhack.train.job import Plan
+from tunixhack.train.record import TrainingRecord
+
+PROGRESS = ("status", "steps", "epochs", "tokens", "plan", "losses", "validation")
+"""What a record has of the steps that were done."""
 
 
-def begin(
-    plan: Plan, new: Mapping[str, Any], resume_from: str | Path | None, report: Reporter
-) -> tuple[dict[str, Any], int]:
-    """Put the checkpoint to go on from where the trainer looks for it, and write the record of what is to come.
+def resume(
+    plan: Plan, new: TrainingRecord, resume_from: str | Path | None, report: Reporter
+) -> tuple[TrainingRecord, int]:
+    """Put the checkpoint to resume from where the trainer looks for it, and write the record of what is to come.
 
     Args:
         plan: where this training and its checkpoints are.
@@ -25,31 +28,31 @@ def begin(
         report: is told where nothing is left to go on from, and which checkpoints are damaged.
 
     Returns:
-        The record: what an earlier start kept, and over it the new one; and the step that is gone on behind, 0 for
-        none.
+        The record: the new one, with the progress of an earlier start; and the step that is resumed behind, 0 for none.
 
     Raises:
         UserError: there is another training, or something else, in a folder; or no checkpoint has what it takes to go
             on.
     """
-    new = dict(new) | {"scratch": os.path.abspath(plan.scratch) if plan.elsewhere else None}
+    new = replace(new, scratch=os.path.abspath(plan.scratch) if plan.elsewhere else None)
+    before: TrainingRecord | None = None
+    place: Path | None = None
     if record.exists(plan.out):
-        kept = record.read(plan.out)
-        record.refuse_changes(plan.out, kept, new)
-        place = _last(plan.out, kept, report)
-        if new["scratch"] != kept.get("scratch"):
+        before = record.read(plan.out)
+        record.refuse_changes(plan.out, before, new)
+        place = _last(plan.out, before, report)
+        if new.scratch != before.scratch:
             _refuse_other_checkpoints(plan, place)
         if place is None and metrics.read(plan.out):
             report.say("no checkpoint was saved before it stopped, or none is left: it begins anew")
     else:
-        kept, place = {}, None
         if resume_from is not None:
             source = Path(resume_from)
-            kept = record.read(source)
-            record.refuse_changes(source, kept, new)
-            place = _last(source, kept, report)
+            before = record.read(source)
+            record.refuse_changes(source, before, new)
+            place = _last(source, before, report)
             if place is None:
-                nor = f", nor has {kept['scratch']}, where they went" if kept.get("scratch") else ""
+                nor = f", nor has {before.scratch}, where they went" if before.scratch else ""
                 raise UserError(
                     f"{source} has no checkpoint to go on from{nor}: give the folder of a training that saved one"
                 )
@@ -59,19 +62,20 @@ def begin(
         _refuse_other_checkpoints(plan, place)
     if place is not None:
         _put(place, plan, report)
-    new = kept | new
+    if before is not None:
+        new = replace(new, **{name: getattr(before, name) for name in PROGRESS})
     if not record.exists(plan.out):
-        record.write(plan.out, new | {"status": "begun"})
+        record.write(plan.out, replace(new, status="begun"))
     return new, int(place.name) if place is not None else 0
 
 
-def _last(source: Path, kept: Mapping[str, Any], report: Reporter) -> Path | None:
+def _last(source: Path, before: TrainingRecord, report: Reporter) -> Path | None:
     """Find the newest checkpoint that a training can go on from; None where none was saved.
 
     Raises:
         UserError: there are checkpoints, and none is whole.
     """
-    scratch, batch_size = kept.get("scratch"), kept["settings"]["batch_size"]
+    scratch, batch_size = before.scratch, before.settings.batch_size
     found = checkpoints.newest(source, scratch, lambda place: checkpoints.training_problem(place, batch_size))
     if found.place is not None or not found.skipped:
         for sentence in found.told:

@@ -1,25 +1,6 @@
 """The model card: a README.md beside a student that says what it is, what came of it, and how sure that is.
 
-It is told from what ``student.json`` has. Of these keys, ``base``, ``settings`` and ``data`` must be there; the others
-are left out of the card where they are missing or null.
-
-============= ==========================================================================================================
-``base``      ``name``, as the user gave it; ``family``, ``parameters``; ``hub``: its Hub id, where it has one;
-              ``license``: ``id``, ``name`` and ``link``, where it is known
-``settings``  `tunixhack.train.settings.Settings` as a dict
-``data``      ``datasets``: each ``name``, ``weight``, and ``hub`` where it has an id there; ``domains``: each as
-              `tunixhack.train.token_set.Domain` as a dict, with ``dropped`` rows by reason
-``steps``     updates
-``epochs``    of the data that were gone through
-``plan``      ``all_epochs``: the updates of all epochs that were asked for
-``tokens``    that were trained on in all, padding not counted
-``seconds``   of each stage by its name (load, pack, compile, train, samples, …)
-``devices``   in words
-``versions``  of packages by name
-``losses``    ``first`` and ``last`` of the training; ``validation_first``, ``validation_last``
-``validation`` ``before`` and ``after``: `tunixhack.train.compliance.Evidence` as dicts
-``notes``     sentences that whoever uses the student must know
-============= ==========================================================================================================
+What is not known yet, None in the record, is left out of the card.
 """
 
 from __future__ import annotations
@@ -29,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from tunixhack.errors import UserError
 from tunixhack.safe_text import for_markdown
-from tunixhack.train.compliance import Evidence
+from tunixhack.train.compliance import ReplyStatistics
+from tunixhack.train.record import BaseModel, DataSummary, TrainingRecord
 from tunixhack.train.samples import Sample, printable
+from tunixhack.train.settings import Settings
 from tunixhack.train.students.origin import HUB_ID, checked, licence
+from tunixhack.train.token_set import Domain
 from tunixhack.wording import counted
 
 MOST_LINES = 60
@@ -46,11 +29,11 @@ SHOWN = 240
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
 
 
-def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bool = False) -> str:
+def card(record: TrainingRecord, samples: Sequence[Sample] = (), *, curve: bool = False) -> str:
     """Write the card of a student.
 
     Args:
-        record: the content of student.json; see the module.
+        record: of its training.
         samples: at most ten are shown, shortened.
         curve: whether a ``loss.png`` is beside the card.
 
@@ -59,49 +42,44 @@ def card(record: Mapping[str, Any], samples: Sequence[Sample] = (), *, curve: bo
         base's, and left out where that is not known.
 
     Raises:
-        UserError: what must be there of the record is not, or its evidence is damaged.
+        UserError: what the record has of the replies to validation questions is damaged.
     """
-    try:
-        base, settings, data = record["base"], record["settings"], record["data"]
-        name, how = title(base), _how(settings, record)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            "student.json lacks what a card tells (base, settings and data): train again, or restore the file"
-        ) from error
+    base, data, name = record.base, record.data, title(record.base)
     lines = [
         *_front_matter(base, data),
         f"# {for_markdown(name)}, taught to show its work",
         "",
-        *(f"- **Note**: {for_markdown(_line(str(note)))}" for note in list(record.get("notes") or [])[:MOST_NOTES]),
+        *(f"- **Note**: {for_markdown(_line(note))}" for note in record.notes[:MOST_NOTES]),
         f"- Base: {for_markdown(name)}{_parameters(base)}; its licence and terms are this student's, too",
-        f"- Method: {how}",
-        f"- Replies: {_format(settings.get('format'))}",
+        f"- Method: {_how(record.settings, record)}",
+        f"- Replies: {_format(record.settings.format)}",
         *_training(record),
         *_losses(record, curve),
         "",
-        *_evidence(record.get("validation") or {}),
-        *_domains(data.get("domains") or []),
+        *_replies(record.validation),
+        *_domains(data.domains),
         *_samples(samples),
     ]
     return "\n".join(lines[:MOST_LINES]) + "\n"
 
 
-def title(base: Mapping[str, Any]) -> str:
+def title(base: BaseModel) -> str:
     """Return the name of a base on one line; of a folder or file the name alone, the path to it is the user's affair.
 
-    >>> title({"name": "/home/me/models/gemma"}), title({"name": "google/gemma-3-1b-it", "hub": "google/gemma-3-1b-it"})
-    ('gemma', 'google/gemma-3-1b-it')
+    >>> title(BaseModel(name="/home/me/models/gemma", fingerprint=""))
+    'gemma'
+    >>> title(BaseModel(name="google/gemma-3-1b-it", hub="google/gemma-3-1b-it", fingerprint=""))
+    'google/gemma-3-1b-it'
     """
-    name, hub = str(base["name"]), base.get("hub")
+    name, hub = base.name, base.hub
     if "/" in name and (hub or ":" not in name):
         name = str(hub or PurePath(name).name)
     return _line(name)
 
 
-def _front_matter(base: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
-    hub = base.get("hub")
-    model = hub if isinstance(hub, str) and HUB_ID.fullmatch(hub) else None
-    ids = [str(one.get("hub")) for one in data.get("datasets") or [] if HUB_ID.fullmatch(str(one.get("hub") or ""))]
+def _front_matter(base: BaseModel, data: DataSummary) -> list[str]:
+    model = base.hub if base.hub is not None and HUB_ID.fullmatch(base.hub) else None
+    ids = [one.hub for one in data.datasets if one.hub is not None and HUB_ID.fullmatch(one.hub)]
     return [
         "---",
         *([f"base_model: {json.dumps(model)}"] if model else []),
@@ -113,36 +91,36 @@ def _front_matter(base: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _licence(base: Mapping[str, Any], model: str | None) -> list[str]:
+def _licence(base: BaseModel, model: str | None) -> list[str]:
     """Tell the base's licence, which is the student's, in the Hub's words; nothing where it is not known."""
-    known = checked(base.get("license") or {}) or licence(model)
+    known = checked(base.license or {}) or licence(model)
     if not known:
         return []
     lines = [f"license: {json.dumps(known['id'])}"]
     return [*lines, *(f"license_{name}: {json.dumps(known[name])}" for name in ("name", "link") if known.get(name))]
 
 
-def _parameters(base: Mapping[str, Any]) -> str:
-    return f", {base['parameters']:,} parameters" if base.get("parameters") else ""
+def _parameters(base: BaseModel) -> str:
+    return f", {base.parameters:,} parameters" if base.parameters else ""
 
 
-def _how(settings: Mapping[str, Any], record: Mapping[str, Any]) -> str:
-    rank = f" (rank {settings['lora_rank']}, alpha {settings['lora_alpha']:g})" if settings["method"] != "full" else ""
-    epochs = _epochs(settings["epochs"], record)
+def _how(settings: Settings, record: TrainingRecord) -> str:
+    rank = f" (rank {settings.lora_rank}, alpha {settings.lora_alpha:g})" if settings.method != "full" else ""
+    epochs = _epochs(settings.epochs, record)
     return (
-        f"{_METHODS[settings['method']]}{rank}, {epochs}, batches of {settings['batch_size']} × "
-        f"{settings['max_seq_len']} tokens, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
+        f"{_METHODS[settings.method]}{rank}, {epochs}, batches of {settings.batch_size} × "
+        f"{settings.max_seq_len} tokens, learning rate {settings.learning_rate:g}, seed {settings.seed}"
     )
 
 
-def _epochs(wanted: int, record: Mapping[str, Any]) -> str:
+def _epochs(wanted: int, record: TrainingRecord) -> str:
     """Tell how much of the data was gone through: ``steps`` or ``hours`` may have made it less than was asked for."""
-    done, steps, whole = record.get("epochs"), record.get("steps"), (record.get("plan") or {}).get("all_epochs")
-    if done is None or steps is None or whole is None:
+    done, steps, every = record.epochs, record.steps, record.plan and record.plan.all_epochs
+    if done is None or steps is None or every is None:
         return f"{wanted} epochs asked for"
-    if steps == whole:
+    if steps == every:
         return f"{wanted} epochs"
-    return f"{done:.2f} of {wanted} epochs ({steps:,} of {whole:,} steps)"
+    return f"{done:.2f} of {wanted} epochs ({steps:,} of {every:,} steps)"
 
 
 def _format(format: str | None) -> str:
@@ -151,15 +129,14 @@ def _format(format: str | None) -> str:
     return "`<reasoning>` … `</reasoning>`, a new line, `<answer>` … `</answer>`"
 
 
-def _training(record: Mapping[str, Any]) -> list[str]:
-    seconds = record.get("seconds") or {}
+def _training(record: TrainingRecord) -> list[str]:
     said = [
-        counted(record["steps"], "step") if record.get("steps") else "",
-        counted(record["tokens"], "token") if record.get("tokens") else "",
-        f"on {_line(str(record['devices']))}" if record.get("devices") else "",
+        counted(record.steps, "step") if record.steps else "",
+        counted(record.tokens, "token") if record.tokens else "",
+        f"on {_line(record.devices)}" if record.devices else "",
     ]
-    times = [f"{_line(str(stage))} {_duration(float(spent))}" for stage, spent in seconds.items() if spent]
-    versions = [f"{name} {version}" for name, version in (record.get("versions") or {}).items()]
+    times = [f"{_line(stage)} {_duration(spent)}" for stage, spent in record.seconds.items() if spent]
+    versions = [f"{name} {version}" for name, version in record.versions.items()]
     return [
         *([f"- Training: {for_markdown(', '.join(filter(None, said)))}"] if any(said) else []),
         *([f"- Time: {for_markdown(', '.join(times))}"] if times else []),
@@ -167,8 +144,8 @@ def _training(record: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _losses(record: Mapping[str, Any], curve: bool) -> list[str]:
-    losses = record.get("losses") or {}
+def _losses(record: TrainingRecord, curve: bool) -> list[str]:
+    losses = record.losses
     pairs = (("training", "first", "last"), ("validation", "validation_first", "validation_last"))
     said = [
         f"{what} {_number(losses.get(first), '.3f')} to {_number(losses.get(last), '.3f')}"
@@ -181,8 +158,8 @@ def _losses(record: Mapping[str, Any], curve: bool) -> list[str]:
     ]
 
 
-def _evidence(evidence: Mapping[str, Any]) -> list[str]:
-    found = [Evidence.from_dict(evidence[name]) if evidence.get(name) else None for name in ("before", "after")]
+def _replies(measured: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
+    found = [ReplyStatistics.from_dict(one) if (one := measured.get(when)) else None for when in ("before", "after")]
     known = [one for one in found if one is not None]
     if not known:
         return []
@@ -206,15 +183,14 @@ def _evidence(evidence: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _domains(domains: Sequence[Mapping[str, Any]]) -> list[str]:
+def _domains(domains: Sequence[Domain]) -> list[str]:
     if not domains:
         return []
     rows = []
     for one in domains[:MOST_DOMAINS]:
-        dropped = ", ".join(f"{reason} {count:,}" for reason, count in list(one["dropped"].items())[:3])
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in list(one.dropped.items())[:3])
         rows.append(
-            f"| {_cell(str(one['name']))} | {one['rows']:,} | {one['validation_rows']:,} | {one['learnt']:,} | "
-            f"{_cell(dropped)} |"
+            f"| {_cell(one.name)} | {one.rows:,} | {one.validation_rows:,} | {one.learnt:,} | {_cell(dropped)} |"
         )
     left = len(domains) - MOST_DOMAINS
     more = [f"{counted(left, 'domain')} more {'is' if left == 1 else 'are'} not shown.", ""] if left > 0 else []

@@ -90,7 +90,7 @@ def looping(text: str, *, finished: bool = True) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class ReplyStatistics:
     """What the replies to some validation questions were like; see the module for the words."""
 
     format: Format
@@ -117,7 +117,7 @@ class Evidence:
         return content
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Evidence:
+    def from_dict(cls, content: Mapping[str, Any]) -> ReplyStatistics:
         """Read what `as_dict` wrote; values and intervals are made anew of the counts.
 
         Raises:
@@ -138,7 +138,7 @@ class Evidence:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                "what is told of a student's replies is not whole: it must be as a training wrote it to student.json"
+                "what student.json has of a student's replies is damaged: it must be as a training wrote it"
             ) from error
 
 
@@ -146,7 +146,7 @@ _SHARES = ("compliant", "unfinished", "looping")
 _MEANS = ("repetition", "mean_tokens")
 
 
-def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> Evidence:
+def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> ReplyStatistics:
     """Count what replies are like.
 
     Args:
@@ -159,7 +159,7 @@ def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> Ev
     def share(those: Sequence[bool]) -> Share:
         return Share(sum(those), n)
 
-    return Evidence(
+    return ReplyStatistics(
         format=format,
         max_new_tokens=max_new_tokens,
         compliant=share([reply.finished and check(reply.text, format) for reply in replies]),

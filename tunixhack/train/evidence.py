@@ -98,7 +98,7 @@ class Asking:
         """Ask, unless an earlier start asked the same; None without questions.
 
         Args:
-            kept: what was found then, as `Evidence.as_dict` has it.
+            kept: what was found then, as `ReplyStatistics.as_dict` has it.
             seconds: of each stage, which this one is added to.
         """
         told = samples.read(self._folder)

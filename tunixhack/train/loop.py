@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from tunixhack.errors import UserError
@@ -17,7 +18,8 @@ from tunixhack.train.job import Job
 from tunixhack.train.needs import in_gb
 from tunixhack.train.pace import Pace
 from tunixhack.train.packing import Batch, Packed, is_behind
-from tunixhack.train.report import tell
+from tunixhack.train.record import Plan, TrainingRecord
+from tunixhack.train.report import show_results
 from tunixhack.train.saving import CannotSave, Saving
 from tunixhack.train.schedule import Clock, learning_rate
 from tunixhack.train.stopping import StopRequest
@@ -49,11 +51,11 @@ class Loop:
     """
 
     def __init__(
-        self, job: Job, clock: Clock, report: Reporter, kept: dict[str, Any], first: int, stop: StopRequest
+        self, job: Job, clock: Clock, report: Reporter, kept: TrainingRecord, first: int, stop: StopRequest
     ) -> None:
         self._job, self._student, self._report = job, job.student, report
         self._record = kept
-        self._seconds: dict[str, float] = kept["seconds"]
+        self._seconds = kept.seconds
         settings = job.student.settings
         self._packed = Packed(
             job.data,
@@ -62,8 +64,8 @@ class Loop:
             epochs=settings.epochs,
             seed=settings.seed,
         )
-        planned = kept.get("plan", {})
-        total = planned.get("steps", 0) if planned.get("wanted") == job.extent.steps else 0
+        planned = kept.plan
+        total = planned.steps if planned is not None and planned.wanted == job.extent.steps else 0
         self._pace = Pace(job.extent.steps, clock, self._reserve, total=total)
         self._bar = TrainingBar(self._pace.total)
         examples = chosen(job.datasets, job.data, job.plan.samples)
@@ -98,16 +100,14 @@ class Loop:
                 except CannotSave as error:
                     raise trouble.disk(self._job.plan, error) from error
                 if self._told_to_stop.received:
-                    self._record["status"] = "stopped"
-                    self._write()
+                    self._write("stopped")
                     self._keep_last()
             if self._told_to_stop.received:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
         self._keep_last()
         self._after()
-        self._record["status"] = "out of time" if self._out_of_time else "finished"
-        self._write()
+        self._write("out of time" if self._out_of_time else "finished")
         self._student.step = self._bar.done
         if self._out_of_time:
             report.warn(
@@ -115,7 +115,7 @@ class Loop:
                 "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
         report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
-        tell(self._job.plan.out, self._record.get("validation", {}), report)
+        show_results(self._job.plan.out, self._record, report)
         return self._student
 
     # -- the steps
@@ -226,18 +226,19 @@ class Loop:
 
     def _before(self) -> None:
         """Ask before the first step; on going on, too, the weights are still those of the base."""
-        found = self._asking.before(self._record.get("validation", {}).get("before"), self._seconds)
+        known = self._record.validation
+        found = self._asking.before(known.get("before"), self._seconds)
         if found is not None:
-            kept = self._record.get("validation", {})
-            self._record["validation"] = kept | {"before": found} if found == kept.get("before") else {"before": found}
+            known = known if found == known.get("before") else {}
+            self._record = replace(self._record, validation=known | {"before": found})
             self._write()
 
     def _after(self) -> None:
         """Ask again, unless this start had nothing to train and the one before asked."""
-        kept = self._record.get("validation", {})
-        found = self._asking.after(kept.get("after") if self._bar.done == self._first else None, self._seconds)
+        known = self._record.validation
+        found = self._asking.after(known.get("after") if self._bar.done == self._first else None, self._seconds)
         if found is not None:
-            self._record["validation"] = kept | {"after": found}
+            self._record = replace(self._record, validation=known | {"after": found})
 
     def _keep_last(self) -> None:
         """Have the last checkpoint in the training's own folder, wherever the others were, or at least its weights."""
@@ -263,25 +264,29 @@ class Loop:
         plan = self._job.plan
         self._sinks = [metrics.JsonLines(plan.out, self._first), metrics.TensorBoard(plan.out, self._first)]
         if plan.wandb is not None:
-            self._sinks.append(metrics.WeightsAndBiases(plan.wandb, plan.out, self._record["settings"]))
+            self._sinks.append(metrics.WeightsAndBiases(plan.wandb, plan.out, self._record.settings.as_dict()))
         for sink in self._sinks:
             closing.callback(sink.close)
         self._keep_plan()
 
     def _keep_plan(self) -> None:
         extent = self._job.extent
-        self._record["plan"] = {"wanted": extent.steps, "steps": self._pace.total, "all_epochs": extent.all_epochs}
-        self._record["status"] = "training"
-        self._write()
+        plan = Plan(wanted=extent.steps, steps=self._pace.total, all_epochs=extent.all_epochs)
+        self._record = replace(self._record, plan=plan)
+        self._write("training")
 
-    def _write(self) -> None:
+    def _write(self, status: str | None = None) -> None:
+        """Write ``student.json``, with the status as it was unless another is given."""
         out = self._job.plan.out
-        self._record["seconds"] = dict(self._seconds)
-        self._record["steps"] = self._bar.done
-        self._record["epochs"] = self._epochs
         lines = metrics.read(out)
-        self._record["tokens"] = sum(line.get("tokens", 0) for line in lines)
-        self._record["losses"] = self._losses(lines)
+        self._record = replace(
+            self._record,
+            status=status or self._record.status,
+            steps=self._bar.done,
+            epochs=self._epochs,
+            tokens=sum(line.get("tokens", 0) for line in lines),
+            losses=self._losses(lines),
+        )
         record.write(out, self._record)
 
     def _losses(self, lines: Sequence[dict[str, Any]]) -> dict[str, float]:

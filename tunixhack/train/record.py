@@ -2,51 +2,115 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import types
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tunixhack
 from tunixhack.errors import UserError
 from tunixhack.files import write_json
 from tunixhack.train.old_names import renamed_record
 from tunixhack.train.settings import Settings, differences
+from tunixhack.train.token_set import Domain
 
 FILE = "student.json"
-_NUMBER = (int, float)
-_SHAPE: dict[str, Any] = {
-    "base": {
-        "name": str,
-        "fingerprint": str,
-        "family?": str,
-        "hub?": (str, None),
-        "parameters?": (int, None),
-        "license?": ({"id": str, "name?": str, "link?": str}, None),
-    },
-    "settings": {},
-    "data": {
-        "key": str,
-        "datasets": [{"name": str, "weight": _NUMBER, "hub?": (str, None)}],
-        "domains?": [{"name": str, "rows": int, "validation_rows": int, "learnt": int, "dropped": {"*": int}}],
-    },
-    "scratch?": (str, None),
-    "status?": str,
-    "steps?": int,
-    "tokens?": int,
-    "plan?": {"wanted": int, "steps": int, "all_epochs?": int},
-    "epochs?": _NUMBER,
-    "seconds?": {"*": _NUMBER},
-    "losses?": {"*": _NUMBER},
-    "validation?": {"*": (dict, None)},
-    "notes?": [str],
-    "versions?": {"*": str},
-    "devices?": str,
-}
-"""What is read of a record: a name with ``?`` may be missing, ``*`` stands for every name."""
+SCHEMA = 2
+"""The version of the file's layout. Version 1, of tunixhack 0.1, had no such number and other names."""
 
 _PACKAGES = ("google-tunix", "jax", "flax", "qwix", "grain", "optax", "orbax-checkpoint", "numpy")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """What a student was made of."""
+
+    name: str
+    """As the user gave it; of a folder its absolute path."""
+    fingerprint: str
+    """64 hex digits of its files."""
+    family: str | None = None
+    parameters: int | None = None
+    hub: str | None = None
+    """Its id on the Hub, where it has one."""
+    license: dict[str, str | None] | None = None
+    """``id``, and ``name`` and ``link`` where they are known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSummary:
+    """A dataset that was trained on."""
+
+    name: str
+    weight: float
+    hub: str | None = None
+    rows: int | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Rows by the reason of their leaving out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSummary:
+    """What was trained on."""
+
+    key: str
+    """64 hex digits of everything that the tokens depend on."""
+    datasets: list[DatasetSummary]
+    domains: list[Domain] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many steps there are to be."""
+
+    steps: int
+    """As many as the time allows of those that are wanted."""
+    wanted: int
+    all_epochs: int | None = None
+    """The steps of all epochs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """The content of ``student.json``; None stands for what is not known yet."""
+
+    schema: int = SCHEMA
+    base: BaseModel
+    settings: Settings
+    data: DataSummary
+    scratch: str | None = None
+    """Where the checkpoints are, if not in the training's own folder."""
+    status: str | None = None
+    """``begun``, ``training``, ``stopped``, ``out of time`` or ``finished``."""
+    steps: int | None = None
+    """Updates."""
+    epochs: float | None = None
+    """Of the data that were gone through."""
+    tokens: int | None = None
+    """That were trained on in all, padding not counted."""
+    plan: Plan | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Of each stage by its name, in the last start."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """``first`` and ``last`` of the training, ``validation_first`` and ``validation_last``, in nats a token."""
+    validation: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    """``before`` and ``after``: `tunixhack.train.compliance.ReplyStatistics` of replies to validation questions."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences that whoever uses the student must know."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of packages by name."""
+    devices: str | None = None
+    """In words."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it, for JSON."""
+        return dataclasses.asdict(self)
 
 
 def exists(folder: Path) -> bool:
@@ -54,11 +118,11 @@ def exists(folder: Path) -> bool:
     return (folder / FILE).exists()
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Read a training's record.
+def read(folder: Path) -> TrainingRecord:
+    """Read a training's record, of this version or an older one.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, or it is damaged, or it has what only a later version can read.
     """
     path = folder / FILE
     try:
@@ -69,36 +133,38 @@ def read(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} cannot be read ({error}): give back a copy of it, or train in another folder"
         ) from error
-    found = renamed_record(found)
-    odd = _odd(found, _SHAPE, "")
-    if odd is not None:
-        raise UserError(
-            f"{path} is not a student's record, since {odd}: name the folder that was given as out, or give a copy of "
-            "the file back"
-        )
-    return dict(found)
+    return from_dict(found, path)
 
 
-def settings_of(folder: Path, record: Mapping[str, Any]) -> Settings:
-    """Return the settings in a training's record.
+def from_dict(found: Any, path: Path) -> TrainingRecord:
+    """Return the record in a JSON value; see `read`.
 
-    Raises:
-        UserError: one is unknown, or has a value that it cannot have.
+    Args:
+        found: the value, whatever it is.
+        path: of the file it is from, for the error.
     """
-    known, kept = get_type_hints(Settings), record["settings"]
-    wrong = [name for name, value in kept.items() if name not in known or not _fits(value, known[name])]
-    if wrong:
+    found = renamed_record(found)
+    if isinstance(found, dict):
+        later = found.get("schema")
+        if isinstance(later, int) and later > SCHEMA:
+            raise UserError(
+                f"{path} was written by a later version of tunixhack: use that one, or train in another folder"
+            )
+        _check_settings(found.get("settings"), path)
+        found = found | {"schema": SCHEMA}
+    try:
+        record: TrainingRecord = _converted(found, TrainingRecord, "")
+    except _OtherShapeError as error:
         raise UserError(
-            f"{folder / FILE} has a setting that this version of tunixhack cannot read: "
-            f"{', '.join(f'{name} = {json.dumps(kept[name])[:60]}' for name in wrong)}. Use the version that it was "
-            "trained with, or give a copy of the file back"
-        )
-    return Settings(**kept)
+            f"{path} is not a student's record, since {error}: name the folder that was given as out, or give a copy "
+            "of the file back"
+        ) from error
+    return record
 
 
-def write(folder: Path, record: Mapping[str, Any]) -> None:
-    """Replace a training's record as a whole."""
-    write_json(folder / FILE, record)
+def write(folder: Path, record: TrainingRecord) -> None:
+    """Replace a training's record atomically."""
+    write_json(folder / FILE, record.as_dict())
 
 
 def versions() -> dict[str, str]:
@@ -112,18 +178,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def refuse_changes(folder: Path, kept: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with another student, other data or other settings.
+def refuse_changes(folder: Path, before: TrainingRecord, now: TrainingRecord) -> None:
+    """Refuse to resume with another student, other data or other settings.
 
     Args:
         folder: of the training that was begun.
-        kept: its record.
-        now: the new record, with ``base``, ``data`` and ``settings``.
+        before: its record.
+        now: the record of what is asked for.
 
     Raises:
         UserError: names every difference.
     """
-    found = differences(_flat(kept), _flat(now))
+    found = differences(_compared(before), _compared(now))
     if found:
         raise UserError(
             f"{folder} was begun with something else: {'; '.join(found)}. Go on with what it was begun with, or train "
@@ -131,50 +197,72 @@ def refuse_changes(folder: Path, kept: Mapping[str, Any], now: Mapping[str, Any]
         )
 
 
-def _odd(found: Any, wanted: Any, where: str) -> str | None:
-    """Say what of a JSON value has not the shape that is wanted; see `_SHAPE`."""
-    if isinstance(wanted, list):
-        if not isinstance(found, list):
-            return f"{where} is no list"
-        return next(filter(None, (_odd(one, wanted[0], f"{where}[{at}]") for at, one in enumerate(found))), None)
-    if isinstance(wanted, dict):
-        if not isinstance(found, dict):
-            return f"{where or 'it'} is no object"
-        prefix = f"{where}." if where else ""
-        for name, shape in wanted.items():
-            plain = name.rstrip("?")
-            if name == "*":
-                return next(filter(None, (_odd(one, shape, f"{prefix}{key}") for key, one in found.items())), None)
-            if plain in found:
-                if (odd := _odd(found[plain], shape, f"{prefix}{plain}")) is not None:
-                    return odd
-            elif plain == name:
-                return f"{prefix}{plain} is missing"
-        return None
-    if isinstance(wanted, tuple):
-        each = [_odd(found, one, where) for one in wanted]
-        return None if None in each else each[0]
-    if isinstance(found, type(None) if wanted is None else wanted):
-        return None
-    return f"{where} is of another kind than a training writes"
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Tell whether a setting's value is of a kind: a type, some values, or one of several kinds."""
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if get_args(kind):
-        return any(_fits(value, one) for one in get_args(kind))
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    data = record["data"]
+def _compared(record: TrainingRecord) -> dict[str, Any]:
     return {
-        "the student's files": record["base"]["fingerprint"][:16],
-        "the rows, their tokens or their order": data["key"][:16],
-        **{f"the weight of {one['name']}": one["weight"] for one in data["datasets"]},
-        **record["settings"],
+        "the student's files": record.base.fingerprint[:16],
+        "the rows, their tokens or their order": record.data.key[:16],
+        **{f"the weight of {one.name}": one.weight for one in record.data.datasets},
+        **record.settings.as_dict(),
     }
+
+
+def _check_settings(found: Any, path: Path) -> None:
+    """Refuse settings that are unknown here, or have a value that they cannot have, by their names."""
+    if not isinstance(found, dict):
+        return
+    known, wrong = get_type_hints(Settings), []
+    for name, value in found.items():
+        try:
+            if name not in known:
+                raise _OtherShapeError
+            _converted(value, known[name], name)
+        except _OtherShapeError:
+            wrong.append(f"{name} = {json.dumps(value)[:60]}")
+    if wrong:
+        raise UserError(
+            f"{path} has a setting that this version of tunixhack cannot read: {', '.join(wrong)}. Use the version "
+            "that it was trained with, or give a copy of the file back"
+        )
+
+
+class _OtherShapeError(ValueError):
+    """A JSON value is not what a training writes; the text says where."""
+
+
+def _converted(value: Any, kind: Any, where: str) -> Any:
+    """Return a JSON value as a type: a dataclass, a list or dict of one, a literal, a plain type, or one or None.
+
+    Raises:
+        _OtherShapeError: it is of another shape.
+    """
+    origin, of = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return None if value is None else _converted(value, of[0], where)
+    if origin is list:
+        if not isinstance(value, list):
+            raise _OtherShapeError(f"{where} is no list")
+        return [_converted(one, of[0], f"{where}[{place}]") for place, one in enumerate(value)]
+    if dataclasses.is_dataclass(kind) or origin in (dict, Mapping):
+        if not isinstance(value, dict):
+            raise _OtherShapeError(f"{where or 'it'} is no object")
+        prefix = f"{where}." if where else ""
+        if origin:
+            return {name: _converted(one, of[1], prefix + name) for name, one in value.items()}
+        return _made(kind, value, prefix)
+    fits = value in of if origin is Literal else isinstance(value, int | float if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        raise _OtherShapeError(f"{where} is of another kind than a training writes")
+    return value
+
+
+def _made(kind: type[T], value: Mapping[str, Any], prefix: str) -> T:
+    """Make a dataclass of an object's values; names that it does not have are left out."""
+    hints, given = get_type_hints(kind), {}
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass
+        if one.name in value:
+            given[one.name] = _converted(value[one.name], hints[one.name], prefix + one.name)
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
+            raise _OtherShapeError(f"{prefix}{one.name} is missing")
+    return kind(**given)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tunixhack.files import write_text
 from tunixhack.progress import Reporter
 from tunixhack.shares import Share
 from tunixhack.train import curve, metrics, record, samples
 from tunixhack.train.card import card, title
+from tunixhack.train.record import TrainingRecord
 
 CARD = "README.md"
 SHOWN = 2
 """Samples shown at the end; all are in samples.json."""
 
 
-def write_report(folder: Path) -> list[Path]:
+def write_report(folder: Path, told: TrainingRecord | None = None) -> list[Path]:
     """Write ``loss.png`` and ``README.md`` into a training's folder, from its student.json, metrics and samples.
 
     It can be called at any time: what the training has not come to yet is left out.
+
+    Args:
+        folder: of the training.
+        told: its record; None to read it there.
 
     Returns:
         The files written.
@@ -29,30 +32,28 @@ def write_report(folder: Path) -> list[Path]:
         UserError: a file is damaged, or cannot be written.
         MissingExtra: matplotlib is not installed; the card is not written either.
     """
-    kept = record.read(folder)
-    drawn = curve.draw(
-        metrics.read(folder), folder / curve.FILE, f"{title(kept['base'])}, {kept['settings']['method']}"
-    )
-    write_text(folder / CARD, card(kept, samples.read(folder), curve=drawn))
+    told = told or record.read(folder)
+    drawn = curve.draw(metrics.read(folder), folder / curve.FILE, f"{title(told.base)}, {told.settings.method}")
+    write_text(folder / CARD, card(told, samples.read(folder), curve=drawn))
     return [*([folder / curve.FILE] if drawn else []), folder / CARD]
 
 
-def tell(folder: Path, evidence: Mapping[str, Any], report: Reporter) -> None:
+def show_results(folder: Path, told: TrainingRecord, report: Reporter) -> None:
     """Write what there is to look at, and show the samples and what was measured of them.
 
     Args:
         folder: of a training.
-        evidence: what was measured before and after, as its record has it.
+        told: its record.
         report: where it is shown.
     """
-    for path in write_report(folder):
+    for path in write_report(folder, told):
         report.say(f"written: {path}")
     report.show(samples.side_by_side(samples.read(folder)[:SHOWN]))
     for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
-        told = [
-            f"{when} {Share(evidence[when][name]['count'], evidence[when][name]['of'])}"
+        shares = [
+            f"{when} {Share(found[name]['count'], found[name]['of'])}"
             for when in ("before", "after")
-            if when in evidence
+            if (found := told.validation.get(when)) is not None
         ]
-        if told:
-            report.say(f"{what}: {', '.join(told)}")
+        if shares:
+            report.say(f"{what}: {', '.join(shares)}")

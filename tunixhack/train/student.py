@@ -100,8 +100,8 @@ class Student:
         keep_compiled()
         folder = Path(folder)
         kept = record.read(folder)
-        settings = record.settings_of(folder, kept)
-        found = checkpoints.newest(folder, kept.get("scratch"), checkpoints.weights_problem)
+        settings = kept.settings
+        found = checkpoints.newest(folder, kept.scratch, checkpoints.weights_problem)
         if found.place is None:
             raise UserError(
                 f"{folder} has no checkpoint that is whole: {'; '.join(found.told)}. Give an undamaged copy back"
@@ -110,8 +110,8 @@ class Student:
             )
         for sentence in found.told:
             (report or Reporter()).warn(sentence)
-        base = find(kept["base"]["name"], accept_terms=accept_terms)
-        if base.fingerprint != kept["base"]["fingerprint"]:
+        base = find(kept.base.name, accept_terms=accept_terms)
+        if base.fingerprint != kept.base.fingerprint:
             raise UserError(f"{base.name} is no longer the student that {folder} was trained from: give it back")
         student = cls.prepare(base, settings, device_mesh(jax.device_count()))
         checkpoints.restore(found.place, student.model, settings)

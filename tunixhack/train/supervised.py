@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tunixhack.files import make_folder
 from tunixhack.lock import locked
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, needs, record, trouble
-from tunixhack.train.beginning import begin
+from tunixhack.train.beginning import resume
 from tunixhack.train.chat import Renderer
 from tunixhack.train.compiled import keep_compiled
 from tunixhack.train.datasets import Dataset, all_examples, read_all
@@ -28,6 +28,7 @@ from tunixhack.train.machine import share_of_memory
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.old_names import renamed_arguments
 from tunixhack.train.packing import Extent, measure
+from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
 from tunixhack.train.schedule import Clock
 from tunixhack.train.settings import Method, Settings, settings
 from tunixhack.train.stopping import StopRequest
@@ -133,7 +134,7 @@ def sft(
         )
         for place in (plan.out, plan.scratch):
             make_folder(place)
-        begun = {"seconds": seconds, "devices": devices}
+        begun: dict[str, Any] = {"seconds": seconds, "devices": devices}
         with locked(folder, report.say):
             try:
                 return _train(read, base, wanted, plan, clock, report, begun, resume_from, stop)
@@ -159,7 +160,7 @@ def _train(
     with report.timed("tokenising", seconds):
         data = _tokens(datasets, renderer, wanted, plan.out)
     new = _record(base, wanted, datasets, data)
-    kept, step = begin(plan, new, resume_from, report)
+    started, step = resume(plan, replace(new, **begun), resume_from, report)
     with report.timed("packing", seconds):
         extent = _extent(data, wanted, plan.steps)
     _tell(report, datasets, data, extent, wanted)
@@ -168,7 +169,7 @@ def _train(
         student = Student.prepare(base, wanted, mesh)
         student.folder = plan.out
     job = Job(student=student, datasets=datasets, data=data, extent=extent, plan=plan, keep=keep)
-    return Loop(job, clock, report, kept | begun, step, stop).run()
+    return Loop(job, clock, report, started, step, stop).run()
 
 
 def _fits(base: Base, wanted: Settings) -> None:
@@ -212,35 +213,35 @@ def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
     return replace(extent, steps=steps)
 
 
-def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> dict[str, Any]:
+def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> TrainingRecord:
     hub = model_id(base.name, base.folder)
-    return {
-        "base": {
-            "name": os.path.abspath(base.name) if Path(base.name).is_dir() else base.name,
-            "family": base.family.name,
-            "fingerprint": base.fingerprint,
-            "parameters": base.parameters,
-            "hub": hub,
-            "license": licence(hub, base.folder),
-        },
-        "settings": wanted.as_dict(),
-        "data": {
-            "key": data.key,
-            "datasets": [
-                {
-                    "name": one.name,
-                    "hub": hub_id(one.name),
-                    "weight": one.weight,
-                    "rows": len(one.examples),
-                    "left_out": {out.reason: out.rows for out in one.left_out},
-                }
+    return TrainingRecord(
+        base=BaseModel(
+            name=os.path.abspath(base.name) if Path(base.name).is_dir() else base.name,
+            family=base.family.name,
+            fingerprint=base.fingerprint,
+            parameters=base.parameters,
+            hub=hub,
+            license=dict(licence(hub, base.folder) or {}) or None,
+        ),
+        settings=wanted,
+        data=DataSummary(
+            key=data.key,
+            datasets=[
+                DatasetSummary(
+                    name=one.name,
+                    hub=hub_id(one.name),
+                    weight=one.weight,
+                    rows=len(one.examples),
+                    left_out={out.reason: out.rows for out in one.left_out},
+                )
                 for one in datasets
             ],
-            "domains": [asdict(one) for one in data.by_domain()],
-        },
-        "notes": [note for one in datasets for note in one.notes],
-        "versions": record.versions(),
-    }
+            domains=data.by_domain(),
+        ),
+        notes=[note for one in datasets for note in one.notes],
+        versions=record.versions(),
+    )
 
 
 def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, extent: Extent, wanted: Settings) -> None:
