@@ -50,7 +50,7 @@ def student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
         parrot.told = {"given": given} | told
         return parrot
 
-    fakes = SimpleNamespace(sft=sft, Student=SimpleNamespace(load=lambda folder, accept_terms: parrot))
+    fakes = SimpleNamespace(sft=sft, StudentHandle=SimpleNamespace(load=lambda folder, accept_terms: parrot))
     monkeypatch.setattr(extra, "load", lambda module, what: fakes)
     monkeypatch.setattr(doctor, "require_device", lambda cpu: parrot.told.update(cpu=cpu))
     return parrot

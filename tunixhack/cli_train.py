@@ -214,4 +214,4 @@ def _load(student: Path, accept_terms: bool, cpu: bool) -> Any:
 
     load("tunixhack.train.generate", "a student")
     require_device(cpu)
-    return load("tunixhack.train.student", "a student").Student.load(student, accept_terms=accept_terms)
+    return load("tunixhack.train.handle", "a student").StudentHandle.load(student, accept_terms=accept_terms)

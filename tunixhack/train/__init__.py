@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunixhack.train.handle import StudentHandle as Student
     from tunixhack.train.settings import Settings
-    from tunixhack.train.student import Student
     from tunixhack.train.supervised import sft
 
 __all__ = ["Settings", "Student", "sft"]
 
 _HOME = {
-    "Settings": "tunixhack.train.settings",
-    "Student": "tunixhack.train.student",
-    "sft": "tunixhack.train.supervised",
+    "Settings": ("tunixhack.train.settings", "Settings"),
+    "Student": ("tunixhack.train.handle", "StudentHandle"),
+    "sft": ("tunixhack.train.supervised", "sft"),
 }
 
 
@@ -26,7 +26,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tunixhack.train.extra import load
 
-    value = getattr(load(_HOME[name], f"train.{name}"), name)
+    module, attribute = _HOME[name]
+    value = getattr(load(module, f"train.{name}"), attribute)
     globals()[name] = value  # the next use does not come here again
     return value
 

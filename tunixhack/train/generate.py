@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +31,7 @@ from tunixhack.train.chat import Message
 from tunixhack.train.compliance import Reply
 from tunixhack.train.loss import in_compute_dtype
 from tunixhack.train.mesh import FSDP
-
-if TYPE_CHECKING:
-    from tunixhack.train.student import Student
+from tunixhack.train.student import Student
 
 MAX_NEW_TOKENS = 768
 """What the hackathon's readers let a student write."""

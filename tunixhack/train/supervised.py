@@ -22,6 +22,7 @@ from tunixhack.train.compiled import keep_compiled
 from tunixhack.train.datasets import Dataset, all_examples, read_all
 from tunixhack.train.doctor import require_device
 from tunixhack.train.generate import MAX_NEW_TOKENS
+from tunixhack.train.handle import StudentHandle
 from tunixhack.train.job import Job, Plan
 from tunixhack.train.loop import Loop
 from tunixhack.train.machine import share_of_memory
@@ -68,7 +69,7 @@ def sft(
     wandb: str | None = None,
     report: Reporter | None = None,
     **changes: Any,
-) -> Student:
+) -> StudentHandle:
     """Train a student on datasets, or go on with a training that was stopped.
 
     Args:
@@ -137,7 +138,7 @@ def sft(
         begun: dict[str, Any] = {"seconds": seconds, "devices": devices}
         with locked(folder, report.say):
             try:
-                return _train(read, base, wanted, plan, clock, report, begun, resume_from, stop)
+                return StudentHandle.of(_train(read, base, wanted, plan, clock, report, begun, resume_from, stop))
             except KeyboardInterrupt:
                 report.say(trouble.stopped(plan))
                 raise

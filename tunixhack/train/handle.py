@@ -1,0 +1,90 @@
+"""What a training returns, and what its folder is loaded into again: a student with its verbs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+
+from tunixhack.errors import UserError
+from tunixhack.progress import Reporter
+from tunixhack.train import checkpoints, record
+from tunixhack.train.chat import Message
+from tunixhack.train.compiled import keep_compiled
+from tunixhack.train.compliance import Reply
+from tunixhack.train.export.export import export
+from tunixhack.train.export.exported import Exported
+from tunixhack.train.generate import generate
+from tunixhack.train.mesh import device_mesh
+from tunixhack.train.student import Student
+from tunixhack.train.students.find import find
+
+
+class StudentHandle(Student):
+    """A student to ask and to export; in `tunixhack.train` it is called ``Student``.
+
+    >>> from tunixhack import train  # doctest: +SKIP
+    >>> student = train.Student.load("students/creative")  # doctest: +SKIP
+    >>> student.generate("Why is the sky blue?")  # doctest: +SKIP
+    """
+
+    @classmethod
+    def of(cls, student: Student) -> Self:
+        """Return a handle of a student, which has the same weights and no copy of them."""
+        return cls(**{one.name: getattr(student, one.name) for one in dataclasses.fields(student)})
+
+    def generate(self, question: str | Sequence[Message], **options: Any) -> str:
+        """Ask one question, a text or turns; `tunixhack.train.generate.generate` asks many at once, with its options.
+
+        Returns:
+            The reply, trace and answer with their tags.
+        """
+        return self.generate_all([question], **options)[0].text
+
+    def generate_all(self, questions: Sequence[str | Sequence[Message]], **options: Any) -> list[Reply]:
+        """Ask many questions; see `tunixhack.train.generate.generate`."""
+        return generate(self, questions, **options)
+
+    def export(
+        self, out: str | Path, formats: Iterable[str] = ("safetensors", "orbax", "gguf"), **options: Any
+    ) -> Exported:
+        """Write the student for others; see `tunixhack.train.export.export.export`, which has the options."""
+        return export(self, Path(out), tuple(formats), **options)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, accept_terms: bool = False, report: Reporter | None = None) -> Self:
+        """Load a trained student from the newest checkpoint of its training that is whole.
+
+        Args:
+            folder: what ``out`` was.
+            accept_terms: see `tunixhack.train.students.find.find`.
+            report: is told of newer checkpoints that are damaged.
+
+        Raises:
+            UserError: it is no such folder, has no checkpoint yet or none that is whole, or what it was made of is gone
+                or another.
+        """
+        keep_compiled()
+        folder = Path(folder)
+        kept = record.read(folder)
+        settings = kept.settings
+        found = checkpoints.newest(folder, kept.scratch, checkpoints.weights_problem)
+        if found.place is None:
+            raise UserError(
+                f"{folder} has no checkpoint that is whole: {'; '.join(found.told)}. Give an undamaged copy back"
+                if found.skipped
+                else f"{folder} has no checkpoint yet: let its training go on until the first is saved"
+            )
+        for sentence in found.told:
+            (report or Reporter()).warn(sentence)
+        base = find(kept.base.name, accept_terms=accept_terms)
+        if base.fingerprint != kept.base.fingerprint:
+            raise UserError(f"{base.name} is no longer the student that {folder} was trained from: give it back")
+        student = cls.prepare(base, settings, device_mesh(jax.device_count()))
+        checkpoints.restore(found.place, student.model, settings)
+        student.step = int(found.place.name)
+        student.folder = folder
+        return student
