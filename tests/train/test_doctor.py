@@ -12,7 +12,7 @@ from tunixhack.errors import UserError
 from tunixhack.train import doctor
 from tunixhack.train.doctor import Report, describe, examine, require_device
 from tunixhack.train.findings import TESTED, judge
-from tunixhack.train.machine import Device, Facts, Told
+from tunixhack.train.machine import Device, Facts, ProbeResult
 
 CPU, TPU, GPU = Device("cpu", "cpu", None), Device("tpu", "TPU v5 lite", 16 * 10**9), Device("gpu", "Tesla T4", 10**10)
 VERSIONS: dict[str, str | None] = {name: spec.removeprefix("==").replace("*", "8") for name, spec in TESTED.items()} | {
@@ -34,11 +34,11 @@ def test_versions_that_were_not_tested_together_are_tried_and_a_problem_only_whe
 ):
     asked: list[str] = []
 
-    def trial(question: str) -> Told:
+    def trial(question: str) -> ProbeResult:
         asked.append(question)
-        return Told(None, error)
+        return ProbeResult(None, error)
 
-    monkeypatch.setattr(doctor, "ask_child", trial)
+    monkeypatch.setattr(doctor, "probe", trial)
     monkeypatch.setattr(doctor, "gather", lambda names, root: WELL)
     assert examine().well
     assert not asked, "these were tested"
@@ -55,7 +55,7 @@ def test_versions_that_were_not_tested_together_are_tried_and_a_problem_only_whe
 def test_what_cannot_be_imported_is_not_tried(monkeypatch: pytest.MonkeyPatch):
     broken = dataclasses.replace(WELL, versions=VERSIONS | {"flax": "0.10.0"}, tunix_error="ImportError: no name")
     monkeypatch.setattr(doctor, "gather", lambda names, root: broken)
-    monkeypatch.setattr(doctor, "ask_child", lambda question: pytest.fail("nothing to try"))
+    monkeypatch.setattr(doctor, "probe", lambda question: pytest.fail("nothing to try"))
     assert not examine().well
 
 

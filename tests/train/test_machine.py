@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from tunixhack.train import machine
-from tunixhack.train.machine import Accelerator, Holder, Told, ask_child, find_accelerators, find_holders, last_raised
+from tunixhack.train.machine import (
+    Accelerator,
+    Holder,
+    ProbeResult,
+    find_accelerators,
+    find_holders,
+    last_raised,
+    probe,
+)
 
 
 def put(root: Path, *files: str) -> None:
@@ -89,13 +97,13 @@ def test_what_ended_a_process_is_the_last_line_that_is_an_exception():
 
 def test_a_child_that_does_not_answer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(machine, "PATIENCE", 0.0)
-    assert ask_child("devices") == Told(None, "no answer within 0 s")
+    assert probe("devices") == ProbeResult(None, "no answer within 0 s")
 
 
 def test_a_child_tells_of_jaxs_devices_and_why_another_is_not_among_them(monkeypatch):
     pytest.importorskip("jax", reason="needs tunixhack[train]")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    told = ask_child("devices", "tpu")
+    told = probe("devices", "tpu")
     assert told.devices
     assert {one.platform for one in told.devices} == {"cpu"}
     assert told.error
@@ -105,23 +113,23 @@ def test_a_child_tells_of_jaxs_devices_and_why_another_is_not_among_them(monkeyp
 def test_a_child_tells_why_tunix_cannot_be_imported(monkeypatch, tmp_path):
     (tmp_path / "tunix.py").write_text("raise ImportError('no name in it')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert ask_child("tunix") == Told(None, "ImportError: no name in it")
+    assert probe("tunix") == ProbeResult(None, "ImportError: no name in it")
 
 
 def test_a_child_trains_for_a_step_and_tells_nothing_where_that_works():
     pytest.importorskip("tunix", reason="needs tunixhack[train]")
-    assert ask_child("trial") == Told(None, None)
+    assert probe("trial") == ProbeResult(None, None)
 
 
 def test_a_child_tells_why_a_step_of_training_fails(monkeypatch, tmp_path):
     (tmp_path / "qwix.py").write_text("raise TypeError('another version')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     pytest.importorskip("tunix", reason="needs tunixhack[train]")
-    assert ask_child("trial") == Told(None, "TypeError: another version")
+    assert probe("trial") == ProbeResult(None, "TypeError: another version")
 
 
 def test_what_is_installed_here_is_read(tmp_path):
-    facts = machine.look(["pytest", "no-such-thing"], root=tmp_path, jax=Told(None, "unasked"))
+    facts = machine.gather(["pytest", "no-such-thing"], root=tmp_path, jax=ProbeResult(None, "unasked"))
     assert facts.versions["pytest"]
     assert facts.versions["no-such-thing"] is None
     assert not facts.lockfile
@@ -129,4 +137,4 @@ def test_what_is_installed_here_is_read(tmp_path):
 
 def test_jaxs_own_metadata_says_which_plugins_fit():
     pytest.importorskip("jax", reason="needs tunixhack[train]")
-    assert {"libtpu", "jax-cuda12-plugin"} <= set(machine.look([], jax=Told(None, None)).plugins)
+    assert {"libtpu", "jax-cuda12-plugin"} <= set(machine.gather([], jax=ProbeResult(None, None)).plugins)

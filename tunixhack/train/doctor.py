@@ -1,8 +1,8 @@
 """What keeps a machine from training, each with the one command that mends it.
 
-Versions are the usual trouble: Tunix's dependencies break each other without pip finding anything wrong. Those that
+Versions are the usual cause: Tunix's dependencies break each other without pip finding anything wrong. Those that
 were not tested together are tried, by a step of training on the CPU, and are a problem where that fails. The other
-trouble is an accelerator that jax does not see: it trains on the CPU then, a thousand times slower, and says nothing.
+cause is an accelerator that jax does not see: it trains on the CPU then, a thousand times slower, and says nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.train.extra import load
-from tunixhack.train.findings import BESIDE, TESTED, Finding, clashing_versions, judge, judge_devices
-from tunixhack.train.machine import (
+from tunixhack.train.findings import (
+    BESIDE,
     MEMORY_FRACTION,
-    ROOT,
-    Device,
-    Facts,
-    Told,
-    ask_child,
-    find_accelerators,
-    gather,
-    look,
+    TESTED,
+    Finding,
+    clashing_versions,
+    judge,
+    judge_devices,
 )
+from tunixhack.train.machine import ROOT, Device, Facts, ProbeResult, find_accelerators, gather, probe
 
 _JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", MEMORY_FRACTION)
 """Of the environment's variables, those whose values are told."""
@@ -47,11 +45,11 @@ class Report:
         """Return it for a terminal."""
         facts = self.facts
         installed = [f"{name} {number}" for name, number in facts.versions.items() if number]
-        hardware = [f"{one.name} ({one.evidence})" for one in facts.accelerators]
+        hardware = [f"{one.name} ({one.source})" for one in facts.accelerators]
         lines = [
             f"jax sees    {'nothing' if facts.devices is None else describe(facts.devices)}",
             f"hardware    {'; '.join(hardware) or 'no accelerator'}",
-            f"held by     {'; '.join(f'{one.pid} {one.command}' for one in facts.holders) or 'nobody'}",
+            f"held by     {'; '.join(f'{one.pid} {one.command}' for one in facts.holders) or 'no process'}",
             f"installed   {', '.join(installed) or 'nothing of the extra [train]'}",
         ]
         for one in self.findings:
@@ -75,7 +73,7 @@ def examine(root: Path = ROOT) -> Report:
     """
     facts = gather([*TESTED, *BESIDE], root=root)
     if facts.tunix_error is None and clashing_versions(facts):
-        facts = replace(facts, trial=ask_child("trial"))
+        facts = replace(facts, trial=probe("trial"))
     return Report(facts, tuple(judge(facts)))
 
 
@@ -110,7 +108,7 @@ def require_device(cpu: bool = False, *, root: Path = ROOT) -> str:
     if devices and (cpu or any(one.platform != "cpu" for one in devices)):
         return describe(devices)
     if devices is None or find_accelerators(root, os.environ):
-        facts = look([*TESTED, *BESIDE], root=root, jax=Told(devices, error))
+        facts = gather([*TESTED, *BESIDE], root=root, jax=ProbeResult(devices, error))
         for one in judge_devices(facts):
             if one.grave:
                 raise UserError(f"{one.line()} (or insist on the CPU: --cpu, in Python cpu=True)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
 from tunixhack.installation import install_command, pip_install
-from tunixhack.train.machine import LOCKFILE, MEMORY_FRACTION, Accelerator, Facts, share_of_memory
+from tunixhack.train.machine import LOCKFILE, Accelerator, Facts
 
 TESTED: Mapping[str, str] = {
     "google-tunix": "==0.1.7",
@@ -21,21 +22,16 @@ TESTED: Mapping[str, str] = {
     "orbax-checkpoint": "==0.12.*",
 }
 """The versions of the extra `[train]`, which were tested together."""
-BESIDE = (
-    "jaxlib",
-    "libtpu",
-    "jax-cuda12-plugin",
-    "jax-cuda13-plugin",
-    "perfetto",
-    "protobuf",
-    "sentencepiece",
-    "wandb",
-)
-"""What else decides whether these work."""
-OLDEST_DRIVER = {"jax-cuda12-plugin": ("CUDA 12", 525), "jax-cuda13-plugin": ("CUDA 13", 580)}
+DRIVERS = {"jax-cuda12-plugin": ("CUDA 12", 525), "jax-cuda13-plugin": ("CUDA 13", 580)}
 """What each plugin brings, and the oldest driver of NVIDIA that it runs on."""
+BESIDE = ("jaxlib", "libtpu", *DRIVERS, "perfetto", "protobuf", "sentencepiece", "wandb")
+"""What else decides whether these work."""
+MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""The environment variable for the share of a GPU's memory that jax takes at its start; 0.75 unless it is set."""
 
+_OLD_PROTOBUF = re.compile(r".*VersionError: .*/perfetto/\S*: gencode (\S+) runtime (\S+)\. ")
 _RESTART = "  # in a notebook, restart the kernel then"
+_REINSTALL = "--upgrade --force-reinstall"
 
 
 @dataclass(frozen=True)
@@ -65,54 +61,48 @@ def _versions(facts: Facts) -> Iterator[Finding]:
     if missing:
         yield Finding(f"{', '.join(missing)} not installed", f"{install_command(extra)}{_RESTART}")
         return
-    protobuf = facts.versions.get("protobuf")
-    older = facts.tunix_error and facts.gencode and protobuf and not _runs(facts.gencode, protobuf)
-    if older and facts.gencode:
+    failed = facts.tunix_error or (facts.trial and facts.trial.error)
+    if older := _OLD_PROTOBUF.match(facts.tunix_error or ""):
+        failed = None
         yield Finding(
-            f"perfetto {facts.versions.get('perfetto')} needs protobuf {'.'.join(map(str, facts.gencode))} or later, "
-            f"and {protobuf} is installed: Tunix cannot be imported",
+            f"perfetto {facts.versions.get('perfetto')} needs protobuf {older[1]} or later, and {older[2]} is "
+            "installed: Tunix cannot be imported",
             f"{pip_install('perfetto<0.50')}{_RESTART}",
         )
     clashing = clashing_versions(facts)
-    failed = (None if older else facts.tunix_error) or (facts.trial and facts.trial.error)
-    if clashing:
-        told = ", ".join(f"{name} is {facts.versions[name]}, tested {spec}" for name, spec in clashing.items())
-        sentence = f"versions that were not tested together: {told}"
-        mend = pip_install(*(f"{name}{spec}" for name, spec in clashing.items()))
-        if failed:
-            yield Finding(f"{sentence}, and with them training fails ({failed})", f"{mend}{_RESTART}")
-        else:
-            works = "; a step of training on the CPU works with them" if facts.trial else ""
-            yield Finding(f"{sentence}{works}", f"{mend}  # only if a training fails", grave=False)
+    versions = ", ".join(f"{name} is {facts.versions[name]}, tested {spec}" for name, spec in clashing.items())
+    mend = pip_install(*(f"{name}{spec}" for name, spec in clashing.items()))
+    sentence = f"versions that were not tested together: {versions}"
+    if clashing and failed:
+        yield Finding(f"{sentence}, and with them training fails ({failed})", f"{mend}{_RESTART}")
+    elif clashing:
+        works = "; a step of training on the CPU works with them" if facts.trial else ""
+        yield Finding(f"{sentence}{works}", f"{mend}  # only if a training fails", grave=False)
     elif failed:
-        yield Finding(
-            f"Tunix cannot be imported ({failed})",
-            f"{install_command(extra, options='--upgrade --force-reinstall')}{_RESTART}",
-        )
+        mend = install_command(extra, options=_REINSTALL)
+        yield Finding(f"Tunix cannot be imported ({failed})", f"{mend}{_RESTART}")
 
 
 def clashing_versions(facts: Facts) -> dict[str, str]:
     """Name what is installed in a version that was not tested with the others: distribution to tested versions."""
-    wanted = {**TESTED, **facts.plugins}
     return {
         name: spec
-        for name, spec in wanted.items()
-        if facts.versions.get(name) and not _fits(facts.versions[name], spec)
+        for name, spec in {**TESTED, **facts.plugins}.items()
+        if facts.versions.get(name) and not _fits(facts, name, spec)
     }
 
 
 def judge_devices(facts: Facts) -> Iterator[Finding]:
     """Find why jax does not see what is here."""
-    seen = {one.platform for one in facts.devices or ()}
+    seen = {"cuda" if one.platform == "gpu" else one.platform for one in facts.devices or ()}
     for one in facts.accelerators:
-        if one.platform == "cuda" and "gpu" in seen:
-            continue
         if one.platform not in seen:
-            what = f"{_article(one.name)} is here ({one.evidence})"
-            if not one.here:
-                what = f"{one.evidence} tells of a TPU"
+            article = "an" if one.name.startswith("N") else "a"
+            what = f"{article} {one.name} is here ({one.source})" if one.here else f"{one.source} tells of a TPU"
+            reason, mend = next(_reasons(one, facts))
+            sentence = f"{what}, but jax sees {'only the CPU' if facts.devices else 'no device'}{reason}"
             # where jax sees another accelerator, a training has one
-            yield replace(_unseen(one, what, facts), grave=not seen - {"cpu"})
+            yield Finding(sentence, mend, grave=not seen - {"cpu"})
     if facts.devices is None and not any(one.here for one in facts.accelerators) and facts.versions.get("jax"):
         blamed = facts.environment.get("JAX_PLATFORMS")
         mend = "unset JAX_PLATFORMS" if blamed else install_command("train", options="--upgrade")
@@ -121,75 +111,67 @@ def judge_devices(facts: Facts) -> Iterator[Finding]:
         yield Finding("no accelerator is here: a training on the CPU is for trying out", grave=False)
 
 
-def _unseen(one: Accelerator, what: str, facts: Facts) -> Finding:
-    """Name the first of the known reasons why jax does not see an accelerator."""
-    but = f"{what}, but jax sees {'only the CPU' if facts.devices else 'no device'}"
+def _reasons(one: Accelerator, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Name the known reasons why jax does not see an accelerator, each with what mends it; the first one counts."""
     platforms = facts.environment.get("JAX_PLATFORMS", "")
-    if platforms and not {one.platform, "gpu" if one.platform == "cuda" else "tpu"} & set(platforms.split(",")):
-        return Finding(f"{but}, because JAX_PLATFORMS is {platforms}", f"unset JAX_PLATFORMS{_RESTART}")
+    if platforms and not {one.platform, "tpu" if one.platform == "tpu" else "gpu"} & set(platforms.split(",")):
+        yield f", because JAX_PLATFORMS is {platforms}", f"unset JAX_PLATFORMS{_RESTART}"
     if not one.here:
-        return Finding(
-            f"{but}, and there is no device file: it is one of the old TPUs behind the network, which jax no longer "
-            "reaches, or the variable is left over",
+        yield (
+            ", and there is no device file: it is one of the old TPUs behind the network, which jax no longer reaches, "
+            "or the variable is left over",
             "choose a runtime whose TPU is in the machine (Colab: v5e-1 or v6e-1; Kaggle: TPU VM v5e-8), or unset "
-            f"{one.evidence}",
+            f"{one.source}",
         )
-    hidden = facts.environment.get("CUDA_VISIBLE_DEVICES")
-    if one.platform == "cuda" and hidden is not None and hidden.strip() in ("", "-1"):
-        return Finding(f"{but}, because CUDA_VISIBLE_DEVICES hides it", f"unset CUDA_VISIBLE_DEVICES{_RESTART}")
-    plugins = ["libtpu"] if one.platform == "tpu" else ["jax-cuda12-plugin", "jax-cuda13-plugin"]
+    if one.platform == "cuda" and facts.environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        yield ", because CUDA_VISIBLE_DEVICES hides it", f"unset CUDA_VISIBLE_DEVICES{_RESTART}"
+    plugins = ["libtpu"] if one.platform == "tpu" else list(DRIVERS)
     installed = [name for name in plugins if facts.versions.get(name)]
     if not installed:
-        return Finding(
-            f"{but}, because {' or '.join(plugins)} is not installed",
-            f"{install_command(one.platform)}{_RESTART}",
-        )
+        yield f", because {' or '.join(plugins)} is not installed", f"{install_command(one.platform)}{_RESTART}"
     for name in installed:
         wanted = facts.plugins.get(name)
-        if wanted and not _fits(facts.versions[name], wanted):
-            return Finding(
-                f"{but}, whose version {facts.versions.get('jax')} needs {name}{wanted}, and {facts.versions[name]} is "
-                "installed",
+        if wanted and not _fits(facts, name, wanted):
+            jax = facts.versions.get("jax")
+            yield (
+                f", whose version {jax} needs {name}{wanted}, and {facts.versions[name]} is installed",
                 f"{pip_install(f'{name}{wanted}')}{_RESTART}",
             )
-    if one.platform == "tpu":
-        others = [holder for holder in facts.holders if holder.pid != os.getpid()]
-        if others:
-            return Finding(
-                f"{but}, because process {others[0].pid} ({others[0].command}) holds it",
-                f"kill {others[0].pid}  # or, if it is a notebook, restart its kernel",
+    for holder in facts.holders if one.platform == "tpu" else ():
+        if holder.pid != os.getpid():
+            yield (
+                f", because process {holder.pid} ({holder.command}) holds it",
+                f"kill {holder.pid}  # or, if it is a notebook, restart its kernel",
             )
-        if facts.lockfile and not facts.holders:
-            return Finding(
-                f"{but}, and /{LOCKFILE} is left from a process that nobody sees",
-                f"rm -f /{LOCKFILE}  # with sudo, if it is another user's",
-            )
-    elif one.driver is not None:
-        needs = [OLDEST_DRIVER[name] for name in installed]
-        if all(one.driver < oldest for _, oldest in needs):
-            told = " or ".join(f"{cuda} needs {oldest}" for cuda, oldest in needs)
-            return Finding(
-                f"{but}, because its driver is version {one.driver}, and {told}",
-                "update NVIDIA's driver to its latest version",
-            )
-    return Finding(
-        f"{but} ({facts.jax_error or 'it tells no reason'})",
-        f"{install_command(one.platform, options='--upgrade --force-reinstall')}{_RESTART}",
+    if one.platform == "tpu" and facts.lockfile and not facts.holders:
+        yield (
+            f", and /{LOCKFILE} is left from a process that is gone or another user's",
+            f"rm -f /{LOCKFILE}  # with sudo, if it is another user's",
+        )
+    needs = [DRIVERS[name] for name in installed if name in DRIVERS]
+    if one.driver is not None and needs and all(one.driver < oldest for _, oldest in needs):
+        oldest = " or ".join(f"{cuda} needs {driver}" for cuda, driver in needs)
+        yield (
+            f", because its driver is version {one.driver}, and {oldest}",
+            "update NVIDIA's driver to its latest version",
+        )
+    yield (
+        f" ({facts.jax_error or 'it gives no reason'})",
+        f"{install_command(one.platform, options=_REINSTALL)}{_RESTART}",
     )
 
 
 def _notes(facts: Facts) -> Iterator[Finding]:
     first = next(iter(facts.devices or ()), None)
     if first is not None and first.platform == "gpu" and first.memory:
-        share = share_of_memory(first.platform, facts.environment)
         yield Finding(
-            f"a training has {first.memory / 1e9:.1f} GB on each GPU, {share}",
+            f"a training has {first.memory / 1e9:.1f} GB on each GPU, {memory_share('gpu', facts.environment)}",
             f"export {MEMORY_FRACTION}=0.9  # before jax starts, for more; other programs on the GPU have the rest",
             grave=False,
         )
-    if facts.sentencepiece_extra is False:
+    if _fits(facts, "sentencepiece", ">=0.2.2"):
         yield Finding(
-            f"sentencepiece {facts.versions.get('sentencepiece')} has no SetEncodeExtraOptions, which Tunix's own "
+            f"sentencepiece {facts.versions['sentencepiece']} has no SetEncodeExtraOptions, which Tunix's own "
             "tokenizer calls; ours does not use it",
             f"{pip_install('sentencepiece<0.2.2')}  # only if your own code makes Tunix's tokenizer",
             grave=False,
@@ -202,16 +184,25 @@ def _notes(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _fits(installed: str | None, wanted: str) -> bool:
+def memory_share(platform: str, environ: Mapping[str, str]) -> str:
+    """Say what share of a device's memory jax has; nothing where it has all of it.
+
+    Args:
+        platform: as jax names it; of a ``gpu`` it takes a part at its start, and never more.
+        environ: the environment that jax was started in.
+
+    >>> memory_share("gpu", {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9"})
+    'by XLA_PYTHON_CLIENT_MEM_FRACTION, which is 0.9'
+    >>> memory_share("tpu", {})
+    ''
+    """
+    if platform != "gpu":
+        return ""
+    if environ.get(MEMORY_FRACTION):
+        return f"by {MEMORY_FRACTION}, which is {environ[MEMORY_FRACTION]}"
+    return f"three quarters of the GPU's memory, which is jax's share unless {MEMORY_FRACTION} says otherwise"
+
+
+def _fits(facts: Facts, name: str, wanted: str) -> bool:
+    installed = facts.versions.get(name)
     return installed is not None and SpecifierSet(wanted).contains(installed, prereleases=True)
-
-
-def _runs(gencode: tuple[int, int, int], protobuf: str) -> bool:
-    """Tell whether protobuf runs what was generated for a version: that one or later, up to the next major one."""
-    digits = [int(part) for part in protobuf.split(".")[:3] if part.isdigit()]
-    installed = tuple(digits + [0] * (3 - len(digits)))
-    return gencode <= installed and installed[0] - gencode[0] <= 1
-
-
-def _article(name: str) -> str:
-    return f"{'an' if name.startswith('N') else 'a'} {name}"

@@ -21,11 +21,11 @@ from tunixhack.train.chat import Renderer
 from tunixhack.train.compiled import keep_compiled
 from tunixhack.train.datasets import Dataset, all_examples, read_all
 from tunixhack.train.doctor import require_device
+from tunixhack.train.findings import memory_share
 from tunixhack.train.generate import MAX_NEW_TOKENS
 from tunixhack.train.handle import StudentHandle
 from tunixhack.train.job import Job, Plan
 from tunixhack.train.loop import Loop
-from tunixhack.train.machine import share_of_memory
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.old_names import renamed_arguments
 from tunixhack.train.packing import Extent, measure
@@ -278,7 +278,7 @@ def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Report
     """
     shape = needs.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=wanted)
     free = free_memory()
-    share = share_of_memory(jax.default_backend(), os.environ)
+    share = memory_share(jax.default_backend(), os.environ)
     has = needs.in_gb(free) + (f" ({share})" if share else "")
     plain, remat = (needs.memory(shape, wanted, devices=devices, remat=twice) for twice in (False, True))
     short = plain.total > free * needs.SPARE
