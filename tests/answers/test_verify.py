@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -117,3 +118,96 @@ def test_a_function_of_ones_own_that_fails_names_the_row():
         Verify(read)(pl.DataFrame(columns), Context())
     with pytest.raises(UserError, match="failed: ValueError"):
         Verify(read)(pl.DataFrame(columns).drop("question_id", "sample"), Context())
+
+
+# a check of the row
+
+
+ROWS = pl.DataFrame(
+    {
+        "question_id": ["a", "a", "b", "c"],
+        "sample": [0, 1, 0, 0],
+        "question": ["1 + 1?", "1 + 1?", "2 + 2?", "Why?"],
+        "answer": ["2", "3", "4", "Because."],
+        "inputs": ["2", "2", "4", None],
+    }
+)
+
+
+def by_tests(row: Any) -> bool | None:
+    return None if row["inputs"] is None else row["answer"] == row["inputs"]
+
+
+def annotated(one: Mapping[str, Any]) -> bool | None:
+    return by_tests(one)
+
+
+class Checker:
+    def __call__(self, row: dict[str, Any]) -> bool | None:
+        return by_tests(row)
+
+
+@pytest.mark.parametrize(
+    "verify",
+    [
+        Verify(by_tests),
+        Verify(annotated),
+        Verify(Checker()),
+        Verify(Checker().__call__),
+        Verify(lambda row: by_tests(row)),
+        Verify(check=lambda whatever: by_tests(whatever)),
+    ],
+    ids=["name", "annotation", "object", "method", "lambda", "keyword"],
+)
+def test_a_check_sees_the_row_and_says_whether_it_is_right(verify: Verify):
+    result = judge(verify, ROWS, verify(ROWS, Context()))
+    assert result.kept["answer"].to_list() == ["2", "4"]
+    assert result.rejected["reason"].to_list() == ["wrong", "unverified"]
+    assert result.rejected["verify_correct"].to_list() == [False, None], "what is not known is null"
+    assert verify(ROWS, Context()).note == "67% of 3 that could be checked are right"
+    assert verify.reads == ("answer",), "a check needs no reference"
+
+
+def text_reader(row: str) -> str | None:
+    return row[:1]
+
+
+@pytest.mark.parametrize("read", [YES_NO, lambda text: text, text_reader, str.strip, str], ids=str)
+def test_a_function_of_a_text_reads_claims_as_ever(read: Any):
+    verify = Verify(read)
+    assert (verify.check, verify.read) == (None, read)
+    assert verify.reads == ("reference", "answer")
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [("yes", "it must return True, False or None, not str"), (1, "not int"), (KeyError("x"), "KeyError: 'x'")],
+    ids=str,
+)
+def test_a_check_that_fails_or_returns_something_else_names_the_row(told: Any, sentence: str):
+    def check(row: dict[str, Any]) -> Any:
+        if row["sample"] == 1:
+            if isinstance(told, Exception):
+                raise told
+            return told
+        return True
+
+    with pytest.raises(UserError, match=rf"the check of Verify failed on question a, sample 1: .*{sentence}"):
+        Verify(check)(ROWS, Context())
+
+
+def test_a_check_that_is_taken_for_a_reader_says_how_it_is_given():
+    rows = ROWS.with_columns(reference=pl.lit("4"))
+    with pytest.raises(UserError, match=r"a function of the row is given as Verify\(check=…\)"):
+        Verify(lambda text: "answer" in text)(rows, Context())
+
+
+def test_it_takes_one_function():
+    for functions in ({}, {"check": by_tests, "read": YES_NO}):
+        with pytest.raises(UserError, match="Verify takes one function"):
+            Verify(**functions)
+
+
+def test_a_bool_of_numpy_is_one():
+    numpy = pytest.importorskip("numpy")
+    assert Verify(lambda row: numpy.bool_(row["answer"] == "2"))(ROWS, Context()).keep.to_list()[:2] == [True, False]

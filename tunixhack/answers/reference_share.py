@@ -43,9 +43,12 @@ def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[
     rows = [row | {"kept": True} for row in _answers(kept)] + [row | {"kept": False} for row in _answers(rejected)]
     verify = next((step for step in steps if isinstance(step, Verify)), None)
     pairs = [Pair(row["reference"], row["answer"] or "", row["question"]) for row in rows]
-    judged = (
-        judge_answers(pairs) if verify is None else [_claimed(pair, partial(verify.claim, row={})) for pair in pairs]
-    )
+    if verify is None:
+        judged = judge_answers(pairs)
+    elif verify.read is None:
+        judged = [_checked(row) for row in rows]
+    else:
+        judged = [_claimed(pair, partial(verify.claim, row={})) for pair in pairs]
     told = [(row, one) for row, one in zip(rows, judged, strict=True) if one is not None]
     if not told:
         return None
@@ -63,7 +66,7 @@ def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[
 
 def _answers(rows: pl.DataFrame) -> list[dict[str, Any]]:
     """Return the answers among rows to which a reference is known that their teacher was not shown."""
-    needed = ("question_id", "sample", "question", "reference", "answer", "step")
+    needed = ("question_id", "sample", "question", "reference", "answer", "step", *Verify.writes)
     if rows.is_empty() or not {"reference", "sample", "trace"} <= set(rows.columns):
         return []
     rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in needed if name not in rows.columns)
@@ -76,6 +79,14 @@ def _answers(rows: pl.DataFrame) -> list[dict[str, Any]]:
 def _claimed(pair: Pair, read: Read) -> Judgement | None:
     right = read(pair.reference)
     return None if right is None else Judgement(read(pair.answer) == right, "verify")
+
+
+def _checked(row: Mapping[str, Any]) -> Judgement | None:
+    """Take what the recipe's check said; an answer that never came as far is not right."""
+    correct = row[Verify.writes[0]]
+    if correct is None and row["answer"]:
+        return None
+    return Judgement(bool(correct), "verify")
 
 
 def _share(right: Sequence[bool]) -> dict[str, Any]:

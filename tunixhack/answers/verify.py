@@ -1,11 +1,12 @@
-"""Answers that the source's own answer proves wrong are not taught."""
+"""Answers that are proved wrong, by the source's own answer or by a check of the row, are not taught."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import InitVar, dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import polars as pl
 
@@ -57,15 +58,25 @@ class Labels:
         return None
 
 
+Check = Callable[[Mapping[str, Any]], bool | None]
+"""From a row, the dict of its columns, to whether its answer is right; None where that cannot be told."""
+Read = Callable[[str], str | None]
+"""From a text to what it claims; None where that cannot be told. `Labels` is one."""
+
+
 @dataclass(frozen=True)
 class Verify:
-    """Keep the answers that claim what the source's reference claims.
+    """Keep the answers that a check of the row finds right, or that claim what the source's reference claims.
 
-    Both are read by the same function, and equal claims are right. Adds ``verify_correct``: true, false, or null where
-    one of them could not be read. The reasons of a rejection:
+    Takes one of two functions. ``check`` sees the row and says whether its answer is right. ``read`` reads what a text
+    claims, in the answer and in the reference alike, and equal claims are right. A function that is given without a
+    name is a ``check`` where its parameter is called ``row`` or annotated as a mapping, and a ``read`` otherwise.
+
+    Adds ``verify_correct``: true, false, or null where it cannot be told. The reasons of a rejection:
 
     ================ ==================================================================================
-    ``wrong``        the answer claims something else
+    ``wrong``        the check says so, or the answer claims something else
+    ``unverified``   the check cannot tell
     ``no_claim``     nothing could be read in the answer
     ``no_reference`` the question has no reference, or nothing could be read in it: nobody knows what is right
     ================ ==================================================================================
@@ -77,52 +88,108 @@ class Verify:
     >>> rows = pl.DataFrame({"reference": ["Yes", "Yes"], "answer": ["Yes: it is offered for its truth.", "No."]})
     >>> Verify(Labels(("Yes", "No")))(rows, Context()).columns["verify_correct"].to_list()
     [True, False]
+    >>> Verify(lambda row: row["reference"] in row["answer"])(rows, Context()).columns["verify_correct"].to_list()
+    [True, False]
     """
 
     stage: ClassVar[str] = "answers"
-    reads: ClassVar[tuple[str, ...]] = ("reference", "answer")
     writes: ClassVar[tuple[str, ...]] = ("verify_correct",)
 
-    read: Callable[[str], str | None]
-    """From a text to what it claims; None where that cannot be told. `Labels` is one."""
+    function: InitVar[Check | Read | None] = None
+    check: Check | None = field(default=None, kw_only=True)
+    read: Read | None = field(default=None, kw_only=True)
+
+    def __post_init__(self, function: Check | Read | None) -> None:
+        """Find out which of the two a function without a name is.
+
+        Raises:
+            UserError: there is none, or there are two.
+        """
+        if sum(one is not None for one in (function, self.check, self.read)) != 1:
+            raise UserError("Verify takes one function: check, of a row, or read, of a text")
+        if function is not None:
+            object.__setattr__(self, "check" if _takes_row(function) else "read", function)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that must be there."""
+        return ("answer",) if self.read is None else ("reference", "answer")
 
     def claim(self, text: str, row: Mapping[str, Any]) -> str | None:
         """Read what a text of a row claims.
 
         Raises:
-            UserError: ``read`` raises; the sentence names the row.
+            UserError: ``read`` raises, or returns no text; the sentence names the row.
         """
-        return call_own("the function that Verify reads claims with", row, self.read, text)
+        return call_own("the function that Verify reads claims with", row, _claimed, self.read, text)
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
-        """Judge each row by its own answer and reference.
+        """Judge each row by itself.
 
         Raises:
-            UserError: there is no ``reference``, ``answer`` is missing or null somewhere, or ``read`` raises.
+            UserError: a column is missing, ``answer`` is null somewhere, or the function raises.
         """
-        require(rows, "reference", null=True)
         require(rows, "answer")
-        correct: list[bool | None] = []
-        reasons: list[str | None] = []
-        evidence: list[Mapping[str, Any] | None] = []
-        for row in rows.iter_rows(named=True):
-            answer, reference = row["answer"], row["reference"]
-            claimed, right = self.claim(answer, row), None if reference is None else self.claim(reference, row)
-            correct.append(None if claimed is None or right is None else claimed == right)
-            if right is None:
-                reasons.append("no_reference")
-                evidence.append({"reference": reference})
-            elif claimed is None:
-                reasons.append("no_claim")
-                evidence.append({"answer": answer[:SHOWN], "reference": right})
-            else:
-                reasons.append(None if claimed == right else "wrong")
-                evidence.append({"claimed": claimed, "reference": right})
-        told = [one for one in correct if one is not None]
+        if self.read is not None:
+            require(rows, "reference", null=True)
+        judged = [self._judge(row) for row in rows.iter_rows(named=True)]
+        told = [one.correct for one in judged if one.correct is not None]
+        what = "make a claim" if self.read is not None else "could be checked"
         return Verdict(
-            keep=pl.Series([one is True for one in correct], dtype=pl.Boolean),
-            reason=pl.Series(reasons, dtype=pl.String),
-            evidence=evidence,
-            columns={"verify_correct": pl.Series(correct, dtype=pl.Boolean)},
-            note=f"{sum(told) / len(told):.0%} of {len(told):,} that make a claim are right" if told else None,
+            keep=pl.Series([one.correct is True for one in judged], dtype=pl.Boolean),
+            reason=pl.Series([one.reason for one in judged], dtype=pl.String),
+            evidence=[one.evidence for one in judged],
+            columns={"verify_correct": pl.Series([one.correct for one in judged], dtype=pl.Boolean)},
+            note=f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None,
         )
+
+    def _judge(self, row: Mapping[str, Any]) -> _Judged:
+        answer, reference = row["answer"], row.get("reference")
+        if self.check is not None:
+            correct = call_own("the check of Verify", row, _checked, self.check, row)
+            reason = "unverified" if correct is None else None if correct else "wrong"
+            return _Judged(correct, reason, {"answer": answer[:SHOWN], "reference": reference})
+        right = None if reference is None else self.claim(reference, row)
+        claimed = self.claim(answer, row)
+        if right is None:
+            return _Judged(None, "no_reference", {"reference": reference})
+        if claimed is None:
+            return _Judged(None, "no_claim", {"answer": answer[:SHOWN], "reference": right})
+        correct = claimed == right
+        return _Judged(correct, None if correct else "wrong", {"claimed": claimed, "reference": right})
+
+
+class _Judged(NamedTuple):
+    correct: bool | None
+    reason: str | None
+    evidence: Mapping[str, Any]
+
+
+def _takes_row(function: Any) -> bool:
+    """Whether a function takes a row rather than a text, by the name or the annotation of its parameter."""
+    try:
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+    except (TypeError, ValueError):  # some that are written in C tell nothing
+        return False
+    if first is None:
+        return False
+    annotation = "" if first.annotation is inspect.Parameter.empty else str(first.annotation)
+    if first.name == "row":
+        return annotation not in ("str", str(str))
+    return re.match(r"(<class ')?(\w+\.)*(dict|Mapping)\b", annotation, re.IGNORECASE) is not None
+
+
+def _checked(check: Check, row: Mapping[str, Any]) -> bool | None:
+    told: Any = check(row)  # which is the user's, and need not keep to its type
+    if told is None or isinstance(told, bool):
+        return told
+    if type(told).__name__ in ("bool", "bool_"):  # NumPy's
+        return bool(told)
+    raise TypeError(f"it must return True, False or None, not {type(told).__name__}")
+
+
+def _claimed(read: Read, text: str) -> str | None:
+    claimed: Any = read(text)
+    if isinstance(claimed, bool):
+        raise TypeError("it must return what the text claims; a function of the row is given as Verify(check=…)")
+    return claimed  # type: ignore[no-any-return]  # of any type that can be compared
