@@ -71,6 +71,8 @@ class _Asked:
     """Rows that it was given."""
     answers: Counter[str] = field(default_factory=Counter)
     """Samples that it wanted, by the teacher."""
+    wanted: list[pl.DataFrame] = field(default_factory=list)
+    """The same one by one; see `Engine.wanted`."""
 
 
 class TeacherPool:
@@ -170,7 +172,9 @@ class TeacherPool:
             self._take_over(engine, requests)
             if self.stored_only:
                 return engine.stored(engine.wanted(requests))
-            answers = engine.ask(requests, step, on_answers, at_once=self.at_once)
+            earlier = pl.concat(asked.wanted) if asked.wanted else None
+            answers = engine.ask(requests, step, on_answers, at_once=self.at_once, earlier=earlier)
+            asked.wanted.append(engine.wanted(requests))
             missing = wanted - answers.height
             if missing and self.limits.reached:
                 self.limits.missing = missing

@@ -88,7 +88,13 @@ class Engine:
         return plan.wanted_answers(requests, self.teacher, self.seed)
 
     def ask(
-        self, requests: Sequence[Request], step: str, on_answers: OnAnswers | None = None, *, at_once: bool = False
+        self,
+        requests: Sequence[Request],
+        step: str,
+        on_answers: OnAnswers | None = None,
+        *,
+        at_once: bool = False,
+        earlier: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
         """Return the answers to requests, asking for those only that the store lacks.
 
@@ -97,6 +103,7 @@ class Engine:
             step: the asking step's name, for the funnel.
             on_answers: called with new answers (rows of `journal.FIELDS`) while they come.
             at_once: ask one by one, even in a build that asks in batches.
+            earlier: what the step has asked before, as `wanted` lists it; None where this is all.
 
         Returns:
             One row per received answer, in the order asked for; columns `journal.FIELDS` and `BELONGS`. What was not
@@ -111,7 +118,7 @@ class Engine:
         if not at_once:  # a pilot, which is part of the whole
             self._tell_of_seeds(wanted, step)
         if missing.height:
-            self._agree(wanted, missing, step)
+            self._agree(wanted, missing, step, wanted.clear() if earlier is None else earlier)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, on_answers, at_once)
         return self.stored(wanted)
@@ -142,7 +149,7 @@ class Engine:
         if said:
             self.report.say(f"{step}: {said}")
 
-    def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> None:
+    def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""
         reused = wanted.height - missing.height
         missing, coming = self._split_under_way(missing)
@@ -151,7 +158,7 @@ class Engine:
             f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
             f"{self.teacher.name}"
         )
-        replaced = self._replacing(wanted, missing, step)
+        replaced = self._replacing(wanted, missing, step, earlier)
         if replaced and not self.ask_again:
             raise UserError(
                 f"{counted(replaced, 'answer')} of step {step} {verb(replaced, 'is', 'are')} paid for already, and the "
@@ -159,18 +166,20 @@ class Engine:
                 "ones stay in the store), or choose another --out"
             )
 
-    def _replacing(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str) -> int:
-        """Count the missing answers that would stand in for others which the step has paid for.
+    def _replacing(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> int:
+        """Count the missing answers that would stand in for others which the step has paid for and does not want now.
 
-        Where one of a question's requests is answered, the others are not asked anew, but are further ones: a judge of
-        each of its answers was interrupted, or has more of them to judge.
+        A question can have several requests of one step: a judge of each of its answers, a panel of teachers. Where
+        one of them is answered by this teacher, the missing ones are further ones, and stand in for nothing.
         """
         same = ["question_id", "sample"]
-        tables = (self.store.keys("question_id", "step"), self.store.batches.keys())
-        paid = pl.concat(table.filter(step=step).select(*same, "request_key") for table in tables)
-        still_wanted = paid.join(wanted, on=[*same, "request_key"], how="semi")
-        changed = paid.join(still_wanted, on=same, how="anti")
-        return missing.join(changed, on=same, how="semi").height
+        known = (self.store.keys("question_id", "step", "teacher"), self.store.batches.keys())
+        paid = pl.concat(known, how="diagonal").filter(step=step)
+        all_wanted = pl.concat([earlier, wanted], how="diagonal")
+        still = paid.join(all_wanted, on=[*same, "request_key"], how="semi")
+        own = still.filter(pl.col("teacher").fill_null(self.teacher.name) == self.teacher.name)
+        left = paid.join(all_wanted, on=[*same, "request_key"], how="anti").join(own, on=same, how="anti")
+        return missing.join(left, on=same, how="semi").height
 
     def _split_under_way(self, missing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Split missing answers into those to be asked and those in batches; see `plan.split_under_way`."""
