@@ -110,12 +110,62 @@ def test_a_step_of_ones_own_that_fails_is_told_once_and_stops_nothing(warnings: 
     assert "Ctrl-C stops until the step is mended" in warnings[0]
 
 
-def test_a_step_that_was_asked_to_drop_much_may_do_so(warnings: list[str]):
-    class Few:
-        keep = 0.05
+def keep_few(rows: pl.DataFrame) -> Verdict:
+    return Verdict(keep=pl.Series([at % 20 == 0 for at in range(rows.height)]))
 
-        def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
-            return Verdict(keep=pl.Series([at % 20 == 0 for at in range(rows.height)]))
 
-    monitor(warnings, Few())(answers(100))
+class Few:
+    share = 0.05
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return keep_few(rows)
+
+
+class FewAsBefore(Few):
+    share = None  # type: ignore[assignment]
+    keep = 0.05
+
+
+class Several(Few):
+    share = None  # type: ignore[assignment]
+    keep = (4, 8)
+
+
+class Some(Few):
+    share = None  # type: ignore[assignment]
+    keep = 1
+
+
+class Best:
+    per_question = 1
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=rows["sample"] < 2, reason="not_best")
+
+
+@pytest.mark.parametrize("step", [Few(), FewAsBefore(), Best()], ids=["share", "keep", "per_question"])
+def test_a_step_that_was_asked_to_drop_much_may_do_so(step: Step, warnings: list[str]):
+    monitor(warnings, step)(answers(100))
+    assert warnings == []
+
+
+@pytest.mark.parametrize("step", [Several(), Some()], ids=["a tuple", "a whole number"])
+def test_what_is_called_keep_and_is_no_share_says_nothing_of_it(step: Step, warnings: list[str]):
+    monitor(warnings, step)(answers(100))
+    assert len(warnings) == 1
+
+
+def test_a_step_that_asks_a_teacher_and_those_behind_it_are_not_run(warnings: list[str]):
+    seen: list[int] = []
+
+    def judge(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        seen.append(rows.height)
+        ctx.ask([])
+        raise AssertionError("it was asked")
+
+    def behind(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        raise AssertionError("it was run")
+
+    monitor(warnings, Parse(), judge, behind)(answers(60, GOOD))
+    assert seen == [60]
     assert warnings == []

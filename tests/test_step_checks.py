@@ -60,6 +60,43 @@ def test_a_step_in_the_wrong_place_costs_nothing(
     assert not (tmp_path / "run").exists()
 
 
+class Says:
+    """A step that says of itself what a test wants it to say."""
+
+    name = "own"
+
+    def __init__(self, **said: Any) -> None:
+        vars(self).update(said)
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return Verdict(keep=everything(rows))
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ((Says(share=1.5), Sample()), r"step own says share=1.5: a share is a number above 0 and at most 1"),
+        ((Says(share=True), Sample()), r"step own says share=True"),
+        ((Says(share=2), Sample()), r"step own says share=2"),
+        ((Sample(), Says(per_question=0)), r"step own says per_question=0: it is a whole number"),
+        ((Sample(), Says(per_question=0.5)), r"step own says per_question=0.5"),
+        ((Says(per_question=1), Sample()), r"per_question, and stands before Sample\(\)"),
+        ((Says(stage="answer"), Sample()), r"step own says stage='answer': did you mean answers\?"),
+        ((Says(makes=True, share=0.5), Says(makes=True), Sample()), r"own_2 makes rows, and stands behind step own,"),
+        ((Sample(), Says(makes=True)), r"own makes rows, and stands behind Sample\(\)"),
+        ((Says(reads=("parents",)), Sample()), r"step own reads the column parents"),
+        ((Sample(), Says(writes=("own_a",)), Says(writes=("own_a",), name="other")), r"which step own writes already"),
+    ],
+)
+def test_what_a_step_says_of_itself_has_to_make_sense(steps: tuple[Any, ...], sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        check_steps(numbered(steps))
+
+
+def test_parents_are_there_behind_a_step_that_makes_rows():
+    check_steps(numbered((Says(makes=True), Says(reads=("parents",), share=0.5), Sample())))
+
+
 @dataclass(frozen=True)
 class Grade:
     """A user's own step that says what it needs."""
@@ -150,7 +187,30 @@ def test_a_step_that_does_not_say_so_still_alarms(recipe: Recipe, teacher: Scrip
     assert Run.load(tmp_path / "run").train.height == 6
 
 
-@pytest.mark.parametrize("keep", [(4, 8), "half", None, 0, 2, True, -0.5])
+@dataclass(frozen=True)
+class LongestK:
+    """Two of sixteen, under a name that is not the contract's."""
+
+    keep: int = 2
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        length = pl.col("answer").str.len_chars().rank("ordinal", descending=True).over("question_id")
+        return Verdict(keep=rows.select(length).to_series() <= self.keep, reason="not_longest")
+
+
+def test_the_longest_two_of_sixteen_are_kept(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(recipe.replace(steps=(Sample(), Parse(), LongestK()), samples=16), teacher, tmp_path / "run", yes=True)
+    assert run.train.height == 12
+    assert run.done
+
+
+def test_a_band_called_keep_selects_no_share_of_the_questions(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    steps = (Says(keep=(4, 8)), Sample(), Parse())
+    run = build(recipe.replace(steps=steps, samples=1), teacher, tmp_path / "run", questions=40)
+    assert run.train.height == 40
+
+
+@pytest.mark.parametrize("keep", [(4, 8), "half", None, 0, 1, 2, True, -0.5, 1.5])
 def test_a_field_called_keep_may_mean_something_else(keep: Any):
     @dataclass(frozen=True)
     class Band:

@@ -177,6 +177,36 @@ def test_a_panel_of_judges_is_counted_by_teacher(
     assert asked(other) == 160
 
 
+def test_a_panel_that_was_interrupted_between_its_teachers_goes_on_and_tells_a_changed_prompt(
+    recipe: Recipe, teacher: ScriptedTeacher, other: ScriptedTeacher, tmp_path: Path
+):
+    def panel(prompts: tuple[str, str], stop: int | None = None) -> Any:
+        def judged(rows: pl.DataFrame, ctx: Context) -> Verdict:
+            for number, (prompt, judge) in enumerate(zip(prompts, (None, other.url), strict=True)):
+                some = rows if number == 0 or stop is None else rows.head(stop)
+                ctx.ask(
+                    [
+                        Request(row=row, messages=[{"role": "user", "content": prompt + row["answer"]}], samples=[0])
+                        for row in some.iter_rows(named=True)
+                    ],
+                    teacher=judge,
+                )
+            if stop is not None:
+                raise KeyboardInterrupt
+            return Verdict(keep=pl.Series([True] * rows.height))
+
+        return recipe.replace(steps=(Sample(), Parse(), judged))
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        build(panel(("a", "b"), 5), teacher, out)
+    build(panel(("a", "b")), teacher, out)
+    assert (asked(teacher), asked(other)) == (48, 24)
+    for changed in (("A", "b"), ("a", "B")):
+        with pytest.raises(UserError, match=r"24 answers of step judged are paid for already"):
+            build(panel(changed), teacher, out)
+
+
 def test_while_answers_come_no_judge_is_asked(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     changed = recipe.replace(steps=steps(), samples=16)
     run = build(changed, teacher, tmp_path / "run", questions=6, yes=True, report=QUIET)
