@@ -26,7 +26,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
 from tunixhack.run import Run
 from tunixhack.steps import Context, Verdict
-from tunixhack.teachers import endpoint
+from tunixhack.teachers import endpoint, wire
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -15,31 +13,27 @@ from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
 from tunixhack.books import Recorder
 from tunixhack.build_checks import check_folder, check_options
-from tunixhack.cache import cache_dir
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.files import make_folder
-from tunixhack.funnel import Stage
-from tunixhack.ids import rank
 from tunixhack.lock import locked
-from tunixhack.made_rows import PARENTS, Candidates
 from tunixhack.order import BuildOptions
 from tunixhack.pilot import Pilot, Previewed
 from tunixhack.progress import Reporter
-from tunixhack.questions.fit import FitsContext
-from tunixhack.questions.quota import Chosen, choose
-from tunixhack.questions.sources import Loaded, collapse_equal_ids
+from tunixhack.question_selection import QuestionSelection
+from tunixhack.questions.quota import Chosen
+from tunixhack.questions.sources import Loaded
 from tunixhack.recipe_spec import RecipeSpec
+from tunixhack.recorded_steps import RecordedSteps
 from tunixhack.run import DONE, STOPPED, Run, lenders
 from tunixhack.run_steps import run_steps
 from tunixhack.step_checks import numbered
-from tunixhack.steps import Context, Step, share_kept, step_name
-from tunixhack.teachers.asking import TeacherPool, TeacherSettings
+from tunixhack.step_contexts import CountTokens, StepContexts
+from tunixhack.steps import Context, Step
+from tunixhack.teachers.asking import TeacherPool
 from tunixhack.teachers.copies import count_copies
 from tunixhack.teachers.reference import REFERENCE
-from tunixhack.teachers.sender import OnAnswers
+from tunixhack.teachers.settings import TeacherSettings
 from tunixhack.wording import counted, listed, reason_of, verb
-
-CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter | None = None) -> Run:
@@ -69,7 +63,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
             recorder = Recorder(recipe, options, run, pool)
             recorder.start(loaded.resolved, loading)
             pool.count_spent()
-            _Build(recipe, options, pool, recorder, report, count_tokens).carry_out(loaded)
+            _Build(recipe, options, recorder, report, count_tokens).carry_out(loaded)
     finally:
         pool.close()
     return run
@@ -94,29 +88,38 @@ def _teacher_settings(recipe: RecipeSpec, options: BuildOptions) -> TeacherSetti
     )
 
 
-@dataclass
 class _Build:
     """One build at work."""
 
-    recipe: RecipeSpec
-    options: BuildOptions
-    pool: TeacherPool
-    recorder: Recorder
-    report: Reporter
-    count_tokens: CountTokens | None
-    steps: Sequence[Step] = field(init=False)
-    """The recipe's, those of one name told apart."""
-    missing: int = 0
-    dropped: str | None = None
-    """Which step on answers dropped nearly everything, in a sentence."""
-
-    def __post_init__(self) -> None:
-        """Tell steps of one name apart."""
-        self.steps = numbered(self.recipe.steps)
+    def __init__(
+        self,
+        recipe: RecipeSpec,
+        options: BuildOptions,
+        recorder: Recorder,
+        report: Reporter,
+        count_tokens: CountTokens | None,
+    ) -> None:
+        """Tell steps of one name apart, and prepare what runs them."""
+        self.options, self.recorder, self.report, self.pool = options, recorder, report, recorder.pool
+        self.samples = 1 if options.teacher == REFERENCE else recipe.samples
+        self.steps = numbered(recipe.steps)
+        self.at = next(at for at, step in enumerate(self.steps) if isinstance(step, Sample))
+        self.contexts = StepContexts(
+            domain=recipe.domain,
+            seed=options.base_seed,
+            samples=self.samples,
+            student=recipe.student,
+            count_tokens=count_tokens,
+            pool=self.pool,
+            say=report.say,
+        )
+        self.recorded = RecordedSteps(recorder, self.contexts)
+        self.selection = QuestionSelection(self.steps[: self.at], self.recorded, self.pool, report)
+        self.missing = 0
 
     def carry_out(self, loaded: Loaded) -> None:
         try:
-            self._steps(loaded)
+            dropped = self._run(loaded)
         except Previewed as ended:
             self.recorder.finish(STOPPED, str(ended))
             self.report.say(f"to build the whole: {self.recorder.command}")
@@ -139,24 +142,30 @@ class _Build:
         except Exception as error:  # a fault of the package; the folder says all the same how it ended
             self.recorder.finish(STOPPED, f"{type(error).__name__}: {error}")
             raise
-        if self.dropped:
-            raise NearlyAllDropped(f"{self.dropped}; everything is written to {self.recorder.run.folder}")
+        if dropped:
+            raise NearlyAllDropped(f"{dropped}; everything is written to {self.recorder.run.folder}")
 
     def _say_how_to_go_on(self) -> None:
         here = "run this cell again, or in a terminal " if self.report.in_notebook else ""
         self.report.say(f"to go on: {here}{self.recorder.command}")
 
-    def _steps(self, loaded: Loaded) -> None:
-        at = next(i for i, step in enumerate(self.steps) if isinstance(step, Sample))
-        candidates = self._candidates(loaded)
-        questions = self._questions(candidates, self.steps[:at])
-        answers = self._sample(questions, at)
-        rows = self._judge(self.steps[at + 1 :], answers, paid=True)
-        self.recorder.write_tables(rows, candidates.rows, questions["question_id"])
+    def _run(self, loaded: Loaded) -> str | None:
+        """Do all that a build does; returns which step dropped nearly everything, in a sentence."""
+        self.selection.judge(loaded)
+        chosen = self.selection.choose(self._quota())
+        self.selection.record(chosen)
+        self._pilot(chosen)
+        questions = self.selection.select(chosen)
+        answers = self._sample(questions)
+        rows = self.recorded.run_on_answers(self.steps[self.at + 1 :], answers)
+        candidates = self.selection.candidates.rows
+        self.recorder.write_tables(rows, candidates, questions["question_id"])
         self._raise_for_missing()
+        dropped = self.recorded.dropped
         if rows.is_empty():
-            self.dropped = self.dropped or self._nothing_left(questions.height or candidates.rows.height)
-        self.recorder.finish(STOPPED if rows.is_empty() else DONE, self.dropped)
+            dropped = dropped or self._nothing_left(questions.height or candidates.height)
+        self.recorder.finish(STOPPED if rows.is_empty() else DONE, dropped)
+        return dropped
 
     def _raise_for_missing(self) -> None:
         """Say that answers are missing, and why; everything else is written."""
@@ -180,162 +189,36 @@ class _Build:
         why = f" ({listed(dropped)})" if dropped else ""
         return f"nothing is left of {counted(questions, 'question')}: train.parquet has no rows{why}"
 
-    def _candidates(self, loaded: Loaded) -> Candidates:
-        """Return the source's questions in rank order, each once."""
-        total = loaded.rows.height + loaded.rejected.height
-        self.recorder.add_stage(Stage("source", total, kept=loaded.rows.height), loaded.rejected)
-        rows, same = collapse_equal_ids(loaded.rows)
-        self.recorder.add_stage(Stage("equal_ids", loaded.rows.height, kept=rows.height), same)
-        if rows.is_empty():
-            rows_are = verb(total, "its one row is", f"all {total:,} rows are")
-            raise UserError(f"the source has no usable question: {rows_are} rejected")
-        ranks = [rank(self.options.base_seed, question) for question in rows["question_id"]]
-        rows = rows.with_columns(pl.Series("rank", ranks)).sort("rank").drop("rank")
-        return Candidates(rows, self.recipe.domain, self.options.base_seed)
-
-    def _questions(self, candidates: Candidates, steps: Sequence[Step]) -> pl.DataFrame:
-        """Judge questions: all of them until the first selecting step, from there on as many as are needed."""
-        first = next((at for at, step in enumerate(steps) if share_kept(step) < 1), len(steps))
-        rows = self._judge(steps[:first], self._fitting(candidates.rows), candidates=candidates)
-        if PARENTS in rows.columns:
-            made = pl.col(PARENTS).is_not_null()
-            rows = self._fitting(rows, rows.filter(made), "context_2")
-        chosen = choose(rows.height, self._quota(), [step for step in steps[first:] if share_kept(step) < 1])
-        self.recorder.add_stage(Stage("rank", rows.height, kept=chosen.pool, set_aside=rows.height - chosen.pool))
-        self._tell_of_other_questions(rows.head(chosen.pool))
-        self._pilot(rows, first, len(steps), chosen)
-        return self._judge(steps[first:], rows.head(chosen.pool), quotas=chosen.quotas)
-
-    def _fitting(self, rows: pl.DataFrame, among: pl.DataFrame | None = None, name: str = "context") -> pl.DataFrame:
-        """Reject the questions that the teacher would refuse at every start for their length.
-
-        Args:
-            rows: questions.
-            among: those of them that are looked at; all when None.
-            name: of the line in the funnel.
-        """
-        found = self.pool.too_long(rows if among is None else among)
-        if not found:
-            return rows
-        teacher = self.pool.main
-        setting = teacher.context_setting if teacher else ""
-        seem, are, them = (verb(len(found), *pair) for pair in (("seems", "seem"), ("is", "are"), ("it", "them")))
-        self.report.warn(
-            f"{counted(len(found), 'question')} {seem} too long for the teacher's context, and {are} rejected as "
-            f"question_too_long; to have {them}, lower --max-tokens or raise {setting}"
-        )
-        return self._judge([FitsContext({key: one.evidence for key, one in found.items()}, name)], rows)
-
-    def _tell_of_other_questions(self, rows: pl.DataFrame) -> None:
-        """Say how many questions that have answers a changed seed leaves out, before others are paid for."""
-        earlier = self.pool.earlier_seed
-        if earlier is None or earlier == self.options.base_seed:
-            return
-        answered = self.recorder.run.store.keys("question_id")["question_id"].unique()
-        left = int((~answered.is_in(rows["question_id"].implode())).sum())
-        if left:
-            self.report.say(
-                f"--seed {self.options.base_seed} takes other questions than --seed {earlier}: of {len(answered):,} "
-                f"that have answers {left:,} {verb(left, 'is', 'are')} not among them, and their answers stay in the "
-                "store"
-            )
-
-    def _pilot(self, rows: pl.DataFrame, first: int, at: int, chosen: Chosen) -> None:
+    def _pilot(self, chosen: Chosen) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
             return
         pilot = Pilot(
             steps=self.steps,
-            at=at,
-            samples=self._samples,
+            at=self.at,
+            samples=self.samples,
             options=self.options,
             pool=self.pool,
             recorder=self.recorder,
             report=self.report,
-            context=self._context,
+            contexts=self.contexts,
         )
-        pilot.run(rows, first, chosen)
+        pilot.run(self.selection.rows, self.selection.first, chosen)
 
     def _quota(self) -> int | None:
-        return self.options.questions if self.options.rows is None else -(-self.options.rows // self._samples)
+        return self.options.questions if self.options.rows is None else -(-self.options.rows // self.samples)
 
-    @property
-    def _samples(self) -> int:
-        return 1 if self.options.teacher == REFERENCE else self.recipe.samples
-
-    def _sample(self, rows: pl.DataFrame, at: int) -> pl.DataFrame:
+    def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Ask for the answers to the selected questions."""
-        sample = self.steps[at]
-        monitor = DropMonitor(rows, self.steps[at + 1 :], self._context(sample, rows), self.report.warn)
+        sample = self.steps[self.at]
+        monitor = DropMonitor(rows, self.steps[self.at + 1 :], self.contexts(sample, rows), self.report.warn)
 
         def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self._context(step, rows, partial=True, on_answers=monitor)
+            return self.contexts(step, rows, partial=True, on_answers=monitor)
 
         (result,) = run_steps([sample], rows, context, stage=self.recorder.stage)
         answers, stage, copies = result.kept, result.stage, count_copies(result.kept)
-        stage.missing = self.missing = rows.height * self._samples - answers.height
+        stage.missing = self.missing = rows.height * self.samples - answers.height
         stage.distinct = copies.distinct
         if copies.too_many:
             self.report.warn(f"{copies.line()}: raise the temperature, or ask for fewer --samples")
         return answers
-
-    def _judge(
-        self,
-        steps: Sequence[Step],
-        rows: pl.DataFrame,
-        *,
-        quotas: Mapping[str, int] | None = None,
-        candidates: Candidates | None = None,
-        paid: bool = False,
-    ) -> pl.DataFrame:
-        """Run steps, record what they do, and return the rows that they keep.
-
-        Args:
-            steps: on questions, or on answers.
-            rows: that go into the first.
-            quotas: how many rows the selecting ones have to keep, by name.
-            candidates: the questions to which they may add rows.
-            paid: whether the rows are answers: a step that drops nearly all of them does not end the build.
-        """
-
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self._context(step, rows, (quotas or {}).get(step_name(step)))
-
-        for result in run_steps(steps, rows, context, stage=self.recorder.stage, candidates=candidates):
-            self.recorder.rejected.append(result.rejected)
-            rows = result.kept
-            if result.nearly_all_dropped and not paid:
-                raise NearlyAllDropped(
-                    f"{result.sentence()}: look at the source and the step before paying for answers"
-                )
-            if result.nearly_all_dropped:
-                remedy = f"; {result.remedy}" if result.remedy else ""
-                self.dropped = self.dropped or f"{result.sentence()}{remedy}"
-        return rows
-
-    def _context(
-        self,
-        step: Step,
-        rows: pl.DataFrame,
-        quota: int | None = None,
-        partial: bool = False,
-        on_answers: OnAnswers | None = None,
-    ) -> Context:
-        """Return what a step may know; see `Context` and `TeacherPool.asker`."""
-        name = step_name(step)
-        return Context(
-            seed=self.options.base_seed,
-            domain=self.recipe.domain,
-            samples=self._samples,
-            quota=quota,
-            trace=self.pool.trace,
-            render=self.pool.prompts.render,
-            trace_of=self.pool.prompts.trace_of,
-            max_tokens=self.pool.max_tokens,
-            count_tokens=self.count_tokens,
-            student=self.recipe.student,
-            ask=self.pool.asker(name, rows, on_answers, partial),
-            declined=self.pool.declined,
-            why_missing=self.pool.why_missing,
-            say=self.report.say,
-            cache=cache_dir() / "steps" / name,
-        )

@@ -7,7 +7,7 @@ among those of the whole, and its answers are samples 0 and 1 of theirs: kept, a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
 from tunixhack.run_steps import StepResult, run_steps
 from tunixhack.step_calls import is_own
+from tunixhack.step_contexts import StepContexts
 from tunixhack.steps import Context, Step, keeps_all, step_name
 from tunixhack.teachers.asking import TeacherPool
 from tunixhack.teachers.copies import Copies, count_copies
@@ -101,8 +102,7 @@ class Pilot:
     pool: TeacherPool
     recorder: Recorder
     report: Reporter
-    context: Callable[..., Context]
-    """From a step, its rows, its quota and whether it can do with a part of what it asks to its context."""
+    contexts: StepContexts
 
     def run(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
@@ -184,7 +184,7 @@ class Pilot:
 
         def context(step: Step, rows: pl.DataFrame) -> Context:
             quota, partial = small.quotas.get(step_name(step)), step is self.steps[self.at]
-            return replace(self.context(step, rows, quota, partial), samples=samples)
+            return replace(self.contexts(step, rows, quota, partial=partial), samples=samples)
 
         steps, last = self.steps[first : self.at + 1], None
         for last in run_steps(steps, rows, context, stage=self._timed, forgive=self._forgive):
@@ -205,11 +205,8 @@ class Pilot:
         return True
 
     def _judge(self, rows: pl.DataFrame) -> Tried:
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self.context(step, rows, None, False)
-
         results: list[StepResult] = []
-        for result in run_steps(self.steps[self.at + 1 :], rows, context, forgive=self._forgive):
+        for result in run_steps(self.steps[self.at + 1 :], rows, self.contexts, forgive=self._forgive):
             results.append(result)
             if result.kept.is_empty():
                 break
@@ -241,7 +238,7 @@ class Pilot:
             else:
                 judged = questions * self.samples * tried.into.get(name, 0) / max(1, tried.answers)
                 answers, each = round(judged * self.pool.answers_per_row(name)), 1
-            found += self.pool.coming(name, self._to_come(name, answers, candidates), each)
+            found += self.pool.forecast(name, self._to_come(name, answers, candidates), each)
         return found
 
     def _into(self, place: int, chosen: Chosen) -> int:
@@ -253,5 +250,5 @@ class Pilot:
         """Take off the answers to a step that are there already."""
         if self.options.teacher == REFERENCE:
             return 0  # nobody is asked
-        stored = self.pool.at_hand(step)
+        stored = self.pool.answers_of(step)
         return max(0, answers - stored.join(candidates.select("question_id"), on="question_id", how="semi").height)

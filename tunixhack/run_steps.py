@@ -43,7 +43,7 @@ class StepResult:
 
     @property
     def nearly_all_dropped(self) -> bool:
-        """Whether it dropped nearly everything, beyond what it was asked to drop (contract 11)."""
+        """Tell whether it dropped nearly everything, beyond what it was asked to drop (contract 11)."""
         return nearly_all_dropped(self.stage.rows_in, self.stage.rejected, self.share)
 
     def sentence(self) -> str:

@@ -36,7 +36,7 @@ def call(step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | Made | pl.Da
 
 
 def is_own(step: Step) -> bool:
-    """Whether a step is the package's, and no user's."""
+    """Tell whether a step is the package's, and no user's."""
     step = getattr(step, "step", step)  # of one that got a number
     home = getattr(step, "__module__", None) or type(step).__module__
     return home.startswith("tunixhack.")

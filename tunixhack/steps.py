@@ -197,7 +197,7 @@ def share_kept(step: Step, rows: pl.DataFrame | None = None) -> float:
 
 
 def is_share(value: object) -> bool:
-    """Whether a value is a number above 0 and at most 1."""
+    """Tell whether a value is a number above 0 and at most 1."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
 
@@ -208,12 +208,12 @@ def asked_per_question(step: Step) -> int | None:
 
 
 def keeps_all(step: Step) -> bool:
-    """Whether a step was asked to keep every row that is good."""
+    """Tell whether a step was asked to keep every row that is good."""
     return share_kept(step) == 1 and asked_per_question(step) is None
 
 
 def makes_rows(step: Step) -> bool:
-    """Whether a step says that it makes rows: by ``makes``, or by the annotation of what it returns."""
+    """Tell whether a step says that it makes rows: by ``makes``, or by the annotation of what it returns."""
     said = getattr(step, "makes", None)
     if isinstance(said, bool):
         return said

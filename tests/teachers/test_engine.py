@@ -27,7 +27,7 @@ from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.preflight import TINY
-from tunixhack.teachers.requests import BELONGS, PROBE, Request
+from tunixhack.teachers.requests import PROBE, ROW_COLUMNS, Request
 from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.store import AnswerStore
 from tunixhack.teachers.tempo import AnsweredRequest, Throughput
@@ -120,7 +120,7 @@ def test_a_server_with_consecutive_seeds_is_asked_in_blocks_of_sixteen(teacher: 
     assert [blocks_asked(teacher, question) for question in (0, 1)] == [[(0, 16), (16, 4)]] * 2
     assert answers["sample"].to_list() == [*range(20), *range(20)]
     assert answers["seed"].to_list() == [sample_seed(0, f"{q:016x}", s) for q in (0, 1) for s in range(20)]
-    assert answers.columns == [*FIELDS, *BELONGS]
+    assert answers.columns == [*FIELDS, *ROW_COLUMNS]
 
 
 @pytest.mark.parametrize("like", [{"seeds": "own"}, {"seeds": "ignored"}, {"n_supported": False}], ids=str)
@@ -334,7 +334,7 @@ def test_what_is_watched_is_what_is_stored(teacher: ScriptedTeacher, tmp_path: P
     asking = engine_of(teacher, tmp_path)
     answers = asking.ask(requests(5, 3), "sample", seen.extend)
     key = ["question_id", "sample"]
-    assert pl.DataFrame(seen, schema=FIELDS).drop("when").sort(key).equals(answers.drop("when", *BELONGS).sort(key))
+    assert pl.DataFrame(seen, schema=FIELDS).drop("when").sort(key).equals(answers.drop("when", *ROW_COLUMNS).sort(key))
 
 
 def test_messages_that_are_longer_than_those_examined_are_seen_to_fit_before_they_are_paid_for(

@@ -9,7 +9,7 @@ import polars as pl
 from tunixhack.errors import UserError
 from tunixhack.steps import Context
 from tunixhack.teachers.journal import OF_REQUEST
-from tunixhack.teachers.requests import BELONGS, Request
+from tunixhack.teachers.requests import ROW_COLUMNS, Request
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Sample:
             Request(row=row, messages=ctx.render(row), samples=tuple(range(ctx.samples)))
             for row in rows.iter_rows(named=True)
         ]
-        answers = ctx.ask(requests).drop(*OF_REQUEST, *BELONGS)
+        answers = ctx.ask(requests).drop(*OF_REQUEST, *ROW_COLUMNS)
         return rows.with_columns(ctx.traces(rows)).join(
             answers, on="question_id", how="inner", maintain_order="left_right"
         )

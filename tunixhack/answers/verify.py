@@ -166,7 +166,7 @@ class _Judged(NamedTuple):
 
 
 def _takes_row(function: Any) -> bool:
-    """Whether a function takes a row rather than a text, by the name or the annotation of its parameter."""
+    """Tell whether a function takes a row rather than a text, by the name or the annotation of its parameter."""
     try:
         first = next(iter(inspect.signature(function).parameters.values()), None)
     except (TypeError, ValueError):  # some that are written in C tell nothing

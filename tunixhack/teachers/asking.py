@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
 from tunixhack.teachers.counting import token_count
-from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.forecast import StepEstimate, estimate_remaining
 from tunixhack.teachers.journal import FIELDS
@@ -30,37 +28,13 @@ from tunixhack.teachers.requests import Request
 from tunixhack.teachers.resolve import RequestOptions, public_name, resolve
 from tunixhack.teachers.seeds import one_per_key
 from tunixhack.teachers.sender import OnAnswers
+from tunixhack.teachers.settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.wording import counted, verb
 
 if TYPE_CHECKING:
     from tunixhack.run import Run
-    from tunixhack.teachers.llm import ReasoningLLM
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeacherSettings:
-    """Who a build asks, and how: what a recipe and the options of a build say of it."""
-
-    teacher: str
-    """As after ``--teacher``."""
-    llm: type[ReasoningLLM]
-    """How a question is put to the teacher."""
-    domain: str = ""
-    trace: str = "written"
-    system: str | None = None
-    max_tokens: int | None = None
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    solution: Solution | None = None
-    """The source's own solutions, for ``teacher="reference"``."""
-    seed: int | None = 0
-    """The run's seed; None sends no seeds."""
-    ask_again: bool = False
-    budget: float | None = None
-    hours: float | None = None
-    batch: bool = False
-    concurrency: int | None = None
 
 
 @dataclass
@@ -257,7 +231,7 @@ class TeacherPool:
             else:
                 self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
-    def at_hand(self, step: str) -> pl.DataFrame:
+    def answers_of(self, step: str) -> pl.DataFrame:
         """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
         specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]
         names = [self._engine(spec).teacher.name for spec in specs if spec != REFERENCE]  # whose are in no store
@@ -271,7 +245,7 @@ class TeacherPool:
         asked = self._asked[step]
         return asked.answers.total() / asked.rows if asked.rows else 0.0
 
-    def coming(self, step: str, answers: int, per_question: int) -> list[StepEstimate]:
+    def forecast(self, step: str, answers: int, per_question: int) -> list[StepEstimate]:
         """Foretell what a step will still ask of each teacher.
 
         Args:
@@ -279,7 +253,7 @@ class TeacherPool:
             answers: that are to come.
             per_question: of these, to one question.
         """
-        asked, at_hand = self._asked[step].answers, self.at_hand(step)
+        asked, at_hand = self._asked[step].answers, self.answers_of(step)
         found = []
         for spec, wanted in asked.items():
             if spec == REFERENCE:
@@ -327,11 +301,11 @@ class TeacherPool:
             known = self.run.state().get("teachers", {}).get(public_name(spec))
             settings, main = self.settings, spec == self.settings.teacher
             # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
-            trace = "written" if not main and _hides_thinking(spec) else settings.trace
+            trace = "written" if not main and hides_thinking(spec) else settings.trace
             options = RequestOptions(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
             teacher = resolve(spec, options, known, self.report.say)
             if self.settings.concurrency is not None:
-                teacher = replace(teacher, connect=_at_most(self.settings.concurrency, teacher))
+                teacher = replace(teacher, connect=at_most(self.settings.concurrency, teacher))
             if self.settings.seed is None:
                 teacher = replace(teacher, seeded=False)
             if self.settings.budget is not None and teacher.price is None:
@@ -353,20 +327,3 @@ class TeacherPool:
                 measured_seconds={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
         return self._engines[spec]
-
-
-def _hides_thinking(spec: str) -> bool:
-    """Whether a teacher's provider is known to keep its models' thinking to itself."""
-    preset = PRESETS.get(spec.partition("/")[0])
-    return preset is not None and preset.trace is None
-
-
-def _at_most(concurrency: int, teacher: Teacher) -> Callable[[], AbstractContextManager[Endpoint]]:
-    """Return a teacher's `connect` with another number of requests in flight."""
-
-    @contextmanager
-    def connect() -> Iterator[Endpoint]:
-        with teacher.connect() as endpoint:
-            yield replace(endpoint, concurrency=concurrency)
-
-    return connect

@@ -23,7 +23,7 @@ from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.models import Models
 from tunixhack.teachers.online_mode import OnlineSender
 from tunixhack.teachers.preflight import examine, see_that_it_fits
-from tunixhack.teachers.requests import BELONGS, Request
+from tunixhack.teachers.requests import ROW_COLUMNS, Request
 from tunixhack.teachers.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.store import KEY, AnswerStore
 from tunixhack.teachers.teacher import Capabilities, Teacher
@@ -106,8 +106,8 @@ class Engine:
             earlier: what the step has asked before, as `wanted` lists it; None where this is all.
 
         Returns:
-            One row per received answer, in the order asked for; columns `journal.FIELDS` and `BELONGS`. What was not
-            received is not in it: it is missing, and asked for again by the next call with the same requests.
+            One row per received answer, in the order asked for; columns `journal.FIELDS` and `ROW_COLUMNS`. What was
+            not received is not in it: it is missing, and asked for again by the next call with the same requests.
 
         Raises:
             TeacherFailed: the teacher failed for too long; what was received is stored.
@@ -124,12 +124,12 @@ class Engine:
         return self.stored(wanted)
 
     def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        """Return the stored answers to what `wanted` lists, in its order; columns `journal.FIELDS` and `BELONGS`."""
+        """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
         answers = seeds.one_per_key(self._counting(self.store.answers()), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
-        asking = wanted.select("question_id", *KEY, *BELONGS)
+        asking = wanted.select("question_id", *KEY, *ROW_COLUMNS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
-        return found.select(*FIELDS, *BELONGS)
+        return found.select(*FIELDS, *ROW_COLUMNS)
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
         stored = self._counting(self.store.keys("question_id", "seed"))

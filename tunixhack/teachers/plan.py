@@ -10,7 +10,7 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.ids import SEED_MODULUS, request_key, sample_seed
-from tunixhack.teachers.requests import BELONGS, Request
+from tunixhack.teachers.requests import ROW_COLUMNS, Request
 from tunixhack.teachers.store import KEY
 from tunixhack.teachers.teacher import Teacher
 
@@ -27,7 +27,7 @@ def wanted_answers(requests: Sequence[Request], teacher: Teacher, run_seed: int)
         run_seed: the seed of the run.
 
     Returns:
-        Columns question_id, sample, request_key, seed, and `BELONGS`.
+        Columns question_id, sample, request_key, seed, and `ROW_COLUMNS`.
     """
     rows = []
     for number, request in enumerate(requests):
@@ -37,7 +37,7 @@ def wanted_answers(requests: Sequence[Request], teacher: Teacher, run_seed: int)
             seed = sample_seed(run_seed, request.question_id, sample)
             rows.append((request.question_id, sample, key, seed, number, request.row_sample))
     schema = {"question_id": pl.String, "sample": pl.Int64, "request_key": pl.String, "seed": pl.Int64}
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(BELONGS, pl.Int64)}, orient="row")
+    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(ROW_COLUMNS, pl.Int64)}, orient="row")
 
 
 def split_under_way(

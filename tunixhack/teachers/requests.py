@@ -16,7 +16,7 @@ PROBE = -1
 """The sample number of a probe: no sample, so that the store never takes one for the other (contract 8)."""
 OURS = ("seed", "n")
 """Sampling parameters that the run sets itself."""
-BELONGS = ("request", "row_sample")
+ROW_COLUMNS = ("request", "row_sample")
 """What an answer to a step has besides `journal.FIELDS`: the place of its request among those asked, and the sample of
 the row that the request belongs to, null where that is a question."""
 

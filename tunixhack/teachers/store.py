@@ -124,7 +124,7 @@ class AnswerStore:
 
     @staticmethod
     def own_file(path: Path) -> bool:
-        """Whether a name in the store's folder is one of the store's own."""
+        """Tell whether a name in the store's folder is one of the store's own."""
         return path.name.startswith(".") or _NUMBERED.fullmatch(path.name) is not None
 
     def received(self) -> Received:
