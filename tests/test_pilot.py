@@ -22,7 +22,7 @@ from tunixhack import pilot as module
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import NearlyAllDropped, UserError
-from tunixhack.pilot import Tried
+from tunixhack.pilot import PilotResult
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
 from tunixhack.run import Run
@@ -55,15 +55,15 @@ def test_a_pilot_is_part_of_the_whole_and_paid_for_once(
 ):
     """With a filter that probes: its eight questions are among the selected ones, and the result is the same."""
     runs = []
-    for name, flies in (("with", True), ("without", False)):
-        if not flies:
-            monkeypatch.setattr(module, "WORTH", 10**6)
+    for name, piloted in (("with", True), ("without", False)):
+        if not piloted:
+            monkeypatch.setattr(module, "LEAST_RATIO", 10**6)
         teacher.reset()
         notes = Notes()
         runs.append(build(recipe, teacher, tmp_path / name, questions=20, report=notes))
         assert asked(teacher) == 40 + 80
         assert set(given_by_seed(teacher).values()) == {1}
-        assert bool(said_of(notes)) is flies
+        assert bool(said_of(notes)) is piloted
     assert equal(*runs)
     assert runs[0].state()["pilot"]["answers"] == 16
     assert runs[1].state()["pilot"] is None
@@ -76,13 +76,13 @@ def test_the_pilots_questions_come_first(plain: Recipe, teacher: ScriptedTeacher
     assert first["question_id"].n_unique() == 8
 
 
-@pytest.mark.parametrize(("questions", "flies"), [(15, False), (16, True)])
+@pytest.mark.parametrize(("questions", "piloted"), [(15, False), (16, True)])
 def test_a_small_build_is_its_own_pilot(
-    questions: int, flies: bool, plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+    questions: int, piloted: bool, plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
 ):
     notes = Notes()
     build(plain, teacher, tmp_path / "run", questions=questions, report=notes)
-    assert bool(said_of(notes)) is flies
+    assert bool(said_of(notes)) is piloted
 
 
 def test_what_is_all_there_needs_no_pilot_and_no_teacher(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
@@ -215,7 +215,7 @@ def test_the_share_is_of_all_answers(answers: int, reasons: dict[str, int]):
     dropped = sum(reasons.values())
     if dropped > answers:
         return
-    tried = Tried(answers, {"parse": reasons})
+    tried = PilotResult(answers, {"parse": reasons})
     assert tried.share == pytest.approx(dropped / answers)
     assert tried.line().startswith(f"{answers - dropped:,} of {counted(answers, 'answer')} would be kept")
 

@@ -60,7 +60,7 @@ def test_without_a_number_it_asks_four(tunixhack: Command, source: Path, teacher
 def test_its_answers_count_and_are_those_of_the_whole(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     run = build(recipe, teacher, tmp_path / "run", questions=20, preview=3)
     assert not run.done
-    previewed = set(run.at_hand("train")["question_id"])
+    previewed = set(run.latest_table("train")["question_id"])
     whole = build(recipe, teacher, run.folder, questions=20)
     assert asked(teacher) == 40 + 80
     assert previewed <= set(whole.train["question_id"])
@@ -81,7 +81,7 @@ def test_a_preview_in_a_finished_folder_leaves_the_dataset_alone(
 def test_a_preview_of_solutions_asks_nobody(tmp_path: Path):
     recipe = math.recipe.replace(source="shipped")
     run = recipe.build("reference", questions=5, preview=2, out=tmp_path / "run", report=QUIET)
-    assert run.at_hand("train").height == 2
+    assert run.latest_table("train").height == 2
 
 
 def test_a_preview_that_nobody_answers_is_the_teachers_failure(
@@ -155,7 +155,7 @@ def test_a_run_that_was_never_written_has_nothing_to_show(
     run = Run(tmp_path / "run")
     with pytest.raises((TeacherFailed, UserError)):
         build(recipe, teacher, run.folder)
-    if run.at_hand("rejected") is None and (run.folder / "run.json").exists():
+    if run.latest_table("rejected") is None and (run.folder / "run.json").exists():
         assert "has no rejected.parquet yet" in tunixhack("show", run.folder, "--rejected").sentence
 
 

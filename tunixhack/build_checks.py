@@ -56,7 +56,7 @@ def check_folder(run: Run, recipe: RecipeSpec) -> None:
     """
     state = run.state()
     if not state and run.folder.is_dir():
-        others = run.strangers()
+        others = run.other_files()
         if others:
             raise UserError(
                 run.without_state()

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 QUESTIONS = 8
 SAMPLES = 2
-WORTH = 4
+LEAST_RATIO = 4
 """Times the pilot's answers that there must be to ask, else the whole is its own pilot."""
 MOST_DROPPED = 0.5
 """The share of the pilot's answers beyond which the build stops, unless told to go on."""
 
 
 @dataclass(frozen=True)
-class Tried:
+class PilotResult:
     """What became of the pilot's answers."""
 
     answers: int
@@ -66,7 +66,7 @@ class Tried:
     def line(self) -> str:
         """Say it in a line.
 
-        >>> Tried(16, {"parse": {"truncated": 4}}).line()
+        >>> PilotResult(16, {"parse": {"truncated": 4}}).line()
         '12 of 16 answers would be kept; dropped: parse truncated 25 %'
         """
         shares = [
@@ -121,7 +121,7 @@ class Pilot:
         questions = min(preview or QUESTIONS, self._into(self.at, chosen))
         samples = 1 if preview else min(SAMPLES, self.samples)
         to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, candidates)
-        if not preview and to_come < WORTH * questions * samples:
+        if not preview and to_come < LEAST_RATIO * questions * samples:
             return
         name = "preview" if preview else "pilot"
         more = "; the answers count for a later build" if preview else " first, which count"
@@ -164,7 +164,7 @@ class Pilot:
             self.recorder.suggest(yes=True)
             raise UserError(objection)
 
-    def _objection(self, tried: Tried, copies: Copies) -> str | None:
+    def _objection(self, tried: PilotResult, copies: Copies) -> str | None:
         """Say why the others should not be paid for unless the user wants it; None where nothing is against it."""
         if copies.too_many:
             return (
@@ -204,7 +204,7 @@ class Pilot:
         self.report.say(f"pilot: {error}; it tells nothing, then")
         return True
 
-    def _judge(self, rows: pl.DataFrame) -> Tried:
+    def _judge(self, rows: pl.DataFrame) -> PilotResult:
         results: list[StepResult] = []
         for result in run_steps(self.steps[self.at + 1 :], rows, self.contexts, forgive=self._forgive):
             results.append(result)
@@ -213,7 +213,7 @@ class Pilot:
         dropping = [one for one in results if one.rejected.height and keeps_all(one.step)]
         rejected = [one.rejected for one in results]
         kept = results[-1].kept if results else rows
-        return Tried(
+        return PilotResult(
             answers=rows.height,
             dropped={one.name: one.stage.reasons for one in dropping},
             remedies=[one.remedy for one in dropping if one.remedy],
@@ -223,7 +223,7 @@ class Pilot:
             into={one.name: one.stage.rows_in for one in results},
         )
 
-    def _coming(self, first: int, chosen: Chosen, candidates: pl.DataFrame, tried: Tried) -> list[StepEstimate]:
+    def _coming(self, first: int, chosen: Chosen, candidates: pl.DataFrame, tried: PilotResult) -> list[StepEstimate]:
         """Foretell what each step will still ask, by what it asked for in the pilot."""
         found: list[StepEstimate] = []
         for place in range(first, len(self.steps)):

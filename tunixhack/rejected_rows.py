@@ -42,7 +42,7 @@ def rejected_rows(run: Run, reason: str | None = None, count: int = 2) -> Reject
     Raises:
         UserError: nothing was written yet, or no row has that reason.
     """
-    table = run.at_hand("rejected")
+    table = run.latest_table("rejected")
     if table is None:
         raise UserError(f"{run.folder} has no rejected.parquet yet: {run.status}")
     counts = table.group_by("reason").len().sort("len", "reason", descending=[True, False])

@@ -129,7 +129,7 @@ class Run:
             f"--reuse {self.folder}, which takes over the answers to the same requests"
         )
 
-    def strangers(self) -> list[str]:
+    def other_files(self) -> list[str]:
         """Name what stands in the folder beside stored answers, batches, and what a killed start leaves."""
         own = {self.store.folder: self.store.own_file, self.store.batches.folder: self.store.batches.own_file}
         found = []
@@ -261,7 +261,7 @@ class Run:
         """The folder of the pilot's tables."""
         return self.folder / "pilot"
 
-    def at_hand(self, name: str) -> pl.DataFrame | None:
+    def latest_table(self, name: str) -> pl.DataFrame | None:
         """Return a table to look at: the pilot's where the last start ended with it, else the whole run's.
 
         Args:
@@ -282,7 +282,7 @@ class Run:
         Raises:
             UserError: the table has no ids, so it is none of a run's.
         """
-        train = self.at_hand("train")
+        train = self.latest_table("train")
         if train is None:
             return
         train = self._with_ids(train)
