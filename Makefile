@@ -12,7 +12,8 @@ OUT ?= runs/quickstart
 # Of train-setup: tpu or cuda, and nothing for the processor.
 DEVICE ?=
 PYTEST_ARGS ?=
-# Test processes beside one another; 0 for a single one, in which a debugger works.
+# Test processes beside one another; 0 for a single one, in which a debugger works. A file's tests run in one of them,
+# which makes its students, servers and runs once.
 WORKERS ?= 2
 
 SETUP := pyproject.toml constraints.txt
@@ -46,10 +47,10 @@ train-setup: $(VENV)/.train-$(or $(DEVICE),cpu)  ## What training needs, too (DE
 	@$(BIN)/tunixhack doctor
 
 test: $(VENV)/.local $(VENV)/.test  ## All tests (PYTEST_ARGS="-k store" for some)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-jax: $(JAX_VENV)/.test  ## The training's tests with the other jax that it works with; needs Python 3.12
-	@$(JAX_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(or $(PYTEST_ARGS),tests/train)
+	@$(JAX_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(or $(PYTEST_ARGS),tests/train)
 
 lint: $(VENV)/.local $(VENV)/.lint  ## Style, docstrings, types, and the documentation's build
 	$(BIN)/ruff check .

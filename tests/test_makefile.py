@@ -118,4 +118,4 @@ def test_the_other_jax_is_tried_in_an_environment_of_its_own(tmp_path: Path):
     venv, pip, pytest_ = machine.noted
     assert venv == "3.12 -m venv .venv-jax"
     assert pip.endswith("-c constraints-jax-0.11.txt -e .[all,test]")
-    assert pytest_.endswith("-m pytest -n 2 --dist loadgroup tests/train")
+    assert pytest_.endswith("-m pytest -n 2 --dist loadfile tests/train")

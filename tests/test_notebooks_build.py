@@ -20,7 +20,7 @@ from tunixhack.teachers.local_model import fetch_local
 from tunixhack.testing import Faults, ScriptedTeacher
 
 # one group: two processes would make the same kernel at once in pytest's cache
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("kernels")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 VERSION = "import ipykernel\n\nprint(ipykernel.__version__)"
 MOST_OUTPUTS = 20
 

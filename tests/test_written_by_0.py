@@ -28,10 +28,7 @@ from tests.teachers.named import named
 from tunixhack import Run, lock
 from tunixhack.testing import Faults, ScriptedTeacher
 
-pytestmark = [
-    pytest.mark.timeout(600),  # the port may have to be waited for
-    pytest.mark.xdist_group("port of the old folders"),  # by others, and not by one another
-]
+pytestmark = pytest.mark.timeout(600)  # the port may have to be waited for
 WRITTEN = Path(__file__).parent / "written_by_0"
 RECORDED: dict[str, Any] = json.loads((WRITTEN / "recorded.json").read_text(encoding="utf-8"))
 PORT = 18437

@@ -20,7 +20,6 @@ from tests.other_process import OtherProcess
 from tunixhack.errors import UserError
 from tunixhack.questions.sources import Source
 
-pytestmark = pytest.mark.xdist_group("questions/test_hub")  # its processes are shared
 README = """---
 configs:
 - config_name: main

@@ -19,7 +19,6 @@ from tests.other_process import OtherProcess
 from tunixhack.errors import UserError
 from tunixhack.recipes.find import domains, find
 
-pytestmark = pytest.mark.xdist_group("questions/test_hub_sources")  # its process is shared
 MEMBER, STRANGER = "hf_member", "hf_stranger"
 
 
