@@ -21,7 +21,7 @@ from tunixhack import limits as module
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import LimitReached, UserError
-from tunixhack.limits import Admission, Limits
+from tunixhack.limits import Admission, SpendingLimits
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import prices
@@ -87,7 +87,7 @@ def test_all_of_a_question_or_nothing_in_order_and_what_it_goes_over_by(
     budget: float, questions: list[tuple[int, float]], at_once: int
 ):
     """Questions of some answers at some dollars each; a few are under way at once."""
-    limits = Limits(budget=budget)
+    limits = SpendingLimits(budget=budget)
     admission = Admission(limits, {str(number): size for number, (size, _) in enumerate(questions)})
     under_way: list[tuple[str, int, float]] = []
     verdicts = []
@@ -110,7 +110,7 @@ def test_all_of_a_question_or_nothing_in_order_and_what_it_goes_over_by(
 def test_where_answers_cost_the_same_the_budget_is_kept_but_for_the_first_questions(
     size: int, each: float, budget: float, at_once: int
 ):
-    limits = Limits(budget=budget)
+    limits = SpendingLimits(budget=budget)
     admission = Admission(limits, {str(number): size for number in range(1000)})
     begun: list[int] = []
     for number in range(1000):
@@ -126,9 +126,9 @@ def test_where_answers_cost_the_same_the_budget_is_kept_but_for_the_first_questi
 @pytest.mark.parametrize("number", [0, -1, math.nan, math.inf, "5", True])
 def test_a_limit_is_a_number_over_nothing(number: Any):
     with pytest.raises(UserError, match="must be a number over 0"):
-        Limits(budget=number)
+        SpendingLimits(budget=number)
     with pytest.raises(UserError, match="must be a number over 0"):
-        Limits(hours=number)
+        SpendingLimits(hours=number)
 
 
 # the budget

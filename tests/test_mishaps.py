@@ -243,7 +243,7 @@ def test_a_stumble_in_the_preflight_is_tried_again(recipe: Recipe, teacher: Scri
 def test_a_teacher_that_is_waited_for_is_told_of(
     recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(wire, "TELL_AFTER", 0.0)
+    monkeypatch.setattr(wire, "REPORT_AFTER", 0.0)
     teacher.change(faults=Faults(script=("ok",) * 3 + ("500",) * 12))
     notes = Notes()
     build(recipe, teacher, tmp_path / "run", report=notes)

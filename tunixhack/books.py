@@ -157,7 +157,7 @@ class Recorder:
 
     def suggest_budget(self) -> None:
         """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
-        self.suggest(budget=self.pool.limits.enough())
+        self.suggest(budget=self.pool.limits.proposed_budget())
 
     def suggest(self, **changes: Any) -> None:
         """Let the command that goes on differ from this one in some options."""

@@ -38,10 +38,10 @@ def probe_teacher(
     teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
 ) -> None:
     """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""
-    from tunixhack.teachers.probe import probe
+    from tunixhack.teachers.probe import measure_parallelism
 
-    finding = probe(teacher, lambda sentence: print_text(sentence, sys.stderr))
-    print_result("\n".join(finding.as_lines()), finding.as_dict() if as_json else None)
+    report = measure_parallelism(teacher, lambda sentence: print_text(sentence, sys.stderr))
+    print_result("\n".join(report.as_lines()), report.as_dict() if as_json else None)
 
 
 @app.command("compare", cls=Verb)

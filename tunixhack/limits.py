@@ -1,4 +1,4 @@
-"""What a build may spend: dollars over all its starts, hours of this one. It stops on whole questions.
+"""Spending limits of a build: dollars over all its starts, hours of this one. It stops on whole questions.
 
 No question is begun that would go over a limit; those that were begun are finished, so that what is paid for can be
 used. Hence more than the hours can pass, by what one question takes, and the dollars are kept as far as the answers so
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from tunixhack.errors import UserError
 
 RESERVE = 1.1
-"""By which the budget that is proposed for the rest is larger than what the answers so far let expect."""
+"""Factor by which the proposed budget exceeds what the answers so far let expect."""
 
 
 @dataclass
-class Limits:
-    """What may be spent, and what was.
+class SpendingLimits:
+    """The limits of a build, and what it has spent.
 
     Args:
         budget: dollars, over every start of the run; None for no limit.
@@ -35,14 +35,14 @@ class Limits:
     spent: float = 0.0
     """Dollars for all answers received, over every start."""
     listed: float = 0.0
-    """What they would have cost one by one."""
+    """Dollars that they would have cost one by one."""
     share: float = 1.0
-    """Of the listed price, what the answers to come will cost: half in batches."""
+    """Share of the listed price that the answers to come will cost: half in batches."""
     answers: int = 0
-    """How many those are."""
+    """The number of answers received."""
     reached: str | None = None
-    """Which limit ended the asking, as the beginning of a sentence."""
-    out_of_money: bool = False
+    """The limit that was reached, as the beginning of a sentence; None while none is."""
+    out_of_budget: bool = False
     missing: int = 0
     """Answers that the step at which it ended did without."""
     begun: frozenset[str] = frozenset()
@@ -50,14 +50,14 @@ class Limits:
     started: float = field(default_factory=lambda: time.monotonic())
 
     def __post_init__(self) -> None:
-        """Look at the numbers."""
+        """Check the numbers."""
         for name, value in (("budget", self.budget), ("hours", self.hours)):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and math.isfinite(value) and value > 0):
                 raise UserError(f"{name}={value!r} must be a number over 0")
 
     @property
-    def each(self) -> float:
+    def dollars_per_answer(self) -> float:
         """Dollars that an answer to come will cost, by those so far; 0 before the first."""
         return self.share * self.listed / self.answers if self.answers else 0.0
 
@@ -68,36 +68,36 @@ class Limits:
         self.answers += answers
 
     def out_of_time(self) -> bool:
-        """Whether the hours are over."""
+        """Return whether the hours are over."""
         if self.reached is None and self.hours is not None and time.monotonic() - self.started >= 3600 * self.hours:
             self.reached = f"the {self.hours:g} hours are over"
-        return self.reached is not None and not self.out_of_money
+        return self.reached is not None and not self.out_of_budget
 
-    def over(self, coming: int = 0) -> bool:
-        """Whether nothing new may be begun; once it is so, it stays so.
+    def exceeded(self, coming: int = 0) -> bool:
+        """Return whether nothing new may be begun; once it is so, it stays so.
 
         Args:
             coming: answers that are under way, or would be.
         """
         self.out_of_time()
-        if self.reached is None and self.budget is not None and self._too_dear(self.budget, coming):
-            self.out_of_money = True
+        if self.reached is None and self.budget is not None and self._exceeds_budget(self.budget, coming):
+            self.out_of_budget = True
             self.reached = f"the budget of ${self.budget:,.2f} is used up (${self.spent:,.2f} spent)"
         return self.reached is not None
 
-    def _too_dear(self, budget: float, coming: int) -> bool:
-        return self.spent >= budget or self.spent + self.each * coming > budget
+    def _exceeds_budget(self, budget: float, coming: int) -> bool:
+        return self.spent >= budget or self.spent + self.dollars_per_answer * coming > budget
 
-    def enough(self) -> float | None:
+    def proposed_budget(self) -> float | None:
         """Return the budget that the missing answers need by what the others cost, with a reserve."""
-        if self.budget is None or not self.out_of_money:
+        if self.budget is None or not self.out_of_budget:
             return self.budget
-        needed = (self.spent + self.each * self.missing) * RESERVE
+        needed = (self.spent + self.dollars_per_answer * self.missing) * RESERVE
         return math.ceil(max(needed, self.budget * RESERVE) * 100) / 100
 
 
 class Admission:
-    """Which requests of one call are sent: all of a question that was begun, and none once a limit is reached.
+    """Decides which requests of one call are sent: all of a question that was begun, no new question after a limit.
 
     Args:
         limits: of the build.
@@ -105,27 +105,27 @@ class Admission:
         under_way: questions whose answers are on their way already.
     """
 
-    def __init__(self, limits: Limits, sizes: Mapping[str, int], under_way: Iterable[str] = ()) -> None:
+    def __init__(self, limits: SpendingLimits, sizes: Mapping[str, int], under_way: Iterable[str] = ()) -> None:
         self._limits, self._sizes = limits, sizes
         self._begun = set(limits.begun.union(under_way) & sizes.keys())
         self._under_way = sum(sizes[question] for question in self._begun)
 
     def admits(self, question: str) -> bool:
-        """Whether a request of a question is to be sent; begins the question if so."""
+        """Return whether a request of a question is to be sent; begins the question if so."""
         if question in self._begun:
             return True
         size = self._sizes[question]
-        if self._limits.over(self._under_way + size):
+        if self._limits.exceeded(self._under_way + size):
             return False
         self._begun.add(question)
         self._under_way += size
         return True
 
     def received(self, dollars: float, answers: int, listed: float | None = None) -> None:
-        """Note answers that came; see `Limits.charge`."""
+        """Note answers that came; see `SpendingLimits.charge`."""
         self._under_way = max(0, self._under_way - answers)
         self._limits.charge(dollars, answers, listed)
 
     def left_out(self, question: str) -> bool:
-        """Whether a question is not to be asked any more."""
+        """Return whether a question is not to be asked any more."""
         return self._limits.reached is not None and question not in self._begun

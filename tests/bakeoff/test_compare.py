@@ -80,7 +80,7 @@ def test_all_are_asked_the_same_questions_whatever_the_recipe_selects_by(
     truncated = cut.reasons["parse truncated"]
     assert 0 < truncated < 12
     assert (cut.parsed.count, cut.parsed.of) == (12 - truncated, 12)
-    assert len(cut.traces) == len(cut.texts) == 12 - truncated
+    assert len(cut.trace_lengths) == len(cut.answer_lengths) == 12 - truncated
 
 
 def test_two_prompts_of_one_domain_are_two_files(

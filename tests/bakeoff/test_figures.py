@@ -62,7 +62,7 @@ def test_an_answer_that_does_not_parse_is_not_right(sums: Recipe, tmp_path: Path
     with ScriptedTeacher(answer=lambda messages, seed: "It is 4.") as teacher:
         figures = held(teacher, sums, tmp_path / "out")
     assert (figures.right, figures.parsed, figures.kept) == (Share(0, 3), Share(0, 5), Share(0, 5))
-    assert figures.traces == figures.texts == ()
+    assert figures.trace_lengths == figures.answer_lengths == ()
 
 
 def test_an_answer_that_is_withheld_is_not_right_though_it_reads_whole(sums: Recipe, tmp_path: Path):
@@ -85,8 +85,8 @@ def test_a_recipe_that_verifies_says_itself_what_is_right(sums: Recipe, tmp_path
 def test_lengths_are_those_of_trace_and_answer(sums: Recipe, tmp_path: Path):
     with ScriptedTeacher(answer=says_four) as teacher:
         figures = held(teacher, sums, tmp_path / "out")
-    assert (set(figures.traces), set(figures.texts)) == ({len("2 + 2")}, {len("It is 4.")})
-    assert len(figures.traces) == 5
+    assert (set(figures.trace_lengths), set(figures.answer_lengths)) == ({len("2 + 2")}, {len("It is 4.")})
+    assert len(figures.trace_lengths) == 5
 
 
 @pytest.mark.parametrize("price", [None, Price(1e-6, 4e-6), Price(0.0, 0.0)])
@@ -138,7 +138,7 @@ def test_quantiles_lie_in_order_within_the_lengths(lengths: list[int]):
 
 def figures(questions: set[str]) -> Figures:
     share = Share(1, 2)
-    lengths: dict[str, Any] = {"traces": (10,), "texts": (5,), "reasons": {}}
+    lengths: dict[str, Any] = {"trace_lengths": (10,), "answer_lengths": (5,), "reasons": {}}
     speed: dict[str, Any] = {"tokens_per_second": 9.0, "at_least": True, "dollars": 2.0, "hours": 1.0}
     asked: dict[str, Any] = {"questions": frozenset(questions), "answers": 2}
     return Figures(**asked, parsed=None, right=share, kept=share, **lengths, **speed)

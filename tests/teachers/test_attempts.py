@@ -15,7 +15,7 @@ from tunixhack.answers.sample import Sample
 from tunixhack.errors import TeacherFailed
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
-from tunixhack.teachers.attempts import not_ok
+from tunixhack.teachers.attempts import http_failure
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.presets import ANY_SERVER
 from tunixhack.teachers.wire import REFUSALS
@@ -130,12 +130,12 @@ def test_questions_that_are_refused_for_what_they_ask_do_not_end_the_others(
     [(402, None, "teacher"), (402, "3", "server"), (429, None, "server"), (401, "3", "teacher"), (500, None, "server")],
 )
 def test_money_that_requests_in_flight_hold_back_is_waited_for(status: int, retry_after: str | None, blame: str):
-    failure = not_ok(status, "{}", retry_after, Endpoint(url="u", model="m"))
+    failure = http_failure(status, "{}", retry_after, Endpoint(url="u", model="m"))
     assert failure.blame == blame
 
 
 def test_a_secret_in_an_errors_sentence_is_not_passed_on_even_where_it_is_cut():
     endpoint = Endpoint(url="u", model="m", headers={"Authorization": "Bearer sk-0123456789"}, secret="sk-0123456789")
     for before in (0, 290, 295):
-        failure = not_ok(402, '{"error": {"message": "%s sk-0123456789"}}' % ("x" * before), None, endpoint)
+        failure = http_failure(402, '{"error": {"message": "%s sk-0123456789"}}' % ("x" * before), None, endpoint)
         assert "sk-0" not in str(failure)

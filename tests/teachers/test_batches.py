@@ -24,7 +24,7 @@ from tests.waiting import wait_for
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.errors import LimitReached, TeacherFailed, UserError
-from tunixhack.limits import Limits
+from tunixhack.limits import SpendingLimits
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.teachers import _curator_batch, batches, prices
@@ -197,13 +197,13 @@ def test_killed_at_any_moment_nothing_is_handed_in_twice(
 def stopped(plain: Recipe, out: Path) -> None:
     """Stop a build as soon as its batch is under way, by hours that are over."""
 
-    def over(self: Limits) -> bool:
+    def over(self: SpendingLimits) -> bool:
         if list((out / "batches").glob("*.json")) and BatchLedger(out / "batches").open()[0].id:
             self.reached = "the 2 hours are over"
         return self.reached is not None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Limits, "out_of_time", over)
+        patch.setattr(SpendingLimits, "out_of_time", over)
         with pytest.raises(LimitReached, match="hours are over"):
             in_batches(plain, out, hours=2)
 

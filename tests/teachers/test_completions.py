@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.teachers.odd_server import completion
 from tests.teachers.test_wire_json import DATA
 from tunixhack.teachers.attempts import Failure
-from tunixhack.teachers.completions import places, read_completion, spoken, usage_of
+from tunixhack.teachers.completions import generated_text, match_choices, read_completion, usage_of
 from tunixhack.teachers.endpoint import Endpoint
 
 ENDPOINT = Endpoint(url="http://there/v1", model="m")
@@ -50,13 +50,13 @@ def read(answer: Any, asked: int = 1) -> dict[str, Any]:
     ],
 )
 def test_each_choice_goes_to_its_sample(choices: list[Any], asked: int, pairs: list[tuple[int, int]]):
-    assert places(choices, asked) == pairs
+    assert match_choices(choices, asked) == pairs
 
 
 @given(st.lists(DATA | st.fixed_dictionaries({"index": st.integers(-2, 8) | st.none()}), max_size=8), st.integers(1, 6))
 @settings(deadline=None)
 def test_no_sample_has_two_choices_and_no_choice_two_samples(choices: list[Any], asked: int):
-    pairs = places(choices, asked)
+    pairs = match_choices(choices, asked)
     samples, found = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     assert samples == sorted(set(samples))
     assert len(found) == len(set(found))
@@ -152,10 +152,10 @@ def test_thinking_comes_before_what_follows_it_and_nothing_is_no_word():
         {},
         None,
     ]
-    assert [spoken(choice) for choice in said] == ["Hm. Yes.", "Well. ", "So. No.", "", "", "", ""]
+    assert [generated_text(choice) for choice in said] == ["Hm. Yes.", "Well. ", "So. No.", "", "", "", ""]
 
 
 @given(DATA | st.fixed_dictionaries({"message": st.fixed_dictionaries({"content": DATA})}))
 @settings(deadline=None)
 def test_no_choice_however_odd_raises(choice: Any):
-    assert isinstance(spoken(choice), str)
+    assert isinstance(generated_text(choice), str)

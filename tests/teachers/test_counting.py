@@ -54,7 +54,7 @@ def spoken(run: Run) -> list[int]:
 
 @given(TEXTS)
 def test_one_request_counts_every_text(texts: list[str]):
-    assert counting.counts(tokenize(counting.question(texts)), len(texts)) == [tokens(text) for text in texts]
+    assert counting.read_counts(tokenize(counting.request_body(texts)), len(texts)) == [tokens(text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_one_request_counts_every_text(texts: list[str]):
     ids=str,
 )
 def test_an_answer_that_is_not_of_as_many_texts_is_no_count(answer: Any):
-    assert counting.counts(answer, 2) is None
+    assert counting.read_counts(answer, 2) is None
 
 
 def test_an_answer_without_usage_gets_the_tokens_that_were_counted_and_no_others():
     answer = completion(GOOD, GOOD) | {"usage": None}
-    assert counting.counted(answer, [3, 4])["usage"] == {"completion_tokens": 9, "by_choice": [4, 5]}
-    assert counting.counted(answer, None)["usage"] is None
+    assert counting.with_choice_tokens(answer, [3, 4])["usage"] == {"completion_tokens": 9, "by_choice": [4, 5]}
+    assert counting.with_choice_tokens(answer, None)["usage"] is None
 
 
 # a build
@@ -167,11 +167,11 @@ def test_llamacpp_itself_counts_its_own_answers(embedded_server: EmbeddedServer)
     ask = {"messages": [{"role": "user", "content": "Say hello."}], "temperature": 0.8, "max_tokens": 60, "n": 4}
     several = post_json(f"{embedded_server.url}/chat/completions", {}, ask | {"seed": 1}, 120.0)
     url, texts = (
-        counting.tokenizer_of(embedded_server.url),
-        [completions.spoken(choice) for choice in several["choices"]],
+        counting.tokenizer_url(embedded_server.url),
+        [completions.generated_text(choice) for choice in several["choices"]],
     )
-    counted = counting.counts(post_json(url, {}, counting.question(texts), 10.0), 4)
-    usage = counting.counted(several, counted)["usage"]
+    counted = counting.read_counts(post_json(url, {}, counting.request_body(texts), 10.0), 4)
+    usage = counting.with_choice_tokens(several, counted)["usage"]
     singly = [
         post_json(f"{embedded_server.url}/chat/completions", {}, ask | {"seed": 1 + i, "n": 1}, 120.0)["usage"]
         for i in range(4)

@@ -7,14 +7,11 @@ import json
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.builds import QUIET, build, given_by_seed, small_recipe, write_questions
 from tests.teachers.odd_server import GOOD, completion, odd_server
@@ -87,32 +84,6 @@ def test_two_copies_of_a_server_share_the_requests_and_give_what_one_gives(tmp_p
 
 
 # contract 6: blocks and seeds
-
-
-@given(
-    st.lists(st.sets(st.integers(0, 40), max_size=30), max_size=4),
-    st.integers(1, 16),
-    st.sampled_from([0, 12345, SEED_MODULUS - 41, SEED_MODULUS - 7, SEED_MODULUS - 1]),
-)
-@settings(max_examples=300)
-def test_blocks_are_the_missing_samples_contiguous_no_longer_than_allowed_and_within_the_seeds(
-    missing: list[set[int]], most: int, base: int
-):
-    rows = [
-        {"question_id": f"q{number}", "sample": sample, "request_key": f"k{number}", "request": number}
-        | {"seed": (base + sample) % SEED_MODULUS}
-        for number, samples in enumerate(missing)
-        for sample in sorted(samples)
-    ]
-    blocks = plan.blocks(pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame(), most)
-    covered = [(block["request"], block["first"] + offset) for block in blocks for offset in range(block["count"])]
-    assert covered == [(row["request"], row["sample"]) for row in rows], "exactly what is missing, in its order"
-    assert all(1 <= block["count"] <= most for block in blocks)
-    assert all(block["seed"] == (base + block["first"]) % SEED_MODULUS for block in blocks)
-    assert all(block["seed"] + block["count"] <= SEED_MODULUS for block in blocks)
-    for one, two in pairwise(blocks):
-        adjacent = one["request"] == two["request"] and one["first"] + one["count"] == two["first"]
-        assert not adjacent or one["count"] == most or two["seed"] == 0, "no more requests than needed"
 
 
 def test_a_server_with_consecutive_seeds_is_asked_in_blocks_of_sixteen(teacher: ScriptedTeacher, tmp_path: Path):

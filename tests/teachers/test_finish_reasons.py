@@ -8,34 +8,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunixhack.teachers.finish_reasons import Ended, ended
+from tunixhack.teachers.finish_reasons import FinishKind, finish_kind
 
 
 @pytest.mark.parametrize(
     ("reason", "verdict"),
     [
-        ("stop", "whole"),  # OpenAI and all that speak as it does
-        ("eos", "whole"),  # Together AI
-        ("eos_token", "whole"),  # text-generation-inference
-        ("end_turn", "whole"),  # Anthropic
-        ("stop_sequence", "whole"),
-        ("STOP", "whole"),  # Gemini
-        ("FINISH_REASON_UNSPECIFIED", "whole"),
-        ("COMPLETE", "whole"),  # Cohere
-        ("eosFound", "whole"),  # LM Studio
-        ("stopStringFound", "whole"),
-        ("Stop", "whole"),
-        (None, "whole"),
-        ("", "whole"),
-        ("null", "whole"),
-        ("length", "cut"),
-        ("MAX_TOKENS", "cut"),
-        ("max_tokens", "cut"),
-        ("max-tokens", "cut"),
-        ("model_length", "cut"),  # Mistral
-        ("maxPredictedTokensReached", "cut"),
-        ("contextLengthReached", "cut"),
-        ("model_context_window_exceeded", "cut"),
+        ("stop", "complete"),  # OpenAI and all that speak as it does
+        ("eos", "complete"),  # Together AI
+        ("eos_token", "complete"),  # text-generation-inference
+        ("end_turn", "complete"),  # Anthropic
+        ("stop_sequence", "complete"),
+        ("STOP", "complete"),  # Gemini
+        ("FINISH_REASON_UNSPECIFIED", "complete"),
+        ("COMPLETE", "complete"),  # Cohere
+        ("eosFound", "complete"),  # LM Studio
+        ("stopStringFound", "complete"),
+        ("Stop", "complete"),
+        (None, "complete"),
+        ("", "complete"),
+        ("null", "complete"),
+        ("length", "truncated"),
+        ("MAX_TOKENS", "truncated"),
+        ("max_tokens", "truncated"),
+        ("max-tokens", "truncated"),
+        ("model_length", "truncated"),  # Mistral
+        ("maxPredictedTokensReached", "truncated"),
+        ("contextLengthReached", "truncated"),
+        ("model_context_window_exceeded", "truncated"),
         ("content_filter", "filtered"),
         ("SAFETY", "filtered"),
         ("RECITATION", "filtered"),
@@ -64,11 +64,11 @@ from tunixhack.teachers.finish_reasons import Ended, ended
         (["stop"], "failed"),
     ],
 )
-def test_the_words_of_providers_and_servers(reason: Any, verdict: Ended):
-    assert ended(reason) == verdict
+def test_the_words_of_providers_and_servers(reason: Any, verdict: FinishKind):
+    assert finish_kind(reason) == verdict
 
 
 @given(st.text())
 @settings(deadline=None)
 def test_any_word_has_a_verdict_and_spaces_around_it_change_none(word: str):
-    assert ended(word) == ended(f" {word} ")
+    assert finish_kind(word) == finish_kind(f" {word} ")

@@ -64,7 +64,7 @@ def test_lines_are_there_at_once_and_kept_while_the_journal_is_open(disk: Disk, 
     writer.append(path, b"more\n")
     assert disk.keeps(path, 20)
     assert {path.parent, tmp_path} <= {kept for kept, _ in disk.kept}, "the names of new files and folders"
-    writer.close(keep=True)
+    writer.close(flush=True)
     assert not lost
 
 
@@ -75,7 +75,7 @@ def test_no_append_waits_for_the_disk_and_a_close_does(disk: Disk, lost: list[OS
     for _ in range(200):
         writer.append(path, b"line\n")
     assert path.stat().st_size == 1000
-    closing = threading.Thread(target=lambda: writer.close(keep=True))
+    closing = threading.Thread(target=lambda: writer.close(flush=True))
     closing.start()
     disk.ready.set()
     closing.join(120)
@@ -85,24 +85,24 @@ def test_no_append_waits_for_the_disk_and_a_close_does(disk: Disk, lost: list[OS
 def test_a_close_waits_for_nothing_where_the_lines_are_kept_elsewhere(disk: Disk, lost: list[OSError], tmp_path: Path):
     writer = JournalWriter(lost.append)
     writer.append(tmp_path / "responses_0.jsonl", b"line\n")
-    writer.close(keep=False)
+    writer.close(flush=False)
     assert disk.kept == []
 
 
 def test_a_writer_that_was_closed_goes_on(disk: Disk, lost: list[OSError], tmp_path: Path):
     path = tmp_path / "responses_0.jsonl"
     writer = JournalWriter(lost.append)
-    writer.close(keep=True)
+    writer.close(flush=True)
     for number in range(1, 4):
         writer.append(path, b"line\n")
-        writer.close(keep=True)
+        writer.close(flush=True)
         assert disk.kept[-1] == (path, 5 * number)
 
 
 def test_a_line_that_cannot_be_written_is_told_of(lost: list[OSError], tmp_path: Path):
     writer = JournalWriter(lost.append)
     writer.append(tmp_path / "nowhere" / "responses_0.jsonl", b"line\n")
-    writer.close(keep=True)
+    writer.close(flush=True)
     assert [type(error) for error in lost] == [FileNotFoundError]
 
 
@@ -110,7 +110,7 @@ def test_a_disk_that_does_not_keep_a_line_is_told_of(disk: Disk, lost: list[OSEr
     disk.error = OSError(5, "Input/output error")
     writer = JournalWriter(lost.append)
     writer.append(tmp_path / "responses_0.jsonl", b"line\n")
-    writer.close(keep=True)
+    writer.close(flush=True)
     assert lost == [disk.error]
 
 

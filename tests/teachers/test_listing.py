@@ -46,7 +46,7 @@ def test_every_teacher_of_the_table_is_listed_in_its_order():
 
 def test_nobody_there_is_said_with_the_address_and_is_no_problem():
     assert (seen("vllm").answers, seen("vllm").problem) == (False, None)
-    assert line("vllm") == "vllm        nobody answers at http://127.0.0.1:9/v1"
+    assert line("vllm") == "vllm        no server answers at http://127.0.0.1:9/v1"
 
 
 @pytest.mark.parametrize("name", ["lmstudio", "ollama"])
@@ -92,13 +92,13 @@ def silent_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.sock
 
 
 def test_servers_that_say_nothing_are_waited_for_and_not_for_long(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listing, "PEEK", 0.2)
+    monkeypatch.setattr(listing, "TIMEOUT", 0.2)
     with silent_servers(monkeypatch):
         assert all("did not answer" in str(one.problem) for one in list_teachers() if one.local)
 
 
 def test_all_servers_are_asked_before_any_has_answered(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listing, "PEEK", PATIENCE)
+    monkeypatch.setattr(listing, "TIMEOUT", PATIENCE)
 
     def hang_up() -> None:
         """Once all are asked; one after the other, the second would not be while the first says nothing."""

@@ -15,7 +15,7 @@ from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.recipe import Recipe
 from tunixhack.teachers.journal import FIELDS
-from tunixhack.teachers.models import MOST, SHOWN, Models, is_version, same
+from tunixhack.teachers.models import MOST, SHOWN, Models, is_version, same_model
 from tunixhack.testing import ScriptedTeacher
 
 
@@ -83,8 +83,8 @@ def test_a_server_that_names_another_one_each_time_is_told_of_often_enough_and_s
 
 
 def test_names_are_compared_as_servers_spell_them():
-    assert same("a/B", "A/b")
-    assert not same("deepseek-r1", "deepseek-r1-distill")
+    assert same_model("a/B", "A/b")
+    assert not same_model("deepseek-r1", "deepseek-r1-distill")
     assert not is_version("gpt-4", "gpt-4o")
 
 

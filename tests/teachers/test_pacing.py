@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.teachers import _curator, attempts, pacing
-from tunixhack.teachers.attempts import not_ok
-from tunixhack.teachers.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
+from tunixhack.teachers.attempts import http_failure
+from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.llm import MessagesLLM
 from tunixhack.teachers.pacing import Concurrency, ConcurrencyLimit
-from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.threads import in_thread
 from tunixhack.teachers.wire import CallState
 from tunixhack.testing import ScriptedTeacher
@@ -122,7 +121,7 @@ def test_a_refusal_ends_a_run_of_answers(clock: Clock):
     [(429, 1, True), (429, 9, True), (503, 9, True), (500, 1, True), (502, 1, True), (500, 2, False), (400, 1, False)],
 )
 def test_what_counts_as_too_much_to_do(status: int, tries: int, counts: bool):
-    failure = not_ok(status, "", None, Endpoint(url="u", model="m"))
+    failure = http_failure(status, "", None, Endpoint(url="u", model="m"))
     assert failure.overloaded(tries) is counts
 
 
@@ -260,34 +259,6 @@ def test_no_secret_is_in_the_reason_for_slowing_down():
 
 
 # patience
-
-
-@pytest.mark.parametrize(
-    ("url", "local"),
-    [
-        ("http://127.0.0.1:1234/v1", True),
-        ("http://localhost:1234/v1", True),
-        ("http://[::1]:1234/v1", True),
-        ("http://10.1.2.3/v1", True),
-        ("http://172.16.0.9:8000/v1", True),
-        ("http://192.168.0.4/v1", True),
-        ("http://gpu:8000/v1", True),
-        ("http://desk.local/v1", True),
-        ("http://172.32.0.1/v1", False),
-        ("https://8.8.8.8/v1", False),
-        ("https://api.deepseek.com/v1", False),
-    ],
-)
-def test_what_is_local(url: str, local: bool):
-    assert is_local(url) is local
-
-
-def test_a_local_server_is_waited_for_twice_as_long(teacher: ScriptedTeacher, monkeypatch: pytest.MonkeyPatch):
-    with resolve(teacher.url, RequestOptions()).connect() as here:
-        assert here.patience == LOCAL_PATIENCE == 600
-    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-no")
-    with resolve("deepseek/deepseek-chat", RequestOptions()).connect() as there:
-        assert there.patience == PATIENCE == 300
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -18,7 +18,7 @@ from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.resolve import RequestOptions, resolve
-from tunixhack.teachers.served import look_llamacpp, look_lmstudio, look_ollama, look_openai
+from tunixhack.teachers.served import discover_llamacpp, discover_lmstudio, discover_ollama, discover_openai
 from tunixhack.teachers.teacher import Capabilities
 from tunixhack.testing import ScriptedTeacher
 
@@ -210,7 +210,7 @@ def test_the_model_may_be_left_out_where_one_is_served(name: str, monkeypatch: p
         assert resolve(name, RequestOptions()).model == "scripted"
         assert resolve(name, RequestOptions()).name == name
     with named(monkeypatch, name, models=("small", "large")):
-        assert f"serves 2 models: name one, {name}/MODEL. Served: small, large" in refused(name)
+        assert f"serves 2 models: name one, {name}/MODEL. ServedModel: small, large" in refused(name)
         assert f"{PRESETS[name].title} does not serve 'larg': did you mean large?" in refused(f"{name}/larg")
 
 
@@ -232,17 +232,17 @@ def test_another_server_at_its_address_is_a_sentence(name: str, monkeypatch: pyt
         assert "HTTP 404" in refused(f"{name}/scripted")
 
 
-@pytest.mark.parametrize("look", [look_openai, look_llamacpp, look_lmstudio, look_ollama])
+@pytest.mark.parametrize("discover", [discover_openai, discover_llamacpp, discover_lmstudio, discover_ollama])
 @pytest.mark.parametrize("answer", [None, [], 7, {}, {"data": "m", "models": None}, {"data": {}, "models": {}}])
-def test_what_is_no_list_of_models_is_a_sentence(look: Any, answer: Any):
+def test_what_is_no_list_of_models_is_a_sentence(discover: Any, answer: Any):
     with pytest.raises(UserError, match="lists no models"):
-        look("http://127.0.0.1:9/v1", lambda url: answer)
+        discover("http://127.0.0.1:9/v1", lambda url: answer)
 
 
-@pytest.mark.parametrize("look", [look_openai, look_llamacpp, look_lmstudio, look_ollama])
-def test_models_without_names_and_details_of_another_kind_are_passed_over(look: Any):
+@pytest.mark.parametrize("discover", [discover_openai, discover_llamacpp, discover_lmstudio, discover_ollama])
+def test_models_without_names_and_details_of_another_kind_are_passed_over(discover: Any):
     odd = [None, 7, {}, {"id": 3, "name": None}, {"id": "m", "name": "m", "meta": 1, "details": "x", "digest": 9}]
-    served = look("http://127.0.0.1:9/v1", lambda url: {"data": odd, "models": odd, "total_slots": "many"})
+    served = discover("http://127.0.0.1:9/v1", lambda url: {"data": odd, "models": odd, "total_slots": "many"})
     assert list(served) == ["m"]
     assert (served["m"].quantisation, served["m"].context, served["m"].slots) == (None, None, None)
 

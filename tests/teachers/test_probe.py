@@ -19,7 +19,7 @@ from tests.waiting import PATIENCE
 from tunixhack.cli import app
 from tunixhack.errors import UserError
 from tunixhack.teachers import probe as module
-from tunixhack.teachers.probe import TOKENS, Finding, Pace, probe
+from tunixhack.teachers.probe import TOKENS, Measurement, ParallelismReport, measure_parallelism
 from tunixhack.teachers.resolve import RequestOptions, resolve
 
 SECONDS = 3.0
@@ -69,9 +69,9 @@ class Playing:
 
 def test_a_server_that_works_on_several_at_once_is_told_from_one_that_does_not(clock: Clock):
     with odd_server(Playing(clock, together=4)) as server:
-        together = probe(server.url, silent, SECONDS)
+        together = measure_parallelism(server.url, silent, SECONDS)
     with odd_server(Playing(clock, together=1)) as server:
-        queued = probe(server.url, silent, SECONDS)
+        queued = measure_parallelism(server.url, silent, SECONDS)
     assert together.speedup == pytest.approx(4)
     assert together.verdict() == "it works on several requests at once"
     assert queued.speedup == pytest.approx(1)
@@ -80,8 +80,8 @@ def test_a_server_that_works_on_several_at_once_is_told_from_one_that_does_not(c
 
 def test_it_asks_by_one_and_then_by_four_after_a_first_answer_that_is_not_counted(clock: Clock):
     with odd_server(Playing(clock, together=4)) as server:
-        finding = probe(server.url, silent, SECONDS)
-    assert (finding.one.askers, finding.four.askers) == (1, 4)
+        finding = measure_parallelism(server.url, silent, SECONDS)
+    assert (finding.one.clients, finding.four.clients) == (1, 4)
     assert len(server.asked) == finding.one.requests + finding.four.requests + 1
     messages = {json.dumps(body["messages"]) for body in server.asked}
     assert len(messages) == len(server.asked), "a cache of prompts is of no help"
@@ -95,14 +95,14 @@ def test_the_copies_of_a_server_are_all_asked(clock: Clock, monkeypatch: pytest.
             two = replace(known, connect=lambda: nullcontext(replace(there, copies=(other.url,))))
         monkeypatch.setattr(module, "resolve", lambda *_, **__: two)
         one.asked.clear()
-        finding = probe("two", silent, SECONDS)
+        finding = measure_parallelism("two", silent, SECONDS)
     by_four = [sum(asker_count(body) == 4 for body in server.asked) for server in (one, other)]
     assert by_four == [finding.four.requests // 2] * 2
 
 
 def test_figures_are_tokens_over_the_time_until_the_last_answer(clock: Clock):
     with odd_server(Playing(clock, together=4)) as server:
-        finding = probe(server.url, silent, SECONDS)
+        finding = measure_parallelism(server.url, silent, SECONDS)
         assert all(body["max_tokens"] == TOKENS for body in server.asked)
     assert finding.one.seconds == pytest.approx(SECONDS, abs=0.11)
     assert finding.one.tokens == 7 * finding.one.requests
@@ -112,7 +112,7 @@ def test_figures_are_tokens_over_the_time_until_the_last_answer(clock: Clock):
 def test_where_tokens_are_not_told_answers_count(clock: Clock, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(globals(), "TOLD", None)
     with odd_server(Playing(clock, together=4)) as server:
-        finding = probe(server.url, silent, SECONDS)
+        finding = measure_parallelism(server.url, silent, SECONDS)
     assert finding.one.tokens is None
     assert finding.speedup == pytest.approx(4)
     assert "tokens not told" in finding.as_lines()[0]
@@ -131,24 +131,26 @@ class Hurrying(Clock):
 def test_each_dialect_is_asked_as_it_wants_to_be(name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "time", Hurrying())
     with named(monkeypatch, name):
-        assert probe(f"{name}/scripted", silent, SECONDS).four.requests >= 4
+        assert measure_parallelism(f"{name}/scripted", silent, SECONDS).four.requests >= 4
 
 
 @pytest.mark.parametrize(
     ("four", "said"), [(390, "several requests at once"), (150, "less gain"), (110, "after the other")]
 )
 def test_the_verdict_follows_the_speed(four: int, said: str):
-    one = Pace(askers=1, requests=10, seconds=1.0, tokens=100)
-    finding = Finding(teacher="t", model="m", one=one, four=Pace(askers=4, requests=40, seconds=1.0, tokens=four))
-    assert said in finding.as_lines()[-1]
-    assert finding.as_lines()[-1].startswith(f"{four / 100:.1f} times as fast")
+    one = Measurement(clients=1, requests=10, seconds=1.0, tokens=100)
+    report = ParallelismReport(
+        teacher="t", model="m", one=one, four=Measurement(clients=4, requests=40, seconds=1.0, tokens=four)
+    )
+    assert said in report.as_lines()[-1]
+    assert report.as_lines()[-1].startswith(f"{four / 100:.1f} times as fast")
 
 
 def test_a_server_that_refuses_is_one_sentence():
     with odd_server(lambda *_: (200, {"choices": []})) as server, pytest.raises(UserError, match="without choices"):
-        probe(server.url, silent, SECONDS)
+        measure_parallelism(server.url, silent, SECONDS)
     with pytest.raises(UserError, match="no server answers"):
-        probe("http://127.0.0.1:9/v1", silent, SECONDS)
+        measure_parallelism("http://127.0.0.1:9/v1", silent, SECONDS)
 
 
 def test_the_command_prints_lines_or_json(monkeypatch: pytest.MonkeyPatch):

@@ -13,10 +13,16 @@ from tests.teachers.odd_server import odd_server
 from tests.teachers.test_wire_json import DATA
 from tunixhack.errors import UserError
 from tunixhack.teachers.resolve import RequestOptions, resolve
-from tunixhack.teachers.served import look_any, look_llamacpp, look_lmstudio, look_ollama, look_openai
+from tunixhack.teachers.served import (
+    discover_any,
+    discover_llamacpp,
+    discover_lmstudio,
+    discover_ollama,
+    discover_openai,
+)
 
 URL = "http://there:1/v1"
-LOOKS = [look_openai, look_any, look_llamacpp, look_lmstudio, look_ollama]
+LOOKS = [discover_openai, discover_any, discover_llamacpp, discover_lmstudio, discover_ollama]
 
 
 @pytest.mark.parametrize(
@@ -43,38 +49,38 @@ LOOKS = [look_openai, look_any, look_llamacpp, look_lmstudio, look_ollama]
     ids=str,
 )
 def test_a_context_is_a_whole_number_however_it_is_spelled(told: Any, context: int | None):
-    assert look_openai(URL, lambda url: {"data": [{"id": "m", "max_model_len": told}]})["m"].context == context
+    assert discover_openai(URL, lambda url: {"data": [{"id": "m", "max_model_len": told}]})["m"].context == context
     lmstudio = {"data": [{"id": "m", "state": "loaded", "loaded_context_length": told}]}
-    assert look_lmstudio(URL, lambda url: lmstudio)["m"].context == context
-    assert look_ollama(URL, lambda url: {"models": [{"name": "m", "context_length": told}]})["m"].context == context
+    assert discover_lmstudio(URL, lambda url: lmstudio)["m"].context == context
+    assert discover_ollama(URL, lambda url: {"models": [{"name": "m", "context_length": told}]})["m"].context == context
     props = {"data": [{"id": "m"}], "default_generation_settings": {"n_ctx": told}, "total_slots": told}
-    found = look_llamacpp(URL, lambda url: props)["m"]
+    found = discover_llamacpp(URL, lambda url: props)["m"]
     assert (found.context, found.slots) == (context, context)
 
 
 @pytest.mark.parametrize("name", [None, 3, [], {}, "", "  ", True])
 def test_an_entry_without_a_name_is_left_out(name: Any):
-    assert list(look_openai(URL, lambda url: {"data": [{"id": name}, None, "m", {"id": "m"}]})) == ["m"]
+    assert list(discover_openai(URL, lambda url: {"data": [{"id": name}, None, "m", {"id": "m"}]})) == ["m"]
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("discover", LOOKS)
 @given(DATA)
 @settings(deadline=None)
-def test_any_list_is_read_or_is_a_sentence(look: Callable[..., Any], answer: Any):
+def test_any_list_is_read_or_is_a_sentence(discover: Callable[..., Any], answer: Any):
     entries = answer if isinstance(answer, list) else [answer]
     for told in (answer, {"data": answer, "models": answer}, {"data": entries, "models": entries}):
         try:
-            look(URL, lambda url, told=told: told)
+            discover(URL, lambda url, told=told: told)
         except UserError:
             continue
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("discover", LOOKS)
 @given(st.dictionaries(st.sampled_from(["max_model_len", "meta", "root", "details", "state", "type", "digest"]), DATA))
 @settings(deadline=None)
-def test_any_entry_is_read(look: Callable[..., Any], entry: dict[str, Any]):
+def test_any_entry_is_read(discover: Callable[..., Any], entry: dict[str, Any]):
     told = [entry | {"id": "m", "name": "m", "type": "llm"}]
-    found = look(URL, lambda url: {"data": told, "models": told, "default_generation_settings": entry})
+    found = discover(URL, lambda url: {"data": told, "models": told, "default_generation_settings": entry})
     assert set(found) == {"m"}
 
 

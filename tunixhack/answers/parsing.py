@@ -25,7 +25,7 @@ from tunixhack.texts import is_unicode
 TRACES = ("native", "written", "guided")
 """Where reasoning can come from; see `Context.trace`."""
 
-NOT_WHOLE = {"cut": "truncated", "filtered": "filtered", "failed": "failed"}
+NOT_WHOLE = {"truncated": "truncated", "filtered": "filtered", "failed": "failed"}
 """How a choice that is no whole answer ended, and the problem that it makes."""
 
 SHOWN = 200

@@ -1,4 +1,4 @@
-"""The same questions to several teachers, or with several prompts: a build of each, in a folder of its own.
+"""A bake-off: the same questions to several teachers, or with several prompts, each built in a folder of its own.
 
 Steps that select questions are left out, since they may go by what the teacher says, and each would get questions of
 its own. All else is the build that a dataset would have, so that a later build asks nothing again that is here.
@@ -70,8 +70,8 @@ def compare(
         What came of each. A teacher that fails is named in it with its sentence, and the others go on.
 
     Raises:
-        UserError: the domains do not go together, or nobody has a result, for reasons that the user can mend.
-        TeacherFailed: nobody has a result, and a teacher failed for too long.
+        UserError: the domains do not go together, or no teacher has a result, for reasons that the user can mend.
+        TeacherFailed: no teacher has a result, and a teacher failed for too long.
     """
     report = report or Reporter()
     changes = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
@@ -96,7 +96,7 @@ def compare(
 
 
 def _check(recipes: Mapping[str, Recipe]) -> None:
-    """See that all are asked the same questions."""
+    """Check that all are asked the same questions."""
     (first, one), *others = recipes.items()
     for name, other in others:
         if other.domain != one.domain:
@@ -110,7 +110,7 @@ def _check(recipes: Mapping[str, Recipe]) -> None:
 
 def _draw(found: Comparison, report: Reporter) -> Path | None:
     path = found.folder / lengths.FILE
-    bands = {entry.label: (figures.traces, figures.texts) for entry, figures in found.measured}
+    bands = {entry.label: (figures.trace_lengths, figures.answer_lengths) for entry, figures in found.measured}
     try:
         drawn = lengths.draw(bands, path, found.unit)
     except MissingExtra as error:  # the answers are paid for, and the table tells as much
@@ -127,7 +127,7 @@ class _BakeOff:
     recipes: Mapping[str, Recipe]
     folder: Path
     order: BuildOptions
-    """Of every build, but for the teacher."""
+    """The options of every build, except the teacher."""
     samples: int
     report: Reporter
 
@@ -192,13 +192,13 @@ def _rows_there(run: Run, recipe: Recipe) -> int:
 
 
 def _written(run: Run) -> int | None:
-    """Return when a run's tables were written; None before they are."""
+    """Return the time at which a run's tables were written; None before they are."""
     table = run.folder / "train.parquet"
     return table.stat().st_mtime_ns if table.exists() else None
 
 
 def _raise_all(entries: Sequence[Entry]) -> None:
-    """Say why nobody has a result."""
+    """Raise an error that says why no teacher has a result."""
     told = list(dict.fromkeys(entry.problem or "" for entry in entries))
     sentence = told[0] if len(told) == 1 else "; ".join(f"{entry.label}: {entry.problem}" for entry in entries)
     codes = {entry.exit_code for entry in entries}

@@ -1,4 +1,4 @@
-"""What came of a bake-off, as data."""
+"""The result of a bake-off, as data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunixhack.wording import counted, verb
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
-    """What came of a bake-off."""
+    """The result of a bake-off."""
 
     folder: Path
     samples: int
@@ -32,7 +32,7 @@ class Comparison:
     """The lengths as a picture; None where there is nothing to draw, or nothing to draw with."""
 
     def __repr__(self) -> str:
-        """Say in a line what was compared."""
+        """Return a line with what was compared."""
         names = ", ".join(entry.label for entry in self.entries)
         return for_terminal(f"Comparison({str(self.folder)!r}: {names}; {counted(self.asked, 'question')})")
 
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def unit(self) -> str:
-        """What lengths are counted in."""
+        """The unit in which lengths are counted."""
         return f"tokens of {self.recipe.student}" if self.recipe.student else "characters"
 
     @property
@@ -72,7 +72,7 @@ class Comparison:
 
     @property
     def common(self) -> int:
-        """How many questions were put to all that have a result."""
+        """The number of questions that all with a result were asked."""
         questions = [figures.questions for _, figures in self.measured]
         return len(frozenset.intersection(*questions)) if questions else 0
 
@@ -82,7 +82,7 @@ class Comparison:
         return next((entry.exit_code for entry in self.entries if entry.exit_code), 0)
 
     def notes(self) -> list[str]:
-        """Say what one has to know to read the figures."""
+        """Return sentences that explain the figures."""
         questions, probes = questions_and_probes(self.recipe, self.rows)
         probing = f" and {counted(probes, 'probe')}" if probes else ""
         notes = [

@@ -24,9 +24,9 @@ class Entry:
     """One teacher with one prompt."""
 
     label: str
-    """What tells it apart from the others."""
+    """A name that differs from those of the others."""
     teacher: str
-    """As after ``--teacher``, without credentials."""
+    """The teacher as after ``--teacher``, without credentials."""
     domain: str
     """The domain, or its file."""
     folder: Path
@@ -34,9 +34,9 @@ class Entry:
     figures: Figures | None
     """None where it has no result."""
     problem: str | None = None
-    """What a build would have said in the end; why there is no result, or not all of it."""
+    """The sentence with which the build ended: why there is no result, or not all of it."""
     exit_code: int = 0
-    """What a build that ends so exits with, where it has no result or not all of it."""
+    """The exit code of such a build, where it has no result or not all of it."""
     command: str
     """The build of the whole dataset, which takes these answers over."""
 
@@ -49,7 +49,7 @@ class Entry:
         if self.figures is None:
             return [self.label, "", "", ""]
         reasons = dict(list(self.figures.reasons.items())[:MOST_REASONS])
-        return [self.label, *map(_length, (self.figures.traces, self.figures.texts)), listed(reasons)]
+        return [self.label, *map(_length, (self.figures.trace_lengths, self.figures.answer_lengths)), listed(reasons)]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
@@ -72,8 +72,8 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "right": _share_data(figures.right),
         "kept": _share_data(figures.kept),
         "dropped": figures.reasons,
-        "trace_length": quantiles(figures.traces),
-        "answer_length": quantiles(figures.texts),
+        "trace_length": quantiles(figures.trace_lengths),
+        "answer_length": quantiles(figures.answer_lengths),
         "tokens_per_second": None if figures.tokens_per_second is None else round(figures.tokens_per_second, 1),
         "tokens_at_least": figures.at_least,
         "dollars": None if figures.dollars is None else round(figures.dollars, 4),

@@ -1,4 +1,4 @@
-"""What a run's folder tells of its teacher: how fast, how long, how often right, and what a dataset would take."""
+"""Figures of a teacher, read from a run: speed, lengths, shares, and the cost and time of a whole dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one teacher did with one prompt; None is unknown."""
+    """The figures of one teacher with one prompt; None is unknown."""
 
     questions: frozenset[str] = field(repr=False)
     """Ids of those that it was asked."""
@@ -35,19 +35,19 @@ class Figures:
     parsed: Share | None
     """Those in which trace and answer could be read; None where the recipe has no step `Parse`."""
     right: Share
-    """Of those to questions whose reference can be compared; what does not parse is not right."""
+    """Right answers, of those to questions whose reference can be compared; what does not parse is not right."""
     kept: Share
     """Those that no step dropped."""
     reasons: dict[str, int]
     """Step and reason to how many it dropped, most frequent first."""
-    traces: tuple[int, ...] = field(repr=False)
-    """Lengths of the traces that could be read."""
-    texts: tuple[int, ...] = field(repr=False)
+    trace_lengths: tuple[int, ...] = field(repr=False)
+    """Lengths of the trace_lengths that could be read."""
+    answer_lengths: tuple[int, ...] = field(repr=False)
     """Lengths of the answers that could be read."""
     tokens_per_second: float | None
     """Completion tokens, as many requests at once as the teacher is sent."""
     at_least: bool
-    """Whether the server told less than all of its tokens."""
+    """True if the server told less than all of its tokens."""
     dollars: float | None
     """Of the whole dataset."""
     hours: float | None
@@ -82,8 +82,8 @@ def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:
         right=_right(run.state().get("right")),
         kept=Share(kept.height, answers),
         reasons=named,
-        traces=tuple(count(read["reasoning"].drop_nulls().to_list())),
-        texts=tuple(count(read["answer"].drop_nulls().to_list())),
+        trace_lengths=tuple(count(read["reasoning"].drop_nulls().to_list())),
+        answer_lengths=tuple(count(read["answer"].drop_nulls().to_list())),
         **_speed_and_price(run, recipe, teacher, rows),
     )
 
@@ -100,8 +100,8 @@ def quantiles(lengths: Sequence[int]) -> dict[str, float] | None:
     return {f"{share:.0%}": round(float(found.quantile(share, "linear") or 0.0), 1) for share in QUANTILES}
 
 
-def _characters(texts: Sequence[str]) -> list[int]:
-    return [len(text) for text in texts]
+def _characters(answer_lengths: Sequence[str]) -> list[int]:
+    return [len(text) for text in answer_lengths]
 
 
 def _right(found: dict[str, Any] | None) -> Share:
@@ -110,7 +110,7 @@ def _right(found: dict[str, Any] | None) -> Share:
 
 
 def _speed_and_price(run: Run, recipe: Recipe, teacher: str, rows: int) -> dict[str, Any]:
-    if teacher == REFERENCE:  # nobody is asked
+    if teacher == REFERENCE:  # no model is asked
         return {"tokens_per_second": None, "at_least": False, "dollars": 0.0, "hours": 0.0}
     name = public_name(teacher)
     known = run.state()["teachers"][name]

@@ -1,4 +1,4 @@
-"""How long traces and answers are, as a picture."""
+"""A picture of the lengths of traces and answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ WIDE = 20
 MOST_DOTS = 500
 """Answers of each that are drawn one by one."""
 GOLDEN = 0.618034
-"""By which dots are moved up and down: they neither line up nor fall on one another."""
+"""Step by which dots are moved up and down, so that they neither line up nor cover one another."""
 
 Bands = Mapping[str, tuple[Sequence[int], Sequence[int]]]
-"""By label, the lengths of traces and of answers."""
+"""Lengths of traces and of answers, by label."""
 
 
 def draw(bands: Bands, path: Path, unit: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a user names for a bake-off, and what is named after it: recipes, folders, the command that goes on."""
+"""Names in a bake-off: the recipes and teachers that the user gives, the folders, and the command that goes on."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def recipes_of(domains: Domains) -> dict[str, Recipe]:
 
 
 def folder_names(pairs: Sequence[tuple[str, str]], recipes: Mapping[str, Recipe]) -> dict[tuple[str, str], str]:
-    """Name a folder after each teacher and recipe; the same one each time, whoever else is compared.
+    """Name a folder after each teacher and recipe; the same one each time, whatever else is compared.
 
     Args:
         pairs: a teacher as after ``--teacher``, and what a recipe is called.

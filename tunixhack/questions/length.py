@@ -13,7 +13,7 @@ import polars as pl
 from tunixhack.answers.message import message_texts
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.steps import Context, Verdict, candidates_needed
-from tunixhack.teachers.finish_reasons import ended
+from tunixhack.teachers.finish_reasons import finish_kind
 from tunixhack.teachers.requests import PROBE, Request
 
 
@@ -69,7 +69,9 @@ class LengthFilter:
         unit = "tokens" if tokens else "characters"
         measured = probes["completion_tokens"].cast(pl.Int64) if tokens else _characters(probes["choice"])
         length = measured.set(pl.Series(refused, dtype=pl.String).is_not_null(), None)
-        truncated = pl.Series([ended(reason) == "cut" for reason in probes["finish_reason"]], dtype=pl.Boolean)
+        truncated = pl.Series(
+            [finish_kind(reason) == "truncated" for reason in probes["finish_reason"]], dtype=pl.Boolean
+        )
         ranked = _with_limit(length.fill_null(-1).to_list(), truncated.to_list(), ctx.max_tokens if tokens else None)
         quota = int(rows.height * self.keep) if ctx.quota is None else ctx.quota
         order: list[int | None] = [None] * rows.height

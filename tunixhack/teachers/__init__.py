@@ -1,1 +1,1 @@
-"""Who answers, how it is asked, and where its answers are kept."""
+"""Teachers: the models that answer, the ways to reach them, and the store of their answers."""

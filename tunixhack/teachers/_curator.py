@@ -114,8 +114,8 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         """Turn a row into the messages that are sent."""
         raise NotImplementedError
 
-    def keys(self, rows: Dataset) -> list[str]:
-        """Identify what would be asked for each row (contract 5)."""
+    def request_keys(self, rows: Dataset) -> list[str]:
+        """Return the request key of each row (contract 5)."""
         raise NotImplementedError
 
     def __call__(self, dataset: Any, working_dir: str | None = None) -> Any:
@@ -137,7 +137,7 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
             raise UserError("there are no rows to ask for: the dataset is empty")
         processor = self._request_processor
         processor.state = processor.new_state()
-        self._fingerprint = digest(self.keys(rows))[:32]
+        self._fingerprint = digest(self.request_keys(rows))[:32]
         try:
             response = in_thread(
                 lambda: super(HardenedLLM, self).__call__(rows, working_dir=working_dir), processor.state
@@ -161,7 +161,7 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
 
 
 def transport(llm: HardenedLLM, rows: Sequence[Mapping[str, Any]], folder: Path, state: CallState) -> None:
-    """Send one request for each row and leave the completions in ``folder``'s journal; see `journal_lines`.
+    """Send one request for each row and leave the completions in ``folder``'s journal; see `journal.read_journal`.
 
     Blocks; call it in a thread. Returns early, with what was received, when the call is stopped.
     """

@@ -1,4 +1,4 @@
-"""How batches travel: Curator's batch processor, asked call by call.
+"""A client for batches, on top of the public methods of Curator's batch processor.
 
 What is used of it is what writes and hands in requests, and its client: `create_api_specific_request_batch`,
 `create_batch_file`, `upload_batch_file` and `create_batch`, none of them private. Its own way through a batch,
@@ -11,7 +11,7 @@ What is used of it is what writes and hands in requests, and its client: `create
 * A batch that the provider does not know any more is asked for once a minute, for ever; a status that is new, or
   counts that are missing, end the call; the waiting cannot be stopped.
 * Answers are lines, split by `str.splitlines`, which also splits at U+2028, U+0085 and others inside an answer: such a
-  batch could never be read. The file of failed requests is fetched and thrown away, so that nobody learns why.
+  batch could never be read. The file of failed requests is fetched and thrown away, so that the reasons are lost.
 * A finish_reason or an exception of ours would hand the batch in again, at full length or in part.
 * Results go by (folder, place in the dataset), and ours by (request_key, sample) (contract 4).
 """
@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers._curator import HardenedLLM
-from tunixhack.teachers.attempts import Failure, not_ok, redirected
+from tunixhack.teachers.attempts import Failure, http_failure, redirect_failure
 from tunixhack.teachers.batches import Batch, BatchLedger
 from tunixhack.teachers.completions import read_completion
 from tunixhack.teachers.wire import CallState
@@ -44,7 +44,7 @@ except ImportError as error:
     raise missing_curator(error) from error
 
 FIRST_POLL, LONGEST_POLL = 2.0, 60.0
-"""Seconds between two looks at a batch: few at first, and more the longer it takes."""
+"""Seconds between two polls of a batch: the first pause, and the longest, since each is longer than the last."""
 CLOCKS_DIFFER = 3600
 """Seconds by which the provider's clock may be behind ours."""
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -54,19 +54,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class BatchResult:
-    """What became of a batch."""
+    """The result of one batch that has ended."""
 
     answered: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
     """Rows with their completions."""
     failures: Counter[str]
-    """Why the others were not answered, counted."""
+    """Reasons why the others were not answered, counted."""
     declined: Mapping[str, str]
     """Questions whose content was refused, by their ids, with what was said."""
 
 
 @dataclass
 class BatchClient:
-    """Who carries the batches of one call, and when it is to stop."""
+    """Submits batches, polls them, and downloads their results, until its call state says stop.
+
+    Args:
+        llm: renders the requests.
+        ledger: notes what is under way.
+        state: the endpoint, and whether to stop.
+        say: takes sentences for the user.
+    """
 
     llm: HardenedLLM
     ledger: BatchLedger
@@ -74,9 +81,9 @@ class BatchClient:
     say: Callable[[str], None]
 
     def confirm(self, batches: Sequence[Batch]) -> None:
-        """Find out of batches that a killed build left without an id whether they were handed in; drop the others."""
+        """Look up batches that a killed build left without an id; those that were not submitted are removed."""
 
-        async def look() -> None:
+        async def look_up() -> None:
             async with self._processor() as processor:
                 for batch in batches:
                     found = await self._with_retries(lambda batch=batch: _find(processor, batch))  # type: ignore[misc]
@@ -85,7 +92,7 @@ class BatchClient:
                     else:
                         self.ledger.close(batch)
 
-        self._run(look())
+        self._run(look_up())
 
     def run(
         self,
@@ -93,16 +100,16 @@ class BatchClient:
         under_way: Sequence[Batch],
         deliver: Callable[[Batch, BatchResult], None],
     ) -> None:
-        """Hand in new batches, and wait for these and others until all are fetched or the call is stopped.
+        """Submit new batches, and wait for these and others until all are fetched or the call is stopped.
 
         Args:
             new: the requests of each new batch, as rows.
-            under_way: batches that were handed in before.
+            under_way: batches that were submitted before.
             deliver: gets each batch when it has ended, in this thread.
 
         Raises:
             UserError: the provider refuses a batch, or does not know one any more.
-            TeacherFailed: it was away for too long. What was handed in is written down.
+            TeacherFailed: it was away for too long. What was submitted is in the ledger.
         """
 
         async def work() -> None:
@@ -205,7 +212,7 @@ class BatchClient:
                 if row is None:
                     continue
                 if isinstance(answer, Failure):
-                    failures[answer.noted(row["question_id"], declined)] += 1
+                    failures[answer.record_refusal(row["question_id"], declined)] += 1
                 else:
                     answered.append((row, answer))
         if open_rows:
@@ -229,7 +236,7 @@ class BatchClient:
         if isinstance(failed.get("message"), str) and status != 200:
             return place, Failure(endpoint.redact(failed["message"])[:300], blame="request")
         if status != 200:
-            return place, not_ok(status if isinstance(status, int) else 500, body, None, endpoint)
+            return place, http_failure(status if isinstance(status, int) else 500, body, None, endpoint)
         try:
             return place, read_completion(body.encode(), endpoint, asked)
         except Failure as failure:
@@ -263,15 +270,15 @@ class BatchClient:
                 raise UserError(f"{endpoint.url} refuses the key (HTTP 401): check {endpoint.key_variable}") from error
             status, headers = error.status_code, error.response.headers
             if 300 <= status < 400:
-                return redirected(status, headers.get("location"), endpoint)
-            return not_ok(status, error.response.text, headers.get("retry-after"), endpoint)
+                return redirect_failure(status, headers.get("location"), endpoint)
+            return http_failure(status, error.response.text, headers.get("retry-after"), endpoint)
         return Failure(
             endpoint.redact(str(error)), blame="server" if isinstance(error, APIConnectionError) else "request"
         )
 
 
 async def _create(processor: Any, uploaded: str, batch: Batch) -> str:
-    """Hand in a batch, unless an earlier try that nobody answered has done so."""
+    """Submit a batch, unless an earlier try that got no reply has done so."""
     name = await _find(processor, batch)
     if name is None:
         name = (await processor.create_batch(uploaded, {"tunixhack": batch.mark})).id

@@ -1,4 +1,4 @@
-"""What Curator reads and opens when it is imported: imported before it by every file that imports Curator."""
+"""Settings that Curator reads at import; every file that imports Curator imports this one first."""
 
 from __future__ import annotations
 

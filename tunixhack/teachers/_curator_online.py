@@ -39,8 +39,15 @@ from tunixhack.teachers import (
     _curator_environment,  # noqa: F401  # before Curator
     counting,
 )
-from tunixhack.teachers.attempts import Failure, cut, no_connection, not_ok, redirected
-from tunixhack.teachers.completions import places, prompt_was_cut, read_completion, spoken, trouble_of, usage_of
+from tunixhack.teachers.attempts import Failure, connection_failure, http_failure, prompt_truncated, redirect_failure
+from tunixhack.teachers.completions import (
+    error_beside_choices,
+    generated_text,
+    match_choices,
+    prompt_was_truncated,
+    read_completion,
+    usage_of,
+)
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.journal_writer import JournalWriter
 from tunixhack.teachers.wire import CallState
@@ -61,7 +68,7 @@ except ImportError as error:
     raise missing_curator(error) from error
 
 MOST_BYTES = 2**28
-"""Of an answer: sixteen choices of a million tokens have a quarter of that."""
+"""Bytes of a reply; sixteen choices of a million tokens have a quarter of that."""
 LOG = logging.getLogger("tunixhack")
 
 
@@ -79,7 +86,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         self._tracker_console = Console(file=io.StringIO(), quiet=True)
 
     def new_state(self) -> CallState:
-        """Return the call of a plain call, from Curator's own parameters."""
+        """Return the state of a call without an engine, from Curator's own parameters."""
         key = self.config.api_key
         secret = None if key in (None, "none") else key
         return CallState(
@@ -121,8 +128,8 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
     def validate_existing_response_file(self, response_file: str) -> Any:
         file = Path(response_file)
         if file.exists():
-            whole = file.read_bytes().rpartition(b"\n")
-            os.truncate(file, len(whole[0]) + len(whole[1]))
+            complete, newline, _ = file.read_bytes().rpartition(b"\n")
+            os.truncate(file, len(complete) + len(newline))
         return super().validate_existing_response_file(response_file)
 
     async def process_requests_from_file(
@@ -145,7 +152,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                     raise asyncio.CancelledError
             work.result()
         finally:
-            self.journal.close(keep=not self.journal_only)  # its answers go into the store now
+            self.journal.close(flush=not self.journal_only)  # its answers go into the store now
             if hasattr(status_tracker, "_live"):
                 status_tracker._live.stop()
 
@@ -163,13 +170,13 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
                         raise asyncio.CancelledError  # the loop that watches for it looks ten times a second only
                     completion = await self._attempt(session, request.api_specific_request, tries + 1)
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError too
-                failure = error if isinstance(error, Failure) else no_connection(error, state.endpoint)
+                failure = error if isinstance(error, Failure) else connection_failure(error, state.endpoint)
                 tries += 1
                 state.failed(str(failure), failure.remedy)
-                # nobody's request is used up by a server that is away: the call's patience ends that
+                # a server that is away uses up no request's tries: the call's patience ends that
                 if tries >= failure.tries(state.endpoint) and not failure.away:
                     row = request.generic_request.original_row
-                    state.failures[failure.noted(row.get("question_id"), state.declined)] += 1
+                    state.failures[failure.record_refusal(row.get("question_id"), state.declined)] += 1
                     if failure.blame == "answer" and "request_key" in row:
                         state.unanswered.add(row["request_key"])
                     raise failure from error
@@ -181,18 +188,18 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             return _generic(request, completion)
 
     async def _attempt(self, session: aiohttp.ClientSession, payload: dict[str, Any], tries: int) -> dict[str, Any]:
-        """Send a request once, and tell the call's pace what came of it."""
+        """Send a request once, and note the outcome in the call state."""
         state, sent, asked = self.state, time.monotonic(), payload.get("n", 1)
         try:
             completion = await self._post(session, payload)
-            if prompt_was_cut(usage_of(completion), state.context):
-                raise cut(state.context)
+            if prompt_was_truncated(usage_of(completion), state.context):
+                raise prompt_truncated(state.context)
         except Failure as failure:
             if failure.overloaded(tries):
                 state.refused(str(failure), failure.pause)
             raise
-        trouble = trouble_of(completion, state.endpoint)
-        state.succeeded(sent, len(places(completion["choices"], asked)), whole=trouble is None)
+        trouble = error_beside_choices(completion, state.endpoint)
+        state.succeeded(sent, len(match_choices(completion["choices"], asked)), complete=trouble is None)
         if trouble:  # what came is kept, and those to come are sent as after a refusal
             state.failed(str(trouble), trouble.remedy)
             if trouble.overloaded(tries):
@@ -201,7 +208,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
 
     async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
         """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
-        state, texts = self.state, [spoken(choice) for choice in completion["choices"]]
+        state, texts = self.state, [generated_text(choice) for choice in completion["choices"]]
         if not state.counts_one_choice or len(texts) < 2:
             return completion
         tokens = None
@@ -210,11 +217,11 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             options: dict[str, Any] = {"headers": dict(state.endpoint.headers), "timeout": timeout}
             options |= {"proxy": state.proxies[state.endpoint.url], "allow_redirects": False}
             try:
-                async with session.post(state.tokenizer, json=counting.question(texts), **options) as response:
-                    tokens = counting.counts(read_json(await response.read()), len(texts))
+                async with session.post(state.tokenizer, json=counting.request_body(texts), **options) as response:
+                    tokens = counting.read_counts(read_json(await response.read()), len(texts))
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 LOG.debug("%s did not count: %s", state.tokenizer, state.endpoint.redact(str(error)))
-        return counting.counted(completion, tokens)
+        return counting.with_choice_tokens(completion, tokens)
 
     async def _post(self, session: aiohttp.ClientSession, payload: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.state.endpoint
@@ -225,11 +232,11 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
             url, proxy = f"{address}{self._DEFAULT_COMPLETION_SUFFIX}", self.state.proxies[address]
             async with session.post(url, json=payload, proxy=proxy, **options) as response:
                 if 300 <= response.status < 400:
-                    raise redirected(response.status, response.headers.get("Location"), endpoint)
+                    raise redirect_failure(response.status, response.headers.get("Location"), endpoint)
                 body = await _read(response)
                 if response.status != 200:
                     text = body.decode(errors="replace")
-                    raise not_ok(response.status, text, response.headers.get("Retry-After"), endpoint)
+                    raise http_failure(response.status, text, response.headers.get("Retry-After"), endpoint)
         return read_completion(body, endpoint, asked)
 
     async def append_generic_response(self, status_tracker: Any, data: GenericResponse, filename: str) -> None:

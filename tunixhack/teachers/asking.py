@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack.errors import LimitReached, UserError
-from tunixhack.limits import Limits
+from tunixhack.limits import SpendingLimits
 from tunixhack.progress import Reporter
 from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
@@ -68,7 +68,7 @@ class TeacherPool:
         self._engines: dict[str, Engine] = {}
         self._lent: list[pl.DataFrame] = []
         share = BATCH_SHARE if settings.batch else 1.0
-        self.limits = Limits(settings.budget, settings.hours, share=share)
+        self.limits = SpendingLimits(settings.budget, settings.hours, share=share)
         self.at_once = False
         """Whether to ask now even in a build that asks in batches, as a pilot does."""
         self.stored_only = False

@@ -1,4 +1,4 @@
-"""One request's tries: what went wrong, whose fault it looks like, and how long to wait before the next."""
+"""Retries of one request: the causes of failures, and how often and after which pause it is tried again."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Failure(OSError):
 
     Args:
         why: a sentence without secrets.
-        blame: whose fault it looks like, which decides how often it is tried: a ``request`` that is refused never
+        blame: the likely cause, which decides how often it is tried: a ``request`` that is refused never
             again, an ``answer`` that is no completion or takes too long a few times, a ``server`` that is overloaded
             or away as long as it takes. A ``teacher`` that refuses for a reason of its own, such as an empty account,
             would refuse every other request as well: a few of those end the call.
@@ -65,8 +65,8 @@ class Failure(OSError):
         self.away = away
         self.remedy = remedy
 
-    def noted(self, question: str | None, declined: dict[str, str]) -> str:
-        """Say why a request went unanswered; where its question's content is refused, name and note the question.
+    def record_refusal(self, question: str | None, declined: dict[str, str]) -> str:
+        """Return why a request was not answered; where its question's content is refused, name and note the question.
 
         Args:
             question: its id, so that it can be taken out; None where the row has none.
@@ -78,7 +78,7 @@ class Failure(OSError):
         return f"question {question}: {self}"
 
     def overloaded(self, tries: int) -> bool:
-        """Whether the server has too much to do, as far as a request can tell that was tried so often.
+        """Return whether the server has too much to do, as far as a request can tell that was tried so often.
 
         429 and 503 say so. Any other 5xx does at the first try; later ones may be this request's own trouble, which
         is no reason to send fewer of the others.
@@ -97,7 +97,7 @@ class Failure(OSError):
         return min(LONGEST_PAUSE, 2.0 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 
-def no_connection(error: Exception, endpoint: Endpoint) -> Failure:
+def connection_failure(error: Exception, endpoint: Endpoint) -> Failure:
     """Explain an exception of the HTTP client: no answer in time is the answer's fault, all else the server's."""
     # looked up by name, since aiohttp is imported by those only who ask
     if isinstance(error, TimeoutError) and type(error).__name__ != "ConnectionTimeoutError":
@@ -106,7 +106,7 @@ def no_connection(error: Exception, endpoint: Endpoint) -> Failure:
     return Failure(endpoint.redact(str(error) or type(error).__name__), blame="server", away=away)
 
 
-def not_ok(status: int, text: str, retry_after: str | None, endpoint: Endpoint) -> Failure:
+def http_failure(status: int, text: str, retry_after: str | None, endpoint: Endpoint) -> Failure:
     """Explain an HTTP status: a refused request is not sent again, an overloaded server is."""
     error, pause = _told(text), read_retry_after(retry_after)
     return _failure(f"HTTP {status}", status, error, error.message if error else text, pause, endpoint)
@@ -118,17 +118,17 @@ def error_with_200(error: ServerError, endpoint: Endpoint) -> Failure:
     return _failure(f"an error with HTTP 200{code}", error.status, error, error.message, None, endpoint)
 
 
-def redirected(status: int, location: str | None, endpoint: Endpoint) -> Failure:
-    """Explain a redirect, which is not followed: key and prompts would go where nobody has sent them."""
+def redirect_failure(status: int, location: str | None, endpoint: Endpoint) -> Failure:
+    """Explain a redirect, which is not followed: key and prompts would go to an address that the user did not name."""
     return Failure(
-        f"HTTP {status}: {redirect(location)}",
+        f"HTTP {status}: {describe_redirect(location)}",
         blame="teacher",
         status=status,
         remedy="name the address that answers after --teacher",
     )
 
 
-def cut(context: int | None) -> Failure:
+def prompt_truncated(context: int | None) -> Failure:
     """Refuse an answer to a prompt that the server has cut, as a server does that takes no longer one."""
     return Failure(
         f"its prompt fills the {context or 0:,} tokens of the context, so that the server has cut it",
@@ -137,10 +137,10 @@ def cut(context: int | None) -> Failure:
     )
 
 
-def redirect(location: str | None) -> str:
-    """Say of a redirect where it leads to and that nobody goes there; its path and credentials are left out.
+def describe_redirect(location: str | None) -> str:
+    """Describe a redirect and that it is not followed; the path and credentials of its target are left out.
 
-    >>> redirect("https://me:secret@other.example/v1?key=1")
+    >>> describe_redirect("https://me:secret@other.example/v1?key=1")
     'a redirect to https://other.example, which is not followed'
     """
     try:
@@ -189,7 +189,7 @@ def _told(text: str) -> ServerError | None:
         return None
 
 
-def quoted(body: bytes, endpoint: Endpoint) -> str:
+def excerpt(body: bytes, endpoint: Endpoint) -> str:
     """Show the beginning of a body; what is secret is taken out before it is cut, or most of a key would stay."""
     return repr(endpoint.redact(body.decode(errors="replace"))[:200])
 

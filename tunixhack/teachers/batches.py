@@ -1,4 +1,4 @@
-"""Batches: what a provider was handed to answer at half the price within a day, and was not fetched yet.
+"""The ledger of batches that were submitted to a provider, which answers within a day, and that were not fetched yet.
 
 Each is one file in the run's folder, which is written before anything is handed in and removed when its answers are in
 the store. A build that is killed in between finds it there, and fetches the batch instead of paying for another one.
@@ -21,10 +21,10 @@ from tunixhack.files import write_text
 
 KEYS = {"request_key": pl.String, "sample": pl.Int64, "question_id": pl.String, "step": pl.String}
 NOT_KEPT = ("messages", "generation_params")
-"""Of a request's row; what was asked stands in its key."""
+"""Fields of a request's row that are not written; the request key stands for them."""
 MOST_REQUESTS = 10_000
 MOST_BYTES = 50_000_000
-"""Of the messages in one batch; OpenAI takes 200 MB, and all answers to a batch are in memory once."""
+"""Bytes of the messages in one batch; OpenAI takes 200 MB, and all answers to a batch are in memory once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class Batch:
     """One batch under way."""
 
     mark: str
-    """Our own name for it, which the provider keeps beside it."""
+    """An identifier of this package for it, which the provider keeps as metadata."""
     made: float
-    """When it was written down, in seconds since 1970."""
+    """The time at which it was recorded, in seconds since 1970."""
     rows: Sequence[Mapping[str, Any]]
-    """What each of its requests is for, without its text; the provider names requests by their place here."""
+    """Its requests without their text; the provider identifies requests by their place here."""
     id: str | None = None
     """The provider's name for it; None while it is not known whether it was handed in."""
 
@@ -49,7 +49,7 @@ class BatchLedger:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read yet."""
+        """Open the ledger; nothing is read yet."""
         self.folder = folder
 
     def open(self) -> list[Batch]:
@@ -62,7 +62,7 @@ class BatchLedger:
         return sorted(found, key=lambda batch: (batch.made, batch.mark))
 
     def begin(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Write a batch down that is about to be handed in."""
+        """Record a batch that is about to be submitted."""
         kept = [{name: value for name, value in row.items() if name not in NOT_KEPT} for row in rows]
         return self._write(Batch(mark=uuid.uuid4().hex, made=time.time(), rows=kept))
 
@@ -71,7 +71,7 @@ class BatchLedger:
         return self._write(replace(batch, id=name))
 
     def close(self, batch: Batch) -> None:
-        """Forget a batch, whose answers are in the store or will never come."""
+        """Remove a batch whose answers are in the store or will never come."""
         self._path(batch.mark).unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
@@ -88,7 +88,7 @@ class BatchLedger:
 
     @staticmethod
     def own_file(path: Path) -> bool:
-        """Whether a name in the folder is one of a batch's."""
+        """Return whether a name in the folder is one of a batch's."""
         return path.name.startswith(".") or path.suffix == ".json"
 
     def _path(self, mark: str) -> Path:

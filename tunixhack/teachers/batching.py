@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack.limits import Limits
+from tunixhack.limits import SpendingLimits
 from tunixhack.progress import Reporter
 from tunixhack.teachers.batches import Batch, split_into_batches
 from tunixhack.teachers.counting import IN_BATCH
@@ -41,7 +41,7 @@ class BatchSender:
     teacher: Teacher
     endpoint: Endpoint
     store: AnswerStore
-    limits: Limits
+    limits: SpendingLimits
     report: Reporter
     passes: int = 1
 

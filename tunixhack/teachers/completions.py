@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunixhack.teachers.attempts import Failure, error_with_200, quoted
+from tunixhack.teachers.attempts import Failure, error_with_200, excerpt
 from tunixhack.teachers.counting import OURS, token_count
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire_json import read_json
 
 NO_ROOM = 16
-"""Tokens of context beside a prompt in which nobody would ask for an answer."""
-SPOKEN = ("reasoning_content", "reasoning", "content")
-"""Where a message has what the model wrote, thinking first."""
+"""Tokens of context beside a prompt that are too few for an answer."""
+TEXT_FIELDS = ("reasoning_content", "reasoning", "content")
+"""Fields of a message that hold what the model wrote, thinking first."""
 
 
 def read_completion(body: bytes, endpoint: Endpoint, asked: int = 1) -> dict[str, Any]:
@@ -39,26 +39,26 @@ def read_completion(body: bytes, endpoint: Endpoint, asked: int = 1) -> dict[str
     try:
         completion = read_json(body)
     except ValueError as reason:
-        raise Failure(f"the answer is not JSON: {quoted(body, endpoint)}", blame="answer") from reason
-    choices, error = choices_of(completion), nothing_but_an_error(completion)
+        raise Failure(f"the answer is not JSON: {excerpt(body, endpoint)}", blame="answer") from reason
+    choices, error = choices_of(completion), error_instead_of_choices(completion)
     if error:
         raise error_with_200(error, endpoint)
     if not _any_arrived(choices):
         if not _paid(usage_of(completion)):
-            raise Failure(f"the answer has no choices: {quoted(body, endpoint)}", blame="answer")
+            raise Failure(f"the answer has no choices: {excerpt(body, endpoint)}", blame="answer")
         choices = choices or [{}] * asked
     told = completion.get("usage")
     own = {name: value for name, value in told.items() if name not in OURS} if isinstance(told, dict) else told
     return {**completion, "choices": choices, "usage": own}
 
 
-def trouble_of(completion: Mapping[str, Any], endpoint: Endpoint) -> Failure | None:
+def error_beside_choices(completion: Mapping[str, Any], endpoint: Endpoint) -> Failure | None:
     """Return what went wrong on the server's side in a reply that has answers all the same; None where nothing did."""
     trouble = _trouble(completion)
     return error_with_200(trouble, endpoint) if trouble else None
 
 
-def nothing_but_an_error(completion: Any) -> ServerError | None:
+def error_instead_of_choices(completion: Any) -> ServerError | None:
     """Return the error of a reply that came instead of all of its choices, or as each of them; None for any other."""
     return None if _any_arrived(choices_of(completion)) else _trouble(completion)
 
@@ -75,19 +75,19 @@ def usage_of(completion: Any) -> Mapping[str, Any]:
     return usage if isinstance(usage, Mapping) else {}
 
 
-def prompt_was_cut(usage: Mapping[str, Any], context: int | None) -> bool:
-    """Whether a prompt filled the whole context, so that the server has probably cut off what did not fit.
+def prompt_was_truncated(usage: Mapping[str, Any], context: int | None) -> bool:
+    """Return whether a prompt filled the whole context, so that the server has probably cut off what did not fit.
 
-    Ollama and others do so without a word, and answer a question that nobody has asked.
+    Ollama and others do so without a word, and answer another question than the one that was asked.
 
-    >>> prompt_was_cut({"prompt_tokens": 4095}, 4096), prompt_was_cut({"prompt_tokens": 3000}, 4096)
+    >>> prompt_was_truncated({"prompt_tokens": 4095}, 4096), prompt_was_truncated({"prompt_tokens": 3000}, 4096)
     (True, False)
     """
     prompt = token_count(usage.get("prompt_tokens"))
     return context is not None and prompt is not None and context - NO_ROOM < prompt <= context
 
 
-def places(choices: Sequence[Any], asked: int) -> list[tuple[int, int]]:
+def match_choices(choices: Sequence[Any], asked: int) -> list[tuple[int, int]]:
     """Find out which choice answers which of the samples that were asked for.
 
     Choices that are numbered, each by another number, go by their numbers; from 0 where these fit what was asked for,
@@ -96,9 +96,9 @@ def places(choices: Sequence[Any], asked: int) -> list[tuple[int, int]]:
     Returns:
         Pairs of a sample, counted from 0, and its choice's place in the list, by sample.
 
-    >>> places([{"index": 2}, {"index": 0}], 4)
+    >>> match_choices([{"index": 2}, {"index": 0}], 4)
     [(0, 1), (2, 0)]
-    >>> places([{"index": 0}, None, {"index": 0}], 2)
+    >>> match_choices([{"index": 0}, None, {"index": 0}], 2)
     [(0, 0), (1, 1)]
     """
     order = list(range(len(choices)))
@@ -113,10 +113,10 @@ def places(choices: Sequence[Any], asked: int) -> list[tuple[int, int]]:
     return [(sample, place) for sample, place in pairs if sample < asked and _arrived(choices[place])]
 
 
-def spoken(choice: Any) -> str:
+def generated_text(choice: Any) -> str:
     """Return all that a model wrote in a choice, thinking first."""
     message = choice.get("message") if isinstance(choice, Mapping) else None
-    return "".join(_text(message.get(part)) for part in SPOKEN) if isinstance(message, Mapping) else ""
+    return "".join(_text(message.get(part)) for part in TEXT_FIELDS) if isinstance(message, Mapping) else ""
 
 
 def _text(content: Any) -> str:
@@ -135,7 +135,7 @@ def _any_arrived(choices: Sequence[Any]) -> bool:
 
 
 def _arrived(choice: Any) -> bool:
-    return not (isinstance(choice, Mapping) and choice.get("error") and not spoken(choice))
+    return not (isinstance(choice, Mapping) and choice.get("error") and not generated_text(choice))
 
 
 def _trouble(completion: Any) -> ServerError | None:

@@ -1,4 +1,4 @@
-"""Samples that are copies: a teacher that says the same whatever its seed is paid many times for one answer."""
+"""Samples that are copies of one another: a teacher that ignores the seed is paid many times for one answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tunixhack.teachers.completions import spoken
+from tunixhack.teachers.completions import generated_text
 
 MOST_COPIED = 0.5
 """The share of questions, of those with several answers, whose answers may all be the same."""
@@ -15,7 +15,7 @@ MOST_COPIED = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """How often the answers to a question are the same.
+    """Counts of how often the answers to a question are the same.
 
     >>> Copies(answers=96, distinct=12, questions=12, copied=12).line()
     '12 of 96 are distinct: 12 of 12 questions got the same answer every time'
@@ -31,11 +31,11 @@ class Copies:
 
     @property
     def too_many(self) -> bool:
-        """Whether that is no chance: the samples of more than half of the questions are copies."""
+        """Return whether the samples of more than half of the questions are copies, which is no coincidence."""
         return self.copied > MOST_COPIED * self.questions
 
     def line(self) -> str:
-        """Say it in a line."""
+        """Return it as a line."""
         return (
             f"{self.distinct:,} of {self.answers:,} are distinct: {self.copied:,} of {self.questions:,} questions got "
             "the same answer every time"
@@ -50,7 +50,7 @@ def count_copies(answers: pl.DataFrame) -> Copies:
     """
     said: dict[str, list[int]] = {}
     for number, (question, choice) in enumerate(answers.select("question_id", "choice").iter_rows()):
-        text = spoken(json.loads(choice)).strip() if choice else ""
+        text = generated_text(json.loads(choice)).strip() if choice else ""
         said.setdefault(question, []).append(hash(text) if text else number)
     several = [words for words in said.values() if len(words) > 1]
     return Copies(

@@ -1,8 +1,8 @@
 """The tokens of each choice, where a server's ``usage`` tells those of one however many it gave, as llama.cpp's does.
 
 Such a server has an address that turns texts into tokens, and ids between the texts come back as they went: one request
-counts all choices of an answer. Where that fails, ``usage`` says of how many choices its tokens are, and whoever adds
-up says "at least".
+counts all choices of an answer. Where that fails, ``usage`` says of how many choices its tokens are, and sums
+are shown as "at least".
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-BETWEEN = -1
+SEPARATOR = -1
 """Sent between two texts; no token has this id."""
 SECONDS = 10.0
-"""For one request; an answer that was paid for does not wait longer to be stored."""
+"""Seconds for one request; an answer that was paid for does not wait longer to be stored."""
 OF_CHOICES = "of_choices"
-"""In a stored ``usage``: how many choices its completion tokens are of, where that is not all."""
+"""Key in a stored ``usage``: how many choices its completion tokens are of, where that is not all."""
 BY_CHOICE = "by_choice"
-"""In a stored ``usage``: the completion tokens of each choice, in their order."""
+"""Key in a stored ``usage``: the completion tokens of each choice, in their order."""
 IN_BATCH = "batch"
-"""In a stored ``usage``: that the answer came in a batch."""
+"""Key in a stored ``usage``: present if the answer came in a batch."""
 OURS = frozenset((OF_CHOICES, BY_CHOICE, IN_BATCH))
-"""What only we add to a ``usage``: a server that sends it is not believed."""
+"""Keys that only this package adds to a ``usage``; those that a server sends are removed."""
 MOST = 2**63 - 1
 """The largest count that a table holds."""
 TRIAL = ("one", "two words")
@@ -37,40 +37,40 @@ def token_count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MOST else None
 
 
-def tokenizer_of(url: str) -> str:
+def tokenizer_url(url: str) -> str:
     """Return where a server that answers at a base address turns texts into tokens.
 
-    >>> tokenizer_of("http://127.0.0.1:8080/v1")
+    >>> tokenizer_url("http://127.0.0.1:8080/v1")
     'http://127.0.0.1:8080/tokenize'
     """
     return f"{url.removesuffix('/v1')}/tokenize"
 
 
-def question(texts: Sequence[str]) -> dict[str, Any]:
+def request_body(texts: Sequence[str]) -> dict[str, Any]:
     """Return the body of the request that counts texts.
 
-    >>> question(["Hm.", "Yes."])
+    >>> request_body(["Hm.", "Yes."])
     {'content': ['Hm.', -1, 'Yes.', -1]}
     """
-    return {"content": [part for text in texts for part in (text, BETWEEN)]}
+    return {"content": [part for text in texts for part in (text, SEPARATOR)]}
 
 
-def counts(answer: Any, texts: int) -> list[int] | None:
+def read_counts(answer: Any, texts: int) -> list[int] | None:
     """Read how many tokens each text has; None where the answer is not of that many texts.
 
-    >>> counts({"tokens": [7, 8, -1, 9, -1]}, 2)
+    >>> read_counts({"tokens": [7, 8, -1, 9, -1]}, 2)
     [2, 1]
     """
     tokens = answer.get("tokens") if isinstance(answer, dict) else None
     if not isinstance(tokens, list):
         return None
-    ends = [place for place, token in enumerate(tokens) if token == BETWEEN]
-    if len(ends) != texts or (tokens and tokens[-1] != BETWEEN):
+    ends = [place for place, token in enumerate(tokens) if token == SEPARATOR]
+    if len(ends) != texts or (tokens and tokens[-1] != SEPARATOR):
         return None
     return [end - begin - 1 for begin, end in zip([-1, *ends], ends, strict=False)]
 
 
-def counted(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[str, Any]:
+def with_choice_tokens(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[str, Any]:
     """Note in a completion's ``usage`` the tokens of all of its choices, or that they are not told.
 
     Args:
@@ -79,9 +79,9 @@ def counted(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[st
 
     >>> usage = {"prompt_tokens": 9, "completion_tokens": 4}
     >>> two = {"choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}], "usage": usage}
-    >>> counted(two, [3, 5])["usage"]
+    >>> with_choice_tokens(two, [3, 5])["usage"]
     {'prompt_tokens': 9, 'completion_tokens': 9, 'by_choice': [4, 5]}
-    >>> counted(two, None)["usage"]
+    >>> with_choice_tokens(two, None)["usage"]
     {'prompt_tokens': 9, 'completion_tokens': 4, 'of_choices': 1}
     """
     usage = completion.get("usage")

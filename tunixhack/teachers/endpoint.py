@@ -18,7 +18,7 @@ started again by hand, and then loads its model."""
 
 
 def is_local(url: str) -> bool:
-    """Whether a server is this machine or stands in the same private network.
+    """Return whether a server is this machine or stands in the same private network.
 
     >>> is_local("http://127.0.0.1:1234/v1"), is_local("http://192.168.1.7/v1"), is_local("https://api.openai.com/v1")
     (True, True, False)
@@ -48,7 +48,7 @@ def redact(text: str, headers: Mapping[str, str], secret: str | None = None) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a teacher answers, and how patient to be with it. Nothing here is part of a request_key."""
+    """The server of a teacher, with the limits and timeouts for it. Nothing here is part of a request_key."""
 
     url: str
     """Base address, ending before ``/chat/completions``; without credentials."""
@@ -58,9 +58,9 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Authorisation; never printed, logged or stored."""
     secret: str | None = field(default=None, repr=False)
-    """What must not appear in any message, should the server echo it."""
+    """The secret that must not appear in any message, should the server echo it."""
     key_variable: str = KEY_VARIABLE
-    """Where the user puts the key that this server takes."""
+    """Environment variable of the key that this server takes."""
     concurrency: int = 8
     """Requests in flight at once."""
     timeout: float = 1800.0
@@ -70,7 +70,7 @@ class Endpoint:
     patience: float = PATIENCE
     """Seconds without any success, most attempts failing, after which the teacher counts as gone."""
     alive: Callable[[], bool] = lambda: True
-    """False once an embedded server has died, so that nobody waits for it."""
+    """False once an embedded server has died, so that no request waits for it."""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from tunixhack.errors import UserError
-from tunixhack.limits import Admission, Limits
+from tunixhack.limits import Admission, SpendingLimits
 from tunixhack.progress import Reporter
 from tunixhack.teachers import plan, seeds
 from tunixhack.teachers.batching import BatchSender
@@ -22,7 +22,7 @@ from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.models import Models
 from tunixhack.teachers.online_mode import OnlineSender
-from tunixhack.teachers.preflight import examine, see_that_it_fits
+from tunixhack.teachers.preflight import check_fit, examine
 from tunixhack.teachers.requests import ROW_COLUMNS, Request
 from tunixhack.teachers.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.store import KEY, AnswerStore
@@ -37,7 +37,7 @@ class Engine:
 
     Args:
         store: where every answer goes, and comes from when it is there already.
-        teacher: who is asked.
+        teacher: the teacher that is asked.
         seed: the run's seed.
         trace: native, written or guided; a native teacher has to show its thinking in the preflight.
         ask_again: whether answers may be asked that replace ones already paid for (contract 10).
@@ -55,31 +55,31 @@ class Engine:
     ask_again: bool = False
     earlier_seed: int | None = None
     batch: bool = False
-    limits: Limits = field(default_factory=Limits)
-    """What the whole build may spend."""
+    limits: SpendingLimits = field(default_factory=SpendingLimits)
+    """Spending limits of the whole build."""
     throughputs: dict[str, Throughput] = field(default_factory=dict)
-    """How long the requests of each step took, in the call of this start that brought the most answers."""
+    """The throughput of each step, measured in the call of this start that brought the most answers."""
     measured_seconds: dict[str, tuple[float, int]] = field(default_factory=dict)
-    """Of each step, over all starts: seconds of an answer in the call with the most answers, and how many it had."""
+    """Seconds of an answer of each step, in the call of all starts with the most answers, and how many it had."""
     failures: Counter[str] = field(default_factory=Counter)
-    """Why requests went unanswered, counted, over this start."""
+    """Reasons why requests were not answered in this start, counted."""
     answered_by: Sequence[str] = ()
     """The models that answered in earlier starts, by their own names."""
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the teacher refused in this start, by their ids, with what it said."""
 
     def __post_init__(self) -> None:
-        """Nothing is opened before something is missing."""
+        """Prepare; nothing is opened before an answer is missing."""
         self._open = ExitStack()
         self._connected: tuple[Endpoint, Capabilities] | None = None
         self._said: set[str] = set()
         self.models = Models(self.teacher.model, self.teacher.name, self.report.say, self.report.warn)
         self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's throughput is of
-        self._seen = 0  # characters of the longest messages that are known to fit
+        self._fitting = 0  # characters of the longest messages that are known to fit
 
     def close(self) -> None:
-        """Let go of the teacher; an embedded one stops."""
+        """Close the connection to the teacher; an embedded one stops."""
         self._open.close()
         self._connected = None
 
@@ -116,32 +116,32 @@ class Engine:
         wanted = self.wanted(requests)
         missing = self._missing(wanted)
         if not at_once:  # a pilot, which is part of the whole
-            self._tell_of_seeds(wanted, step)
+            self._report_other_seeds(wanted, step)
         if missing.height:
-            self._agree(wanted, missing, step, wanted.clear() if earlier is None else earlier)
+            self._report_plan(wanted, missing, step, wanted.clear() if earlier is None else earlier)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, on_answers, at_once)
         return self.stored(wanted)
 
     def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
-        answers = seeds.one_per_key(self._counting(self.store.answers()), self.seed)
+        answers = seeds.one_per_key(self._reusable(self.store.answers()), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY, *ROW_COLUMNS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(*FIELDS, *ROW_COLUMNS)
 
     def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        stored = self._counting(self.store.keys("question_id", "seed"))
+        stored = self._reusable(self.store.keys("question_id", "seed"))
         missing = wanted.join(stored, on=KEY, how="anti", maintain_order="left")
         return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
 
-    def _counting(self, stored: pl.DataFrame) -> pl.DataFrame:
+    def _reusable(self, stored: pl.DataFrame) -> pl.DataFrame:
         """Leave out the answers that are to be asked for again, since they have the seeds of another run's seed."""
         again = self.ask_again and self.teacher.seeded
         return stored.filter(seeds.has_seed_of_run(stored, self.seed)) if again else stored
 
-    def _tell_of_seeds(self, wanted: pl.DataFrame, step: str) -> None:
+    def _report_other_seeds(self, wanted: pl.DataFrame, step: str) -> None:
         """Say that stored answers have the seeds of another run's seed, where they are not to be asked for again."""
         if not self.teacher.seeded or self.ask_again:
             return
@@ -149,7 +149,7 @@ class Engine:
         if said:
             self.report.say(f"{step}: {said}")
 
-    def _agree(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> None:
+    def _report_plan(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""
         reused = wanted.height - missing.height
         missing, coming = self._split_under_way(missing)
@@ -195,7 +195,8 @@ class Engine:
         at_once: bool,
     ) -> None:
         sizes = dict(missing.group_by("question_id").len().iter_rows())
-        if self.limits.over() and not self.limits.begun & sizes.keys() and self._split_under_way(missing)[1].is_empty():
+        none_begun = not self.limits.begun & sizes.keys()
+        if self.limits.exceeded() and none_begun and self._split_under_way(missing)[1].is_empty():
             return
         endpoint, capabilities = self._connect(requests)
         senders = self._senders(endpoint, capabilities)
@@ -238,7 +239,7 @@ class Engine:
         collector.throughputs.clear()
 
     def seconds_an_answer(self, step: str, answers: int, block: int) -> float | None:
-        """Foretell how long each of many more answers to a step will take; None where it has not been asked yet.
+        """Estimate how long each of many more answers to a step will take; None where it has not been asked yet.
 
         Args:
             step: that asks.
@@ -263,7 +264,7 @@ class Engine:
             self._connected = endpoint, found
             self.teacher = replace(self.teacher, seeded=found.seeded, context=found.context)
             self.models.note(found.model)
-        elif plan.characters(longest) > self._seen:  # a pilot, or another step, had shorter ones
-            see_that_it_fits(self._connected[0], self.teacher, longest, self.report.say)
-        self._seen = max(self._seen, plan.characters(longest))
+        elif plan.characters(longest) > self._fitting:  # a pilot, or another step, had shorter ones
+            check_fit(self._connected[0], self.teacher, longest, self.report.say)
+        self._fitting = max(self._fitting, plan.characters(longest))
         return self._connected

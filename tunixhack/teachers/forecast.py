@@ -1,4 +1,4 @@
-"""What is still to come of a step that asks a teacher, by what its answers so far were like."""
+"""An estimate of what a step has still to ask of a teacher, from the answers so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tunixhack.wording import counted
 
 @dataclass(frozen=True, kw_only=True)
 class StepEstimate:
-    """What one step will still ask, or all of them; None is unknown.
+    """An estimate of what one step, or all of them, will still ask; None is unknown.
 
     >>> StepEstimate(step="sample", answers=3000, requests=188, tokens=1234567, seconds=5400.0, dollars=1.5).line()
     'sample: 3,000 answers in 188 requests, about 1,230,000 tokens, 1.5 hours, $1.50'
@@ -26,12 +26,12 @@ class StepEstimate:
     answers: int
     requests: int
     tokens: int | None
-    """Of prompts and answers."""
+    """Tokens of prompts and answers."""
     seconds: float | None
     dollars: float | None
 
     def line(self) -> str:
-        """Say it in a line."""
+        """Return it as a line."""
         tokens = "tokens unknown" if self.tokens is None else f"about {_rounded(self.tokens):,} tokens"
         seconds = "time unknown" if self.seconds is None else _span(self.seconds)
         dollars = "price unknown" if self.dollars is None else f"${self.dollars:,.2f}"
@@ -48,7 +48,7 @@ def estimate_remaining(
     price: Price | None,
     seconds_an_answer: float | None,
 ) -> StepEstimate:
-    """Reckon what a step will still ask.
+    """Estimate what a step will still ask.
 
     Args:
         step: its name.

@@ -1,4 +1,4 @@
-"""Small questions to a server before a run, each failure a sentence that says what the user can do."""
+"""Small requests to a server before a run; each failure is a sentence that says what the user can do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
-from tunixhack.teachers.attempts import redirect
-from tunixhack.teachers.completions import nothing_but_an_error
+from tunixhack.teachers.attempts import describe_redirect
+from tunixhack.teachers.completions import error_instead_of_choices
 from tunixhack.teachers.endpoint import redact
 from tunixhack.teachers.keys import KEY_VARIABLE
 from tunixhack.teachers.proxies import place_of, proxy_for
@@ -26,7 +26,7 @@ SHOWN = 200
 """Characters of a server's sentence that are passed on."""
 PIECE = 2**16
 MOST_BYTES = 2**26
-"""Of an answer to a small question; what is larger is none."""
+"""Bytes of a reply to a small request; a larger one is refused."""
 Say = Callable[[str], None]
 """Takes a sentence for the user."""
 
@@ -36,7 +36,7 @@ def _nothing(sentence: str) -> None:
 
 
 class Unreachable(UserError):
-    """Nobody answers at the address."""
+    """No server answers at the address."""
 
 
 class Refused(UserError):
@@ -63,7 +63,7 @@ def get_json(
 
 
 def get_json_once(url: str, headers: Mapping[str, str], timeout: float, key: str = KEY_VARIABLE) -> Any:
-    """GET a JSON document at once or not at all: for a look at a server that nobody depends on.
+    """GET a JSON document without waiting or retrying, for a listing that no build depends on.
 
     Raises:
         Unreachable: no connection.
@@ -161,7 +161,8 @@ def _ask(
         raise UserError(f"{place} cannot be asked: {type(error).__name__}; correct the address in --teacher") from error
     if 300 <= status < 400:
         raise UserError(
-            f"{place} answers HTTP {status}, {redirect(location)}: name the address that answers after --teacher"
+            f"{place} answers HTTP {status}, {describe_redirect(location)}: name the address that answers after "
+            "--teacher"
         )
     text = content.decode(errors="replace")
     try:
@@ -175,7 +176,7 @@ def _ask(
     if not is_json:
         kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
         raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server")
-    told = nothing_but_an_error(answer) if method == "POST" else None
+    told = error_instead_of_choices(answer) if method == "POST" else None
     if told:
         code = f", code {told.status}" if told.status else ""
         said = f"with an error (HTTP 200{code}): {redact(told.message, headers)[:SHOWN]}"

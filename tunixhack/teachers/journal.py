@@ -1,4 +1,4 @@
-"""What Curator leaves while it runs: a line for each completion, read into rows of the answer store.
+"""The journal that a running call leaves: a line for each completion, read into rows of the answer store.
 
 The last line can be torn by a kill. It is left out, and what it answered is asked again.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.ids import SEED_MODULUS
-from tunixhack.teachers.completions import choices_of, places, usage_of
+from tunixhack.teachers.completions import choices_of, match_choices, usage_of
 from tunixhack.teachers.counting import BY_CHOICE, token_count
 from tunixhack.teachers.wire_json import read_json
 
@@ -67,7 +67,7 @@ def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     sent = line["generic_request"]["original_row"]
     completion = line["response_message"]
     choices, usage = choices_of(completion), usage_of(completion)
-    for number, (offset, place) in enumerate(places(choices, sent["count"])):
+    for number, (offset, place) in enumerate(match_choices(choices, sent["count"])):
         choice = choices[place]
         yield {
             "request_key": sent["request_key"],

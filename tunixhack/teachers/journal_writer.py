@@ -1,7 +1,7 @@
-"""How answers are written down the moment they arrive, and kept by the disk soon after.
+"""The writer of the journal: appends each answer the moment it arrives, and has the disk keep it soon after.
 
-Every answer is appended to a journal at once, which a kill of the process does not harm. What a machine loses that
-loses its power is what its disk had not been told to keep: it is told here, in a thread, so that nobody waits for it.
+A kill of the process loses nothing that was appended. A power cut loses what was not synced to the disk. The sync runs
+in a thread, so that no answer waits for it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from pathlib import Path
 from tunixhack.files import sync
 
 PAUSE = 0.5
-"""Seconds from an answer to the moment when the disk is told to keep it; with the time that the disk takes for it and
-for the answers before, a power cut loses those of about the last second."""
+"""Seconds from an answer to its sync; with the time that a sync takes, a power cut loses about the last second."""
 
 
 class JournalWriter:
-    """Appends lines to journals, and sees to it that the disk keeps them.
+    """Appends lines to journals and syncs them to the disk.
 
     Args:
-        lose: called with the error where a line could not be written or kept, in any thread.
+        on_error: called with the error where a line could not be written or kept, in any thread.
     """
 
-    def __init__(self, lose: Callable[[OSError], None]) -> None:
-        """Open nothing yet."""
-        self._lose = lose
+    def __init__(self, on_error: Callable[[OSError], None]) -> None:
+        """Prepare the writer; no file is opened yet."""
+        self._on_error = on_error
         self._lock = threading.Lock()
         self._waiting: set[Path] = set()
         self._grown, self._ending = threading.Event(), threading.Event()
@@ -46,16 +45,16 @@ class JournalWriter:
         """
         try:
             with path.open("ab", buffering=0) as journal:
-                whole = journal.tell()
+                size = journal.tell()
                 try:
                     written = journal.write(line)
                     while written < len(line):
                         written += journal.write(line[written:])
                 except OSError:
-                    journal.truncate(whole)
+                    journal.truncate(size)
                     raise
         except OSError as error:
-            self._lose(error)
+            self._on_error(error)
             return
         with self._lock:
             self._waiting.add(path)
@@ -63,18 +62,18 @@ class JournalWriter:
                 self._grown.set()
             if self._thread is None:
                 self._ending.clear()
-                self._thread = threading.Thread(target=self._keep, name="journal", daemon=True)
+                self._thread = threading.Thread(target=self._flush, name="journal", daemon=True)
                 self._thread.start()
 
-    def close(self, *, keep: bool) -> None:
-        """Let go of the journals; more can be appended afterwards.
+    def close(self, *, flush: bool) -> None:
+        """Close the journals; more can be appended afterwards.
 
         Args:
-            keep: whether to wait until the disk keeps all lines. That is for nothing where they go into the answer
+            flush: whether to wait until the disk keeps all lines. That is for nothing where they go into the answer
                 store now, which waits for the disk itself.
         """
         with self._lock:
-            if not keep:
+            if not flush:
                 self._waiting.clear()
             self._ending.set()
             self._grown.set()
@@ -82,8 +81,8 @@ class JournalWriter:
         if thread is not None:
             thread.join()
 
-    def _keep(self) -> None:
-        """Tell the disk to keep the journals that have grown, until told to end and none has."""
+    def _flush(self) -> None:
+        """Sync the journals that have grown, until `close` is called and none has."""
         journals: dict[Path, int] = {}
         try:
             while waiting := self._next():
@@ -97,7 +96,7 @@ class JournalWriter:
         except FileNotFoundError:
             pass  # it was taken over into the store meanwhile, which is on the disk
         except OSError as error:
-            self._lose(error)
+            self._on_error(error)
         finally:
             for descriptor in journals.values():
                 with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Where a key comes from: the environment, then Kaggle's secrets, then Colab's. It goes into a header only."""
+"""Sources of API keys: the environment, then Kaggle's secrets, then Colab's. A key goes into a header only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY_VARIABLE = "TUNIXHACK_API_KEY"
 
 
 def find_key(variable: str) -> str | None:
-    """Return a secret by its name, or None where nobody has it.
+    """Return a secret by its name, or None where no source has it.
 
     Args:
         variable: the environment variable, and the name of the secret on Kaggle and Colab.

@@ -1,4 +1,4 @@
-"""Who could answer: every teacher by name, which of them answer now, and what they have loaded.
+"""The list of teachers by name: which of them answer now, and what they have loaded.
 
 Servers of the user's own are asked with a short timeout, all at once. A provider is asked nothing: it is said whether
 its key is here.
@@ -16,10 +16,10 @@ from tunixhack.safe_text import for_terminal
 from tunixhack.teachers.http import Unreachable, get_json_once
 from tunixhack.teachers.presets import PRESETS, Preset
 from tunixhack.teachers.resolve import preset_address
-from tunixhack.teachers.served import Served
-from tunixhack.teachers.wsl import NeitherThere, reach
+from tunixhack.teachers.served import ServedModel
+from tunixhack.teachers.wsl import UnreachableOnBothHosts, discover_models
 
-PEEK = 1.5
+TIMEOUT = 1.5
 """Seconds for each question to a server."""
 
 
@@ -30,38 +30,42 @@ class TeacherStatus:
     name: str
     url: str
     local: bool
-    """Whether it is a server of the user's own; else a provider that is paid."""
+    """True if it is a server of the user's own; else a provider that is paid."""
     key: str
     """The variable that holds its key."""
     key_set: bool
     answers: bool | None
-    """Whether it answers now; None for a provider, which is not asked."""
+    """True if it answers now; None for a provider, which is not asked."""
     loaded: tuple[str, ...]
     """Models that answer at once."""
     available: tuple[str, ...]
     """Models that it would have to load first."""
     problem: str | None
-    """Why it is of no use now, in a sentence; None where nobody is there, or all is well."""
+    """The reason why it cannot be used now, as a sentence; None where no server is there, or all is well."""
     trace: str | None
-    """Where a thinking model's trace is found; None where it is hidden."""
+    """The place of a thinking model's trace in a reply; None where it is hidden."""
 
 
 def list_teachers() -> list[TeacherStatus]:
-    """Look at every teacher of the table, in its order; takes a few seconds at most."""
+    """Return the status of every teacher of the table, in its order; takes a few seconds at most."""
     with ThreadPoolExecutor(len(PRESETS)) as pool:
-        return list(pool.map(_look, PRESETS, PRESETS.values()))
+        return list(pool.map(_status, PRESETS, PRESETS.values()))
 
 
-def _look(name: str, preset: Preset) -> TeacherStatus:
-    served: Mapping[str, Served] = {}
+def _status(name: str, preset: Preset) -> TeacherStatus:
+    served: Mapping[str, ServedModel] = {}
     problem, url, key_set, answers = None, preset.url, False, None
     try:
         address = preset_address(preset)
         url, key_set = address.url, bool(address.secret)
-        if preset.look:
-            url, served = reach(preset, url, lambda asked: get_json_once(asked, address.headers, PEEK, preset.key))
+        if preset.discover:
+
+            def get(asked: str) -> Any:
+                return get_json_once(asked, address.headers, TIMEOUT, preset.key)
+
+            url, served = discover_models(preset, url, get)
             answers = True
-    except NeitherThere as error:  # a Linux and a Windows at once: what to switch on is worth a sentence
+    except UnreachableOnBothHosts as error:  # a Linux and a Windows at once
         answers, problem = False, str(error)
     except Unreachable:
         answers = False
@@ -82,12 +86,12 @@ def _look(name: str, preset: Preset) -> TeacherStatus:
 
 
 def as_dict(found: list[TeacherStatus]) -> dict[str, Any]:
-    """Return what was found as JSON-able data."""
+    """Return the list as JSON-able data."""
     return {"teachers": [asdict(one) for one in found]}
 
 
 def as_lines(found: list[TeacherStatus]) -> list[str]:
-    """Say what was found, a line each; a server's own words hold nothing that a terminal obeys."""
+    """Return a line for each teacher; a server's own words hold nothing that a terminal obeys."""
     wide = max(len(one.name) for one in found)
     return [for_terminal(f"{one.name:<{wide}}  {_state(one)}") for one in found]
 
@@ -99,6 +103,6 @@ def _state(one: TeacherStatus) -> str:
     if one.problem:
         return one.problem
     if not one.answers:
-        return f"nobody answers at {one.url}"
+        return f"no server answers at {one.url}"
     more = f"; {len(one.available)} more could be loaded" if one.available else ""
     return f"answers at {one.url}, loaded: {', '.join(one.loaded) or 'nothing'}{more}"

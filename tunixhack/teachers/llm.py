@@ -1,4 +1,4 @@
-"""`ReasoningLLM`: what a domain subclasses to say how its questions are put to a teacher."""
+"""`ReasoningLLM`: the class that a domain subclasses to define how its questions are put to a teacher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunixhack.answers.formats import user_message
 from tunixhack.answers.parsing import read_choice
 from tunixhack.ids import request_key
 from tunixhack.teachers._curator import HardenedLLM
-from tunixhack.teachers.completions import choices_of, places
+from tunixhack.teachers.completions import choices_of, match_choices
 from tunixhack.teachers.traces import Messages, with_system, with_trace
 
 
@@ -81,7 +81,7 @@ class ReasoningLLM(HardenedLLM):
     def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Turn a completion into one row per choice: the question's columns and sample, reasoning, answer, problem."""
         rows, trace, choices = [], self.trace_of(row), choices_of(response)
-        for sample, place in places(choices, len(choices)):
+        for sample, place in match_choices(choices, len(choices)):
             choice = choices[place] if isinstance(choices[place], dict) else {}
             parsed, finish = read_choice(choice, trace), choice.get("finish_reason")
             rows.append(
@@ -98,7 +98,7 @@ class ReasoningLLM(HardenedLLM):
             )
         return rows
 
-    def keys(self, rows: Dataset) -> list[str]:
+    def request_keys(self, rows: Dataset) -> list[str]:
         """Identify what is asked for each row; Curator goes on in the folder of equal keys only."""
         endpoint = self._request_processor.new_state().endpoint
         common = dict(self.prompt_formatter.generation_params)
@@ -120,7 +120,7 @@ def _with_own_system(messages: str | Sequence[Mapping[str, str]], system: str) -
 
 
 class MessagesLLM(HardenedLLM):
-    """What the engine sends with: rows that carry rendered ``messages`` as JSON."""
+    """An LLM whose rows carry rendered ``messages`` as JSON; the senders use it."""
 
     def render(self, row: dict[str, Any]) -> Messages:
         """Return the messages that the row carries."""

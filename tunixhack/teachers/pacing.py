@@ -1,6 +1,6 @@
-"""How many requests are in flight: fewer after a server has refused one, more again while it answers.
+"""The number of requests in flight: fewer after a server has refused one, more again while it answers.
 
-The rule is the one by which TCP shares a line: halve on a refusal, add one after a while without any. Nobody has to
+The rule is the one by which TCP shares a line: halve on a refusal, add one after a while without any. The user need not
 know a provider's limits, which differ by account and change by the hour.
 """
 
@@ -15,7 +15,7 @@ AT_MOST_EVERY = 1.0
 
 
 class Concurrency:
-    """How many requests may be in flight now: at least 1, at most what was allowed.
+    """The number of requests that may be in flight now: at least 1, at most a maximum.
 
     Args:
         most: requests in flight while nothing is refused.
@@ -61,9 +61,9 @@ class Concurrency:
 
 
 class ConcurrencyLimit:
-    """Lets as many requests through at once as the concurrency allows; the others wait.
+    """An asynchronous context manager that lets as many requests in at once as the concurrency allows; the others wait.
 
-    Use it with ``async with`` around each attempt, and tell the concurrency what came of it before the end.
+    Use it with ``async with`` around each attempt, and note its outcome in the concurrency before leaving it.
     """
 
     def __init__(self, concurrency: Concurrency) -> None:
@@ -80,7 +80,7 @@ class ConcurrencyLimit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Make room: for one that waits, and for another if the concurrency has just allowed one more."""
+        """Make room: for one request that waits, and for another if the concurrency has just allowed one more."""
         async with self._free:
             self._inside -= 1
             self._free.notify(2)

@@ -1,4 +1,4 @@
-"""The preflight: what a teacher can do is found out with three tiny requests, before anything is paid for."""
+"""The preflight: three tiny requests that find out what a teacher can do, before anything is paid for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
-from tunixhack.teachers.completions import choices_of, places, prompt_was_cut, spoken, usage_of
+from tunixhack.teachers.completions import choices_of, generated_text, match_choices, prompt_was_truncated, usage_of
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.endpoint import Endpoint
-from tunixhack.teachers.finish_reasons import ended
+from tunixhack.teachers.finish_reasons import finish_kind
 from tunixhack.teachers.http import Refused, Say, post_json
 from tunixhack.teachers.teacher import Capabilities, Teacher
 from tunixhack.teachers.traces import no_thinking
@@ -59,8 +59,8 @@ def examine(
     return Capabilities(block=block, counts_one_choice=one, tokenizer=tokenizer, **seen)
 
 
-def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
-    """See that longer messages fit than those of `examine`, by one tiny request where the server tells its context.
+def check_fit(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
+    """Check that messages longer than those of `examine` fit, by one tiny request where the server tells its context.
 
     Raises:
         UserError: they do not fit.
@@ -72,13 +72,13 @@ def see_that_it_fits(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Ma
 
 @dataclass(frozen=True, kw_only=True)
 class _Reply:
-    """What came to a tiny request."""
+    """The reply to a tiny request."""
 
     choices: Sequence[Mapping[str, Any]]
-    """At least one, in their order; what is no choice is left out."""
+    """Its choices, at least one, in their order; what is no choice is left out."""
     usage: Mapping[str, Any]
     model: str | None
-    """Which the server says has answered."""
+    """The model that answered, as the server says."""
 
 
 _Ask = Callable[..., _Reply]
@@ -96,7 +96,7 @@ def _asker(endpoint: Endpoint, teacher: Teacher, say: Say) -> _Ask:
         url = f"{endpoint.url}/chat/completions"
         answer = post_json(url, endpoint.headers, body, endpoint.timeout, say, endpoint.key_variable)
         sent = choices_of(answer)
-        choices = [sent[place] for _, place in places(sent, n) if isinstance(sent[place], dict)]
+        choices = [sent[place] for _, place in match_choices(sent, n) if isinstance(sent[place], dict)]
         if not choices:
             raise UserError(f"{endpoint.url} answers without choices: it is not an OpenAI-compatible chat server")
         model = answer.get("model")
@@ -110,10 +110,10 @@ def _first(
 ) -> tuple[_Reply, Teacher]:
     """Ask the first question; a server that refuses it for its seed is asked again, and from then on, without."""
 
-    def ask(whom: Teacher) -> _Reply:
+    def ask(asked: Teacher) -> _Reply:
         # thinking that is not shown counts, too, and what is cut within it says nothing
         limit = THINKING if teacher.hidden_trace else TINY
-        return _asker(endpoint, whom, say)(longest, seed=SEEDS[0], n=several, limit=limit)
+        return _asker(endpoint, asked, say)(longest, seed=SEEDS[0], n=several, limit=limit)
 
     try:
         return ask(teacher), teacher
@@ -130,7 +130,7 @@ def _check_context(reply: _Reply, teacher: Teacher) -> None:
     prompt, limit = token_count(reply.usage.get("prompt_tokens")), teacher.limit
     if not teacher.context or prompt is None:
         return
-    if prompt_was_cut(reply.usage, teacher.context):
+    if prompt_was_truncated(reply.usage, teacher.context):
         raise UserError(
             f"the longest prompt fills the {teacher.context:,} tokens of {teacher.name}, so that it was probably cut: "
             f"raise {teacher.context_setting}, or leave the longest questions out"
@@ -153,30 +153,30 @@ def _check_trace(ask: _Ask, endpoint: Endpoint) -> None:
 
 
 def _consecutive(ask: _Ask, messages: Sequence[Mapping[str, str]], seed: int) -> bool:
-    """Whether the second of two choices of a seed is the one choice of the next seed."""
-    both = [spoken(choice) for choice in ask(messages, seed=seed, n=2, limit=TINY).choices]
+    """Return whether the second of two choices of a seed is the one choice of the next seed."""
+    both = [generated_text(choice) for choice in ask(messages, seed=seed, n=2, limit=TINY).choices]
     if len(both) < 2 or both[0] == both[1]:
         return False
-    return both[1] == spoken(ask(messages, seed=seed + 1, n=1, limit=TINY).choices[0])
+    return both[1] == generated_text(ask(messages, seed=seed + 1, n=1, limit=TINY).choices[0])
 
 
 def _differ(reply: _Reply) -> bool:
-    """Whether two choices came that are not the same."""
-    return len({spoken(choice) for choice in reply.choices}) > 1
+    """Return whether two choices came that are not the same."""
+    return len({generated_text(choice) for choice in reply.choices}) > 1
 
 
 def _counts_one_choice(reply: _Reply) -> bool:
-    """Whether two choices that both ran into the limit are told as the tokens of one, as llama.cpp does."""
+    """Return whether two choices that both ran into the limit are told as the tokens of one, as llama.cpp does."""
     told = token_count(reply.usage.get("completion_tokens"))
-    full = [choice for choice in reply.choices if ended(choice.get("finish_reason")) == "cut"]
+    full = [choice for choice in reply.choices if finish_kind(choice.get("finish_reason")) == "truncated"]
     return told is not None and len(full) == 2 and told <= TINY
 
 
 def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:
     """Return where the server counts tokens, if it does, as llama.cpp's."""
-    url = counting.tokenizer_of(endpoint.url)
+    url = counting.tokenizer_url(endpoint.url)
     try:
-        answer = post_json(url, endpoint.headers, counting.question(counting.TRIAL), counting.SECONDS, say)
+        answer = post_json(url, endpoint.headers, counting.request_body(counting.TRIAL), counting.SECONDS, say)
     except UserError:
         return None
-    return url if counting.counts(answer, len(counting.TRIAL)) else None
+    return url if counting.read_counts(answer, len(counting.TRIAL)) else None

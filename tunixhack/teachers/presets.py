@@ -1,7 +1,7 @@
-"""Teachers by name: what is known of each server before it is asked, one row each.
+"""Teachers by name: one preset for each server, with what is known before it is asked.
 
 ``--teacher NAME/MODEL`` resolves through `PRESETS`. What stands here was read in the providers' documentation and in
-reports of their users; nobody has tried it live. docs/teachers.md shows the table, with where each fact is from. To
+reports of their users; none of it was tried live. docs/teachers.md shows the table, with where each fact is from. To
 change a row in a script or a test, put ``dataclasses.replace(PRESETS["ollama"], url=…)`` in its place.
 """
 
@@ -15,24 +15,31 @@ from urllib.parse import urlsplit
 
 from tunixhack.errors import UserError
 from tunixhack.teachers.keys import KEY_VARIABLE
-from tunixhack.teachers.served import Look, look_any, look_llamacpp, look_lmstudio, look_ollama, look_openai
+from tunixhack.teachers.served import (
+    Discover,
+    discover_any,
+    discover_llamacpp,
+    discover_lmstudio,
+    discover_ollama,
+    discover_openai,
+)
 
 OPENTHOUGHTS = {"temperature": 1.0}
-"""As OpenThoughts sampled throughout (issue 31 there)."""
+"""Sampling parameters of OpenThoughts (its issue 31)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What is known of a server by its name.
+    """Facts about a server that are known by its name.
 
     Nothing in it but ``url``, ``sampling``, ``unthinking`` and ``limit`` is in a request_key.
 
-    A preset with a ``look`` is a server of the user's own, which can be asked for nothing what it serves; one without
-    is a provider that is paid.
+    A preset with ``discover`` is a server of the user's own, which lists its models at no cost; one without is a
+    provider that is paid.
     """
 
     title: str
-    """How its makers write it."""
+    """The name as its makers write it."""
     url: str
     """The OpenAI-compatible base address, ending before ``/chat/completions``."""
     key: str
@@ -43,33 +50,34 @@ class Preset:
     most_choices: int
     """The largest ``n`` that is asked for; the preflight sees whether more than one is of use."""
     trace: str | None
-    """Where a thinking model's trace is found; None where it is hidden."""
+    """The place of a thinking model's trace in a reply; None where it is hidden."""
     sampling: Mapping[str, Any] = field(default_factory=lambda: OPENTHOUGHTS)
-    """What is asked with unless the user wishes otherwise."""
+    """Sampling parameters, unless the user sets others."""
     unthinking: Mapping[str, Any] = field(default_factory=dict)
-    """What is sent besides where the trace is asked for in writing: no thinking, which would be thrown away."""
+    """Parameters that are added for written traces: they switch off thinking, which would be thrown away."""
     limit: str = "max_tokens"
     """The name of the parameter that limits an answer."""
     seeded: bool = True
-    """Whether requests carry a ``seed``."""
-    look: Look | None = None
+    """True if requests carry a ``seed``."""
+    discover: Discover | None = None
     load: str | None = None
-    """How the user loads a model that is there, but not loaded; None where the server does so when it is asked."""
+    """Instructions for loading a model that is there, but not loaded; None where the server loads it when asked."""
     context_setting: str = "the server's context length"
-    """What the user turns to get more context."""
+    """The setting by which the user gets more context."""
     url_variable: str | None = None
     """The server's own variable for where it listens."""
     windows_setting: str | None = None
-    """What the user switches on where it runs on the Windows around a WSL2; with it, it is looked for there, too."""
+    """The setting that the user switches on where the server runs on the Windows around a WSL2. Where it is given, the
+    server is looked for there, too."""
     batches: bool = False
-    """Whether it answers whole batches within a day at half the price, in the form that OpenAI gave them."""
+    """True if it answers whole batches within a day at half the price, in the form that OpenAI gave them."""
     priced_as: str | None = None
     """The provider's name in litellm's table of prices; None for a server of the user's own."""
 
     @property
     def local(self) -> bool:
-        """Whether it is a server of the user's own."""
-        return self.look is not None
+        """Return whether it is a server of the user's own."""
+        return self.discover is not None
 
     def address(self) -> str:
         """Return the base address: the one in the server's own variable where that is set.
@@ -104,9 +112,9 @@ ANY_SERVER = Preset(
     concurrency=16,
     most_choices=16,
     trace="any of the three",
-    look=look_any,
+    discover=discover_any,
 )
-"""Of a server that is named by its address nothing else is known."""
+"""The preset of a server that is named by its address, of which nothing else is known."""
 
 PRESETS: dict[str, Preset] = {
     "lmstudio": Preset(
@@ -117,7 +125,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=4,
         most_choices=1,
         trace="<think> tags",
-        look=look_lmstudio,
+        discover=discover_lmstudio,
         load="load it there, or with `lms load {model} --context-length N`, N for prompt and answer",
         context_setting="the context length in LM Studio's load settings",
         windows_setting='"Serve on Local Network" in the settings of its server',
@@ -130,7 +138,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=4,
         most_choices=1,
         trace="reasoning",
-        look=look_ollama,
+        discover=discover_ollama,
         context_setting="OLLAMA_CONTEXT_LENGTH for `ollama serve`",
         url_variable="OLLAMA_HOST",
     ),
@@ -142,7 +150,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=64,
         most_choices=16,
         trace="reasoning",
-        look=look_openai,
+        discover=discover_openai,
         context_setting="--max-model-len of `vllm serve`",
     ),
     "llamacpp": Preset(
@@ -153,7 +161,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=16,
         most_choices=16,
         trace="reasoning_content",
-        look=look_llamacpp,
+        discover=discover_llamacpp,
         context_setting="--ctx-size of `llama-server`, which its slots share",
     ),
     "openai": Preset(
@@ -218,4 +226,4 @@ PRESETS: dict[str, Preset] = {
         seeded=False,
     ),
 }
-"""By what stands before the slash in ``--teacher``."""
+"""Presets by the name before the slash in ``--teacher``."""

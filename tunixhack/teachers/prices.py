@@ -1,4 +1,4 @@
-"""What a teacher's answers cost: a server of the user's own nothing, a provider what litellm's table says.
+"""Prices of teachers: a server of the user's own costs nothing, a provider what litellm's table says.
 
 The table is read as the file that comes with litellm, which Curator brings; nothing is fetched, so it is as old as that
 package. In a batch an answer costs half, which is what OpenAI takes, and the table has for every model with a price of
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 TABLE = "model_prices_and_context_window_backup.json"
 CHARACTERS = 2
-"""Of an answer whose tokens the server does not tell, so many count as one: more tokens than nearly any text has."""
+"""Characters that count as one token where the server does not report tokens: an upper bound for nearly any text."""
 
 BATCH_SHARE = 0.5
-"""Of the price of an answer, what it costs in a batch."""
+"""The share of its price that an answer costs in a batch."""
 
 
 @dataclass(frozen=True)

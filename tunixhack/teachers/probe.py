@@ -1,6 +1,6 @@
-"""Does a server work on several requests at once? Ten seconds of asking it tell, and its documentation does not.
+"""A measurement of whether a server works on several requests at once, which its documentation often does not say.
 
-It is asked for five seconds by one asker, and for five by four. What counts is what a build would get: the tokens of
+It is asked for five seconds by one client, and for five by four. What counts is what a build would get: the tokens of
 all answers, over the time until the last of them came.
 """
 
@@ -22,19 +22,19 @@ from tunixhack.teachers.teacher import Teacher
 from tunixhack.wording import counted
 
 SECONDS = 5.0
-"""For each of the two concurrencies; a request that is under way is waited for."""
-ASKERS = 4
+"""Seconds for each of the two concurrencies; a request that is under way is waited for."""
+CLIENTS = 4
 TOKENS = 64
 """The limit of each answer: enough for the speed to show, few enough for a slow desk."""
 PARALLEL, PARTLY = 2.0, 1.3
-"""Times the speed of one asker from which four count as served at once, and as served at once in part."""
+"""Times the speed of one client from which four count as served at once, and as served at once in part."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """What one round of asking measured."""
+class Measurement:
+    """The measurement of one round."""
 
-    askers: int
+    clients: int
     requests: int
     seconds: float
     tokens: int | None
@@ -47,29 +47,29 @@ class Pace:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens a second over all askers; None where the server does not tell them."""
+        """Tokens a second over all clients; None where the server does not tell them."""
         return None if self.tokens is None else self.tokens / self.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One asker beside four."""
+class ParallelismReport:
+    """The comparison of one client with four."""
 
     teacher: str
     model: str
-    one: Pace
-    four: Pace
+    one: Measurement
+    four: Measurement
 
     @property
     def speedup(self) -> float:
-        """Times as fast with four askers: of tokens where they are told, else of answers."""
+        """The speed of four clients over that of one: of tokens where they are told, else of answers."""
         one, four = self.one.tokens_per_second, self.four.tokens_per_second
         if one and four:
             return four / one
         return self.four.requests_per_second / self.one.requests_per_second
 
     def verdict(self) -> str:
-        """Say what it means for a build."""
+        """Return what it means for a build."""
         if self.speedup >= PARALLEL:
             return "it works on several requests at once"
         if self.speedup >= PARTLY:
@@ -78,16 +78,19 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
-        paces = {f"at_{pace.askers}": _figures(pace) for pace in (self.one, self.four)}
-        return {"teacher": self.teacher, "model": self.model, "speedup": round(self.speedup, 2), **paces}
+        measurements = {f"at_{measured.clients}": _figures(measured) for measured in (self.one, self.four)}
+        return {"teacher": self.teacher, "model": self.model, "speedup": round(self.speedup, 2), **measurements}
 
     def as_lines(self) -> list[str]:
-        """Say the figures and the verdict, a line each."""
-        return [*(_line(pace) for pace in (self.one, self.four)), f"{self.speedup:.1f} times as fast: {self.verdict()}"]
+        """Return the figures and the verdict, a line each."""
+        return [
+            *(_line(measured) for measured in (self.one, self.four)),
+            f"{self.speedup:.1f} times as fast: {self.verdict()}",
+        ]
 
 
-def probe(spec: str, say: Say, seconds: float = SECONDS) -> Finding:
-    """Ask a teacher for ten seconds; a provider takes money for it.
+def measure_parallelism(spec: str, say: Say, seconds: float = SECONDS) -> ParallelismReport:
+    """Measure a teacher for ten seconds; a provider takes money for it.
 
     Args:
         spec: as after ``--teacher``.
@@ -101,25 +104,25 @@ def probe(spec: str, say: Say, seconds: float = SECONDS) -> Finding:
     with teacher.connect() as endpoint:
         _ask(endpoint, teacher, 0, say)  # loads the model where that is still to be done
         say(f"asking {teacher.name} for about {2 * seconds:.0f} s")
-        one, four = (_pace(endpoint, teacher, askers, seconds, say) for askers in (1, ASKERS))
-    return Finding(teacher=teacher.name, model=teacher.model, one=one, four=four)
+        one, four = (_measure(endpoint, teacher, clients, seconds, say) for clients in (1, CLIENTS))
+    return ParallelismReport(teacher=teacher.name, model=teacher.model, one=one, four=four)
 
 
-def _pace(endpoint: Endpoint, teacher: Teacher, askers: int, seconds: float, say: Say) -> Pace:
+def _measure(endpoint: Endpoint, teacher: Teacher, clients: int, seconds: float, say: Say) -> Measurement:
     start = time.monotonic()
 
-    def work(asker: int) -> list[int | None]:
-        server = replace(endpoint, url=endpoint.addresses[asker % len(endpoint.addresses)])
+    def work(client: int) -> list[int | None]:
+        server = replace(endpoint, url=endpoint.addresses[client % len(endpoint.addresses)])
         told: list[int | None] = []
         while time.monotonic() - start < seconds:
-            told.append(_ask(server, teacher, (askers * 10 + asker) * 100_000 + len(told) + 1, say))
+            told.append(_ask(server, teacher, (clients * 10 + client) * 100_000 + len(told) + 1, say))
         return told
 
-    with ThreadPoolExecutor(askers) as pool:
-        told = [tokens for one in pool.map(work, range(askers)) for tokens in one]
+    with ThreadPoolExecutor(clients) as pool:
+        told = [tokens for one in pool.map(work, range(clients)) for tokens in one]
     known = [tokens for tokens in told if tokens is not None]
-    return Pace(
-        askers=askers,
+    return Measurement(
+        clients=clients,
         requests=len(told),
         seconds=time.monotonic() - start,
         tokens=sum(known) if len(known) == len(told) else None,
@@ -142,21 +145,21 @@ def _ask(endpoint: Endpoint, teacher: Teacher, number: int, say: Say) -> int | N
     return token_count(usage_of(answer).get("completion_tokens"))
 
 
-def _figures(pace: Pace) -> Mapping[str, Any]:
-    tokens = pace.tokens_per_second
+def _figures(measured: Measurement) -> Mapping[str, Any]:
+    tokens = measured.tokens_per_second
     return {
-        "requests": pace.requests,
-        "tokens": pace.tokens,
-        "seconds": round(pace.seconds, 2),
-        "requests_per_second": round(pace.requests_per_second, 3),
+        "requests": measured.requests,
+        "tokens": measured.tokens,
+        "seconds": round(measured.seconds, 2),
+        "requests_per_second": round(measured.requests_per_second, 3),
         "tokens_per_second": None if tokens is None else round(tokens, 1),
     }
 
 
-def _line(pace: Pace) -> str:
-    rate = pace.tokens_per_second
+def _line(measured: Measurement) -> str:
+    rate = measured.tokens_per_second
     tokens = "tokens not told" if rate is None else f"{rate:,.1f} tokens/s"
     return (
-        f"{pace.askers} at once: {tokens}, {pace.requests_per_second:,.2f} answers/s "
-        f"({counted(pace.requests, 'answer')} in {pace.seconds:.1f} s)"
+        f"{measured.clients} at once: {tokens}, {measured.requests_per_second:,.2f} answers/s "
+        f"({counted(measured.requests, 'answer')} in {measured.seconds:.1f} s)"
     )

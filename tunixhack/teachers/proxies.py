@@ -54,7 +54,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def _kind(proxy: str) -> str:
-    """Say what kind of proxy an address is of; the address itself can hold credentials."""
+    """Return what kind of proxy an address is of; the address itself can hold credentials."""
     try:
         parts = urlsplit(proxy)
         reached = bool(parts.hostname) and parts.port != 0

@@ -1,6 +1,6 @@
-"""The teacher that costs nothing: the source's own solutions, split into trace and answer.
+"""The teacher ``reference``: the source's own solutions, split into trace and answer, which cost nothing.
 
-The seed project did this with gsm8k. One row a question; there is nothing to sample.
+One row a question; there is nothing to sample.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tunixhack.teachers.requests import Request
 REFERENCE = "reference"
 
 Solution = Callable[[Mapping[str, Any]], tuple[str, str]]
-"""A question row to (reasoning, answer), read from what the source knows of it."""
+"""A function from a question row to (reasoning, answer), read from what the source knows of it."""
 
 
 def answers(rows: pl.DataFrame, requests: Sequence[Request], step: str, solution: Solution) -> pl.DataFrame:
     """Answer requests with the source's solutions, in the columns of a stored answer.
 
     The choice is in the native form, its trace apart, so that no text in a solution can be taken for a tag. No
-    tokens are known, and there is neither a request_key nor a seed, since nobody was asked.
+    tokens are known, and there is neither a request_key nor a seed, since no model was asked.
     """
     by_id = {row["question_id"]: row for row in rows.iter_rows(named=True)}
     found = []

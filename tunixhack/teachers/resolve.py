@@ -1,4 +1,4 @@
-"""From what the user writes after ``--teacher`` to a `Teacher`, with questions that cost nothing.
+"""Resolution of the value of ``--teacher`` to a `Teacher`, with requests that cost nothing.
 
 ===========================  ==================================================================================
 ``local``                    the embedded teacher: SmolLM2-135M on this machine, for trying things out
@@ -6,7 +6,7 @@
 ``NAME/MODEL``               a server or provider of `tunixhack.teachers.presets`; ``/MODEL`` may be left out where
                              it is a server of yours that has one loaded, or one at all
 ``http://HOST:PORT/v1#MODEL``  any OpenAI-compatible server; ``#MODEL`` may be left out where it serves one only
-``reference``                nobody: the source's own solutions (see `tunixhack.teachers.reference`)
+``reference``                no model: the source's own solutions (see `tunixhack.teachers.reference`)
 ===========================  ==================================================================================
 """
 
@@ -29,9 +29,9 @@ from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.keys import KEY_VARIABLE, find_key
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
 from tunixhack.teachers.prices import FREE, price_at
-from tunixhack.teachers.served import Served, look_any
+from tunixhack.teachers.served import ServedModel, discover_any
 from tunixhack.teachers.teacher import Teacher
-from tunixhack.teachers.wsl import reach
+from tunixhack.teachers.wsl import discover_models
 
 DEFAULT_MAX_TOKENS = 4096
 SLOTS = 16
@@ -51,7 +51,7 @@ its request waiting. The penalty ends them: of 96 answers the longest of each 16
 
 @dataclass(frozen=True, kw_only=True)
 class RequestOptions:
-    """How the user wants a teacher to answer; each of these is part of every request_key."""
+    """Options of the user for every request to a teacher; each of these is part of every request_key."""
 
     trace: str = "written"
     max_tokens: int | None = None
@@ -66,25 +66,25 @@ class MissingKey(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where a server is, and what is sent to it with every request."""
+    """The address of a server, and the headers of every request to it."""
 
     url: str
-    """Without credentials."""
+    """Base address without credentials."""
     reached: str | None = None
-    """Where it was found to answer, if not there: the Windows host's address is another after each of its starts."""
+    """The address at which it was found, if that is another one: the Windows host's changes with each of its starts."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: str | None = field(default=None, repr=False)
-    """What must not appear in any message."""
+    """The secret that must not appear in any message."""
 
 
 def resolve(
     spec: str, options: RequestOptions, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
 ) -> Teacher:
-    """Find out who a teacher is.
+    """Find the teacher that a specification names.
 
     Args:
         spec: see this module's table.
-        options: how it shall answer.
+        options: how it is asked to answer.
         remembered: the identity, model and context that a run kept of this teacher. Used when the server does not
             answer, or its key is not here, so that a run whose answers are all there can be recomputed without it.
         say: told when a server is waited for that still loads its model.
@@ -157,16 +157,16 @@ def _by_name(spec: str, name: str, model: str, options: RequestOptions, say: Say
             f"{preset.title} needs a key: put it into the environment variable {preset.key}, or on Kaggle and Colab "
             "into a secret of that name"
         )
-    if preset.look is None:
+    if preset.discover is None:
         if not model:
             raise UserError(f"{name} needs a model: --teacher {name}/MODEL, as {preset.title} names it")
-        return _teacher(spec, preset, address, Served(name=model), options)
-    look = preset.look
+        return _teacher(spec, preset, address, ServedModel(name=model), options)
+    discover = preset.discover
 
     def get(url: str) -> Any:
         return get_json(url, address.headers, say=say, key=preset.key)
 
-    reached, served = reach(preset, address.url, get)
+    reached, served = discover_models(preset, address.url, get)
     chosen = _chosen(model, served, preset.title, f"{name}/MODEL")
     if not chosen.loaded and preset.load:
         loaded = ", ".join(other.name for other in served.values() if other.loaded)
@@ -174,25 +174,25 @@ def _by_name(spec: str, name: str, model: str, options: RequestOptions, say: Say
         raise UserError(f"{chosen.name} is not loaded in {preset.title} (loaded: {loaded or 'none'}): {how}")
     if not chosen.loaded and chosen.context is None:
         say(f"{chosen.name} is not loaded in {preset.title} yet, so that its context length is not known")
-    return _teacher(spec, preset, replace(address, reached=reached), chosen, options, lambda: look(reached, get))
+    return _teacher(spec, preset, replace(address, reached=reached), chosen, options, lambda: discover(reached, get))
 
 
 def _by_address(spec: str, options: RequestOptions, say: Say) -> Teacher:
     """Find a teacher by its address."""
     address = _credentials(_address(spec) or "")
 
-    def look() -> Mapping[str, Served]:
-        return look_any(address.url, lambda url: get_json(url, address.headers, say=say))
+    def discover() -> Mapping[str, ServedModel]:
+        return discover_any(address.url, lambda url: get_json(url, address.headers, say=say))
 
-    served = look()
+    served = discover()
     model = spec.partition("#")[2]
     if model and not served:  # some list none, and serve what they are asked for
-        served = {model: Served(name=model)}
+        served = {model: ServedModel(name=model)}
     chosen = _chosen(model, served, address.url, f"{address.url}#MODEL")
-    return _teacher(spec, ANY_SERVER, address, chosen, options, look)
+    return _teacher(spec, ANY_SERVER, address, chosen, options, discover)
 
 
-def _chosen(model: str, served: Mapping[str, Served], server: str, how: str) -> Served:
+def _chosen(model: str, served: Mapping[str, ServedModel], server: str, how: str) -> ServedModel:
     """Return the model that is named, or where none is, the one that is loaded, or the only one there is."""
     if model:
         found = served.get(model) or served.get(f"{model}:latest")  # as Ollama reads a name without a tag
@@ -202,7 +202,7 @@ def _chosen(model: str, served: Mapping[str, Served], server: str, how: str) -> 
     candidates = [one for one in served.values() if one.loaded] or list(served.values())
     if len(candidates) != 1:
         listed = ", ".join(one.name for one in candidates) or "none"
-        raise UserError(f"{server} serves {len(candidates)} models: name one, {how}. Served: {listed}")
+        raise UserError(f"{server} serves {len(candidates)} models: name one, {how}. ServedModel: {listed}")
     return candidates[0]
 
 
@@ -220,15 +220,15 @@ def _teacher(
     spec: str,
     preset: Preset,
     address: Address,
-    served: Served,
+    served: ServedModel,
     options: RequestOptions,
-    look: Callable[[], Mapping[str, Served]] = dict,
+    discover: Callable[[], Mapping[str, ServedModel]] = dict,
 ) -> Teacher:
-    """Put together a teacher that answers over HTTP; ``look`` asks the server again for what it serves."""
+    """Put together a teacher that answers over HTTP; ``discover`` asks the server again for what it serves."""
 
     def context_now() -> int | None:
         with suppress(UserError):  # what it told before stands, then
-            return look().get(served.name, served).context
+            return discover().get(served.name, served).context
         return None
 
     @contextmanager

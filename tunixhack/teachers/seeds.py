@@ -1,4 +1,4 @@
-"""Which stored answers have the seeds of a run's ``--seed``, and what becomes of those that have another one's.
+"""Stored answers by their seeds: those that have the seeds of a run's ``--seed``, and those of another one.
 
 The seed is not in the request key (contract 5): an answer to the same request is an answer, whichever seed it was
 sampled with, and is not paid for again unasked. So a run whose ``--seed`` was changed goes on with what it has, which
@@ -15,7 +15,7 @@ from tunixhack.wording import verb
 
 
 def has_seed_of_run(answers: pl.DataFrame, seed: int) -> pl.Series:
-    """Tell which answers were asked for with the seeds of a run's seed; those that were asked without one count, too.
+    """Find the answers that were asked for with the seeds of a run's seed; those that were asked without one count.
 
     By the question that asked: a question that a student is asked in other words has another id, and the same answers.
 
@@ -49,7 +49,7 @@ def one_per_key(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def describe_other_seeds(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
-    """Say how many answers that are wanted were asked for with the seeds of another ``--seed``; None for none of them.
+    """Return a sentence about wanted answers that have the seeds of another ``--seed``; None where none has.
 
     Args:
         stored: `KEY`, ``question_id`` and ``seed`` of all stored answers.

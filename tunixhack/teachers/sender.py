@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from tunixhack.funnel import count_tokens
-from tunixhack.limits import Admission, Limits
+from tunixhack.limits import Admission, SpendingLimits
 from tunixhack.progress import Reporter
 from tunixhack.teachers.journal import FIELDS, rows_of
 from tunixhack.teachers.models import Models
@@ -73,7 +73,7 @@ class AnswerCollector:
     """
 
     admission: Admission
-    limits: Limits
+    limits: SpendingLimits
     price: Price | None
     models: Models
     report: Reporter

@@ -1,7 +1,7 @@
-"""What a server on this machine or in the next room serves: each kind of server tells it in its own words.
+"""Discovery of the models that a server has, in the API of each kind of server.
 
-Every look is made of GET requests that cost nothing. It is handed the way to ask, so that a build can wait for a model
-that loads while a mere listing does not.
+Discovery consists of GET requests that cost nothing. The caller passes the function that sends them, so that a build
+can wait for a model that loads while a listing does not.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ DIGITS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Served:
+class ServedModel:
     """A model that a server could answer with."""
 
     name: str
     loaded: bool = True
     """False where it would have to be loaded first."""
     quantisation: Any = None
-    """What tells this file of the model apart from others, as far as the server says."""
+    """The quantisation, size or digest that identifies the file of the model, as far as the server tells."""
     context: int | None = None
     """Tokens that one request can use."""
     slots: int | None = None
     """Choices that the server works on at once."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """What llama.cpp's server tells of its model."""
+    """Metadata that llama.cpp's server gives of its model."""
 
 
 Get = Callable[[str], Any]
-"""From an address to its JSON; raises UserError."""
-Look = Callable[[str, Get], dict[str, Served]]
-"""From a base address that ends in /v1, and a way to ask, to what is served there, by name."""
+"""A function from an address to its JSON; raises UserError."""
+Discover = Callable[[str, Get], dict[str, ServedModel]]
+"""A function from a base address that ends in /v1, and a `Get`, to the models that are served there, by name."""
 
 
-def look_openai(url: str, get: Get) -> dict[str, Served]:
+def discover_openai(url: str, get: Get) -> dict[str, ServedModel]:
     """Ask any OpenAI-compatible server, vLLM among them.
 
     Raises:
@@ -53,7 +53,7 @@ def look_openai(url: str, get: Get) -> dict[str, Served]:
     served = {}
     for name, entry in listed.items():
         meta = _dict(entry.get("meta"))
-        served[name] = Served(
+        served[name] = ServedModel(
             name=name,
             # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
             quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
@@ -63,35 +63,35 @@ def look_openai(url: str, get: Get) -> dict[str, Served]:
     return served
 
 
-def look_any(url: str, get: Get) -> dict[str, Served]:
+def discover_any(url: str, get: Get) -> dict[str, ServedModel]:
     """Ask a server of which the address alone is known; where it tells what llama.cpp tells, for its slots, too.
 
     Raises:
         UserError: it is no OpenAI-compatible server, or cannot be asked.
     """
-    served = look_openai(url, get)
+    served = discover_openai(url, get)
     if any("n_ctx_train" in one.meta for one in served.values()):
         with contextlib.suppress(UserError):
-            return look_llamacpp(url, get)
+            return discover_llamacpp(url, get)
     return served
 
 
-def look_llamacpp(url: str, get: Get) -> dict[str, Served]:
+def discover_llamacpp(url: str, get: Get) -> dict[str, ServedModel]:
     """Ask llama.cpp's server, which tells how many slots it has and how long each is.
 
     Raises:
         UserError: it is another server, or cannot be asked.
     """
-    served = look_openai(url, get)
+    served = discover_openai(url, get)
     props = _dict(get(f"{_root(url)}/props"))
     context, slots = _dict(props.get("default_generation_settings")).get("n_ctx"), props.get("total_slots")
     return {
-        name: Served(name=name, quantisation=model.quantisation, context=_whole(context), slots=_whole(slots))
+        name: ServedModel(name=name, quantisation=model.quantisation, context=_whole(context), slots=_whole(slots))
         for name, model in served.items()
     }
 
 
-def look_lmstudio(url: str, get: Get) -> dict[str, Served]:
+def discover_lmstudio(url: str, get: Get) -> dict[str, ServedModel]:
     """Ask LM Studio, which tells what is loaded and with how much context.
 
     Raises:
@@ -101,7 +101,7 @@ def look_lmstudio(url: str, get: Get) -> dict[str, Served]:
     if listed is None:
         raise UserError(f"{_root(url)} lists no models: it is not LM Studio, or one older than 0.3.6; update it")
     return {
-        name: Served(
+        name: ServedModel(
             name=name,
             loaded=entry.get("state") == "loaded",
             quantisation=entry.get("quantization"),
@@ -112,7 +112,7 @@ def look_lmstudio(url: str, get: Get) -> dict[str, Served]:
     }
 
 
-def look_ollama(url: str, get: Get) -> dict[str, Served]:
+def discover_ollama(url: str, get: Get) -> dict[str, ServedModel]:
     """Ask Ollama, which tells what it has and what of that is loaded; the context is known of what is loaded.
 
     Raises:
@@ -123,7 +123,7 @@ def look_ollama(url: str, get: Get) -> dict[str, Served]:
     if here is None or running is None:
         raise UserError(f"{_root(url)} lists no models: it is not Ollama")
     return {
-        name: Served(
+        name: ServedModel(
             name=name,
             loaded=name in running,
             # the digest too: a name that is pulled anew can be another model

@@ -1,4 +1,4 @@
-"""What a server says went wrong: its sentence, and the HTTP status that it amounts to, wherever it says so.
+"""Errors in the replies of servers: the sentence, and the HTTP status that it amounts to.
 
 OpenAI's form is ``{"error": {"message", "type", "code"}}`` under an HTTP status. Gateways send the same under HTTP 200
 where the trouble began after the answer had, with the status as ``code``
@@ -50,11 +50,11 @@ class ServerError:
     words: frozenset[str]
     """Its code, type and status as words, in small letters."""
     flagged: bool = False
-    """Whether it is about what was asked, by a moderator's judgement (OpenRouter: HTTP 403)."""
+    """True if it is about what was asked, by a moderator's judgement (OpenRouter: HTTP 403)."""
 
     @property
     def account(self) -> bool:
-        """Whether it is about the account or its money, so that the next request would meet it as well."""
+        """Return whether it is about the account or its money, so that the next request would meet it as well."""
         return bool(self.words & ACCOUNT) or bool(_SAID.search(self.message))
 
 

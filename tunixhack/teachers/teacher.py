@@ -13,16 +13,16 @@ from tunixhack.teachers.prices import Price
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What the preflight found out about a server; none of it is part of a request_key."""
+    """Facts that the preflight found out about a server; none of them is part of a request_key."""
 
     block: int
     """The most samples that one request may ask for; 1 where seeds are sent and not consecutive over choices."""
     seeded: bool = True
-    """Whether requests carry a seed."""
+    """True if requests carry a seed."""
     counts_one_choice: bool = False
-    """Whether ``usage`` tells the tokens of one choice, however many were given."""
+    """True if ``usage`` tells the tokens of one choice, however many were given."""
     tokenizer: str | None = None
-    """Where such a server counts the tokens of texts; None where it does not."""
+    """Address at which such a server counts the tokens of texts; None where it does not."""
     context: int | None = field(default=None, compare=False)
     """Tokens that one request can use, as known after the first reply; None where the server does not tell."""
     model: str | None = field(default=None, compare=False)
@@ -37,7 +37,7 @@ class Teacher:
     """
 
     name: str
-    """As the user wrote it; stands in the ``teacher`` column."""
+    """The name that the user wrote; stands in the ``teacher`` column."""
     model: str
     """The model name that is sent."""
     identity: Mapping[str, Any]
@@ -49,9 +49,9 @@ class Teacher:
     limit_name: str = "max_tokens"
     """The name of the sampling parameter that limits an answer."""
     seeded: bool = True
-    """Whether requests carry a seed; a server that knows none may refuse them for it."""
+    """True if requests carry a seed; a server that knows none may refuse them for it."""
     hidden_trace: bool = False
-    """Whether the server keeps a model's thinking to itself, and yet counts it against the limit."""
+    """True if the server keeps a model's thinking to itself, and yet counts it against the limit."""
     most_choices: int = 16
     """The most choices that may be asked for in one request."""
     slots: int | None = None
@@ -59,13 +59,14 @@ class Teacher:
     context: int | None = None
     """Context length in tokens that one request can use; None where the server does not tell."""
     context_setting: str = "the server's context length"
-    """What the user turns to get more of it."""
+    """The setting by which the user gets more of it."""
     context_now: Callable[[], int | None] = field(default=lambda: None, repr=False)
-    """Asks the server for its context again: some know it only once the model is loaded. None where it is not told."""
+    """Asks the server for its context again, in tokens, which some know only once the model is loaded; None where the
+    server does not tell."""
     batches: bool = False
-    """Whether it answers whole batches at half the price."""
+    """True if it answers whole batches at half the price."""
     price: Price | None = None
-    """What its tokens cost; None where that is unknown."""
+    """The price of its tokens; None where that is unknown."""
     connect: Callable[[], AbstractContextManager[Endpoint]] = field(repr=False)
     """Open the way to the server; starts it when it is embedded."""
 

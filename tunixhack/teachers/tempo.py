@@ -48,7 +48,7 @@ class Throughput:
     at_once: int
 
     def seconds(self, requests: int, choices: int, at_once: int) -> float:
-        """Foretell how long requests will take.
+        """Estimate how long requests will take, in seconds.
 
         Args:
             requests: how many.
@@ -70,12 +70,12 @@ class Throughput:
 
     @property
     def choices(self) -> float:
-        """How many answers a request had, on average."""
+        """The mean number of answers of a request."""
         return sum(one.choices for one in self.answered) / len(self.answered)
 
     @property
     def seconds_an_answer(self) -> float:
-        """How long an answer takes when many more are asked for in the same way, with as many in flight as here."""
+        """Seconds of an answer when many more are asked for in the same way, with as many in flight as here."""
         in_flight = min(self.at_once, self.most_in_flight)
         many = 1000 * in_flight
         return self.seconds(many, max(1, round(self.choices)), in_flight) / (many * self.choices)

@@ -1,4 +1,4 @@
-"""Blocking work beside the caller's event loop, which a notebook needs for itself."""
+"""Blocking work in a thread beside the caller's event loop, which a notebook needs for itself."""
 
 from __future__ import annotations
 

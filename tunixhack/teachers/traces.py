@@ -1,4 +1,4 @@
-"""Where the reasoning comes from: what each kind of trace adds to a domain's own messages.
+"""The kinds of trace, and the instructions that each adds to a domain's own messages.
 
 ``native`` is the teacher's own thinking and adds nothing. ``written`` asks for it in tags, and any thinking is thrown
 away. ``guided`` is written, with the source's reference or support shown to the teacher and never to be mentioned.
@@ -59,7 +59,7 @@ def with_trace(prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mappi
 
 
 def no_thinking(choice: Any) -> str | None:
-    """Say what is wrong with a choice that was to show thinking of its own; None where it shows some.
+    """Return what is wrong with a choice that was to show thinking of its own; None where it shows some.
 
     Args:
         choice: an element of an OpenAI-compatible response's ``choices``.

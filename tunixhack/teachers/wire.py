@@ -25,7 +25,7 @@ WINDOW = 50
 REFUSALS = 5
 """Refusals of whatever was asked, without an answer to what was sent after the first of them, after which a teacher
 counts as refusing everything."""
-TELL_AFTER = 5.0
+REPORT_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
 
 
@@ -37,21 +37,21 @@ class CallState:
     on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], object] | None = None
     """Called with (row, completion) for each answered request, in the transport's thread."""
     counts_one_choice: bool = False
-    """Whether the server tells the tokens of one choice only."""
+    """True if the server tells the tokens of one choice only."""
     tokenizer: str | None = None
-    """Where those of all can be counted then; None where they cannot."""
+    """Address at which the tokens of all choices can be counted then; None where they cannot."""
     context: int | None = None
     """Tokens that one request can use; None where unknown."""
     admits: Callable[[Mapping[str, Any]], bool] = lambda row: True
-    """Whether a row is to be asked at all, looked at just before it is sent first."""
+    """True if a row is to be sent at all; called just before it is sent first."""
     failures: Counter[str] = field(default_factory=Counter)
-    """Why requests went unanswered in the end, counted by sentence."""
+    """Reasons why requests were not answered in the end, counted by sentence."""
     slowed_by: str | None = None
-    """Why fewer requests are sent at once than were allowed: the first refusal; None while there was none."""
+    """The first refusal, since which fewer requests are sent at once; None while there was none."""
     gave_up: str | None = None
-    """Why the call was stopped before its end; None while all is well."""
+    """The reason why the call was stopped before its end; None while all is well."""
     write_error: OSError | None = None
-    """Why an answer could not be kept, which stops the call: those after it would be paid for and lost."""
+    """The error by which an answer could not be written, which stops the call: the next ones would be lost too."""
     unanswered: set[str] = field(default_factory=set)
     """Requests, by their keys, that were sent as often as they may be and got replies that were no answers, each of
     which may have been paid for."""
@@ -60,14 +60,14 @@ class CallState:
 
     @cached_property
     def proxies(self) -> Mapping[str, str | None]:
-        """Through which proxy each of the endpoint's addresses is asked; None for straight."""
+        """The proxy of each of the endpoint's addresses; None for a direct connection."""
         return {address: proxy_for(address) for address in self.endpoint.addresses}
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
         self.concurrency = Concurrency(self.endpoint.concurrency)
         self.concurrency_limit = ConcurrencyLimit(self.concurrency)
-        """What the transport goes through for every attempt, in its own event loop."""
+        """Entered for every attempt, in the event loop of the transport."""
         self._in_flight = dict.fromkeys(self.endpoint.addresses, 0)
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
@@ -76,7 +76,7 @@ class CallState:
         self._stop = threading.Event()
         self.answered: list[AnsweredRequest] = []
         self.trouble: str | None = None
-        """What to tell the user of a teacher that has not answered for a while, though it is not given up yet."""
+        """A sentence for the user about a teacher that has not answered for a while; None while it answers."""
 
     @contextmanager
     def address(self, choices: int) -> Iterator[str]:
@@ -93,18 +93,18 @@ class CallState:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self, sent: float | None = None, choices: int = 1, *, whole: bool = True) -> None:
+    def succeeded(self, sent: float | None = None, choices: int = 1, *, complete: bool = True) -> None:
         """Note an answered request, when it was sent, and how many choices came.
 
         Args:
             sent: by `time.monotonic`.
             choices: how many came.
-            whole: whether they came without an error beside them.
+            complete: whether they came without an error beside them.
         """
         self._outcomes.append(True)
         self.concurrency.answered()
-        if whole and (sent is None or sent > self._refused_at):
-            self._refusals = 0  # one that was sent before the first refusal says nothing of what came to pass then
+        if complete and (sent is None or sent > self._refused_at):
+            self._refusals = 0  # one that was sent before the first refusal says nothing of what happened then
         self._successes += 1
         self._last_success = time.monotonic()
         began = self._last_success if sent is None else sent
@@ -130,7 +130,7 @@ class CallState:
             self.give_up(f"the embedded teacher stopped working ({why})")
         silent = time.monotonic() - self._last_success
         failing = self._outcomes.count(False) * 2 > len(self._outcomes)
-        if failing and silent > TELL_AFTER:
+        if failing and silent > REPORT_AFTER:
             self.trouble = f"the teacher at {self.endpoint.url} does not answer ({why})"
         if failing and silent > self.endpoint.patience:
             self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
@@ -160,5 +160,5 @@ class CallState:
 
     @property
     def stopping(self) -> bool:
-        """Whether the call is to end now."""
+        """Return whether the call is to end now."""
         return self._stop.is_set()

@@ -1,9 +1,9 @@
-"""From inside WSL2 to the Windows that it runs on, where LM Studio often is.
+"""The way from WSL2 to the Windows host, where LM Studio often runs.
 
 WSL2 is a virtual machine: its 127.0.0.1 is its own. In its usual network (NAT) the Windows host is the default gateway,
 which is where Microsoft's documentation looks it up [1]. The nameserver of /etc/resolv.conf was the host, too, until
 WSL 2.2 began to answer names itself, at an address where nothing else answers [2]. In a mirrored network 127.0.0.1 is
-Windows's as well, and the default gateway is the house's router, which is none of our business; such a network has the
+Windows's as well, and the default gateway is the router, which is not asked; such a network has the
 device ``loopback0`` [3].
 
 [1] https://learn.microsoft.com/en-us/windows/wsl/networking
@@ -20,38 +20,38 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tunixhack.teachers.http import Unreachable
 from tunixhack.teachers.presets import Preset
-from tunixhack.teachers.served import Get, Served
+from tunixhack.teachers.served import Get, ServedModel
 
 VERSION = Path("proc/version")
 ROUTES = Path("proc/net/route")
 MIRRORED = Path("sys/class/net/loopback0")
-"""Below the root of the file system."""
+"""Files of Linux that tell of the network; paths below the root of the file system."""
 GATEWAY = 2
 """The flag of a route that leads over a gateway."""
 
 
-class NeitherThere(Unreachable):
-    """Nobody answers here, and nobody on the Windows host."""
+class UnreachableOnBothHosts(Unreachable):
+    """No server answers here, and none on the Windows host."""
 
 
-def reach(preset: Preset, url: str, get: Get) -> tuple[str, dict[str, Served]]:
-    """Ask a server of the user's own what it serves, and under WSL2 the Windows host where nobody answers here.
+def discover_models(preset: Preset, url: str, get: Get) -> tuple[str, dict[str, ServedModel]]:
+    """Ask a server of the user's own what it serves, and under WSL2 the Windows host where no server answers here.
 
     Args:
         preset: its row of the table.
         url: its base address.
-        get: how it is asked; as `served.Look` takes it.
+        get: how it is asked; as `served.Discover` takes it.
 
     Returns:
         The base address at which it answers, and what it serves, by name.
 
     Raises:
-        Unreachable: nobody answers.
-        UserError: as the preset's look.
+        Unreachable: no server answers.
+        UserError: as `Preset.discover`.
     """
-    assert preset.look is not None
+    assert preset.discover is not None
     try:
-        return url, preset.look(url, get)
+        return url, preset.discover(url, get)
     except Unreachable:
         host = windows_host() if preset.windows_setting else None
         if host is None:
@@ -59,9 +59,9 @@ def reach(preset: Preset, url: str, get: Get) -> tuple[str, dict[str, Served]]:
     here = urlsplit(url)
     there = here._replace(netloc=f"{host}:{here.port}" if here.port else host)
     try:
-        return urlunsplit(there), preset.look(urlunsplit(there), get)
+        return urlunsplit(there), preset.discover(urlunsplit(there), get)
     except Unreachable as error:
-        raise NeitherThere(
+        raise UnreachableOnBothHosts(
             f"no server answers at {here.scheme}://{here.netloc}, nor on the Windows host at {there.scheme}://"
             f"{there.netloc}: start {preset.title}'s, and if it runs on Windows, switch on {preset.windows_setting}"
         ) from error
