@@ -7,7 +7,7 @@ import shlex
 from tunixhack.order import BuildOptions
 from tunixhack.recipe_spec import RecipeSpec
 from tunixhack.run import Run, lenders
-from tunixhack.teachers.resolve import public_name
+from tunixhack.teachers.address import public_name
 
 
 def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:

@@ -1,8 +1,8 @@
 """Spending limits of a build: dollars over all its starts, hours of this one. It stops on whole questions.
 
 No question is begun that would go over a limit; those that were begun are finished, so that what is paid for can be
-used. Hence more than the hours can pass, by what one question takes, and the dollars are kept as far as the answers so
-far tell what the next ones cost.
+used. Hence more than the hours can pass, by what one question takes, and the dollars are kept as far as the
+answers so far show what the next ones cost.
 """
 
 from __future__ import annotations

@@ -23,10 +23,11 @@ from tunixhack.progress import Reporter
 from tunixhack.run import Run
 from tunixhack.teachers import embedded
 from tunixhack.teachers import resolve as resolve_module
+from tunixhack.teachers.address import public_name
 from tunixhack.teachers.preflight import examine
 from tunixhack.teachers.presets import PRESETS
 from tunixhack.teachers.prices import FREE
-from tunixhack.teachers.resolve import LOCAL_CONTEXT, RequestOptions, public_name, resolve
+from tunixhack.teachers.resolve import LOCAL_CONTEXT, RequestOptions, resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
 KEY = "TUNIXHACK_API_KEY"

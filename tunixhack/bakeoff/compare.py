@@ -26,10 +26,10 @@ from tunixhack.questions.quota import most_kept
 from tunixhack.recipe import Recipe
 from tunixhack.run import STATE, Run
 from tunixhack.steps import Step, share_kept
-from tunixhack.teachers.resolve import public_name
+from tunixhack.teachers.address import public_name
 
 ROWS = 24_000
-"""Answers of the dataset that prices and hours are told for."""
+"""Answers of the dataset that prices and hours are estimated for."""
 
 FILE = "compare.json"
 
@@ -113,7 +113,7 @@ def _draw(found: Comparison, report: Reporter) -> Path | None:
     bands = {entry.label: (figures.trace_lengths, figures.answer_lengths) for entry, figures in found.measured}
     try:
         drawn = lengths.draw(bands, path, found.unit)
-    except MissingExtra as error:  # the answers are paid for, and the table tells as much
+    except MissingExtra as error:  # the answers are paid for, and the table has the same figures
         report.say(str(error))
         return None
     return path if drawn else None
@@ -199,8 +199,8 @@ def _written(run: Run) -> int | None:
 
 def _raise_all(entries: Sequence[Entry]) -> None:
     """Raise an error that says why no teacher has a result."""
-    told = list(dict.fromkeys(entry.problem or "" for entry in entries))
-    sentence = told[0] if len(told) == 1 else "; ".join(f"{entry.label}: {entry.problem}" for entry in entries)
+    problems = list(dict.fromkeys(entry.problem or "" for entry in entries))
+    sentence = problems[0] if len(problems) == 1 else "; ".join(f"{entry.label}: {entry.problem}" for entry in entries)
     codes = {entry.exit_code for entry in entries}
     kinds = (TeacherFailed, UserError, NearlyAllDropped)
     raise next((kind for kind in kinds if kind.exit_code in codes), UserError)(sentence)

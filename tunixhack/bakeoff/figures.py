@@ -15,10 +15,10 @@ from tunixhack.funnel import count_tokens
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.shares import Share
+from tunixhack.teachers.address import public_name
 from tunixhack.teachers.forecast import add_up, estimate_remaining
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.reference import REFERENCE
-from tunixhack.teachers.resolve import public_name
 from tunixhack.wording import reason_of
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -47,7 +47,7 @@ class Figures:
     tokens_per_second: float | None
     """Completion tokens, as many requests at once as the teacher is sent."""
     at_least: bool
-    """True if the server told less than all of its tokens."""
+    """True if the server reported less than all of its tokens."""
     dollars: float | None
     """Of the whole dataset."""
     hours: float | None

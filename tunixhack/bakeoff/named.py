@@ -12,7 +12,7 @@ from typing import Any
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.recipes.find import find
-from tunixhack.teachers.resolve import public_name
+from tunixhack.teachers.address import public_name
 
 Domain = str | Path | Recipe
 """A domain's name, the path of a domain file, or a recipe."""
@@ -94,7 +94,7 @@ def compare_command(specs: Sequence[str], domains: Domains, options: Mapping[str
 
 
 def _short(teacher: str) -> str:
-    """Leave out what does not tell teachers apart: the scheme of an address, the folders of a file."""
+    """Leave out what does not distinguish teachers: the scheme of an address, the folders of a file."""
     kind, _, file = teacher.partition("/")
     return f"local-{Path(file).stem}" if kind == "local" and file else re.sub("^https?://", "", teacher)
 

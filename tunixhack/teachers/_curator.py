@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 NO_LIMIT = 10**9
 """Requests and tokens a minute: Curator's own defaults would allow twelve long answers a minute."""
 LOG = logging.getLogger("tunixhack")
-# after the import, which sets it; why requests failed is told once, by the caller
+# after the import, which sets it; the caller reports once why requests failed
 logging.getLogger("curator").setLevel(logging.CRITICAL)
 
 

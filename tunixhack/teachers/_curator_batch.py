@@ -184,7 +184,7 @@ class BatchClient:
         return batch
 
     async def _poll(self, processor: Any, batch: Batch) -> Any | None:
-        """Return the batch as the provider tells it once it has ended; None before."""
+        """Return the provider's description of the batch once it has ended; None before."""
         try:
             told = await self._with_retries(lambda: processor.client.batches.retrieve(batch.id))
         except UserError as error:

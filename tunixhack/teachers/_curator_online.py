@@ -113,7 +113,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=10 * tcp_limit), trust_env=False)
 
     def _free_capacity(self, status_tracker: Any, used_capacity: _TokenUsage, blocked_capacity: _TokenUsage) -> None:
-        return None  # nothing was blocked, and what an answer tells of its tokens can be anything
+        return None  # nothing was blocked, and the usage in an answer can be anything
 
     def attempt_loading_cached_dataset(self, parse_func_hash: str) -> None:
         return None  # always built anew from the responses, which are never asked for twice
@@ -162,7 +162,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         """Ask until a completion with choices comes, one request's tries are used up, or the call is stopped."""
         state, tries = self.state, 0
         if not state.admits(request.generic_request.original_row):
-            raise Failure("not asked", blame="request")  # no failure of the teacher's, and told elsewhere
+            raise Failure("not asked", blame="request")  # no failure of the teacher's, and reported elsewhere
         while True:
             try:
                 async with state.concurrency_limit:
@@ -207,7 +207,7 @@ class OnlineProcessor(OpenAIOnlineRequestProcessor):  # type: ignore[misc]
         return completion
 
     async def _counted(self, session: aiohttp.ClientSession, completion: dict[str, Any]) -> dict[str, Any]:
-        """Note the tokens of all choices where the server tells those of one; no attempt, whatever comes of it."""
+        """Count the tokens of all choices where the server reports those of one; a failure is no failed attempt."""
         state, texts = self.state, [generated_text(choice) for choice in completion["choices"]]
         if not state.counts_one_choice or len(texts) < 2:
             return completion

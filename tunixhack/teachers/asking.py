@@ -16,6 +16,7 @@ from tunixhack.progress import Reporter
 from tunixhack.questions.fit import Long, too_long
 from tunixhack.steps import Ask
 from tunixhack.teachers import reference
+from tunixhack.teachers.address import public_name
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.engine import Engine
 from tunixhack.teachers.forecast import StepEstimate, estimate_remaining
@@ -25,7 +26,7 @@ from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
 from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import RequestOptions, public_name, resolve
+from tunixhack.teachers.resolve import RequestOptions, resolve
 from tunixhack.teachers.seeds import one_per_key
 from tunixhack.teachers.sender import OnAnswers
 from tunixhack.teachers.settings import TeacherSettings, at_most, hides_thinking

@@ -78,7 +78,7 @@ class Failure(OSError):
         return f"question {question}: {self}"
 
     def overloaded(self, tries: int) -> bool:
-        """Return whether the server has too much to do, as far as a request can tell that was tried so often.
+        """Return whether the server has too much to do, judged by a request that was tried so often.
 
         429 and 503 say so. Any other 5xx does at the first try; later ones may be this request's own trouble, which
         is no reason to send fewer of the others.
@@ -99,7 +99,7 @@ class Failure(OSError):
 
 def connection_failure(error: Exception, endpoint: Endpoint) -> Failure:
     """Explain an exception of the HTTP client: no answer in time is the answer's fault, all else the server's."""
-    # looked up by name, since aiohttp is imported by those only who ask
+    # looked up by name, since this file does not import aiohttp
     if isinstance(error, TimeoutError) and type(error).__name__ != "ConnectionTimeoutError":
         return Failure(f"no answer within {endpoint.timeout:.0f} s", blame="answer")
     away = type(error).__name__ in NOT_CONNECTED

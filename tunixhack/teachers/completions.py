@@ -26,12 +26,12 @@ def read_completion(body: bytes, endpoint: Endpoint, asked: int = 1) -> dict[str
 
     Args:
         body: of the HTTP response.
-        endpoint: who sent it; its secrets stay out of the failure.
+        endpoint: the server that sent it; its secrets stay out of the failure.
         asked: how many choices were asked for.
 
     Returns:
         The reply with a list of ``choices`` that is not empty, and a ``usage`` without what only we add to it. A reply
-        without choices that tells of tokens is one whose choices are all empty.
+        without choices that reports tokens is one whose choices are all empty.
 
     Raises:
         Failure: it is no JSON, it is an error, or it has neither choices nor tokens that were paid for.
@@ -47,8 +47,8 @@ def read_completion(body: bytes, endpoint: Endpoint, asked: int = 1) -> dict[str
         if not _paid(usage_of(completion)):
             raise Failure(f"the answer has no choices: {excerpt(body, endpoint)}", blame="answer")
         choices = choices or [{}] * asked
-    told = completion.get("usage")
-    own = {name: value for name, value in told.items() if name not in OURS} if isinstance(told, dict) else told
+    usage = completion.get("usage")
+    own = {name: value for name, value in usage.items() if name not in OURS} if isinstance(usage, dict) else usage
     return {**completion, "choices": choices, "usage": own}
 
 
@@ -70,7 +70,7 @@ def choices_of(completion: Any) -> list[Any]:
 
 
 def usage_of(completion: Any) -> Mapping[str, Any]:
-    """Return what a reply tells of its tokens; empty where it tells nothing that can be read."""
+    """Return the ``usage`` of a reply; empty where it has none that can be read."""
     usage = completion.get("usage") if isinstance(completion, Mapping) else None
     return usage if isinstance(usage, Mapping) else {}
 
@@ -78,7 +78,7 @@ def usage_of(completion: Any) -> Mapping[str, Any]:
 def prompt_was_truncated(usage: Mapping[str, Any], context: int | None) -> bool:
     """Return whether a prompt filled the whole context, so that the server has probably cut off what did not fit.
 
-    Ollama and others do so without a word, and answer another question than the one that was asked.
+    Ollama and others do so silently, and answer another question than the one that was asked.
 
     >>> prompt_was_truncated({"prompt_tokens": 4095}, 4096), prompt_was_truncated({"prompt_tokens": 3000}, 4096)
     (True, False)

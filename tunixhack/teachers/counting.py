@@ -1,4 +1,4 @@
-"""The tokens of each choice, where a server's ``usage`` tells those of one however many it gave, as llama.cpp's does.
+"""The tokens of each choice, where a server's ``usage`` reports those of one choice only, as llama.cpp's does.
 
 Such a server has an address that turns texts into tokens, and ids between the texts come back as they went: one request
 counts all choices of an answer. Where that fails, ``usage`` says of how many choices its tokens are, and sums
@@ -71,10 +71,10 @@ def read_counts(answer: Any, texts: int) -> list[int] | None:
 
 
 def with_choice_tokens(completion: dict[str, Any], tokens: Sequence[int] | None) -> dict[str, Any]:
-    """Note in a completion's ``usage`` the tokens of all of its choices, or that they are not told.
+    """Note in a completion's ``usage`` the tokens of all of its choices, or that they are not known.
 
     Args:
-        completion: of a server that tells the tokens of one choice.
+        completion: of a server that reports the tokens of one choice.
         tokens: in each choice's text; None where that could not be found out.
 
     >>> usage = {"prompt_tokens": 9, "completion_tokens": 4}
@@ -85,11 +85,11 @@ def with_choice_tokens(completion: dict[str, Any], tokens: Sequence[int] | None)
     {'prompt_tokens': 9, 'completion_tokens': 4, 'of_choices': 1}
     """
     usage = completion.get("usage")
-    told = dict(usage) if isinstance(usage, dict) else {}
+    updated = dict(usage) if isinstance(usage, dict) else {}
     if tokens is None:
-        return completion if not told else {**completion, "usage": {**told, OF_CHOICES: 1}}
+        return completion if not updated else {**completion, "usage": {**updated, OF_CHOICES: 1}}
     # the token that ends an answer is no text, and the server counts it
     ended = [isinstance(one, Mapping) and one.get("finish_reason") == "stop" for one in completion["choices"]]
     each = [count + end for count, end in zip(tokens, ended, strict=True)]
-    told.pop("total_tokens", None)  # of one choice
-    return {**completion, "usage": {**told, "completion_tokens": sum(each), BY_CHOICE: each}}
+    updated.pop("total_tokens", None)  # of one choice
+    return {**completion, "usage": {**updated, "completion_tokens": sum(each), BY_CHOICE: each}}

@@ -1,4 +1,4 @@
-"""The embedded teacher: llama.cpp in processes of its own, around one GGUF file. `local_model` brings the usual one."""
+"""The embedded teacher: llama.cpp in child processes with one GGUF file; `local_model` fetches the usual one."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class EmbeddedServer:
                 f"{self.model} does not fit the memory of this machine with {self.slots} answers of {self.context:,} "
                 "tokens at once: take a smaller model"
             )
-        # the first of llama.cpp's errors is the cause, those after it only say who gave up
+        # the first of llama.cpp's errors is the cause, those after it only follow from it
         causes = [line.partition("error loading model: ")[2] for line in tail.splitlines()]
         last = next((line for line in reversed(tail.splitlines()) if line.strip()), f"exit code {code}")
         cause = next(filter(None, causes), last)

@@ -96,8 +96,8 @@ def add_up(coming: Sequence[StepEstimate]) -> StepEstimate:
 
 def _mean(counts: Sequence[Any], over: Sequence[int]) -> float | None:
     known = [(token_count(count), each) for count, each in zip(counts, over, strict=True)]
-    told = [(count, each) for count, each in known if count is not None]
-    return sum(count for count, _ in told) / sum(each for _, each in told) if told else None
+    reported = [(count, each) for count, each in known if count is not None]
+    return sum(count for count, _ in reported) / sum(each for _, each in reported) if reported else None
 
 
 def _rounded(number: int) -> int:

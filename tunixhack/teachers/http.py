@@ -169,18 +169,18 @@ def _ask(
         answer, is_json = read_json(content), True
     except ValueError:
         answer, is_json = None, False
-    told = error_in(answer)
+    reported = error_in(answer)
     if status != 200:
-        said = redact(told.message if told else text, headers)[:SHOWN]
-        raise _refusal(place, url, status, f"HTTP {status}: {said}", key, told)
+        said = redact(reported.message if reported else text, headers)[:SHOWN]
+        raise _refusal(place, url, status, f"HTTP {status}: {said}", key, reported)
     if not is_json:
         kind = "a web page" if "<html" in text.lower() or "<!doctype" in text.lower() else "something that is no JSON"
         raise UserError(f"{place} answers with {kind}: it is not an OpenAI-compatible server")
-    told = error_instead_of_choices(answer) if method == "POST" else None
-    if told:
-        code = f", code {told.status}" if told.status else ""
-        said = f"with an error (HTTP 200{code}): {redact(told.message, headers)[:SHOWN]}"
-        raise _refusal(place, url, told.status or 200, said, key, told)
+    reported = error_instead_of_choices(answer) if method == "POST" else None
+    if reported:
+        code = f", code {reported.status}" if reported.status else ""
+        said = f"with an error (HTTP 200{code}): {redact(reported.message, headers)[:SHOWN]}"
+        raise _refusal(place, url, reported.status or 200, said, key, reported)
     return answer
 
 

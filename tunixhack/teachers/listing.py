@@ -13,9 +13,9 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.safe_text import for_terminal
+from tunixhack.teachers.address import preset_address
 from tunixhack.teachers.http import Unreachable, get_json_once
 from tunixhack.teachers.presets import PRESETS, Preset
-from tunixhack.teachers.resolve import preset_address
 from tunixhack.teachers.served import ServedModel
 from tunixhack.teachers.wsl import UnreachableOnBothHosts, discover_models
 

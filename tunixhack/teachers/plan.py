@@ -23,7 +23,7 @@ def wanted_answers(requests: Sequence[Request], teacher: Teacher, run_seed: int)
 
     Args:
         requests: of one step.
-        teacher: who answers; a part of every request key.
+        teacher: the teacher that answers; a part of every request key.
         run_seed: the seed of the run.
 
     Returns:

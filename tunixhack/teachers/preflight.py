@@ -30,7 +30,7 @@ def examine(
 
     Args:
         endpoint: where it answers.
-        teacher: who it is.
+        teacher: the teacher that is examined.
         trace: a native one has to be seen.
         longest: the longest messages that will be sent, to see that they fit.
         say: takes sentences for the user.
@@ -60,7 +60,7 @@ def examine(
 
 
 def check_fit(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
-    """Check that messages longer than those of `examine` fit, by one tiny request where the server tells its context.
+    """Check that messages longer than those of `examine` fit, by one tiny request where the server reports its context.
 
     Raises:
         UserError: they do not fit.
@@ -166,10 +166,10 @@ def _differ(reply: _Reply) -> bool:
 
 
 def _counts_one_choice(reply: _Reply) -> bool:
-    """Return whether two choices that both ran into the limit are told as the tokens of one, as llama.cpp does."""
-    told = token_count(reply.usage.get("completion_tokens"))
+    """Return whether two choices that both ran into the limit are reported with the tokens of one, as by llama.cpp."""
+    reported = token_count(reply.usage.get("completion_tokens"))
     full = [choice for choice in reply.choices if finish_kind(choice.get("finish_reason")) == "truncated"]
-    return told is not None and len(full) == 2 and told <= TINY
+    return reported is not None and len(full) == 2 and reported <= TINY
 
 
 def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:

@@ -85,20 +85,20 @@ class Preset:
         Raises:
             UserError: the variable holds no address.
         """
-        told = os.environ.get(self.url_variable, "").strip() if self.url_variable else ""
-        return _from_host(told, self) if told else self.url
+        value = os.environ.get(self.url_variable, "").strip() if self.url_variable else ""
+        return _from_host(value, self) if value else self.url
 
 
-def _from_host(told: str, preset: Preset) -> str:
+def _from_host(value: str, preset: Preset) -> str:
     """Read HOST, HOST:PORT, :PORT or an address; where a server listens everywhere, it is asked on this machine."""
     usual = urlsplit(preset.url)
     try:
-        parts = urlsplit(told if "://" in told else f"http://{told}")
+        parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port = parts.hostname or usual.hostname or "", parts.port
     except ValueError:
         raise UserError(f"{preset.url_variable} holds no address: it is HOST:PORT") from None
     if port is None:
-        port = usual.port if "://" not in told else None
+        port = usual.port if "://" not in value else None
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/').removesuffix('/v1')}/v1"

@@ -55,11 +55,11 @@ class Price:
             text: all that was received; its length stands in for tokens that are not reported.
             listed: return the price outside of a batch.
         """
-        told = usage if isinstance(usage, Mapping) else {}
-        tokens = [told.get("prompt_tokens"), None if OF_CHOICES in told else told.get("completion_tokens")]
+        reported = usage if isinstance(usage, Mapping) else {}
+        tokens = [reported.get("prompt_tokens"), None if OF_CHOICES in reported else reported.get("completion_tokens")]
         counts = [token_count(one) for one in tokens]
         prompt, completion = (-(-len(text) // CHARACTERS) if one is None else one for one in counts)
-        return self.of(prompt, completion) * (1.0 if listed else _share(told))
+        return self.of(prompt, completion) * (1.0 if listed else _share(reported))
 
     def in_batches(self) -> Price:
         """Return what the tokens cost in batches."""
@@ -103,7 +103,7 @@ def listed_price(provider: str, model: str) -> Price | None:
 
 
 def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: bool = False) -> float | None:
-    """Add up what stored answers cost, as far as their tokens were told.
+    """Add up what stored answers cost, as far as their tokens are known.
 
     Args:
         answers: columns `journal.FIELDS`.
@@ -111,7 +111,7 @@ def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: b
         listed: count those of batches as if they had been asked one by one.
 
     Returns:
-        None where the price of one of them is unknown, or a paid one never told any tokens.
+        None where the price of one of them is unknown, or a paid one never reported any tokens.
     """
     total = 0.0
     for (teacher,), rows in answers.group_by("teacher"):

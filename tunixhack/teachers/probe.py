@@ -38,7 +38,7 @@ class Measurement:
     requests: int
     seconds: float
     tokens: int | None
-    """Completion tokens as the server tells them; None where it does not."""
+    """Completion tokens as the server reports them; None where it does not."""
 
     @property
     def requests_per_second(self) -> float:
@@ -47,7 +47,7 @@ class Measurement:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Tokens a second over all clients; None where the server does not tell them."""
+        """Tokens a second over all clients; None where the server does not report them."""
         return None if self.tokens is None else self.tokens / self.seconds
 
 
@@ -62,7 +62,7 @@ class ParallelismReport:
 
     @property
     def speedup(self) -> float:
-        """The speed of four clients over that of one: of tokens where they are told, else of answers."""
+        """The speed of four clients over that of one: in tokens where they are reported, else in answers."""
         one, four = self.one.tokens_per_second, self.four.tokens_per_second
         if one and four:
             return four / one
@@ -113,24 +113,24 @@ def _measure(endpoint: Endpoint, teacher: Teacher, clients: int, seconds: float,
 
     def work(client: int) -> list[int | None]:
         server = replace(endpoint, url=endpoint.addresses[client % len(endpoint.addresses)])
-        told: list[int | None] = []
+        counts: list[int | None] = []
         while time.monotonic() - start < seconds:
-            told.append(_ask(server, teacher, (clients * 10 + client) * 100_000 + len(told) + 1, say))
-        return told
+            counts.append(_ask(server, teacher, (clients * 10 + client) * 100_000 + len(counts) + 1, say))
+        return counts
 
     with ThreadPoolExecutor(clients) as pool:
-        told = [tokens for one in pool.map(work, range(clients)) for tokens in one]
-    known = [tokens for tokens in told if tokens is not None]
+        counts = [tokens for one in pool.map(work, range(clients)) for tokens in one]
+    known = [tokens for tokens in counts if tokens is not None]
     return Measurement(
         clients=clients,
-        requests=len(told),
+        requests=len(counts),
         seconds=time.monotonic() - start,
-        tokens=sum(known) if len(known) == len(told) else None,
+        tokens=sum(known) if len(known) == len(counts) else None,
     )
 
 
 def _ask(endpoint: Endpoint, teacher: Teacher, number: int, say: Say) -> int | None:
-    """Ask something new, which no cache of prompts has; returns the answer's tokens as told."""
+    """Send a prompt that no cache has; return the reported tokens of the answer."""
     question = f"Number {number}. Name things that one can find in a kitchen, as many as you can, one a line."
     body = dict(teacher.sampling) | {
         "model": endpoint.model,

@@ -12,21 +12,18 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tunixhack.cache import file_sha256
 from tunixhack.errors import UserError, nearest
 from tunixhack.teachers import embedded, local_model
+from tunixhack.teachers.address import Address, address_in, preset_address, public_name, split_credentials
 from tunixhack.teachers.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
-from tunixhack.teachers.keys import KEY_VARIABLE, find_key
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
 from tunixhack.teachers.prices import FREE, price_at
 from tunixhack.teachers.served import ServedModel, discover_any
@@ -64,19 +61,6 @@ class MissingKey(UserError):
     """A provider's key is nowhere to be found."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """The address of a server, and the headers of every request to it."""
-
-    url: str
-    """Base address without credentials."""
-    reached: str | None = None
-    """The address at which it was found, if that is another one: the Windows host's changes with each of its starts."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    secret: str | None = field(default=None, repr=False)
-    """The secret that must not appear in any message."""
-
-
 def resolve(
     spec: str, options: RequestOptions, remembered: Mapping[str, Any] | None = None, say: Say = lambda sentence: None
 ) -> Teacher:
@@ -87,7 +71,7 @@ def resolve(
         options: how it is asked to answer.
         remembered: the identity, model and context that a run kept of this teacher. Used when the server does not
             answer, or its key is not here, so that a run whose answers are all there can be recomputed without it.
-        say: told when a server is waited for that still loads its model.
+        say: takes a sentence when a server still loads its model.
 
     Raises:
         UserError: an unknown teacher, a server that is down or no OpenAI-compatible one, a model that it does not
@@ -96,7 +80,7 @@ def resolve(
     name, _, rest = spec.partition("/")
     if name == "local":
         return _local(spec, options)
-    if _address(spec) is not None:
+    if address_in(spec) is not None:
         preset, find = ANY_SERVER, lambda: _by_address(spec, options, say)
     elif name in PRESETS:
         preset, find = PRESETS[name], lambda: _by_name(spec, name, rest, options, say)
@@ -149,7 +133,7 @@ def _local(spec: str, options: RequestOptions) -> Teacher:
 
 
 def _by_name(spec: str, name: str, model: str, options: RequestOptions, say: Say) -> Teacher:
-    """Find a teacher of the table; a provider is asked nothing, since its first answer tells as much."""
+    """Find a teacher of the table; a provider is not contacted; a wrong model shows in its first answer."""
     preset = PRESETS[name]
     address = preset_address(preset)
     if preset.key_needed and not address.secret:
@@ -179,7 +163,7 @@ def _by_name(spec: str, name: str, model: str, options: RequestOptions, say: Say
 
 def _by_address(spec: str, options: RequestOptions, say: Say) -> Teacher:
     """Find a teacher by its address."""
-    address = _credentials(_address(spec) or "")
+    address = split_credentials(address_in(spec) or "")
 
     def discover() -> Mapping[str, ServedModel]:
         return discover_any(address.url, lambda url: get_json(url, address.headers, say=say))
@@ -206,16 +190,6 @@ def _chosen(model: str, served: Mapping[str, ServedModel], server: str, how: str
     return candidates[0]
 
 
-def preset_address(preset: Preset) -> Address:
-    """Return where a preset's server is, with its key where there is one.
-
-    Raises:
-        UserError: the variable that tells the address holds none.
-    """
-    key = find_key(preset.key)
-    return Address(url=preset.address(), headers={"Authorization": f"Bearer {key}"} if key else {}, secret=key)
-
-
 def _teacher(
     spec: str,
     preset: Preset,
@@ -227,7 +201,7 @@ def _teacher(
     """Put together a teacher that answers over HTTP; ``discover`` asks the server again for what it serves."""
 
     def context_now() -> int | None:
-        with suppress(UserError):  # what it told before stands, then
+        with suppress(UserError):  # then what it reported before stands
             return discover().get(served.name, served).context
         return None
 
@@ -298,34 +272,3 @@ def _or_remembered(
         connect=connect,
         **_asked_with(preset, options),
     )
-
-
-def _address(spec: str) -> str | None:
-    return spec.partition("#")[0].rstrip("/") if spec.startswith(("http://", "https://")) else None
-
-
-def _credentials(address: str) -> Address:
-    """Take the credentials out of an address, or else the key for it from its variable."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # its text can hold the credentials
-        raise UserError("the address in --teacher cannot be read: it is http://HOST:PORT/v1") from None
-    url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    if parts.password or parts.username:
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return Address(url=url, headers={"Authorization": f"Basic {basic}"}, secret=password or user)
-    key = find_key(KEY_VARIABLE)
-    return Address(url=url, headers={"Authorization": f"Bearer {key}"} if key else {}, secret=key)
-
-
-def public_name(spec: str) -> str:
-    """Name a teacher without the credentials that its address may carry.
-
-    >>> public_name("http://me:secret@gpu:8000/v1#qwen3")
-    'http://gpu:8000/v1#qwen3'
-    """
-    address = _address(spec)
-    if address is None:
-        return re.sub("//[^/#]*@", "//", spec)  # a mistyped address is no less secret
-    return _credentials(address).url + spec[len(spec.partition("#")[0]) :]

@@ -129,8 +129,8 @@ class AnswerCollector:
             return
         for model in {row["model"]: None for row in new}:
             self.models.note(model)
-        told = count_tokens(pl.DataFrame(new, schema=FIELDS))
-        self.report.advance(len(new), told["completion_tokens"], told["at_least"])
+        tokens = count_tokens(pl.DataFrame(new, schema=FIELDS))
+        self.report.advance(len(new), tokens["completion_tokens"], tokens["at_least"])
         if self.on_answers:
             self.on_answers(new)
 

@@ -26,7 +26,7 @@ class ServedModel:
     loaded: bool = True
     """False where it would have to be loaded first."""
     quantisation: Any = None
-    """The quantisation, size or digest that identifies the file of the model, as far as the server tells."""
+    """The quantisation, size or digest that identifies the file of the model, as far as the server reports it."""
     context: int | None = None
     """Tokens that one request can use."""
     slots: int | None = None
@@ -55,7 +55,7 @@ def discover_openai(url: str, get: Get) -> dict[str, ServedModel]:
         meta = _dict(entry.get("meta"))
         served[name] = ServedModel(
             name=name,
-            # llama.cpp tells size and parameters of its file, vLLM the checkpoint behind a served name
+            # llama.cpp reports size and parameters of its file, vLLM the checkpoint behind a served name
             quantisation=meta.get("size") or entry.get("root") or entry.get("quantization"),
             context=_whole(entry.get("max_model_len")) or _whole(meta.get("n_ctx")),
             meta=meta,
@@ -64,7 +64,7 @@ def discover_openai(url: str, get: Get) -> dict[str, ServedModel]:
 
 
 def discover_any(url: str, get: Get) -> dict[str, ServedModel]:
-    """Ask a server of which the address alone is known; where it tells what llama.cpp tells, for its slots, too.
+    """Ask a server of which the address alone is known; where it is llama.cpp's, for its slots, too.
 
     Raises:
         UserError: it is no OpenAI-compatible server, or cannot be asked.
@@ -77,7 +77,7 @@ def discover_any(url: str, get: Get) -> dict[str, ServedModel]:
 
 
 def discover_llamacpp(url: str, get: Get) -> dict[str, ServedModel]:
-    """Ask llama.cpp's server, which tells how many slots it has and how long each is.
+    """Ask llama.cpp's server, which reports how many slots it has and how long each is.
 
     Raises:
         UserError: it is another server, or cannot be asked.
@@ -92,7 +92,7 @@ def discover_llamacpp(url: str, get: Get) -> dict[str, ServedModel]:
 
 
 def discover_lmstudio(url: str, get: Get) -> dict[str, ServedModel]:
-    """Ask LM Studio, which tells what is loaded and with how much context.
+    """Ask LM Studio, which reports what is loaded and with how much context.
 
     Raises:
         UserError: it is another server, or cannot be asked.
@@ -113,7 +113,7 @@ def discover_lmstudio(url: str, get: Get) -> dict[str, ServedModel]:
 
 
 def discover_ollama(url: str, get: Get) -> dict[str, ServedModel]:
-    """Ask Ollama, which tells what it has and what of that is loaded; the context is known of what is loaded.
+    """Ask Ollama, which reports what it has and what of that is loaded; the context is known of what is loaded.
 
     Raises:
         UserError: it is another server, or cannot be asked.

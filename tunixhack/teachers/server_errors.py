@@ -22,7 +22,7 @@ ACCOUNT = frozenset(_ACCOUNT.split())
 """Codes and types of an account that is empty or closed, under whatever status; ``insufficient_quota`` comes with 429,
 which else asks for patience."""
 _SAID = re.compile(r"(credit|account) balance is too low|insufficient (account )?(balance|credits?|funds|quota)", re.I)
-"""The same where only the sentence tells, as Anthropic's HTTP 400 does."""
+"""The same where only the sentence says so, as Anthropic's HTTP 400 does."""
 _WORDS = {
     429: "rate_limit rate_limit_error rate_limit_exceeded rate_limit_reached_error too_many_requests throttled "
     "throttling resource_exhausted requests tokens",
@@ -41,7 +41,7 @@ _STATUS_OF = {word: status for status, words in _WORDS.items() for word in words
 
 @dataclass(frozen=True, kw_only=True)
 class ServerError:
-    """An error as a server tells it."""
+    """An error as a server reports it."""
 
     message: str
     """Its sentence, of whatever length; secrets are not taken out of it yet."""
@@ -59,7 +59,7 @@ class ServerError:
 
 
 def error_in(answer: Any) -> ServerError | None:
-    """Read the error of a reply, or of a choice; None where it tells none.
+    """Read the error of a reply, or of a choice; None where there is none.
 
     >>> error_in({"error": {"message": "Rate limit exceeded", "code": 429}}).status
     429
@@ -72,38 +72,38 @@ def error_in(answer: Any) -> ServerError | None:
         answer = answer[0]
     if not isinstance(answer, Mapping):
         return None
-    told = answer.get("error")
-    if not told and answer.get("object") == "error":  # as vLLM and Mistral have it
-        told = answer
-    if not told and isinstance(answer.get("errors"), list):
-        told = next((one for one in answer["errors"] if one), None)
-    return _read(told) if told else None
+    error = answer.get("error")
+    if not error and answer.get("object") == "error":  # as vLLM and Mistral have it
+        error = answer
+    if not error and isinstance(answer.get("errors"), list):
+        error = next((one for one in answer["errors"] if one), None)
+    return _read(error) if error else None
 
 
-def _read(told: Any) -> ServerError:
-    if not isinstance(told, Mapping):
-        return ServerError(message=str(told), status=None, words=frozenset())
-    if isinstance(told.get("error"), Mapping | str):  # wrapped once more by a gateway
-        return _read(told["error"])
-    names = [told.get(name) for name in ("code", "type", "status")]
+def _read(error: Any) -> ServerError:
+    if not isinstance(error, Mapping):
+        return ServerError(message=str(error), status=None, words=frozenset())
+    if isinstance(error.get("error"), Mapping | str):  # wrapped once more by a gateway
+        return _read(error["error"])
+    names = [error.get(name) for name in ("code", "type", "status")]
     words = frozenset(re.sub(r"[\s-]+", "_", name.strip().lower()) for name in names if isinstance(name, str))
     statuses = [*filter(None, map(_status, names)), *(_STATUS_OF[word] for word in words if word in _STATUS_OF)]
-    metadata = told.get("metadata")
+    metadata = error.get("metadata")
     flagged = isinstance(metadata, Mapping) and ("flagged_input" in metadata or bool(metadata.get("reasons")))
-    message = ": ".join(_sentences(told, metadata)) or str(dict(told))
+    message = ": ".join(_sentences(error, metadata)) or str(dict(error))
     # a type such as invalid_request_error says least of several
     status = next((one for one in statuses if one != 400), statuses[0] if statuses else None)
     return ServerError(message=message, status=status, words=words, flagged=flagged)
 
 
-def _sentences(told: Mapping[str, Any], metadata: Any) -> Iterator[str]:
+def _sentences(error: Mapping[str, Any], metadata: Any) -> Iterator[str]:
     """Yield what is said, by the server and by the provider behind it, and of which parameter."""
     for name in ("message", "msg", "detail"):
-        if isinstance(told.get(name), str) and told[name].strip():
-            yield told[name].strip()
+        if isinstance(error.get(name), str) and error[name].strip():
+            yield error[name].strip()
             break
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
-    yield from (one.strip() for one in (raw, told.get("param")) if isinstance(one, str) and one.strip())
+    yield from (one.strip() for one in (raw, error.get("param")) if isinstance(one, str) and one.strip())
 
 
 def _status(name: Any) -> int | None:

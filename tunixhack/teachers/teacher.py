@@ -1,4 +1,4 @@
-"""A teacher: who answers, how it is told apart from others, and how it is reached."""
+"""A teacher: its identity, its limits, and the way to reach it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Capabilities:
     seeded: bool = True
     """True if requests carry a seed."""
     counts_one_choice: bool = False
-    """True if ``usage`` tells the tokens of one choice, however many were given."""
+    """True if ``usage`` reports the tokens of one choice, however many were given."""
     tokenizer: str | None = None
     """Address at which such a server counts the tokens of texts; None where it does not."""
     context: int | None = field(default=None, compare=False)
-    """Tokens that one request can use, as known after the first reply; None where the server does not tell."""
+    """Tokens that one request can use, as known after the first reply; None where the server does not report it."""
     model: str | None = field(default=None, compare=False)
     """The model that the reply named; None where it named none."""
 
@@ -41,7 +41,7 @@ class Teacher:
     model: str
     """The model name that is sent."""
     identity: Mapping[str, Any]
-    """URL without credentials, or the model file's sha256; the served model and quantisation where told."""
+    """URL without credentials, or the model file's sha256; the served model and quantisation where reported."""
     sampling: Mapping[str, Any]
     """Sampling parameters of every request, without seed and n."""
     grammar: str | None = None
@@ -57,12 +57,12 @@ class Teacher:
     slots: int | None = None
     """Choices that the server works on at once; requests in flight are kept below it. None where unknown."""
     context: int | None = None
-    """Context length in tokens that one request can use; None where the server does not tell."""
+    """Context length in tokens that one request can use; None where the server does not report it."""
     context_setting: str = "the server's context length"
     """The setting by which the user gets more of it."""
     context_now: Callable[[], int | None] = field(default=lambda: None, repr=False)
     """Asks the server for its context again, in tokens, which some know only once the model is loaded; None where the
-    server does not tell."""
+    server does not report it."""
     batches: bool = False
     """True if it answers whole batches at half the price."""
     price: Price | None = None

@@ -88,7 +88,7 @@ class Throughput:
         return max(1, *itertools.accumulate(change for _, change in changes))
 
     def _between(self) -> float:
-        """Return the time between two answers, once the first have come; 0 where too few came to tell."""
+        """Return the time between two answers, once the first have come; 0 where too few came to estimate it."""
         ends = sorted(one.done for one in self.answered)
         begin = min(one.sent for one in self.answered)
         later = [end for end in ends if end > ends[0] + AT_ONCE * (ends[0] - begin)]

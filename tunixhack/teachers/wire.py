@@ -37,7 +37,7 @@ class CallState:
     on_completion: Callable[[Mapping[str, Any], Mapping[str, Any]], object] | None = None
     """Called with (row, completion) for each answered request, in the transport's thread."""
     counts_one_choice: bool = False
-    """True if the server tells the tokens of one choice only."""
+    """True if the server reports the tokens of one choice only."""
     tokenizer: str | None = None
     """Address at which the tokens of all choices can be counted then; None where they cannot."""
     context: int | None = None
@@ -136,12 +136,12 @@ class CallState:
             self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
 
     def refused(self, why: str, wait: float | None = None) -> None:
-        """Note that the server had too much to do, and send it fewer requests at once; `failed` is told as well."""
+        """Note that the server had too much to do, and send it fewer requests at once; call `failed` as well."""
         if self.concurrency.refused(wait) and self.slowed_by is None:
             self.slowed_by = self.endpoint.redact(why)
 
     def give_up(self, why: str) -> None:
-        """Stop the call for a reason that the user will be told."""
+        """Stop the call for a reason that is reported to the user."""
         self.gave_up = self.gave_up or self.endpoint.redact(why)
         self._stop.set()
 

@@ -25,7 +25,7 @@ from tunixhack.teachers.served import Get, ServedModel
 VERSION = Path("proc/version")
 ROUTES = Path("proc/net/route")
 MIRRORED = Path("sys/class/net/loopback0")
-"""Files of Linux that tell of the network; paths below the root of the file system."""
+"""Files of Linux that describe the network; paths below the root of the file system."""
 GATEWAY = 2
 """The flag of a route that leads over a gateway."""
 
@@ -71,7 +71,7 @@ def windows_host(root: Path = Path("/")) -> str | None:
     """Return the address of the Windows host; None outside WSL2, and where 127.0.0.1 leads there.
 
     Args:
-        root: of the file system, in which Linux tells of itself.
+        root: of the file system.
     """
     # WSL1 writes Microsoft, and shares Windows's network
     if "microsoft" not in _read(root / VERSION) or (root / MIRRORED).exists():
