@@ -78,7 +78,7 @@ ADDRESS = "https://me:open-sesame@example.com/rows.jsonl?token=open-sesame"
         ("build", "creative", ADDRESS),
         ("show", ADDRESS),
         ("push", "runs/creative", ADDRESS),
-        ("teachers", "probe", ADDRESS.replace("https://", "htp://")),
+        ("teachers", "parallelism", ADDRESS.replace("https://", "htp://")),
         ("teachers", "compare", "--domain", "creative", "--teachers", f"{ADDRESS},{ADDRESS}"),
     ],
 )

@@ -33,8 +33,9 @@ def teachers(context: typer.Context, as_json: Json = False) -> None:
     print_result("\n".join(listing.as_lines(seen)), listing.as_dict(seen) if as_json else None)
 
 
-@app.command("probe", cls=Verb)
-def probe_teacher(
+@app.command("parallelism", cls=Verb)
+@app.command("probe", cls=Verb, hidden=True)  # its name in 0.1.0
+def teacher_parallelism(
     teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
 ) -> None:
     """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""

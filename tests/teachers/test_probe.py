@@ -156,8 +156,8 @@ def test_a_server_that_refuses_is_one_sentence():
 def test_the_command_prints_lines_or_json(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "time", Hurrying())
     with odd_server(lambda body, headers: (200, completion(GOOD))) as server:
-        plain = CliRunner().invoke(app, ["teachers", "probe", server.url])
-        machine = CliRunner().invoke(app, ["teachers", "probe", server.url, "--json"])
+        plain = CliRunner().invoke(app, ["teachers", "parallelism", server.url])
+        machine = CliRunner().invoke(app, ["teachers", "probe", server.url, "--json"])  # the name in 0.1.0
     assert (plain.exit_code, machine.exit_code) == (0, 0)
     assert plain.stdout.splitlines()[0].startswith("1 at once: ")
     told = json.loads(machine.stdout)
