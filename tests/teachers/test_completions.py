@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.teachers.odd_server import completion
 from tests.teachers.test_wire_json import DATA
 from tunixhack.teachers.attempts import Failure
-from tunixhack.teachers.completions import generated_text, match_choices, read_completion, usage_of
+from tunixhack.teachers.choices import generated_text, match_choices, usage_of
+from tunixhack.teachers.completions import read_completion
 from tunixhack.teachers.endpoint import Endpoint
 
 ENDPOINT = Endpoint(url="http://there/v1", model="m")

@@ -40,14 +40,8 @@ from tunixhack.teachers import (
     counting,
 )
 from tunixhack.teachers.attempts import Failure, connection_failure, http_failure, prompt_truncated, redirect_failure
-from tunixhack.teachers.completions import (
-    error_beside_choices,
-    generated_text,
-    match_choices,
-    prompt_was_truncated,
-    read_completion,
-    usage_of,
-)
+from tunixhack.teachers.choices import generated_text, match_choices, prompt_was_truncated, usage_of
+from tunixhack.teachers.completions import error_beside_choices, read_completion
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.journal_writer import JournalWriter
 from tunixhack.teachers.wire import CallState

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tunixhack.teachers.completions import generated_text
+from tunixhack.teachers.choices import generated_text
 
 MOST_COPIED = 0.5
 """The share of questions, of those with several answers, whose answers may all be the same."""

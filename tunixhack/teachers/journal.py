@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from tunixhack.ids import SEED_MODULUS
-from tunixhack.teachers.completions import choices_of, match_choices, usage_of
+from tunixhack.teachers.choices import choices_of, match_choices, usage_of
 from tunixhack.teachers.counting import BY_CHOICE, token_count
 from tunixhack.teachers.wire_json import read_json
 

@@ -12,7 +12,7 @@ from tunixhack.answers.formats import user_message
 from tunixhack.answers.parsing import read_choice
 from tunixhack.ids import request_key
 from tunixhack.teachers._curator import HardenedLLM
-from tunixhack.teachers.completions import choices_of, match_choices
+from tunixhack.teachers.choices import choices_of, match_choices
 from tunixhack.teachers.traces import Messages, with_system, with_trace
 
 

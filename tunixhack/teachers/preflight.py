@@ -8,7 +8,7 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.teachers import counting
-from tunixhack.teachers.completions import choices_of, generated_text, match_choices, prompt_was_truncated, usage_of
+from tunixhack.teachers.choices import choices_of, generated_text, match_choices, prompt_was_truncated, usage_of
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.finish_reasons import finish_kind

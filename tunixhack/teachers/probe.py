@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.teachers.completions import choices_of, usage_of
+from tunixhack.teachers.choices import choices_of, usage_of
 from tunixhack.teachers.counting import token_count
 from tunixhack.teachers.endpoint import Endpoint
 from tunixhack.teachers.http import Say, post_json
