@@ -14,7 +14,7 @@ from tunixhack.answers.sample import Sample
 from tunixhack.errors import UserError, nearest
 from tunixhack.funnel import count_tokens
 from tunixhack.questions.length import LengthFilter
-from tunixhack.recipe import Recipe
+from tunixhack.recipe_spec import RecipeSpec
 from tunixhack.run import Run
 from tunixhack.steps import candidates_needed, share_kept
 from tunixhack.teachers.address import public_name
@@ -86,7 +86,7 @@ class Estimate:
 
 
 def estimate(
-    recipe: Recipe,
+    recipe: RecipeSpec,
     teacher: str,
     questions: int,
     *,
@@ -130,7 +130,7 @@ def estimate(
     )
 
 
-def questions_and_probes(recipe: Recipe, rows: int) -> tuple[int, int]:
+def questions_and_probes(recipe: RecipeSpec, rows: int) -> tuple[int, int]:
     """Count the questions that a build of so many rows asks samples of, and the probes before.
 
     Args:
@@ -173,7 +173,7 @@ def _seen(folder: Path) -> tuple[int, int, str]:
     return round(prompt), round(answer), f"the mean of the {samples.height:,} answers in {folder}"
 
 
-def _assumed(recipe: Recipe) -> tuple[int, int, str]:
+def _assumed(recipe: RecipeSpec) -> tuple[int, int, str]:
     source = recipe.source if recipe.source.shipped is None else recipe.source.override("shipped")
     rows = source.load(recipe.domain).rows.head(PROMPTS)
     llm = recipe.llm("any", trace=recipe.trace)
