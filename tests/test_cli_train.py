@@ -51,7 +51,7 @@ def student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
         return parrot
 
     fakes = SimpleNamespace(sft=sft, StudentHandle=SimpleNamespace(load=lambda folder, accept_terms: parrot))
-    monkeypatch.setattr(extra, "load", lambda module, what: fakes)
+    monkeypatch.setattr(extra, "import_optional", lambda module, what: fakes)
     monkeypatch.setattr(doctor, "require_device", lambda cpu: parrot.told.update(cpu=cpu))
     return parrot
 
@@ -198,7 +198,7 @@ def test_without_the_extra_a_sentence_points_to_the_doctor(
     def missing(module: str, what: str) -> None:
         raise MissingExtra("train", f"{what} (jax is missing)", ask_doctor=True)
 
-    monkeypatch.setattr(extra, "load", missing)
+    monkeypatch.setattr(extra, "import_optional", missing)
     done = tunixhack(*verb)
     assert done.code == 2
     assert re.search(r'pip install .*\[train\]"; `tunixhack doctor` tells', done.sentence)

@@ -87,7 +87,7 @@ def train(
 ) -> None:
     """Train a student on datasets, or go on with an interrupted training."""
     print("loading …", file=sys.stderr, flush=True)
-    from tunixhack.train.extra import load
+    from tunixhack.train.extra import import_optional
 
     changes: dict[str, Any] = {
         "epochs": epochs,
@@ -102,7 +102,7 @@ def train(
         "validation_questions": validation_questions,
         "seed": seed,
     }
-    student = load("tunixhack.train.supervised", "training").sft(
+    student = import_optional("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
         max_new_tokens=max_new_tokens,
         scratch=scratch, resume_from=resume_from, wandb=wandb, accept_terms=accept_terms, cpu=cpu,
@@ -140,7 +140,7 @@ def generate(
     texts = [question] if question is not None else asking.read_questions(questions or Path())
     loaded = _load(student, accept_terms, cpu)
     options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    replies = list(asking.ask(loaded, texts, seed=seed, **options))
+    replies = list(asking.generate_replies(loaded, texts, seed=seed, **options))
     if out is not None:
         asking.write_replies(out, replies)
         if as_json:
@@ -210,8 +210,8 @@ def _say(sentence: str) -> None:
 def _load(student: Path, accept_terms: bool, cpu: bool) -> Any:
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.train.doctor import require_device
-    from tunixhack.train.extra import load
+    from tunixhack.train.extra import import_optional
 
-    load("tunixhack.train.generate", "a student")
+    import_optional("tunixhack.train.generate", "a student")
     require_device(cpu)
-    return load("tunixhack.train.handle", "a student").StudentHandle.load(student, accept_terms=accept_terms)
+    return import_optional("tunixhack.train.handle", "a student").StudentHandle.load(student, accept_terms=accept_terms)

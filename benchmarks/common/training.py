@@ -125,7 +125,7 @@ class Ours:
             student(config, method, self.mesh),
             family=FAMILY,
             settings=plan(method, batch),
-            saving=Saving(folder, keep=1, every=1e9),
+            saving=Saving(folder, max_to_keep=1, every=1e9),
             callbacks=self,
         )
         self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close

@@ -33,7 +33,7 @@ OPTIONS = SETTINGS | {"batch_size": 8, "steps": STEPS}
 class Moment:
     """When a training is sent a signal.
 
-    ``asking``: before its questions are asked; ``beginning``: before its first step; ``step``: behind one, before it
+    ``replies``: before its questions are asked; ``start``: before its first step; ``step``: behind one, before it
     is saved where it is due; ``writing``: when all of a checkpoint is written but its name; ``named``: when it has its
     name and no checksums.
     """
@@ -150,7 +150,7 @@ def sent(moment):
         yield
         return
     from tunixhack.train import checksums
-    from tunixhack.train.evidence import Asking
+    from tunixhack.train.evidence import ReplyComparison
     from tunixhack.train.loop import Loop
     from tunixhack.train.saving import SealedPath
     from tunixhack.train.trainer import Trainer
@@ -180,8 +180,8 @@ def sent(moment):
         reached("step", result.step)
 
     with ExitStack() as patches:
-        patches.enter_context(before(Asking, "before", lambda *_: ("asking",)))
-        patches.enter_context(before(Trainer, "run", lambda *_: ("beginning",)))
+        patches.enter_context(before(ReplyComparison, "before", lambda *_: ("replies",)))
+        patches.enter_context(before(Trainer, "run", lambda *_: ("start",)))
         patches.enter_context(before(SealedPath, "finalize", lambda self: ("writing", numbered(self.get_final()))))
         patches.enter_context(before(checksums, "seal", lambda place: ("named", numbered(place))))
         patches.enter_context(mock.patch.object(Loop, "after_step", patched))

@@ -129,8 +129,8 @@ def test_it_goes_on_from_the_newest_whole_one_to_the_same_end(trained, out, caps
     told = json.loads(metadata(out / "actor" / "6").read_text())
     metadata(out / "actor" / "9").write_text(json.dumps(told))
     said = kills.run(*toy, out)["said"]
-    assert "12 is not whole, since model_params/" in said
-    assert "9 is not whole, since _CHECKPOINT_METADATA has no place in the data behind 9 steps" in said
+    assert "12 is damaged or incomplete, since model_params/" in said
+    assert "9 is damaged or incomplete, since _CHECKPOINT_METADATA has no place in the data behind 9 steps" in said
     assert said.count(": step 6 is used") == 2
     assert "going on behind step 6 of 12" in said
     assert kills.same(kills.outcome(out), whole)
@@ -144,9 +144,9 @@ def test_where_none_is_whole_it_says_so_and_changes_nothing(trained, out):
     for place, damage in zip(checkpoints.saved(out / "actor"), (cut, empty, remove), strict=True):
         damage(optimizer(place))
     before = {path: path.stat().st_mtime_ns for path in (out / "actor").rglob("*")}
-    with pytest.raises(UserError, match=r"none of its checkpoints is whole: step 12: .*; step 9: .*; step 6: .*"):
+    with pytest.raises(UserError, match=r"none of its checkpoints is intact: step 12: .*; step 9: .*; step 6: .*"):
         kills.run(*toy, out)
-    with pytest.raises(UserError, match=r"none of its checkpoints is whole"):
+    with pytest.raises(UserError, match=r"none of its checkpoints is intact"):
         kills.run(*toy, out.with_name("new"), resume_from=out)
     assert {path: path.stat().st_mtime_ns for path in (out / "actor").rglob("*")} == before
     assert record.read(out).status == "finished"
@@ -167,7 +167,7 @@ def test_asked_and_exported_is_the_newest_one_whose_weights_are_whole(trained, o
     cut(weights(out / "actor" / "12"))
     cut(optimizer(out / "actor" / "9"))  # which nothing of this needs
     student = train.Student.load(out)
-    assert "12 is not whole, since model_params" in capsys.readouterr().err
+    assert "12 is damaged or incomplete, since model_params" in capsys.readouterr().err
     assert student.step == 9
     student.export(tmp_path / "export", ("orbax",), check=False, say=str)
     assert (tmp_path / "export" / "orbax" / "actor" / "9" / "model_params").is_dir()
@@ -178,7 +178,7 @@ def test_with_no_whole_weights_there_is_no_student(out, tunixhack):
         remove(manifest(place))
     done = tunixhack("generate", out, "why?", "--cpu")
     assert done.code == 2
-    assert "has no checkpoint that is whole" in done.sentence
+    assert "has no intact checkpoint" in done.sentence
     assert "12" in done.sentence
     assert "manifest.ocdbt is missing" in done.sentence
 
@@ -200,8 +200,9 @@ def test_a_half_written_checkpoint_is_no_checkpoint(out):
     (out / "actor" / "18").mkdir()  # somebody's, or what a copy left
     found = checkpoints.newest(out, None, problem)
     assert found.place.name == "12"
-    assert found.told == [
-        f"the checkpoint {out / 'actor' / '18'} is not whole, since model_params is missing: step 12 is used"
+    assert found.messages == [
+        f"the checkpoint {out / 'actor' / '18'} is damaged or incomplete, since model_params is missing: "
+        "step 12 is used"
     ]
 
 

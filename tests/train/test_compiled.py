@@ -10,7 +10,7 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 import jax
 
-from tunixhack.train.compiled import keep_compiled
+from tunixhack.train.compiled import enable_compilation_cache
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _cache(tmp_path, monkeypatch):
 
 
 def test_it_is_kept_in_the_users_cache_by_the_kind_of_processor(tmp_path):
-    folder = keep_compiled()
+    folder = enable_compilation_cache()
     assert folder is not None
     assert folder.parent == tmp_path / "jax"
     assert jax.config.jax_compilation_cache_dir == str(folder)
@@ -32,7 +32,7 @@ def test_it_is_kept_in_the_users_cache_by_the_kind_of_processor(tmp_path):
 
 def test_where_the_user_has_named_a_place_it_stays(tmp_path):
     jax.config.update("jax_compilation_cache_dir", "/elsewhere")
-    assert keep_compiled() is None
+    assert enable_compilation_cache() is None
     assert jax.config.jax_compilation_cache_dir == "/elsewhere"
     assert not (tmp_path / "jax").exists()
 
@@ -40,7 +40,7 @@ def test_where_the_user_has_named_a_place_it_stays(tmp_path):
 def test_who_wants_none_gets_none():
     jax.config.update("jax_enable_compilation_cache", False)
     try:
-        assert keep_compiled() is None
+        assert enable_compilation_cache() is None
     finally:
         jax.config.update("jax_enable_compilation_cache", True)
     assert jax.config.jax_compilation_cache_dir is None
@@ -48,7 +48,7 @@ def test_who_wants_none_gets_none():
 
 def test_a_cache_that_cannot_be_made_is_done_without(tmp_path):
     (tmp_path / "jax").write_text("a file")
-    assert keep_compiled() is None
+    assert enable_compilation_cache() is None
     assert jax.config.jax_compilation_cache_dir is None
 
 
@@ -60,7 +60,7 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path):
         written = 1_700_000_000 - age
         read = 1_700_000_000 if name == "older-but-read" else written
         os.utime(other / name, (read, written))
-    keep_compiled(most=2500)
+    enable_compilation_cache(max_bytes=2500)
     assert sorted(path.name for path in other.iterdir()) == ["new", "older-but-read"]
-    keep_compiled(most=2500)
+    enable_compilation_cache(max_bytes=2500)
     assert len(list(other.iterdir())) == 2

@@ -82,7 +82,7 @@ def jax(monkeypatch: pytest.MonkeyPatch):
     told: dict[str, str] = {}
     config = SimpleNamespace(update=told.__setitem__)
     fake = SimpleNamespace(seen=(CPU,), devices=devices, config=config, told=told)
-    monkeypatch.setattr(doctor, "load", lambda module, what: fake)
+    monkeypatch.setattr(doctor, "import_optional", lambda module, what: fake)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     return fake
 

@@ -24,13 +24,13 @@ def broken(tmp_path, monkeypatch):
 
 
 def test_what_is_there_is_imported():
-    assert extra.load("json", "training").__name__ == "json"
+    assert extra.import_optional("json", "training").__name__ == "json"
 
 
 def test_a_package_that_is_not_installed_is_told_with_its_extra(broken):
     broken("import no_such_package")
     with pytest.raises(MissingExtra, match=r"training \(no_such_package is missing\).*\[train\].*doctor"):
-        extra.load("brittle", "training")
+        extra.import_optional("brittle", "training")
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra(broken):
 def test_versions_that_clash_point_to_the_doctor(broken, code):
     broken(code)
     with pytest.raises(UserError, match=r"training cannot be imported \(\w+Error: .*tunixhack doctor"):
-        extra.load("brittle", "training")
+        extra.import_optional("brittle", "training")
 
 
 def test_a_mistake_of_our_own_is_not_blamed_on_versions(broken, tmp_path, monkeypatch):
     broken("raise NameError('sft')")
     monkeypatch.setattr(extra, "PACKAGE", tmp_path)
     with pytest.raises(NameError):
-        extra.load("brittle", "training")
+        extra.import_optional("brittle", "training")
     with pytest.raises(ModuleNotFoundError):
-        extra.load("tunixhack.train.no_such_module", "training")
+        extra.import_optional("tunixhack.train.no_such_module", "training")
 
 
 def test_that_google_leaves_a_version_of_python_is_not_told_at_every_start_and_all_else_is(broken):
@@ -61,5 +61,5 @@ def test_that_google_leaves_a_version_of_python_is_not_told_at_every_start_and_a
     ]
     broken("\n".join(["import warnings", *code]))
     with pytest.warns(FutureWarning) as told:
-        extra.load("brittle", "training")
+        extra.import_optional("brittle", "training")
     assert [str(one.message)[:18] for one in told] == ["Your Google is old", "You are using a Py"]

@@ -89,7 +89,7 @@ def test_a_signal_behind_a_step_saves_it(toy, whole, tmp_path, name, step, left)
 def test_stopped_at_every_stage_it_says_what_is_saved_and_goes_on_to_the_same_end(toy, whole, tmp_path):
     out = tmp_path / "out"
     nothing = "stopped before the first step: there is nothing to save, and the same command begins anew\n"
-    for where, name in (("asking", "SIGTERM"), ("asking", "SIGUSR1"), ("beginning", "SIGTERM")):
+    for where, name in (("replies", "SIGTERM"), ("replies", "SIGUSR1"), ("start", "SIGTERM")):
         stopped = kills.run(*toy, out, Moment(where, 0, (name,)))
         assert stopped["stopped"]
         assert stopped["said"].endswith(nothing), where
@@ -99,7 +99,7 @@ def test_stopped_at_every_stage_it_says_what_is_saved_and_goes_on_to_the_same_en
     last = saved(out)[0]
     assert last >= 3
     assert stopped["said"].endswith(f"stopped; step {last} is saved, and the same command goes on from it\n")
-    for where in ("asking", "beginning"):  # nothing new, and what was saved is told
+    for where in ("replies", "start"):  # nothing new, and what was saved is told
         stopped = kills.run(*toy, out, Moment(where, 0, ("SIGINT",)))
         assert stopped["said"].endswith(f"stopped; step {last} is saved, and the same command goes on from it\n")
     at_once = kills.run(*toy, out, Moment("step", last + 1, ("SIGINT", "SIGINT")))
@@ -165,5 +165,5 @@ def test_on_eight_devices_it_is_the_same(eight, toy, tmp_path):
 
 def test_signals_are_as_they_were_when_it_is_over(toy, tmp_path):
     before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)}
-    kills.run(*toy, tmp_path / "out", Moment("asking", 0, ("SIGTERM",)))
+    kills.run(*toy, tmp_path / "out", Moment("replies", 0, ("SIGTERM",)))
     assert {one: signal.getsignal(one) for one in before} == before

@@ -15,7 +15,7 @@ from tunix.sft import peft_trainer
 
 from tests.train.students.tiny import VOCABULARY, tiny_gemma3
 from tests.train.test_packing import token_set
-from tunixhack.train import logits
+from tunixhack.train import loss
 from tunixhack.train.loss import attention_mask, in_compute_dtype, mean_loss, token_losses
 from tunixhack.train.packing import Packed
 from tunixhack.train.students.gemma3 import hidden_states, output_table
@@ -39,8 +39,8 @@ def losses(model, batch, chunk=16):
 
 def blocks_of(size, monkeypatch):
     """Make a small vocabulary several blocks, as a large one is."""
-    monkeypatch.setattr(logits, "BLOCK", size)
-    monkeypatch.setattr(logits, "LEAST_BLOCK", 1)
+    monkeypatch.setattr(loss, "BLOCK", size)
+    monkeypatch.setattr(loss, "LEAST_BLOCK", 1)
 
 
 def some(lengths, batch=2):

@@ -63,7 +63,7 @@ def test_lines_are_brought_without_touching_their_source(tmp_path):
     source.mkdir()
     (source / metrics.FILE).write_text(json.dumps({"step": 1, "loss": 2.0}) + "\n")
     target.mkdir()
-    metrics.bring(source, target)
+    metrics.copy_lines(source, target)
     assert metrics.read(target) == metrics.read(source) == [{"step": 1, "loss": 2.0}]
 
 

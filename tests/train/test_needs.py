@@ -6,10 +6,10 @@ import pytest
 
 from tunixhack.errors import UserError
 from tunixhack.train import needs
-from tunixhack.train.needs import Shape, checkpoint_bytes, checkpoints_to_keep, longest_that_fits, memory
+from tunixhack.train.needs import ModelShape, checkpoint_bytes, checkpoints_to_keep, estimate_memory, longest_that_fits
 from tunixhack.train.settings import Settings
 
-GEMMA_1B = Shape(
+GEMMA_1B = ModelShape(
     parameters=1_000_000_000, adapters=13_000_000, layers=26, width=1152, inner=6912, heads=4, vocabulary=262_144
 )
 
@@ -20,20 +20,22 @@ def test_a_full_checkpoint_of_a_billion_weights_is_12_gb_and_one_of_adapters_sma
 
 
 def test_lora_needs_less_than_full_and_qlora_less_than_lora():
-    full, lora, qlora = (memory(GEMMA_1B, Settings(method=method)).weights for method in ("full", "lora", "qlora"))
+    full, lora, qlora = (
+        estimate_memory(GEMMA_1B, Settings(method=method)).weights for method in ("full", "lora", "qlora")
+    )
     assert qlora < lora < full / 5
 
 
 def test_more_devices_share_weights_and_rows():
-    one, eight = (memory(GEMMA_1B, Settings(method="full"), devices=count) for count in (1, 8))
+    one, eight = (estimate_memory(GEMMA_1B, Settings(method="full"), devices=count) for count in (1, 8))
     assert eight.weights == one.weights // 8
     assert eight.activations * 8 == one.activations
 
 
 def test_remat_and_fewer_rows_at_once_take_less():
-    plain = memory(GEMMA_1B, Settings())
-    assert memory(GEMMA_1B, Settings(), remat=True).activations < plain.activations / 5
-    assert memory(GEMMA_1B, Settings(micro_batch_size=1)).activations == plain.activations // 8
+    plain = estimate_memory(GEMMA_1B, Settings())
+    assert estimate_memory(GEMMA_1B, Settings(), remat=True).activations < plain.activations / 5
+    assert estimate_memory(GEMMA_1B, Settings(micro_batch_size=1)).activations == plain.activations // 8
 
 
 def test_the_longest_row_that_fits_fits_and_the_next_does_not():
@@ -42,7 +44,7 @@ def test_the_longest_row_that_fits_fits_and_the_next_does_not():
     assert 1024 <= found < 32_768
 
     def needed(length):
-        return memory(GEMMA_1B, Settings(max_seq_len=length), devices=8, remat=True).total
+        return estimate_memory(GEMMA_1B, Settings(max_seq_len=length), devices=8, remat=True).total
 
     assert needed(found) <= free * needs.SPARE < needed(found + 128)
     assert longest_that_fits(GEMMA_1B, Settings(), bytes_free=10**8, devices=1, most=2048) == 0
@@ -67,7 +69,7 @@ def test_a_shape_is_read_out_of_tensors():
         "model.layers.0.input_layernorm.weight": (8,),
     }
     shape = needs.shape_of(tensors, heads=2, settings=Settings(lora_rank=4))
-    assert shape == Shape(
+    assert shape == ModelShape(
         parameters=800 + 128 + 256 + 256 + 8,
         adapters=4 * (24 + 40 + 40),
         layers=1,

@@ -77,7 +77,7 @@ def test_a_steps_time_is_that_of_its_computing_and_not_of_what_is_done_between_s
         student.model,
         family=student.base.family,
         settings=plan,
-        saving=Saving(tmp_path / "actor", keep=1, every=1e9),
+        saving=Saving(tmp_path / "actor", max_to_keep=1, every=1e9),
         callbacks=steps,
     )
     with mesh:

@@ -33,7 +33,7 @@ def usual():
 @pytest.mark.parametrize("one", BOTH)
 def test_between_steps_it_is_obeyed_at_once(one, usual):
     stop = StopRequest()
-    with pytest.raises(KeyboardInterrupt), stop.heard():
+    with pytest.raises(KeyboardInterrupt), stop.listening():
         signal.raise_signal(one)
     with pytest.raises(usual):
         signal.raise_signal(one)
@@ -42,7 +42,7 @@ def test_between_steps_it_is_obeyed_at_once(one, usual):
 @pytest.mark.parametrize("one", BOTH)
 def test_during_a_step_it_is_noted_and_told(one):
     stop, said = StopRequest(), []
-    with stop.heard(), stop.waits_for_the_step(said.append):
+    with stop.listening(), stop.deferred(said.append):
         assert not stop.received
         signal.raise_signal(one)
         assert stop.received
@@ -55,7 +55,7 @@ def test_during_a_step_it_is_noted_and_told(one):
 @pytest.mark.parametrize("first", REQUESTS)
 def test_the_second_request_is_as_everywhere(first, second, usual):
     stop = StopRequest()
-    with stop.heard(), stop.waits_for_the_step(lambda sentence: None):
+    with stop.listening(), stop.deferred(lambda sentence: None):
         signal.raise_signal(first)
         with pytest.raises(usual):
             signal.raise_signal(second)
@@ -63,7 +63,7 @@ def test_the_second_request_is_as_everywhere(first, second, usual):
 
 def test_notices_do_not_add_up_to_a_second_request(usual):
     stop, said = StopRequest(), []
-    with stop.heard(), stop.waits_for_the_step(said.append):
+    with stop.listening(), stop.deferred(said.append):
         for one in (*NOTICES, *NOTICES, signal.SIGTERM, *NOTICES):
             signal.raise_signal(one)
         with pytest.raises(usual):
@@ -74,7 +74,7 @@ def test_notices_do_not_add_up_to_a_second_request(usual):
 def test_what_is_ignored_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
     stop = StopRequest()
-    with stop.heard():
+    with stop.listening():
         signal.raise_signal(signal.SIGHUP)
     assert not stop.received
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
@@ -84,7 +84,7 @@ def test_in_another_thread_nothing_is_changed(usual):
     found = []
 
     def work():
-        with StopRequest().heard():
+        with StopRequest().listening():
             found.append([signal.getsignal(one) for one in BOTH])
 
     before = [signal.getsignal(one) for one in BOTH]
@@ -99,7 +99,7 @@ def test_that_it_cannot_be_told_right_now_is_no_error():
         raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
 
     stop = StopRequest()
-    with stop.heard(), stop.waits_for_the_step(busy):
+    with stop.listening(), stop.deferred(busy):
         signal.raise_signal(signal.SIGTERM)
     assert stop.received
 

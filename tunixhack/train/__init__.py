@@ -24,10 +24,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tunixhack.train.extra import load
+    from tunixhack.train.extra import import_optional
 
     module, attribute = _HOME[name]
-    value = getattr(load(module, f"train.{name}"), attribute)
+    value = getattr(import_optional(module, f"train.{name}"), attribute)
     globals()[name] = value  # the next use does not come here again
     return value
 

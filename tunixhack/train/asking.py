@@ -17,16 +17,16 @@ COLUMNS = ("question", "prompt")
 """What a question may be called; with ``question``, a ``context`` is put before it as in training."""
 
 
-class Asked(Protocol):
-    """What asking needs of a student."""
+class ReplyGenerator(Protocol):
+    """What generates replies, such as a student."""
 
     def generate_all(self, questions: Sequence[str], **options: Any) -> Sequence[Reply]:
         """Reply to all of them."""
         ...
 
 
-def ask(student: Asked, questions: Sequence[str], **options: Any) -> Iterator[dict[str, Any]]:
-    """Ask questions, and give each back with its reply.
+def generate_replies(student: ReplyGenerator, questions: Sequence[str], **options: Any) -> Iterator[dict[str, Any]]:
+    """Generate the replies to questions, and return each question with its own.
 
     Args:
         student: a `tunixhack.train.student.Student`.

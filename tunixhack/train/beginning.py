@@ -9,7 +9,7 @@ from pathlib import Path
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, metrics, record
-from tunixhack.train.job import Plan
+from tunixhack.train.job import RunOptions
 from tunixhack.train.record import TrainingRecord
 
 PROGRESS = ("status", "steps", "epochs", "tokens", "plan", "losses", "validation")
@@ -17,12 +17,12 @@ PROGRESS = ("status", "steps", "epochs", "tokens", "plan", "losses", "validation
 
 
 def resume(
-    plan: Plan, new: TrainingRecord, resume_from: str | Path | None, report: Reporter
+    options: RunOptions, new: TrainingRecord, resume_from: str | Path | None, report: Reporter
 ) -> tuple[TrainingRecord, int]:
     """Put the checkpoint to resume from where the trainer looks for it, and write the record of what is to come.
 
     Args:
-        plan: where this training and its checkpoints are.
+        options: where this training and its checkpoints are.
         new: the record of what was asked for.
         resume_from: another training's folder.
         report: is told where nothing is left to go on from, and which checkpoints are damaged.
@@ -34,16 +34,16 @@ def resume(
         UserError: there is another training, or something else, in a folder; or no checkpoint has what it takes to go
             on.
     """
-    new = replace(new, scratch=os.path.abspath(plan.scratch) if plan.elsewhere else None)
+    new = replace(new, scratch=os.path.abspath(options.scratch) if options.elsewhere else None)
     before: TrainingRecord | None = None
     place: Path | None = None
-    if record.exists(plan.out):
-        before = record.read(plan.out)
-        record.refuse_changes(plan.out, before, new)
-        place = _last(plan.out, before, report)
+    if record.exists(options.out):
+        before = record.read(options.out)
+        record.refuse_changes(options.out, before, new)
+        place = _last(options.out, before, report)
         if new.scratch != before.scratch:
-            _refuse_other_checkpoints(plan, place)
-        if place is None and metrics.read(plan.out):
+            _refuse_other_checkpoints(options, place)
+        if place is None and metrics.read(options.out):
             report.say("no checkpoint was saved before it stopped, or none is left: it begins anew")
     else:
         if resume_from is not None:
@@ -56,16 +56,16 @@ def resume(
                 raise UserError(
                     f"{source} has no checkpoint to go on from{nor}: give the folder of a training that saved one"
                 )
-            metrics.bring(source, plan.out)
+            metrics.copy_lines(source, options.out)
         if place is None:
-            _refuse_other_files(plan)
-        _refuse_other_checkpoints(plan, place)
+            _refuse_other_files(options)
+        _refuse_other_checkpoints(options, place)
     if place is not None:
-        _put(place, plan, report)
+        _put(place, options, report)
     if before is not None:
         new = replace(new, **{name: getattr(before, name) for name in PROGRESS})
-    if not record.exists(plan.out):
-        record.write(plan.out, replace(new, status="begun"))
+    if not record.exists(options.out):
+        record.write(options.out, replace(new, status="begun"))
     return new, int(place.name) if place is not None else 0
 
 
@@ -73,12 +73,12 @@ def _last(source: Path, before: TrainingRecord, report: Reporter) -> Path | None
     """Find the newest checkpoint that a training can go on from; None where none was saved.
 
     Raises:
-        UserError: there are checkpoints, and none is whole.
+        UserError: there are checkpoints, and none is intact.
     """
     scratch, batch_size = before.scratch, before.settings.batch_size
     found = checkpoints.newest(source, scratch, lambda place: checkpoints.training_problem(place, batch_size))
     if found.place is not None or not found.skipped:
-        for sentence in found.told:
+        for sentence in found.messages:
             report.warn(sentence)
         return found.place
     newest = found.skipped[0][0]
@@ -90,35 +90,35 @@ def _last(source: Path, before: TrainingRecord, report: Reporter) -> Path | None
             "give the export as model"
         )
     raise UserError(
-        f"{source} cannot be gone on from, since none of its checkpoints is whole: "
+        f"{source} cannot be gone on from, since none of its checkpoints is intact: "
         f"{'; '.join(f'step {place.name}: {why}' for place, why in found.skipped)}. Give an undamaged copy back, or "
         f"remove {newest.parent} to begin anew"
     )
 
 
-def _put(place: Path, plan: Plan, report: Reporter) -> None:
+def _put(place: Path, options: RunOptions, report: Reporter) -> None:
     """Put a checkpoint where the trainer looks for it, as the newest one there."""
-    target = plan.checkpoints
+    target = options.checkpoints
     here = place.parent.resolve() == target.resolve()
     for newer in checkpoints.saved(target):
         if int(newer.name) > int(place.name):
             report.say(f"set aside as {checkpoints.set_aside(newer)}, which can be removed")
     if not here:
-        checkpoints.bring(place, target)
+        checkpoints.copy_checkpoint(place, target)
 
 
-def _refuse_other_files(plan: Plan) -> None:
+def _refuse_other_files(options: RunOptions) -> None:
     """Refuse to begin a training among files that are not its own."""
-    if any(name != "lock" and not name.startswith("tokens-") for name in os.listdir(plan.out)):
+    if any(name != "lock" and not name.startswith("tokens-") for name in os.listdir(options.out)):
         raise UserError(
-            f"{plan.out} has files in it, but no training was begun there: choose another folder as out, or empty it"
+            f"{options.out} has files in it, but no training was begun there: choose another folder as out, or empty it"
         )
 
 
-def _refuse_other_checkpoints(plan: Plan, place: Path | None) -> None:
+def _refuse_other_checkpoints(options: RunOptions, place: Path | None) -> None:
     """Refuse a folder for checkpoints that has newer ones than that which is gone on from."""
-    there = checkpoints.latest(plan.checkpoints)
-    if plan.elsewhere and there is not None and (place is None or place.name != there.name):
+    there = checkpoints.latest(options.checkpoints)
+    if options.elsewhere and there is not None and (place is None or place.name != there.name):
         raise UserError(
-            f"{plan.scratch} has the checkpoints of another training: choose another folder as scratch, or empty it"
+            f"{options.scratch} has the checkpoints of another training: choose another folder as scratch, or empty it"
         )

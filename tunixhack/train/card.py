@@ -165,8 +165,8 @@ def _replies(measured: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
         return []
     limit = max(one.max_new_tokens for one in known)
 
-    def row(what: str, tell: Any) -> str:
-        return f"| {what} | " + " | ".join("not measured" if one is None else str(tell(one)) for one in found) + " |"
+    def row(what: str, shown: Any) -> str:
+        return f"| {what} | " + " | ".join("not measured" if one is None else str(shown(one)) for one in found) + " |"
 
     return [
         f"Validation questions, at most {limit:,} new tokens; in brackets the count and the Wilson interval of 95 %. "

@@ -1,4 +1,4 @@
-"""The checkpoints of a training: where they are, which are whole, and how they are read without its trainer."""
+"""The checkpoints of a training: where they are, which are intact, and how they are read without its trainer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def saved(folder: Path) -> list[Path]:
 
 
 def latest(folder: Path) -> Path | None:
-    """Return the newest checkpoint of a folder, whole or not; None where there is none."""
+    """Return the newest checkpoint of a folder, intact or not; None where there is none."""
     return next(iter(saved(folder)), None)
 
 
@@ -61,8 +61,8 @@ def restore(place: Path, model: nnx.Module, settings: Settings) -> None:
             )
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"the checkpoint {place} cannot be read as one of this student ({error}): it is whole, so look whether the "
-            "student, or the version of Orbax, is another one"
+            f"the checkpoint {place} cannot be read as one of this student ({error}): it is intact, so look whether "
+            "the student, or the version of Orbax, is another one"
         ) from error
     nnx.update(model, found)
 
@@ -77,10 +77,10 @@ class Found:
     """Newer ones, and why each cannot be used."""
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """A sentence for each that was skipped."""
         taken = f": step {self.place.name} is used" if self.place is not None else ""
-        return [f"the checkpoint {place} is not whole, since {why}{taken}" for place, why in self.skipped]
+        return [f"the checkpoint {place} is damaged or incomplete, since {why}{taken}" for place, why in self.skipped]
 
 
 def newest(folder: Path, scratch: str | None, problem: Callable[[Path], str | None]) -> Found:
@@ -158,7 +158,7 @@ def _structure_problem(place: Path, batch_size: int) -> str | None:
 
 
 def set_aside(place: Path) -> Path:
-    """Rename a checkpoint that is not whole, so that it is neither gone on from nor in the way of its step.
+    """Rename a checkpoint that is not intact, so that it is neither gone on from nor in the way of its step.
 
     Raises:
         UserError: it cannot be renamed.
@@ -172,8 +172,8 @@ def set_aside(place: Path) -> Path:
         raise UserError(f"{place} is damaged and cannot be renamed ({error.strerror or error}): remove it") from error
 
 
-def bring(place: Path, target: Path) -> None:
-    """Copy a whole checkpoint from another folder, in place of what is here of that step.
+def copy_checkpoint(place: Path, target: Path) -> None:
+    """Copy an intact checkpoint from another folder, in place of what is here of that step.
 
     Args:
         place: the checkpoint's folder; it is only read.
@@ -185,7 +185,7 @@ def bring(place: Path, target: Path) -> None:
     _copy(place, target / place.name)
 
 
-def keep(source: Path, target: Path, *, share: float) -> tuple[Path, int] | None:
+def copy_latest(source: Path, target: Path, *, share: float) -> tuple[Path, int] | None:
     """Copy the newest checkpoint in place of an older copy: all of it where there is room, else its weights.
 
     Args:

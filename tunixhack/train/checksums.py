@@ -1,4 +1,4 @@
-"""What a checkpoint's files were when it was written, so that a damaged one is never taken for whole.
+"""What a checkpoint's files were when it was written, so that a damaged one is never taken for intact.
 
 Orbax writes a checkpoint under another name and then renames it, which a killed process survives. It does not put all
 of it on the disk: its array files are synced, and its JSON files, the new name and the sharding are not, so that a
@@ -55,13 +55,13 @@ def damage(place: Path, part: str = "") -> str | None:
         wanted = read(place, part)
     except (OSError, ValueError) as error:
         return f"its {FILE} cannot be read ({error})"
-    for name, told in wanted.items():
+    for name, listed in wanted.items():
         path = place / name
         try:
             size = path.stat().st_size
-            if size != told["bytes"]:
-                return f"{name} has {size:,} bytes instead of {told['bytes']:,}"
-            if file_digest(path) != told["sha256"]:
+            if size != listed["bytes"]:
+                return f"{name} has {size:,} bytes instead of {listed['bytes']:,}"
+            if file_digest(path) != listed["sha256"]:
                 return f"{name} has other content than was written"
         except FileNotFoundError:
             return f"{name} is missing"
@@ -84,13 +84,13 @@ def read(place: Path, part: str = "") -> dict[str, dict[str, Any]]:
     found = json.loads((place / FILE).read_text(encoding="utf-8"))
     files = found.get("files") if isinstance(found, dict) else None
     if not isinstance(files, dict) or not all(
-        isinstance(told, dict) and isinstance(told.get("bytes"), int) and isinstance(told.get("sha256"), str)
-        for told in files.values()
+        isinstance(listed, dict) and isinstance(listed.get("bytes"), int) and isinstance(listed.get("sha256"), str)
+        for listed in files.values()
     ):
         raise ValueError("it is no list of files with their bytes and sha256")
     if any(os.path.isabs(name) or ".." in name.split("/") for name in files):
         raise ValueError("it names a file outside the checkpoint")
-    chosen = {name: told for name, told in files.items() if not part or name.startswith(f"{part}/")}
+    chosen = {name: listed for name, listed in files.items() if not part or name.startswith(f"{part}/")}
     if not chosen:
         raise ValueError(f"it names no file{f' of {part}' if part else ''}")
     return chosen

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.train.extra import load
+from tunixhack.train.extra import import_optional
 from tunixhack.train.findings import (
     BESIDE,
     MEMORY_FRACTION,
@@ -91,7 +91,7 @@ def require_device(cpu: bool = False, *, root: Path = ROOT) -> str:
         UserError: an accelerator is here and jax sees only the CPU, or no device at all; the sentence has the command
             that mends it.
     """
-    jax = load("jax", "training")
+    jax = import_optional("jax", "training")
     if cpu:
         jax.config.update("jax_platforms", "cpu")
     devices: tuple[Device, ...] | None = None

@@ -65,7 +65,7 @@ class ValidationLoss:
         return total / self.learnt
 
 
-def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:
+def validation_examples(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:
     """Choose examples of the validation questions, the first of each question, in the data's order."""
     examples = all_examples(datasets)
     found: dict[str, Example] = {}
@@ -75,7 +75,7 @@ def chosen(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Exam
     return list(found.values())[:count]
 
 
-class Asking:
+class ReplyComparison:
     """The same questions, asked before a training and after it.
 
     Args:
@@ -101,10 +101,10 @@ class Asking:
             kept: what was found then, as `ReplyStatistics.as_dict` has it.
             seconds: of each stage, which this one is added to.
         """
-        told = samples.read(self._folder)
-        same = [one.question for one in told] == [one.question for one in self._samples]
+        saved = samples.read(self._folder)
+        same = [one.question for one in saved] == [one.question for one in self._samples]
         if kept is not None and same and kept.get("max_new_tokens") == self._limit:
-            self._samples = told
+            self._samples = saved
             return dict(kept)
         return self._ask("before", seconds)
 
@@ -117,7 +117,7 @@ class Asking:
             return None
         count = len(self._questions)
         self._report.say(f"{count} validation questions, replies of at most {self._limit:,} tokens")
-        with self._report.timed(f"asking {when}", seconds):
+        with self._report.timed(f"validation replies {when}", seconds):
             said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._replied)
         self._samples = [
             replace(sample, before=reply) if when == "before" else replace(sample, after=reply)

@@ -1,4 +1,4 @@
-"""Importing what the extra `[train]` brings: what fails there is told with the command that finds out why."""
+"""Importing what the extra `[train]` brings: what fails there is reported with the command that finds out why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunixhack.errors import MissingExtra, UserError
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def load(module: str, what: str) -> ModuleType:
+def import_optional(module: str, what: str) -> ModuleType:
     """Import a module that needs jax or Tunix.
 
     Args:
@@ -39,7 +39,7 @@ def load(module: str, what: str) -> ModuleType:
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
             raise MissingExtra("train", f"{what} ({error.name} is missing)", ask_doctor=True) from error
-        first = (str(error).strip() or "no reason told").splitlines()[0]
+        first = (str(error).strip() or "no reason given").splitlines()[0]
         raise UserError(
             f"{what} cannot be imported ({type(error).__name__}: {first}): `tunixhack doctor` says which versions "
             "clash and what mends it"

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -195,21 +195,21 @@ class _Shape:
     rows: int
     prompt: int
     """Tokens of the longest prompt, rounded up."""
-    whole: int
+    total: int
     """Tokens of prompt and reply."""
 
 
 def _shape(student: Student, prompt: int, new: int, left: int) -> _Shape:
     """Choose the shape of the next batch, of prompts of at most a length, out of as many as are left."""
     longest = max(SHORTEST, 1 << (prompt - 1).bit_length())
-    whole = longest + -(-new // STEP) * STEP
+    total = longest + -(-new // STEP) * STEP
     config, devices = student.base.config, student.mesh.shape[FSDP]
     numbers = jnp.dtype(_compute_dtype(student.mesh)).itemsize
-    cache = whole * config.num_layers * 2 * config.num_kv_heads * config.head_dim * numbers
-    attention = 2 * longest * whole * config.num_heads * 4  # of one layer at a time, while the prompt is read
+    cache = total * config.num_layers * 2 * config.num_kv_heads * config.head_dim * numbers
+    attention = 2 * longest * total * config.num_heads * 4  # of one layer at a time, while the prompt is read
     fitting = max(1, MEMORY // (cache + attention))
     rows = min(MOST_ROWS, 1 << (left - 1).bit_length(), devices * fitting)
-    return _Shape(max(1, rows // devices) * devices, longest, whole)
+    return _Shape(max(1, rows // devices) * devices, longest, total)
 
 
 def _compute_dtype(mesh: Mesh) -> Any:
@@ -244,14 +244,16 @@ def _reply(
         written, count, finished = _decode(
             graph,
             state,
-            *(jax.device_put(array, split) for array in (tokens, first, room, number)),
+            _Prompts(*(jax.device_put(array, split) for array in (tokens, first, room, number))),
             stops,
             key,
-            whole=shape.whole,
-            cache_shape=(config.num_layers, config.num_kv_heads, config.head_dim),
-            dtype=_compute_dtype(mesh),
-            split=split,
-            sampling=sampling,
+            compiled=_Compiled(
+                total=shape.total,
+                cache_shape=(config.num_layers, config.num_kv_heads, config.head_dim),
+                dtype=_compute_dtype(mesh),
+                split=split,
+                sampling=sampling,
+            ),
         )
     ids: npt.NDArray[np.int32] = np.asarray(written)
     replies = []
@@ -264,59 +266,71 @@ def _reply(
     return replies
 
 
-@functools.partial(jax.jit, static_argnames=("whole", "cache_shape", "dtype", "split", "sampling"))
+class _Prompts(NamedTuple):
+    """B prompts of at most P tokens."""
+
+    tokens: jax.Array
+    """int [B, P], at the right."""
+    first: jax.Array
+    """int [B]: where each begins."""
+    room: jax.Array
+    """int [B]: new tokens at most."""
+    number: jax.Array
+    """int [B]: each question's own, for its random numbers."""
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """What is compiled for, besides the arrays' shapes."""
+
+    total: int
+    """Tokens of prompt and reply together, L."""
+    cache_shape: tuple[int, int, int]
+    """Layers, heads of keys and values, and their size."""
+    dtype: Any
+    """What is computed in."""
+    split: NamedSharding
+    """Over which devices rows are."""
+    sampling: Sampling
+
+
+@functools.partial(jax.jit, static_argnames=("compiled",))
 def _decode(
-    graph: Any,
-    state: Any,
-    tokens: jax.Array,
-    first: jax.Array,
-    room: jax.Array,
-    number: jax.Array,
-    stops: jax.Array,
-    key: jax.Array,
-    *,
-    whole: int,
-    cache_shape: tuple[int, int, int],
-    dtype: Any,
-    split: NamedSharding,
-    sampling: Sampling,
+    graph: Any, state: Any, prompts: _Prompts, stops: jax.Array, key: jax.Array, *, compiled: _Compiled
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Read prompts, then write until every row has stopped or has no room.
 
     Args:
         graph: the model's structure: no array, and not a static argument, since Tunix's config cannot be hashed.
         state: the model's arrays.
-        tokens: int [B, P], prompts at the right.
-        first: int [B], where each prompt begins.
-        room: int [B], new tokens at most.
-        number: int [B], each question's own, for its random numbers.
+        prompts: with what belongs to each.
         stops: int [S], the tokens that end a reply.
         key: what all random numbers come from.
-        whole: tokens of prompt and reply together, L.
-        cache_shape: layers, heads of keys and values, and their size.
-        dtype: what is computed in.
-        split: over which devices rows are.
-        sampling: how a token is chosen.
+        compiled: lengths, cache and sampling.
 
     Returns:
         int [B, L], the prompts with what was written behind them; int [B], tokens written, a stop included; bool [B],
         whether it was one.
     """
+    tokens, first, room, number = prompts
+    total, dtype, sampling = compiled.total, compiled.dtype, compiled.sampling
     state = in_compute_dtype(state, dtype)
     rows, given = tokens.shape
-    layers, heads, size = cache_shape
-    places = jnp.arange(whole)
+    layers, heads, size = compiled.cache_shape
+    places = jnp.arange(total)
     real = places >= first[:, None]  # [B, L]: what is in front of a prompt is never seen
 
     def empty() -> jax.Array:
-        zeros: jax.Array = jax.lax.with_sharding_constraint(jnp.zeros((rows, whole, heads, size), dtype), split)
+        zeros: jax.Array = jax.lax.with_sharding_constraint(
+            jnp.zeros((rows, total, heads, size), dtype), compiled.split
+        )
         return zeros
 
     cache = {
         f"layer_{layer}": {"k": empty(), "v": empty(), "end_index": jnp.zeros((rows,), jnp.int32)}
         for layer in range(layers)
     }
-    # All but the prompt's last token, which the loop begins with: nobody uses these logits, so they are not made.
+    # All but the prompt's last token, which the loop begins with: these logits have no use, so they are not made.
     before = places[: given - 1]
     seen = real[:, None, :] & (places <= before[:, None])
     _, cache = nnx.merge(graph, state)(tokens[:, :-1], jnp.maximum(before - first[:, None], 0), cache, seen)
@@ -337,7 +351,7 @@ def _decode(
         stopped = jnp.isin(token, stops) & ~done
         return step + 1, written, cache, count, finished | stopped, done | stopped | (count >= room)
 
-    written = jnp.pad(tokens, ((0, 0), (0, whole - given)))
+    written = jnp.pad(tokens, ((0, 0), (0, total - given)))
     none = jnp.zeros((rows,), bool)
     start = (jnp.int32(given - 1), written, cache, jnp.zeros((rows,), jnp.int32), none, room <= 0)
     _, written, _, count, finished, _ = jax.lax.while_loop(going_on, write, start)

@@ -13,7 +13,7 @@ from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
 from tunixhack.train import checkpoints, record
 from tunixhack.train.chat import Message
-from tunixhack.train.compiled import keep_compiled
+from tunixhack.train.compiled import enable_compilation_cache
 from tunixhack.train.compliance import Reply
 from tunixhack.train.export.export import export
 from tunixhack.train.export.exported import Exported
@@ -56,7 +56,7 @@ class StudentHandle(Student):
 
     @classmethod
     def load(cls, folder: str | Path, *, accept_terms: bool = False, report: Reporter | None = None) -> Self:
-        """Load a trained student from the newest checkpoint of its training that is whole.
+        """Load a trained student from the newest intact checkpoint of its training.
 
         Args:
             folder: what ``out`` was.
@@ -64,21 +64,21 @@ class StudentHandle(Student):
             report: is told of newer checkpoints that are damaged.
 
         Raises:
-            UserError: it is no such folder, has no checkpoint yet or none that is whole, or what it was made of is gone
-                or another.
+            UserError: it is no such folder, has no checkpoint yet or none that is intact, or what it was made of is
+                gone or another.
         """
-        keep_compiled()
+        enable_compilation_cache()
         folder = Path(folder)
         kept = record.read(folder)
         settings = kept.settings
         found = checkpoints.newest(folder, kept.scratch, checkpoints.weights_problem)
         if found.place is None:
             raise UserError(
-                f"{folder} has no checkpoint that is whole: {'; '.join(found.told)}. Give an undamaged copy back"
+                f"{folder} has no intact checkpoint: {'; '.join(found.messages)}. Give an undamaged copy back"
                 if found.skipped
                 else f"{folder} has no checkpoint yet: let its training go on until the first is saved"
             )
-        for sentence in found.told:
+        for sentence in found.messages:
             (report or Reporter()).warn(sentence)
         base = find(kept.base.name, accept_terms=accept_terms)
         if base.fingerprint != kept.base.fingerprint:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunixhack.progress import Reporter
 from tunixhack.train.checkpoints import FOLDER
 from tunixhack.train.datasets import Dataset
 from tunixhack.train.packing import Extent
+from tunixhack.train.schedule import Clock
+from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RunOptions:
     """How a training is run; nothing here changes what is learnt, but for where it ends."""
 
     out: Path
@@ -49,6 +52,17 @@ class Job:
     datasets: Sequence[Dataset]
     data: TokenSet
     extent: Extent
-    plan: Plan
-    keep: int
-    """Checkpoints."""
+    options: RunOptions
+    max_to_keep: int
+    """How many checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What one start of a training runs under."""
+
+    clock: Clock
+    report: Reporter
+    """Where progress is shown."""
+    stop: StopRequest
+    """The signals that end it early."""

@@ -9,22 +9,21 @@ from dataclasses import replace
 from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.progress import Reporter
 from tunixhack.progress import clock as as_clock
-from tunixhack.train import checkpoints, metrics, record, trouble
+from tunixhack.train import checkpoints, metrics, record
 from tunixhack.train.bar import TrainingBar
-from tunixhack.train.evidence import Asking, ValidationLoss, chosen
-from tunixhack.train.job import Job
+from tunixhack.train.evidence import ReplyComparison, ValidationLoss, validation_examples
+from tunixhack.train.job import Job, Session
 from tunixhack.train.needs import in_gb
-from tunixhack.train.pace import Pace
+from tunixhack.train.pace import StepPlanner
 from tunixhack.train.packing import Batch, Packed, is_behind
-from tunixhack.train.record import Plan, TrainingRecord
+from tunixhack.train.record import StepPlan, TrainingRecord
 from tunixhack.train.report import show_results
 from tunixhack.train.saving import CannotSave, Saving
-from tunixhack.train.schedule import Clock, learning_rate
-from tunixhack.train.stopping import StopRequest
+from tunixhack.train.schedule import learning_rate
 from tunixhack.train.student import Student
 from tunixhack.train.trainer import StepResult, Trainer
+from tunixhack.train.trouble import not_finite_error, save_error
 
 VALIDATIONS = 10
 """How often the validation loss is measured during a training, at most, beside its beginning and end."""
@@ -43,19 +42,15 @@ class Loop:
 
     Args:
         job: what is learnt by whom.
-        clock: the time that there is.
-        report: where progress is shown.
-        kept: the record so far, which is written anew at every turn.
-        first: the step that it goes on behind, 0 for none.
-        stop: the signals that end it early.
+        session: the time, the progress and the signals of this start.
+        before: the record so far.
+        first: the step that is resumed behind, 0 for none.
     """
 
-    def __init__(
-        self, job: Job, clock: Clock, report: Reporter, kept: TrainingRecord, first: int, stop: StopRequest
-    ) -> None:
-        self._job, self._student, self._report = job, job.student, report
-        self._record = kept
-        self._seconds = kept.seconds
+    def __init__(self, job: Job, session: Session, before: TrainingRecord, first: int) -> None:
+        self._job, self._student, self._report = job, job.student, session.report
+        self._record = before
+        self._seconds = before.seconds
         settings = job.student.settings
         self._packed = Packed(
             job.data,
@@ -64,12 +59,14 @@ class Loop:
             epochs=settings.epochs,
             seed=settings.seed,
         )
-        planned = kept.plan
+        planned = before.plan
         total = planned.steps if planned is not None and planned.wanted == job.extent.steps else 0
-        self._pace = Pace(job.extent.steps, clock, self._reserve, total=total)
-        self._bar = TrainingBar(self._pace.total)
-        examples = chosen(job.datasets, job.data, job.plan.samples)
-        self._asking = Asking(job.student, examples, job.plan.out, job.plan.max_new_tokens, report)
+        self._planner = StepPlanner(job.extent.steps, session.clock, self._reserve, total=total)
+        self._bar = TrainingBar(self._planner.total)
+        examples = validation_examples(job.datasets, job.data, job.options.samples)
+        self._replies = ReplyComparison(
+            job.student, examples, job.options.out, job.options.max_new_tokens, session.report
+        )
         self._validation: ValidationLoss | None = None
         self._validated_at, self._validation_cost = 0, 0.0
         """The step that it was last behind, and the seconds it took."""
@@ -79,7 +76,7 @@ class Loop:
         """When the last step was done."""
         self._first = first
         """The step that this start begins behind."""
-        self._told_to_stop = stop
+        self._stop = session.stop
         self._out_of_time = False
 
     def run(self) -> Student:
@@ -88,52 +85,52 @@ class Loop:
         self._before()
         trainer = self._trainer()
         if self._first:
-            report.say(f"going on behind step {self._first:,} of {self._pace.total:,}")
+            report.say(f"going on behind step {self._first:,} of {self._planner.total:,}")
         with ExitStack() as closing:
             self._open_sinks(closing)
-            with report.bar(self._bar), self._student.mesh, self._told_to_stop.waits_for_the_step(report.say):
+            with report.bar(self._bar), self._student.mesh, self._stop.deferred(report.say):
                 self._bar.done = self._first
-                self._bar.loss = metrics.at_step(metrics.read(self._job.plan.out), "loss", self._first)
+                self._bar.loss = metrics.at_step(metrics.read(self._job.options.out), "loss", self._first)
                 self._validate(self._first)
                 try:
                     trainer.run()
                 except CannotSave as error:
-                    raise trouble.disk(self._job.plan, error) from error
-                if self._told_to_stop.received:
+                    raise save_error(self._job.options, error) from error
+                if self._stop.received:
                     self._write("stopped")
-                    self._keep_last()
-            if self._told_to_stop.received:
+                    self._copy_last_checkpoint()
+            if self._stop.received:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
-        self._keep_last()
+        self._copy_last_checkpoint()
         self._after()
         self._write("out of time" if self._out_of_time else "finished")
         self._student.step = self._bar.done
         if self._out_of_time:
             report.warn(
-                f"the time was over behind step {self._bar.done:,} of {self._pace.total:,}, before the learning rate "
-                "had fallen to 0: the weights are those of that step; with more hours the same command goes on"
+                f"the time was over behind step {self._bar.done:,} of {self._planner.total:,}, before the learning "
+                "rate had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
         report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
-        show_results(self._job.plan.out, self._record, report)
+        show_results(self._job.options.out, self._record, report)
         return self._student
 
     # -- the steps
 
     def _trainer(self) -> Trainer:
         """Make the trainer, and go to where its checkpoint stands."""
-        plan, student = self._job.plan, self._student
+        options, student = self._job.options, self._student
         trainer = Trainer(
             student.model,
             family=student.base.family,
             settings=student.settings,
-            saving=Saving(plan.checkpoints, keep=self._job.keep, every=plan.save_every),
+            saving=Saving(options.checkpoints, max_to_keep=self._job.max_to_keep, every=options.save_every),
             callbacks=self,
         )
         step, place = trainer.restored
         if step != self._first or (step and not is_behind(place, step, student.settings.batch_size)):
             raise UserError(
-                f"the checkpoint of step {self._first:,} in {plan.checkpoints} is not what it was a moment ago: see "
+                f"the checkpoint of step {self._first:,} in {options.checkpoints} is not what it was a moment ago: see "
                 "what else writes there, and start again"
             )
         if step:
@@ -142,9 +139,9 @@ class Loop:
 
     def next_batch(self, step: int) -> tuple[Batch, float] | None:
         """Return the batch behind ``step`` steps and its learning rate; None where the training ends."""
-        if self._told_to_stop.received or step >= self._pace.total:
+        if self._stop.received or step >= self._planner.total:
             return None
-        self._out_of_time = step > self._first and self._pace.over
+        self._out_of_time = step > self._first and self._planner.over
         if self._out_of_time:
             return None
         self._batch = self._packed.next()
@@ -152,7 +149,7 @@ class Loop:
             return None
         settings = self._student.settings
         rate = learning_rate(
-            step, total=self._pace.total, peak=settings.learning_rate, warmup_ratio=settings.warmup_ratio
+            step, total=self._planner.total, peak=settings.learning_rate, warmup_ratio=settings.warmup_ratio
         )
         return self._batch, rate
 
@@ -168,23 +165,23 @@ class Loop:
     def after_step(self, result: StepResult) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:
-            raise trouble.not_finite(self._job, result, self._batch)
+            raise not_finite_error(self._job, result, self._batch)
         compiled = result.step == self._first + 1
         if compiled:
             self._seconds["compiling, with the first step"] = result.seconds
             self._report.say(f"compiling, with the first step: {as_clock(result.seconds)}")
         else:
-            planned = self._pace.total
-            told = self._pace.timed(result.step, time.monotonic() - self._done_at)
-            if told is not None:
-                self._report.say(told)
-            if self._pace.total != planned:
-                self._keep_plan()
+            planned = self._planner.total
+            change = self._planner.timed(result.step, time.monotonic() - self._done_at)
+            if change is not None:
+                self._report.say(change)
+            if self._planner.total != planned:
+                self._write_plan()
         self._done_at = time.monotonic()
         bar = self._bar
         loss = float(result.loss)
-        bar.done, bar.total, bar.loss = result.step, self._pace.total, loss
-        bar.packing_efficiency, bar.seconds = result.packing_efficiency, self._pace.seconds or 0.0
+        bar.done, bar.total, bar.loss = result.step, self._planner.total, loss
+        bar.packing_efficiency, bar.seconds = result.packing_efficiency, self._planner.seconds or 0.0
         if not compiled:
             bar.rate = result.tokens / result.seconds
         numbers = {
@@ -200,22 +197,22 @@ class Loop:
         metrics.write_all(self._sinks, result.step, numbers)
         self._report.update()
         spent = result.step - self._validated_at
-        due = spent >= max(self._pace.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
-        if due and result.step < self._pace.total:
+        due = spent >= max(self._planner.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
+        if due and result.step < self._planner.total:
             self._validate(result.step)
 
     def _validate(self, step: int) -> None:
         """Log the loss of the validation rows."""
         self._validated_at = step
         if not self._job.data.validation.any() or any(
-            "validation_loss" in line for line in metrics.read(self._job.plan.out) if line["step"] == step
+            "validation_loss" in line for line in metrics.read(self._job.options.out) if line["step"] == step
         ):
             return
         began = time.monotonic()
         if self._validation is None:
             rows = self._student.settings.micro_batch_size or self._student.settings.batch_size
             self._validation = ValidationLoss(self._student, self._job.data, rows)
-        loss = self._validation(lambda: self._told_to_stop.received)
+        loss = self._validation(lambda: self._stop.received)
         if loss is None:
             return
         metrics.write_all(self._sinks, step, {"validation_loss": loss})
@@ -227,7 +224,7 @@ class Loop:
     def _before(self) -> None:
         """Ask before the first step; on going on, too, the weights are still those of the base."""
         known = self._record.validation
-        found = self._asking.before(known.get("before"), self._seconds)
+        found = self._replies.before(known.get("before"), self._seconds)
         if found is not None:
             known = known if found == known.get("before") else {}
             self._record = replace(self._record, validation=known | {"before": found})
@@ -236,17 +233,17 @@ class Loop:
     def _after(self) -> None:
         """Ask again, unless this start had nothing to train and the one before asked."""
         known = self._record.validation
-        found = self._asking.after(known.get("after") if self._bar.done == self._first else None, self._seconds)
+        found = self._replies.after(known.get("after") if self._bar.done == self._first else None, self._seconds)
         if found is not None:
             self._record = replace(self._record, validation=known | {"after": found})
 
-    def _keep_last(self) -> None:
+    def _copy_last_checkpoint(self) -> None:
         """Have the last checkpoint in the training's own folder, wherever the others were, or at least its weights."""
-        plan = self._job.plan
-        if not plan.elsewhere:
+        options = self._job.options
+        if not options.elsewhere:
             return
-        share = STOPPED if self._out_of_time or self._told_to_stop.received else ENDED
-        kept = checkpoints.keep(plan.checkpoints, plan.out / checkpoints.FOLDER, share=share)
+        share = STOPPED if self._out_of_time or self._stop.received else ENDED
+        kept = checkpoints.copy_latest(options.checkpoints, options.out / checkpoints.FOLDER, share=share)
         if kept is None:
             return
         copy, size = kept
@@ -255,29 +252,29 @@ class Loop:
         else:
             self._report.say(
                 f"kept in {copy}: the weights alone, since the whole checkpoint takes {in_gb(size)}; to go on with "
-                f"more hours or steps, {plan.checkpoints} is needed"
+                f"more hours or steps, {options.checkpoints} is needed"
             )
 
     # -- the record
 
     def _open_sinks(self, closing: ExitStack) -> None:
-        plan = self._job.plan
-        self._sinks = [metrics.JsonLines(plan.out, self._first), metrics.TensorBoard(plan.out, self._first)]
-        if plan.wandb is not None:
-            self._sinks.append(metrics.WeightsAndBiases(plan.wandb, plan.out, self._record.settings.as_dict()))
+        options = self._job.options
+        self._sinks = [metrics.JsonLines(options.out, self._first), metrics.TensorBoard(options.out, self._first)]
+        if options.wandb is not None:
+            self._sinks.append(metrics.WeightsAndBiases(options.wandb, options.out, self._record.settings.as_dict()))
         for sink in self._sinks:
             closing.callback(sink.close)
-        self._keep_plan()
+        self._write_plan()
 
-    def _keep_plan(self) -> None:
+    def _write_plan(self) -> None:
         extent = self._job.extent
-        plan = Plan(wanted=extent.steps, steps=self._pace.total, all_epochs=extent.all_epochs)
+        plan = StepPlan(wanted=extent.steps, steps=self._planner.total, all_epochs=extent.all_epochs)
         self._record = replace(self._record, plan=plan)
         self._write("training")
 
     def _write(self, status: str | None = None) -> None:
         """Write ``student.json``, with the status as it was unless another is given."""
-        out = self._job.plan.out
+        out = self._job.options.out
         lines = metrics.read(out)
         self._record = replace(
             self._record,
@@ -311,4 +308,4 @@ class Loop:
     def _reserve(self) -> float:
         """Return the seconds that the end takes, the exports' with it, by what the beginning took."""
         load = self._seconds.get("loading the student", 0.0)
-        return 1.1 * self._seconds.get("asking before", 0.0) + EXPORTS * load
+        return 1.1 * self._seconds.get("validation replies before", 0.0) + EXPORTS * load

@@ -181,7 +181,7 @@ def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> No
         sink.write(step, numbers)
 
 
-def bring(source: Path, target: Path) -> None:
+def copy_lines(source: Path, target: Path) -> None:
     """Copy the lines of another training, which are read there and no more."""
     _replace(target, _written(source))
 

@@ -1,6 +1,7 @@
 """What a training needs of memory and disk, estimated before its first step, from shapes alone.
 
-The estimates are sums over what is known to be held; they were not compared with what a device really takes.
+The estimates are sums over what is known to be held. On one GPU they were compared with the peak that a training came
+to, see `ERROR`; on a TPU they were not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunixhack.errors import UserError
-from tunixhack.train.logits import CHUNK, block_of
+from tunixhack.train.loss import CHUNK, block_of
 from tunixhack.train.settings import Settings
 
 ADAM = 2
@@ -23,10 +24,15 @@ MOST_KEPT = 3
 """Checkpoints, where the disk has room."""
 SPARE = 0.9
 """The share of a device's memory that is planned with; the rest is for what no sum knows."""
+STEP = 128
+"""Tokens between two lengths that are looked at."""
+ERROR = (-0.03, 0.18)
+"""What the estimate of a step's memory erred by, as a share of the peak: from too little to too much, in four trainings
+of Gemma 3 1B on an H200 (docs/tpu.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class ModelShape:
     """The numbers of a student that memory depends on."""
 
     parameters: int
@@ -42,7 +48,7 @@ class Shape:
     vocabulary: int
 
 
-def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Settings) -> Shape:
+def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Settings) -> ModelShape:
     """Read a student's shape out of its tensors.
 
     Args:
@@ -53,7 +59,7 @@ def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Se
     matrices = [shape for name, shape in tensors.items() if len(shape) == 2 and ".layers." in name]
     adapters = 0 if settings.method == "full" else settings.lora_rank * sum(sum(shape) for shape in matrices)
     vocabulary, width = next(shape for name, shape in tensors.items() if "embed_tokens" in name)
-    return Shape(
+    return ModelShape(
         parameters=sum(math.prod(shape) for shape in tensors.values()),
         adapters=adapters,
         layers=sum(name.endswith(".down_proj.weight") for name in tensors),
@@ -65,7 +71,7 @@ def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Se
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """Bytes on each device."""
 
     weights: int
@@ -80,8 +86,18 @@ class Memory:
         """All of it."""
         return self.weights + self.activations + self.logits
 
+    @property
+    def least(self) -> float:
+        """What it takes at least, where the estimate erred upwards as far as was ever seen."""
+        return self.total / (1 + ERROR[1])
 
-def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = False) -> Memory:
+    @property
+    def most(self) -> float:
+        """What it takes at most, where the estimate erred downwards as far as was ever seen."""
+        return self.total / (1 + ERROR[0])
+
+
+def estimate_memory(shape: ModelShape, settings: Settings, *, devices: int = 1, remat: bool = False) -> MemoryEstimate:
     """Estimate the memory of a training step.
 
     Args:
@@ -90,8 +106,8 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
         devices: over which weights and rows are split.
         remat: the forward pass of each layer is computed again in the backward pass instead of kept.
 
-    >>> tiny = Shape(parameters=1000, adapters=0, layers=1, width=4, inner=8, heads=1, vocabulary=16)
-    >>> memory(tiny, Settings(method="full", max_seq_len=16, batch_size=1)).weights
+    >>> tiny = ModelShape(parameters=1000, adapters=0, layers=1, width=4, inner=8, heads=1, vocabulary=16)
+    >>> estimate_memory(tiny, Settings(method="full", max_seq_len=16, batch_size=1)).weights
     18000
     """
     number = 2 if settings.compute == "bfloat16" else 4
@@ -108,20 +124,21 @@ def memory(shape: Shape, settings: Settings, *, devices: int = 1, remat: bool = 
     layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.max_seq_len) * number
     activations = tokens * (shape.layers * shape.width * number + layer if remat else shape.layers * layer)
     logits = 2 * rows * min(CHUNK, settings.max_seq_len) * block_of(shape.vocabulary) * 4
-    return Memory(weights // devices, activations, logits)
+    return MemoryEstimate(weights // devices, activations, logits)
 
 
-def longest_that_fits(shape: Shape, settings: Settings, *, bytes_free: int, devices: int, most: int) -> int:
-    """Return the longest training row, a multiple of 128 tokens, whose step fits with remat; 0 where none does."""
+def longest_that_fits(shape: ModelShape, settings: Settings, *, bytes_free: int, devices: int, most: int) -> int:
+    """Return the longest training row, a multiple of `STEP` tokens, whose step fits with remat; 0 where none does."""
     fits = [
         length
-        for length in range(128, most + 1, 128)
-        if memory(shape, replace(settings, max_seq_len=length), devices=devices, remat=True).total <= bytes_free * SPARE
+        for length in range(STEP, most + 1, STEP)
+        if estimate_memory(shape, replace(settings, max_seq_len=length), devices=devices, remat=True).total
+        <= bytes_free * SPARE
     ]
     return max(fits, default=0)
 
 
-def checkpoint_bytes(shape: Shape, settings: Settings) -> int:
+def checkpoint_bytes(shape: ModelShape, settings: Settings) -> int:
     """Return the size of one checkpoint: what is learnt, and Adam's moments of it, in fp32."""
     return (shape.parameters if settings.method == "full" else shape.adapters) * 4 * (1 + ADAM)
 
@@ -139,7 +156,7 @@ def checkpoints_to_keep(size: int, folder: Path, *, kept: int = 0, most: int = M
         UserError: not even one fits while the next is written.
     """
     free = shutil.disk_usage(folder).free
-    # the next one is whole before the oldest goes; some room is left for samples and the records
+    # the next one is complete before the oldest goes; some room is left for samples and the records
     fit = int((free * SPARE) // size) + kept - 1 if size else most
     if fit < 1:
         raise UserError(

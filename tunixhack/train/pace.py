@@ -16,17 +16,17 @@ WINDOW = 16
 TOLERANCE = 0.05
 """The total changes only by more than this share: a pace is never quite even. It shrinks at once, lest the decay does
 not end in time, and grows once in a `WINDOW` at most: earlier the steps that made it shrink are still looked at."""
-TOLD = 0.1
-"""A change is told where the total is by more than this share another than what was told last, and not before this
-share of the steps is done since: on a machine with other work to do it goes up and down. The bar shows it all the
+ANNOUNCE = 0.1
+"""A change is announced where the total differs by more than this share from what was announced last, and not before
+this share of the steps is done since: on a machine with other work to do it goes up and down. The bar shows it all the
 while."""
 MARGIN = 0.98
 """The share of the time that is planned with."""
 
 
 @dataclass
-class Pace:
-    """The length of a training.
+class StepPlanner:
+    """The number of steps of a training, planned anew as their time becomes known.
 
     Args:
         wanted: steps of all epochs, or as many as were asked for.
@@ -44,14 +44,14 @@ class Pace:
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _changed: int | None = None
     """How many steps had been timed when the total was last reckoned anew; None before the first time."""
-    _told: int = 0
+    _announced: int = 0
     """The total that the user knows of, …"""
-    _told_at: int = 0
-    """… and the step behind which it was told."""
+    _announced_at: int = 0
+    """… and the step behind which it was announced."""
 
     def __post_init__(self) -> None:
         """Begin with all steps."""
-        self._told = self.total = self.total or self.wanted
+        self._announced = self.total = self.total or self.wanted
 
     @property
     def seconds(self) -> float | None:
@@ -75,7 +75,7 @@ class Pace:
 
         Args:
             step: how many are done.
-            seconds: since the one before was done; of a step that compiled nothing is told.
+            seconds: since the one before was done; of a step that compiled nothing is said.
 
         Returns:
             A sentence where the total changed by much.
@@ -93,11 +93,11 @@ class Pace:
         if not (first or shrinks or (grows and self._count - (self._changed or 0) >= WINDOW)):
             return None
         self._changed, self.total = self._count, max(fitting, step)
-        before = self._told
-        much = abs(self.total - before) > before * TOLD and step - self._told_at > self.total * TOLD
+        before = self._announced
+        much = abs(self.total - before) > before * ANNOUNCE and step - self._announced_at > self.total * ANNOUNCE
         if self.total == before or not (first or much):
             return None
-        self._told, self._told_at = self.total, step
+        self._announced, self._announced_at = self.total, step
         if self.total == self.wanted:
             return f"the time allows all {self.wanted:,} steps, at {pace:.2f} s a step"
         return (

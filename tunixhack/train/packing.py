@@ -76,7 +76,7 @@ class _Chosen(Sequence[dict[str, Any]]):
 
 
 class Packed:
-    """Batches of packed rows, and the place in them as something that JSON can keep.
+    """Batches of packed rows, and the position in them, for JSON.
 
     Args:
         data: the tokens.
@@ -143,7 +143,7 @@ class Packed:
         return found
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go to a place that `state` told, of the same data and settings."""
+        """Go to a place that `state` gave, of the same data and settings."""
         self._at.set_state(state)
 
 

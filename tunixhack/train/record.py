@@ -66,7 +66,7 @@ class DataSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StepPlan:
     """How many steps there are to be."""
 
     steps: int
@@ -94,7 +94,7 @@ class TrainingRecord:
     """Of the data that were gone through."""
     tokens: int | None = None
     """That were trained on in all, padding not counted."""
-    plan: Plan | None = None
+    plan: StepPlan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Of each stage by its name, in the last start."""
     losses: dict[str, float] = field(default_factory=dict)

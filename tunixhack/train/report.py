@@ -16,14 +16,14 @@ SHOWN = 2
 """Samples shown at the end; all are in samples.json."""
 
 
-def write_report(folder: Path, told: TrainingRecord | None = None) -> list[Path]:
+def write_report(folder: Path, training: TrainingRecord | None = None) -> list[Path]:
     """Write ``loss.png`` and ``README.md`` into a training's folder, from its student.json, metrics and samples.
 
     It can be called at any time: what the training has not come to yet is left out.
 
     Args:
         folder: of the training.
-        told: its record; None to read it there.
+        training: its record; None to read it there.
 
     Returns:
         The files written.
@@ -32,28 +32,28 @@ def write_report(folder: Path, told: TrainingRecord | None = None) -> list[Path]
         UserError: a file is damaged, or cannot be written.
         MissingExtra: matplotlib is not installed; the card is not written either.
     """
-    told = told or record.read(folder)
-    drawn = curve.draw(metrics.read(folder), folder / curve.FILE, f"{title(told.base)}, {told.settings.method}")
-    write_text(folder / CARD, card(told, samples.read(folder), curve=drawn))
+    training = training or record.read(folder)
+    drawn = curve.draw(metrics.read(folder), folder / curve.FILE, f"{title(training.base)}, {training.settings.method}")
+    write_text(folder / CARD, card(training, samples.read(folder), curve=drawn))
     return [*([folder / curve.FILE] if drawn else []), folder / CARD]
 
 
-def show_results(folder: Path, told: TrainingRecord, report: Reporter) -> None:
+def show_results(folder: Path, training: TrainingRecord, report: Reporter) -> None:
     """Write what there is to look at, and show the samples and what was measured of them.
 
     Args:
         folder: of a training.
-        told: its record.
+        training: its record.
         report: where it is shown.
     """
-    for path in write_report(folder, told):
+    for path in write_report(folder, training):
         report.say(f"written: {path}")
     report.show(samples.side_by_side(samples.read(folder)[:SHOWN]))
     for name, what in (("compliant", "exactly one trace and one answer"), ("unfinished", "cut off by the limit")):
         shares = [
             f"{when} {Share(found[name]['count'], found[name]['of'])}"
             for when in ("before", "after")
-            if (found := told.validation.get(when)) is not None
+            if (found := training.validation.get(when)) is not None
         ]
         if shares:
             report.say(f"{what}: {', '.join(shares)}")

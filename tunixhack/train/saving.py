@@ -1,4 +1,4 @@
-"""When a checkpoint is written, how it gets onto the disk, and what its failure is told as."""
+"""When a checkpoint is written, how it gets onto the disk, and how its failure is reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Saving:
     """Where the checkpoints of a training go, and which."""
 
     folder: Path
-    keep: int
+    max_to_keep: int
     """How many of the newest checkpoints are kept."""
     every: float
     """Seconds between two checkpoints."""
@@ -86,15 +86,17 @@ class SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[
             await asyncio.to_thread(checksums.seal, place)
 
 
-def options(keep: int, should_save: Callable[[int, int | None], bool]) -> ocp.CheckpointManagerOptions:
+def checkpoint_options(
+    max_to_keep: int, should_save: Callable[[int, int | None], bool]
+) -> ocp.CheckpointManagerOptions:
     """Return how Orbax is to save.
 
     Args:
-        keep: how many checkpoints to keep.
+        max_to_keep: how many checkpoints to keep.
         should_save: asked with a step and the last one that was saved.
     """
     return ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
+        max_to_keep=max_to_keep,
         should_save_fn=should_save,
         cleanup_tmp_directories=True,
         temporary_path_class=SealedPath,
@@ -120,8 +122,8 @@ def no_room(error: BaseException | None) -> str | None:
     return None
 
 
-def not_told_twice(line: logging.LogRecord) -> bool:
-    """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save told of it."""
+def not_repeated(line: logging.LogRecord) -> bool:
+    """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save reported it."""
     error = line.exc_info[1] if line.exc_info else None
     said = f"{line.getMessage()} {error}"
     return "os_error_code" not in said and os.strerror(errno.ENOSPC) not in said

@@ -1,4 +1,4 @@
-"""How a training is told to end: Ctrl-C, or the signals that batch systems, containers and clouds send.
+"""How a training is asked to stop: Ctrl-C, or the signals that batch systems, containers and clouds send.
 
 ============ =========================================================================================================
 ``SIGINT``   Ctrl-C, and the stop button of a notebook
@@ -29,7 +29,7 @@ class StopRequest:
     """Listens to the signals that end a training, which finishes its step and saves it first.
 
     >>> stop = StopRequest()
-    >>> with stop.heard(), stop.waits_for_the_step(print):
+    >>> with stop.listening(), stop.deferred(print):
     ...     signal.raise_signal(signal.SIGTERM)
     SIGTERM: stopping behind this step, which is saved then; once more stops at once
     >>> stop.received
@@ -41,11 +41,11 @@ class StopRequest:
         """Whether there was one that the training waits for its step with."""
         self._usual: dict[signal.Signals, Any] = {}
         """What each signal did before."""
-        self._tell: Callable[[str], object] | None = None
+        self._say: Callable[[str], object] | None = None
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Listen while the body runs: what comes ends it with a KeyboardInterrupt, unless `waits_for_the_step`.
+    def listening(self) -> Iterator[None]:
+        """Listen while the body runs: what comes ends it with a KeyboardInterrupt, unless `deferred`.
 
         In a thread other than the main one Python hears no signals, and nothing is changed. A signal that is ignored,
         as ``nohup`` does with SIGHUP, stays so.
@@ -62,13 +62,13 @@ class StopRequest:
             self._restore(tuple(self._usual))
 
     @contextmanager
-    def waits_for_the_step(self, tell: Callable[[str], object]) -> Iterator[None]:
-        """Only note a request while the body runs, and tell of it: the body looks at `received`."""
-        self._tell = tell
+    def deferred(self, say: Callable[[str], object]) -> Iterator[None]:
+        """Only note a request while the body runs, and say so: the body looks at `received`."""
+        self._say = say
         try:
             yield
         finally:
-            self._tell = None
+            self._say = None
 
     def _on_signal(self, number: int, frame: Any) -> None:
         one = signal.Signals(number)
@@ -76,13 +76,13 @@ class StopRequest:
             self._restore(REQUESTS)
         if one is signal.SIGHUP:
             leave_dead_terminal()
-        if self._tell is None:
+        if self._say is None:
             raise KeyboardInterrupt
         if not self.received or one in REQUESTS:
             more = "; once more stops at once" if one in REQUESTS else ""
             name = "" if one is signal.SIGINT else f"{one.name}: "
             with suppress(RuntimeError):  # the signal came while something was written to the same stream
-                self._tell(f"{name}stopping behind this step, which is saved then{more}")
+                self._say(f"{name}stopping behind this step, which is saved then{more}")
         self.received = True
 
     def _restore(self, signals: tuple[signal.Signals, ...]) -> None:

@@ -41,8 +41,8 @@ class Student:
 
     def _repr_html_(self) -> str:
         """Be what it is of in a notebook, all of it escaped."""
-        told = {"base": self.base.name, "parameters": f"{self.base.parameters:,}", "method": self.settings.method}
-        return facts("student", told | {"trained in": self.folder, "format": self.settings.format})
+        shown = {"base": self.base.name, "parameters": f"{self.base.parameters:,}", "method": self.settings.method}
+        return facts("student", shown | {"trained in": self.folder, "format": self.settings.format})
 
     @classmethod
     def prepare(cls, base: Base, settings: Settings, mesh: Mesh) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,29 @@ from tunixhack.errors import UserError
 from tunixhack.files import make_folder
 from tunixhack.lock import locked
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, needs, record, trouble
+from tunixhack.train import checkpoints, record
 from tunixhack.train.beginning import resume
 from tunixhack.train.chat import Renderer
-from tunixhack.train.compiled import keep_compiled
+from tunixhack.train.compiled import enable_compilation_cache
 from tunixhack.train.datasets import Dataset, all_examples, read_all
 from tunixhack.train.doctor import require_device
 from tunixhack.train.findings import memory_share
 from tunixhack.train.generate import MAX_NEW_TOKENS
 from tunixhack.train.handle import StudentHandle
-from tunixhack.train.job import Job, Plan
+from tunixhack.train.job import Job, RunOptions, Session
 from tunixhack.train.loop import Loop
 from tunixhack.train.mesh import device_mesh
+from tunixhack.train.needs import (
+    ERROR,
+    SPARE,
+    STEP,
+    checkpoint_bytes,
+    checkpoints_to_keep,
+    estimate_memory,
+    in_gb,
+    longest_that_fits,
+    shape_of,
+)
 from tunixhack.train.old_names import renamed_arguments
 from tunixhack.train.packing import Extent, measure
 from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
@@ -39,6 +50,7 @@ from tunixhack.train.students.find import find
 from tunixhack.train.students.origin import hub_id, licence, model_id
 from tunixhack.train.token_set import TokenSet
 from tunixhack.train.tokens import TOO_LONG, tokenise
+from tunixhack.train.trouble import stopped_message
 
 if TYPE_CHECKING:
     from tunixhack.run import Run
@@ -111,20 +123,20 @@ def sft(
     clock = Clock(hours, started)
     report = report or Reporter()
     stop = StopRequest()
-    with stop.heard():
+    with stop.listening():
         devices = require_device(cpu)
         report.say(f"training on {devices}")
-        keep_compiled()
+        enable_compilation_cache()
         changes = renamed_arguments(changes, stacklevel=2)
         changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
-        wanted = settings(method, scale=scale, **changes)
+        chosen = settings(method, scale=scale, **changes)
         seconds: dict[str, float] = {}
         with report.timed("reading the data", seconds):
             read = read_all(datasets)
             base = find(model, accept_terms=accept_terms, say=report.say)
-        _fits(base, wanted)
+        _check_length(base, chosen)
         folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
-        plan = Plan(
+        options = RunOptions(
             out=folder,
             scratch=Path(scratch) / folder.name if scratch is not None else folder,
             steps=steps,
@@ -133,74 +145,84 @@ def sft(
             save_every=save_every,
             wandb=wandb,
         )
-        for place in (plan.out, plan.scratch):
+        for place in (options.out, options.scratch):
             make_folder(place)
-        begun: dict[str, Any] = {"seconds": seconds, "devices": devices}
+        session = Session(clock=clock, report=report, stop=stop)
+        start = _Start(seconds, devices, resume_from)
         with locked(folder, report.say):
             try:
-                return StudentHandle.of(_train(read, base, wanted, plan, clock, report, begun, resume_from, stop))
+                student = _train(read, base, chosen, options, session, start)
+                return StudentHandle.of(student)
             except KeyboardInterrupt:
-                report.say(trouble.stopped(plan))
+                report.say(stopped_message(options))
                 raise
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a start of a training knows before its data are tokenised."""
+
+    seconds: dict[str, float]
+    """Of each stage so far; those to come are added."""
+    devices: str
+    resume_from: str | Path | None
 
 
 def _train(
     datasets: tuple[Dataset, ...],
     base: Base,
-    wanted: Settings,
-    plan: Plan,
-    clock: Clock,
-    report: Reporter,
-    begun: dict[str, Any],
-    resume_from: str | Path | None,
-    stop: StopRequest,
+    chosen: Settings,
+    options: RunOptions,
+    session: Session,
+    start: _Start,
 ) -> Student:
-    seconds: dict[str, float] = begun["seconds"]
-    renderer = base.renderer(wanted.format, wanted.system)
-    mesh = device_mesh(wanted.micro_batch_size or wanted.batch_size)
+    seconds, report = start.seconds, session.report
+    renderer = base.renderer(chosen.format, chosen.system)
+    mesh = device_mesh(chosen.micro_batch_size or chosen.batch_size)
     with report.timed("tokenising", seconds):
-        data = _tokens(datasets, renderer, wanted, plan.out)
-    new = _record(base, wanted, datasets, data)
-    started, step = resume(plan, replace(new, **begun), resume_from, report)
+        data = _tokens(datasets, renderer, chosen, options.out)
+    new = replace(_record(base, chosen, datasets, data), seconds=seconds, devices=start.devices)
+    resumed, step = resume(options, new, start.resume_from, report)
     with report.timed("packing", seconds):
-        extent = _extent(data, wanted, plan.steps)
-    _tell(report, datasets, data, extent, wanted)
-    base, keep = _room(base, wanted, plan, mesh.size, report)
+        extent = _extent(data, chosen, options.steps)
+    _report_data(report, datasets, data, extent, chosen)
+    base = _check_memory(base, chosen, mesh.size, report)
+    max_to_keep = _check_disk(base, chosen, options, report)
     with report.timed("loading the student", seconds):
-        student = Student.prepare(base, wanted, mesh)
-        student.folder = plan.out
-    job = Job(student=student, datasets=datasets, data=data, extent=extent, plan=plan, keep=keep)
-    return Loop(job, clock, report, started, step, stop).run()
+        student = Student.prepare(base, chosen, mesh)
+        student.folder = options.out
+    job = Job(student=student, datasets=datasets, data=data, extent=extent, options=options, max_to_keep=max_to_keep)
+    return Loop(job, session, resumed, step).run()
 
 
-def _fits(base: Base, wanted: Settings) -> None:
-    if wanted.max_seq_len > base.context:
+def _check_length(base: Base, chosen: Settings) -> None:
+    if chosen.max_seq_len > base.context:
         raise UserError(
-            f"a training row of {wanted.max_seq_len:,} tokens is longer than {base.name} takes: give a "
+            f"a training row of {chosen.max_seq_len:,} tokens is longer than {base.name} takes: give a "
             f"max_seq_len of at most {base.context:,}"
         )
 
 
-def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, wanted: Settings, folder: Path) -> TokenSet:
+def _tokens(datasets: tuple[Dataset, ...], renderer: Renderer, chosen: Settings, folder: Path) -> TokenSet:
     questions = len({example.question_id for example in all_examples(datasets)})
     return tokenise(
         datasets,
         renderer,
-        max_seq_len=wanted.max_seq_len,
-        validation_questions=min(wanted.validation_questions, questions // 8),
-        seed=wanted.seed,
+        max_seq_len=chosen.max_seq_len,
+        validation_questions=min(chosen.validation_questions, questions // 8),
+        seed=chosen.seed,
         folder=folder,
     )
 
 
-def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
+def _extent(data: TokenSet, chosen: Settings, steps: int | None) -> Extent:
     """Count the steps of all epochs, or as many of them as are asked for."""
     extent = measure(
         data,
-        max_seq_len=wanted.max_seq_len,
-        batch_size=wanted.batch_size,
-        epochs=wanted.epochs,
-        seed=wanted.seed,
+        max_seq_len=chosen.max_seq_len,
+        batch_size=chosen.batch_size,
+        epochs=chosen.epochs,
+        seed=chosen.seed,
     )
     if steps is None:
         return extent
@@ -208,13 +230,13 @@ def _extent(data: TokenSet, wanted: Settings, steps: int | None) -> Extent:
         raise UserError(f"steps is {steps}: it must be at least 1")
     if steps > extent.steps:
         raise UserError(
-            f"{wanted.epochs} epochs of this data are {extent.steps:,} steps, and {steps:,} are asked for: give more "
+            f"{chosen.epochs} epochs of this data are {extent.steps:,} steps, and {steps:,} are asked for: give more "
             "epochs, or fewer steps"
         )
     return replace(extent, steps=steps)
 
 
-def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> TrainingRecord:
+def _record(base: Base, chosen: Settings, datasets: tuple[Dataset, ...], data: TokenSet) -> TrainingRecord:
     hub = model_id(base.name, base.folder)
     return TrainingRecord(
         base=BaseModel(
@@ -225,7 +247,7 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
             hub=hub,
             license=dict(licence(hub, base.folder) or {}) or None,
         ),
-        settings=wanted,
+        settings=chosen,
         data=DataSummary(
             key=data.key,
             datasets=[
@@ -245,7 +267,9 @@ def _record(base: Base, wanted: Settings, datasets: tuple[Dataset, ...], data: T
     )
 
 
-def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, extent: Extent, wanted: Settings) -> None:
+def _report_data(
+    report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, extent: Extent, chosen: Settings
+) -> None:
     """Say what there is to learn from, and what was left out."""
     for dataset in datasets:
         report.say(dataset.summary())
@@ -259,54 +283,71 @@ def _tell(report: Reporter, datasets: tuple[Dataset, ...], data: TokenSet, exten
             f"{domain.validation_rows:,} validation rows{dropped}"
         )
     if any(domain.dropped.get(TOO_LONG) for domain in domains):
-        report.say(f"  the longest row has {data.longest:,} tokens; rows above {wanted.max_seq_len:,} were dropped")
+        report.say(f"  the longest row has {data.longest:,} tokens; rows above {chosen.max_seq_len:,} were dropped")
     steps = f"{extent.steps:,} steps"
     if extent.steps < extent.all_epochs:
-        share = wanted.epochs * extent.steps / extent.all_epochs
-        steps += f" ({share:.2f} epochs) of the {extent.all_epochs:,} that {wanted.epochs} epochs have"
+        share = chosen.epochs * extent.steps / extent.all_epochs
+        steps += f" ({share:.2f} epochs) of the {extent.all_epochs:,} that {chosen.epochs} epochs have"
     report.say(
-        f"{steps}, each of {wanted.batch_size} × {wanted.max_seq_len:,} tokens, packing efficiency "
+        f"{steps}, each of {chosen.batch_size} × {chosen.max_seq_len:,} tokens, packing efficiency "
         f"{extent.packing_efficiency:.0%}"
     )
 
 
-def _room(base: Base, wanted: Settings, plan: Plan, devices: int, report: Reporter) -> tuple[Base, int]:
-    """Look whether memory and disk suffice, and say so.
+def _check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -> Base:
+    """Look whether memory suffices, and say so.
 
     Returns:
-        The base, with remat where memory is short, and how many checkpoints to keep.
+        The base, with remat where memory is short.
+
+    Raises:
+        UserError: the estimate is above what there is by more than it ever erred.
     """
-    shape = needs.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=wanted)
+    shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
     free = free_memory()
     share = memory_share(jax.default_backend(), os.environ)
-    has = needs.in_gb(free) + (f" ({share})" if share else "")
-    plain, remat = (needs.memory(shape, wanted, devices=devices, remat=twice) for twice in (False, True))
-    short = plain.total > free * needs.SPARE
-    needed = (remat if short else plain).total
-    longest = needs.longest_that_fits(shape, wanted, bytes_free=free, devices=devices, most=base.context)
-    if not longest:
-        raise UserError(
-            f"{base.name} does not fit into {has} with method {wanted.method}: take lora or qlora, a "
-            "smaller student, or a larger machine"
-        )
-    if needed > free:
-        raise UserError(
-            f"a step needs about {needs.in_gb(needed)} on each device, which has {has}: give a max_seq_len of "
-            f"at most {longest:,}, or a micro_batch_size below {wanted.micro_batch_size or wanted.batch_size}"
-        )
-    size = needs.checkpoint_bytes(shape, wanted)
-    keep = needs.checkpoints_to_keep(size, plan.scratch, kept=len(checkpoints.saved(plan.checkpoints)))
+    has = in_gb(free) + (f" ({share})" if share else "")
+    plain, remat = (estimate_memory(shape, chosen, devices=devices, remat=twice) for twice in (False, True))
+    short = plain.total > free * SPARE
+    needed = remat if short else plain
+    longest = longest_that_fits(shape, chosen, bytes_free=free, devices=devices, most=base.context)
+    smaller = f"a micro_batch_size below {chosen.micro_batch_size or chosen.batch_size}"
+    if longest:
+        smaller = f"a max_seq_len of at most {longest:,}, or {smaller}"
+    if needed.least > free:
+        shortest = estimate_memory(shape, replace(chosen, max_seq_len=STEP), devices=devices, remat=True)
+        if shortest.least > free:
+            raise UserError(
+                f"{base.name} does not fit into {has} with method {chosen.method}: take lora or qlora, a smaller "
+                "student, or a larger machine"
+            )
+        raise UserError(f"a step needs about {in_gb(needed.total)} on each device, which has {has}: give {smaller}")
     report.say(
-        f"memory: about {needs.in_gb(needed)} of {has} on each of {devices} device(s)"
-        f"{', computing each layer twice (remat) to save some' if short else ''}; rows of up to {longest:,} tokens fit"
+        f"memory: about {in_gb(needed.total)} of {has} on each of {devices} device(s)"
+        f"{', computing each layer twice (remat) to save some' if short else ''}"
+        f"{f'; rows of up to {longest:,} tokens fit' if longest else ''}"
     )
-    report.say(f"disk: {keep} checkpoint(s) of {needs.in_gb(size)} are kept in {plan.checkpoints}")
-    return base.with_remat() if short else base, keep
+    if needed.most > free:
+        low, high = (f"{abs(error):.0%}" for error in ERROR)
+        report.warn(
+            f"memory may not suffice: a step takes {in_gb(needed.least)} to {in_gb(needed.most)} on each device, since "
+            f"the estimate was seen to err by {low} too little to {high} too much. Where it runs out, give {smaller}"
+        )
+    return base.with_remat() if short else base
+
+
+def _check_disk(base: Base, chosen: Settings, options: RunOptions, report: Reporter) -> int:
+    """Look how many checkpoints the disk has room for, and say so."""
+    shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
+    size = checkpoint_bytes(shape, chosen)
+    count = checkpoints_to_keep(size, options.scratch, kept=len(checkpoints.saved(options.checkpoints)))
+    report.say(f"disk: {count} checkpoint(s) of {in_gb(size)} are kept in {options.checkpoints}")
+    return count
 
 
 def free_memory() -> int:
     """Return the bytes of a device that a training may use: the accelerator's, or what this machine has left."""
-    told = jax.local_devices()[0].memory_stats()
-    if told and "bytes_limit" in told:
-        return int(told["bytes_limit"]) - int(told.get("bytes_in_use", 0))
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
     return int(psutil.virtual_memory().available) // jax.local_device_count()

@@ -30,7 +30,7 @@ from tunixhack.errors import UserError
 from tunixhack.train.literal_path import literal_path
 from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
-from tunixhack.train.saving import CannotSave, SaveInterval, Saving, no_room, not_told_twice, options
+from tunixhack.train.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.settings import Settings
 from tunixhack.train.students.family import Family
 
@@ -143,7 +143,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         config = peft_trainer.TrainingConfig(
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
             checkpoint_root_directory=str(root),
-            checkpointing_options=options(saving.keep, self._due),
+            checkpointing_options=checkpoint_options(saving.max_to_keep, self._due),
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
         super().__init__(model, optimizer(settings), config)
@@ -167,7 +167,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             finite = jnp.isfinite(loss) & jnp.isfinite(norm)
             before = _leaves(model, optimizer, kind)
             optimizer.update(model, gradients, learning_rate=inputs["learning_rate"])
-            _keep(model, optimizer, kind, finite, before)
+            _undo_unless_finite(model, optimizer, kind, finite, before)
             return loss, norm, norm
 
         return step
@@ -218,7 +218,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         Raises:
             CannotSave: a checkpoint could not be written; those before it are still there.
         """
-        logging.getLogger("asyncio").addFilter(not_told_twice)
+        logging.getLogger("asyncio").addFilter(not_repeated)
         try:
             self.train([])
         except Exception as error:  # Orbax and tensorstore have several ways to tell of a full disk
@@ -302,7 +302,9 @@ def _leaves(model: nnx.Module, optimizer: Any, kind: Any) -> list[jax.Array]:
     return jax.tree.leaves((nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)))
 
 
-def _keep(model: nnx.Module, optimizer: Any, kind: Any, finite: jax.Array, before: list[jax.Array]) -> None:
+def _undo_unless_finite(
+    model: nnx.Module, optimizer: Any, kind: Any, finite: jax.Array, before: list[jax.Array]
+) -> None:
     """Where a step was not finite, put everything back that it changed."""
     states = nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)
     after, tree = jax.tree.flatten(states)

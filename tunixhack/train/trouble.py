@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunixhack.errors import UserError
 from tunixhack.train import checkpoints, metrics
 from tunixhack.train.datasets import all_examples
-from tunixhack.train.job import Job, Plan
+from tunixhack.train.job import Job, RunOptions
 from tunixhack.train.packing import Batch
 from tunixhack.train.saving import CannotSave
 from tunixhack.train.trainer import StepResult
@@ -14,15 +14,15 @@ EXAMPLES_NAMED = 8
 """Rows of a batch that an error names."""
 
 
-def not_finite(job: Job, result: StepResult, batch: Batch | None) -> UserError:
-    """Tell of a step whose loss or gradient is no number, and of the rows that were in it.
+def not_finite_error(job: Job, result: StepResult, batch: Batch | None) -> UserError:
+    """Return the error of a step whose loss or gradient is no number, and of the rows that were in it.
 
     Args:
         job: the training.
         result: of the step.
         batch: what it learnt from.
     """
-    saved = checkpoints.latest(job.plan.checkpoints)
+    saved = checkpoints.latest(job.options.checkpoints)
     rows = sorted(set(batch.rows[batch.segments > 0].tolist())) if batch is not None else []
     examples = all_examples(job.datasets)
     named = [
@@ -38,20 +38,20 @@ def not_finite(job: Job, result: StepResult, batch: Batch | None) -> UserError:
     )
 
 
-def disk(plan: Plan, error: CannotSave) -> UserError:
-    """Tell of a checkpoint that could not be written."""
-    saved = checkpoints.latest(plan.checkpoints)
+def save_error(options: RunOptions, error: CannotSave) -> UserError:
+    """Return the error of a checkpoint that could not be written."""
+    saved = checkpoints.latest(options.checkpoints)
     kept = f"the checkpoint of step {saved.name} is kept" if saved else "no checkpoint was saved yet"
     return UserError(
-        f"a checkpoint could not be written to {plan.scratch}: {error}; {kept}, and the same command goes on from it "
-        "once there is room"
+        f"a checkpoint could not be written to {options.scratch}: {error}; {kept}, and the same command goes on from "
+        "it once there is room"
     )
 
 
-def stopped(plan: Plan) -> str:
-    """Tell what is left of a training that was told to stop, by what is on the disk."""
-    saved = checkpoints.latest(plan.checkpoints)
-    behind = max((line["step"] for line in metrics.read(plan.out) if "loss" in line), default=0)
+def stopped_message(options: RunOptions) -> str:
+    """Say what is left of a training that was stopped, by what is on the disk."""
+    saved = checkpoints.latest(options.checkpoints)
+    behind = max((line["step"] for line in metrics.read(options.out) if "loss" in line), default=0)
     if saved is None and not behind:
         return "stopped before the first step: there is nothing to save, and the same command begins anew"
     if saved is None:
