@@ -1,4 +1,4 @@
-"""A bake-off: the same questions to all, nobody's failure is another's, and answers that count later."""
+"""A bake-off: the same questions to all, the failure of one does not end the others, and answers that count later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher
 
-NOBODY = "http://127.0.0.1:9/v1#x"
+NO_SERVER = "http://127.0.0.1:9/v1#x"
 TERSE = """
 from tunixhack.recipes import creative
 
@@ -224,7 +224,8 @@ def test_interrupted_it_goes_on_where_it_was(
 
 
 @pytest.mark.parametrize(
-    ("spec", "sentence"), [(NOBODY, "no server answers"), ("lmstudi/x", "unknown"), ("local/none.gguf", "not a file")]
+    ("spec", "sentence"),
+    [(NO_SERVER, "no server answers"), ("lmstudi/x", "unknown"), ("local/none.gguf", "not a file")],
 )
 def test_one_that_is_down_is_named_and_the_others_have_their_result(
     spec: str, sentence: str, plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
@@ -259,7 +260,7 @@ def test_one_that_drops_everything_has_a_result(recipe: Recipe, teacher: Scripte
 
 def test_with_nobody_there_it_is_an_error(plain: Recipe, tmp_path: Path):
     with pytest.raises(UserError, match=r"no server answers.*; lmstudi/x: teacher 'lmstudi/x' is unknown"):
-        held([NOBODY, "lmstudi/x"], plain, tmp_path / "out")
+        held([NO_SERVER, "lmstudi/x"], plain, tmp_path / "out")
 
 
 def test_what_is_wrong_for_all_is_said_once(plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
@@ -289,13 +290,13 @@ def test_the_command_line_prints_a_table_and_names_the_picture(
 ):
     out = tmp_path / "out"
     done = tunixhack(
-        "teachers", "compare", "--teachers", f"{teacher.url},{NOBODY},{other.url}", "--domain", "creative",
+        "teachers", "compare", "--teachers", f"{teacher.url},{NO_SERVER},{other.url}", "--domain", "creative",
         "--source", source, "--questions", "8", "--out", out,
     )  # fmt: skip
     assert done.code == 2
     assert "tokens/s" in done.out
     assert "parse truncated" in done.out
-    assert f"- {NOBODY}: no server answers" in done.out
+    assert f"- {NO_SERVER}: no server answers" in done.out
     assert "24,000 rows: 1,500 questions × 16 answers and 3,000 probes" in done.out
     assert done.out.splitlines()[-1].strip().startswith(f"tunixhack build creative --source {source} --teacher ")
     assert "Traceback" not in done.err

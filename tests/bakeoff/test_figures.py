@@ -26,7 +26,7 @@ from tunixhack.teachers.prices import Price
 from tunixhack.testing import Faults, ScriptedTeacher
 
 REFERENCES = ["4", "5", "4", None, "Because it is so, as everybody knows by now."]
-"""Two are right for a teacher that always says 4, one is wrong, and of two nobody can tell."""
+"""Two are right for a teacher that always says 4, one is wrong, and two cannot be judged."""
 
 
 def says_four(messages: list[dict[str, Any]], seed: int) -> str:
@@ -96,12 +96,12 @@ def test_price_and_hours_are_those_of_the_whole_with_its_probes(
     monkeypatch.setattr(resolve, "price_at", lambda *_: price)
     with ScriptedTeacher(answer=says_four) as teacher:
         figures = held(teacher, sums, tmp_path / "out")
-        bodies, pace = teacher.stats["bodies"], figures.tokens_per_second
+        bodies, speed = teacher.stats["bodies"], figures.tokens_per_second
     assert bodies
     answers = 24_000 + 3_000
     completion = 14  # of the scripted teacher: one for every four characters begun
-    assert pace is not None
-    assert figures.hours == pytest.approx(answers * completion / pace / 3600)
+    assert speed is not None
+    assert figures.hours == pytest.approx(answers * completion / speed / 3600)
     if price is None or price == Price(0.0, 0.0):
         assert figures.dollars == (None if price is None else 0.0)
     else:

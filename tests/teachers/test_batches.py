@@ -120,7 +120,7 @@ def test_the_pilot_is_asked_at_once_and_foretells_half_the_price(
     )
     assert paid == pytest.approx((whole + at_once) / 2)
     assert coming["dollars"] == pytest.approx(paid - at_once, rel=0.3)
-    assert coming["seconds"] is None, "nobody knows how long a batch takes"
+    assert coming["seconds"] is None, "how long a batch takes is unknown"
     assert coming["answers"] == 20 * 4 - 8 * 2
 
 

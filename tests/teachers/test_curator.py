@@ -10,12 +10,14 @@ import asyncio
 import inspect
 import json
 import logging
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+import tunixhack
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tests.waiting import PATIENCE
 from tunixhack.errors import TeacherFailed, UserError
@@ -36,6 +38,7 @@ from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 stock_module: Any = inspect.getmodule(OpenAIOnlineRequestProcessor)
+IMPORT = re.compile(r"^\s*(from|import) bespokelabs", re.MULTILINE)
 OWN_STATE = {"_config", "_fingerprint", "trace", "system_prompt", "_own_system"}
 
 
@@ -107,6 +110,13 @@ def received(folder: Path) -> list[str]:
 
 def test_curator_is_the_version_that_was_read():
     assert version("bespokelabs-curator") == "0.1.31"
+
+
+def test_no_file_but_those_named_after_curator_imports_it():
+    package = Path(tunixhack.__file__).parent
+    importing = [file.name for file in package.rglob("*.py") if IMPORT.search(file.read_text(encoding="utf-8"))]
+    assert len(importing) >= 3
+    assert all(name.startswith("_curator") for name in importing)
 
 
 def overridden(ours: type, theirs: type) -> set[str]:

@@ -24,7 +24,7 @@ from tunixhack.teachers.presets import PRESETS
 
 @pytest.fixture(autouse=True)
 def nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No keys, and nobody at the addresses of one's own servers, whatever runs on this machine."""
+    """No keys, and no server at the addresses of one's own servers, whatever runs on this machine."""
     for variable in {KEY_VARIABLE, "OLLAMA_HOST", *(preset.key for preset in PRESETS.values())}:
         monkeypatch.delenv(variable, raising=False)
     for name, preset in list(PRESETS.items()):

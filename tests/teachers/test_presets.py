@@ -42,9 +42,9 @@ def questions(tmp_path: Path) -> Recipe:
     return small_recipe(write_questions(tmp_path / "questions.jsonl", 20), max_tokens=1000)
 
 
-def refused(spec: str, wish: RequestOptions | None = None) -> str:
+def refused(spec: str, options: RequestOptions | None = None) -> str:
     with pytest.raises(UserError) as raised:
-        resolve(spec, wish or RequestOptions())
+        resolve(spec, options or RequestOptions())
     said = str(raised.value)
     assert "\n" not in said
     return said

@@ -1,4 +1,4 @@
-"""The reference answers with the source's own solutions, as stored answers look, and asks nobody."""
+"""The reference answers with the source's own solutions, as stored answers look, and no model is asked."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class BatchSender:
     """Submits requests as batches, and waits for these and for those that earlier starts submitted.
 
     Args:
-        teacher: whom the requests are for.
+        teacher: the teacher that the requests are for.
         endpoint: the provider that is asked.
         store: takes the answers, and has the ledger of batches under way.
         limits: what the build may spend; when its hours are over, the waiting ends.

@@ -24,7 +24,7 @@ class OnlineSender:
     """Sends requests one by one over Curator, whose journal is imported into the store after each wave.
 
     Args:
-        teacher: whom the requests are for.
+        teacher: the teacher that the requests are for.
         endpoint: the server that is asked.
         capabilities: what the preflight found of it.
         store: takes the answers.
