@@ -15,7 +15,7 @@ from tunixhack.estimate import ANSWER_TOKENS, estimate, questions_and_probes
 from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
-from tunixhack.teachers.prices import listed_price
+from tunixhack.teachers.price_table import listed_price
 from tunixhack.testing import ScriptedTeacher
 
 MINI = "openai/gpt-4.1-mini"

@@ -24,9 +24,9 @@ from tunixhack.errors import LimitReached, UserError
 from tunixhack.limits import Admission, SpendingLimits
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
-from tunixhack.teachers import prices
+from tunixhack.teachers import price_table
 from tunixhack.teachers.presets import PRESETS
-from tunixhack.teachers.prices import FREE, Price
+from tunixhack.teachers.prices import FREE, Price, dollars
 from tunixhack.testing import Faults, ScriptedTeacher
 
 PRICED = "deepseek/deepseek-chat"
@@ -46,7 +46,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
         here = replace(PRESETS["deepseek"], url=teacher.url, concurrency=2, seeded=True)
         monkeypatch.setitem(PRESETS, "deepseek", here)
         monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-none")
-        monkeypatch.setattr(prices, "_table", lambda: {"deepseek/deepseek-chat": entry("deepseek", 0.001, 0.001)})
+        monkeypatch.setattr(price_table, "_table", lambda: {"deepseek/deepseek-chat": entry("deepseek", 0.001, 0.001)})
         yield teacher
 
 
@@ -209,7 +209,7 @@ def test_an_answer_whose_tokens_are_not_told_counts_as_more_than_it_has(
 def test_an_unknown_price_is_refused_with_a_budget_and_called_unknown_without(
     plain: Recipe, provider: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(prices, "_table", dict)
+    monkeypatch.setattr(price_table, "_table", dict)
     with pytest.raises(UserError, match=r"the price of deepseek/deepseek-chat is unknown.*--budget cannot be kept"):
         build(plain, PRICED, tmp_path / "run", budget=5)
     assert provider.stats["requests"] == 0
@@ -221,7 +221,7 @@ def test_an_unknown_price_is_refused_with_a_budget_and_called_unknown_without(
 def test_a_server_on_this_machine_costs_nothing_and_needs_no_table(
     plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(prices, "_table", dict)
+    monkeypatch.setattr(price_table, "_table", dict)
     run = build(plain, teacher, tmp_path / "run", budget=0.01)
     assert run.done
     assert run.funnel.filter(step="sample")["cost"].item() == 0
@@ -286,8 +286,8 @@ TABLE = {
 def test_a_price_is_the_providers_own_or_unknown(
     provider: str, model: str, price: Price | None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(prices, "_table", lambda: TABLE)
-    assert prices.listed_price(provider, model) == price
+    monkeypatch.setattr(price_table, "_table", lambda: TABLE)
+    assert price_table.listed_price(provider, model) == price
 
 
 @pytest.mark.parametrize(
@@ -304,15 +304,15 @@ def test_a_price_is_the_providers_own_or_unknown(
 def test_a_provider_is_recognised_by_its_address(
     url: str, preset: str, known: Price | None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(prices, "_table", lambda: TABLE)
-    assert prices.price_at(url, "gpt-x", PRESETS[preset]) == known
+    monkeypatch.setattr(price_table, "_table", lambda: TABLE)
+    assert price_table.price_at(url, "gpt-x", PRESETS[preset]) == known
 
 
 def test_the_table_that_comes_with_litellm_has_each_provider():
-    priced = {entry.get("litellm_provider") for entry in prices._table().values()}
+    priced = {entry.get("litellm_provider") for entry in price_table._table().values()}
     assert {preset.priced_as for preset in PRESETS.values() if not preset.local} <= priced
     assert all(preset.priced_as is None for preset in PRESETS.values() if preset.local)
-    assert prices.listed_price("openai", "gpt-4o-mini") == Price(1.5e-07, 6e-07)
+    assert price_table.listed_price("openai", "gpt-4o-mini") == Price(1.5e-07, 6e-07)
 
 
 def answers(*lines: tuple[str, Any]) -> pl.DataFrame:
@@ -337,7 +337,7 @@ USAGE = {"prompt_tokens": 10, "completion_tokens": 100}
 )
 def test_what_stored_answers_cost(stored: pl.DataFrame, cost: float | None):
     known = {"paid": Price(1, 2), "free": FREE, "unknown": None}
-    assert prices.dollars(stored, known) == cost
+    assert dollars(stored, known) == cost
 
 
 # the command line

@@ -28,7 +28,7 @@ from tunixhack.recipes import math
 from tunixhack.run import Run
 from tunixhack.show import as_dict, print_run
 from tunixhack.steps import Context, Verdict
-from tunixhack.teachers import prices
+from tunixhack.teachers import price_table
 from tunixhack.teachers.forecast import StepEstimate, add_up, estimate_remaining
 from tunixhack.teachers.journal import FIELDS
 from tunixhack.teachers.presets import PRESETS
@@ -151,7 +151,7 @@ def test_the_tokens_and_dollars_it_foretells_are_what_comes(
     plain: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     table = {"litellm_provider": "deepseek", "input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
-    monkeypatch.setattr(prices, "_table", lambda: {"deepseek/deepseek-chat": table})
+    monkeypatch.setattr(price_table, "_table", lambda: {"deepseek/deepseek-chat": table})
     monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-none")
     with ScriptedTeacher(n_supported=False, models=("deepseek-chat",)) as teacher:
         monkeypatch.setitem(PRESETS, "deepseek", replace(PRESETS["deepseek"], url=teacher.url))

@@ -19,7 +19,8 @@ from tunixhack.run import Run
 from tunixhack.steps import candidates_needed, share_kept
 from tunixhack.teachers.address import public_name
 from tunixhack.teachers.presets import PRESETS
-from tunixhack.teachers.prices import FREE, Price, listed_price
+from tunixhack.teachers.price_table import listed_price
+from tunixhack.teachers.prices import FREE, Price
 from tunixhack.wording import counted
 
 ANSWER_TOKENS = {"written": 400, "guided": 400, "native": 4000}

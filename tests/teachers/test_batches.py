@@ -27,7 +27,7 @@ from tunixhack.errors import LimitReached, TeacherFailed, UserError
 from tunixhack.limits import SpendingLimits
 from tunixhack.recipe import Recipe
 from tunixhack.run import Run
-from tunixhack.teachers import _curator_batch, batches, prices
+from tunixhack.teachers import _curator_batch, batches, price_table
 from tunixhack.teachers.attempts import Failure
 from tunixhack.teachers.batches import BatchLedger, split_into_batches
 from tunixhack.teachers.endpoint import Endpoint
@@ -51,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """OpenAI, played by a scripted teacher; a tenth of a cent a token."""
     entry = {"litellm_provider": "openai", "input_cost_per_token": 0.001, "output_cost_per_token": 0.001}
-    monkeypatch.setattr(prices, "_table", lambda: {"scripted": entry})
+    monkeypatch.setattr(price_table, "_table", lambda: {"scripted": entry})
     with named(monkeypatch, "openai", batch_seconds=0.1) as teacher:
         yield teacher
 

@@ -25,7 +25,8 @@ from tunixhack.teachers.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_l
 from tunixhack.teachers.grammar import token_limit, written_grammar
 from tunixhack.teachers.http import Say, Unreachable, get_json
 from tunixhack.teachers.presets import ANY_SERVER, PRESETS, Preset
-from tunixhack.teachers.prices import FREE, price_at
+from tunixhack.teachers.price_table import price_at
+from tunixhack.teachers.prices import FREE
 from tunixhack.teachers.served import ServedModel, discover_any
 from tunixhack.teachers.teacher import Teacher
 from tunixhack.teachers.wsl import discover_models
