@@ -19,9 +19,10 @@ from tunixhack.errors import UserError
 from tunixhack.testing.tokenizer import ByteTokenizer
 from tunixhack.train import generate as module
 from tunixhack.train.chat import GEMMA, Renderer
-from tunixhack.train.generate import Sampling, generate
+from tunixhack.train.generate import generate
 from tunixhack.train.loss import attention_mask
 from tunixhack.train.mesh import device_mesh, with_lora
+from tunixhack.train.sampling import Sampling
 from tunixhack.train.students.gemma3 import FAMILY
 
 QUESTIONS = ["Why?", "What is two and two, and why is it that and not another number?", "A poem, please."]

@@ -12,9 +12,9 @@ from flax import nnx
 from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.mesh import device_mesh
 from tunixhack.train.settings import Settings
+from tunixhack.train.step import summed_losses
 from tunixhack.train.student import Student
 from tunixhack.train.students.find import find
-from tunixhack.train.trainer import summed_losses
 
 LENGTH = 256
 

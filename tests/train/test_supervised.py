@@ -23,10 +23,8 @@ from tests.train.toy import SETTINGS, sums, write_sums, write_toy
 from tunixhack import train
 from tunixhack.errors import UserError
 from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, checksums, metrics, needs, record, supervised
+from tunixhack.train import checkpoints, checksums, metrics, record, supervised
 from tunixhack.train.schedule import Clock
-from tunixhack.train.settings import settings
-from tunixhack.train.students.find import find
 from tunixhack.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -329,37 +327,3 @@ def test_few_questions_are_all_learnt_from_without_validation(tmp_path):
     assert kept.data.domains[0].validation_rows == 0
     assert "validation_last" not in kept.losses
     assert len(sums(7)) == sum(domain.rows for domain in kept.data.domains)
-
-
-def test_a_gpu_without_room_is_told_with_the_share_of_it_that_jax_has(tmp_path, monkeypatch):
-    rows, tiny = write_toy(tmp_path, count=24)
-    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
-    monkeypatch.setattr(supervised.jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(supervised, "free_memory", lambda: 1000)
-    with pytest.raises(UserError, match=r"does not fit into 0\.0 MB \(three quarters .*XLA_PYTHON_CLIENT_MEM_FRACTION"):
-        train.sft(rows, tiny, out=tmp_path / "out", **SETTINGS, report=Reporter(quiet=True))
-
-
-def test_memory_is_refused_where_it_is_certain_and_warned_of_where_the_estimate_may_err(toy, monkeypatch):
-    _, tiny, _, _ = toy
-    base, chosen, said = find(str(tiny)), settings(max_seq_len=1024), io.StringIO()
-    shape = needs.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
-    plain, remat = (needs.estimate_memory(shape, chosen, remat=twice) for twice in (False, True))
-
-    def checked(free):
-        said.truncate(0)
-        monkeypatch.setattr(supervised, "free_memory", lambda: int(free))
-        return supervised._check_memory(base, chosen, 1, Reporter(said))
-
-    for free in (1.01 * remat.least, 0.99 * remat.most):
-        assert checked(free).config != base.config, "each layer is computed twice"
-        assert "memory may not suffice" in said.getvalue()
-        assert "give a max_seq_len of at most" in said.getvalue()
-    assert checked(2 * plain.total).config == base.config
-    assert "may not suffice" not in said.getvalue()
-    with pytest.raises(
-        UserError, match=r"a step needs about .* on each device, which has .*: give a max_seq_len of at"
-    ):
-        checked(0.99 * remat.least)
-    with pytest.raises(UserError, match=r"does not fit into .* take lora or qlora, a smaller student"):
-        checked(1000)

@@ -22,9 +22,9 @@ from tunixhack.train.mesh import FSDP
 from tunixhack.train.packing import Packed
 from tunixhack.train.rows import Example
 from tunixhack.train.samples import Sample
+from tunixhack.train.step import Inputs, summed_losses
 from tunixhack.train.student import Student
 from tunixhack.train.token_set import TokenSet
-from tunixhack.train.trainer import Inputs, summed_losses
 
 
 class ValidationLoss:
@@ -76,7 +76,7 @@ def validation_examples(datasets: Sequence[Dataset], data: TokenSet, count: int)
 
 
 class ReplyComparison:
-    """The same questions, asked before a training and after it.
+    """Replies to the same validation questions before a training and after it.
 
     Args:
         student: trained or not.
@@ -94,31 +94,31 @@ class ReplyComparison:
         self._questions: list[Sequence[Message]] = [example.messages() for example in examples]
         self._samples = [Sample(question=example.question, domain=example.domain) for example in examples]
 
-    def before(self, kept: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
-        """Ask, unless an earlier start asked the same; None without questions.
+    def before(self, earlier: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+        """Generate replies, unless an earlier start did to the same questions; None without questions.
 
         Args:
-            kept: what was found then, as `ReplyStatistics.as_dict` has it.
+            earlier: what was found then, as `ReplyStatistics.as_dict` has it.
             seconds: of each stage, which this one is added to.
         """
         saved = samples.read(self._folder)
         same = [one.question for one in saved] == [one.question for one in self._samples]
-        if kept is not None and same and kept.get("max_new_tokens") == self._limit:
+        if earlier is not None and same and earlier.get("max_new_tokens") == self._limit:
             self._samples = saved
-            return dict(kept)
-        return self._ask("before", seconds)
+            return dict(earlier)
+        return self._generate("before", seconds)
 
-    def after(self, kept: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
-        """Ask again, unless what was found is given; see `before`."""
-        return dict(kept) if kept is not None else self._ask("after", seconds)
+    def after(self, earlier: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+        """Generate them again, unless what was found is given; see `before`."""
+        return dict(earlier) if earlier is not None else self._generate("after", seconds)
 
-    def _ask(self, when: str, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
+    def _generate(self, when: str, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
         if not self._questions:
             return None
         count = len(self._questions)
         self._report.say(f"{count} validation questions, replies of at most {self._limit:,} tokens")
         with self._report.timed(f"validation replies {when}", seconds):
-            said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._replied)
+            said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._report_progress)
         self._samples = [
             replace(sample, before=reply) if when == "before" else replace(sample, after=reply)
             for sample, reply in zip(self._samples, said, strict=True)
@@ -126,6 +126,6 @@ class ReplyComparison:
         samples.write(self._folder, self._samples)
         return measure(said, self._student.renderer.format, self._limit).as_dict()
 
-    def _replied(self, done: int, count: int) -> None:
+    def _report_progress(self, done: int, count: int) -> None:
         if done < count:
             self._report.say(f"{done} of {count} replied")

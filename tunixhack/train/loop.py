@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -38,7 +37,7 @@ ended leaves room for its exports; one that the time ended is gone on from, perh
 
 
 class Loop:
-    """Trains, logs, saves, and asks before and after.
+    """Trains, logs and saves, with replies to validation questions before and after.
 
     Args:
         job: what is learnt by whom.
@@ -222,7 +221,7 @@ class Loop:
     # -- before and after
 
     def _before(self) -> None:
-        """Ask before the first step; on going on, too, the weights are still those of the base."""
+        """Generate replies before the first step; when resuming, too, the weights are still those of the base."""
         known = self._record.validation
         found = self._replies.before(known.get("before"), self._seconds)
         if found is not None:
@@ -231,27 +230,27 @@ class Loop:
             self._write()
 
     def _after(self) -> None:
-        """Ask again, unless this start had nothing to train and the one before asked."""
+        """Generate them again, unless this start had nothing to train and the one before did it."""
         known = self._record.validation
         found = self._replies.after(known.get("after") if self._bar.done == self._first else None, self._seconds)
         if found is not None:
             self._record = replace(self._record, validation=known | {"after": found})
 
     def _copy_last_checkpoint(self) -> None:
-        """Have the last checkpoint in the training's own folder, wherever the others were, or at least its weights."""
+        """Copy the last checkpoint into the training's own folder where it is elsewhere, or at least its weights."""
         options = self._job.options
         if not options.elsewhere:
             return
         share = STOPPED if self._out_of_time or self._stop.received else ENDED
-        kept = checkpoints.copy_latest(options.checkpoints, options.out / checkpoints.FOLDER, share=share)
-        if kept is None:
+        copied = checkpoints.copy_latest(options.checkpoints, options.out / checkpoints.FOLDER, share=share)
+        if copied is None:
             return
-        copy, size = kept
+        copy, size = copied
         if not checkpoints.weights_alone(copy):
             self._report.say(f"kept in {copy}: the last checkpoint, {in_gb(size)}")
         else:
             self._report.say(
-                f"kept in {copy}: the weights alone, since the whole checkpoint takes {in_gb(size)}; to go on with "
+                f"kept in {copy}: the weights alone, since the complete checkpoint takes {in_gb(size)}; to go on with "
                 f"more hours or steps, {options.checkpoints} is needed"
             )
 
@@ -282,23 +281,9 @@ class Loop:
             steps=self._bar.done,
             epochs=self._epochs,
             tokens=sum(line.get("tokens", 0) for line in lines),
-            losses=self._losses(lines),
+            losses=metrics.first_and_last(lines, self._bar.done),
         )
         record.write(out, self._record)
-
-    def _losses(self, lines: Sequence[dict[str, Any]]) -> dict[str, float]:
-        """Return the losses of the first and the last step, and the first and last of the validation.
-
-        A step whose line is lost has none here: the loss of another step would pass for its own.
-        """
-        checked = [line["validation_loss"] for line in lines if "validation_loss" in line]
-        found = {
-            "first": metrics.at_step(lines, "loss", 1),
-            "last": metrics.at_step(lines, "loss", self._bar.done),
-            "validation_first": checked[0] if checked else None,
-            "validation_last": checked[-1] if checked else None,
-        }
-        return {name: loss for name, loss in found.items() if loss is not None}
 
     @property
     def _epochs(self) -> float:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -169,6 +169,25 @@ def at_step(lines: Iterable[Mapping[str, Any]], name: str, step: int) -> float |
     """Return a number of a step; None where it has no line with it, as after a power cut."""
     found = [line[name] for line in lines if line["step"] == step and name in line]
     return float(found[-1]) if found else None
+
+
+def first_and_last(lines: Sequence[Mapping[str, Any]], last: int) -> dict[str, float]:
+    """Return the losses of the first and the last step, and of the first and the last validation.
+
+    A step whose line is lost has none here: the loss of another step would pass for its own.
+
+    Args:
+        lines: as `read` gives them.
+        last: the last step.
+    """
+    validated = [line["validation_loss"] for line in lines if "validation_loss" in line]
+    found = {
+        "first": at_step(lines, "loss", 1),
+        "last": at_step(lines, "loss", last),
+        "validation_first": validated[0] if validated else None,
+        "validation_last": validated[-1] if validated else None,
+    }
+    return {name: loss for name, loss in found.items() if loss is not None}
 
 
 def _is_number(value: Any) -> bool:

@@ -28,14 +28,11 @@ from tunix.sft import hooks, peft_trainer
 
 from tunixhack.errors import UserError
 from tunixhack.train.literal_path import literal_path
-from tunixhack.train.loss import attention_mask, in_compute_dtype, token_losses
 from tunixhack.train.packing import Batch
 from tunixhack.train.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.settings import Settings
+from tunixhack.train.step import Inputs, learnt_state, loss_and_gradients, make_optimizer, undo_unless_finite
 from tunixhack.train.students.family import Family
-
-Inputs = dict[str, Any]
-"""A step's arrays: those of a `Batch` and the learning rate."""
 
 
 class StepCallbacks(Protocol):
@@ -86,31 +83,6 @@ class StepResult:
         return bool(np.isfinite(self.loss) and np.isfinite(self.gradient_norm))
 
 
-def optimizer(settings: Settings) -> optax.GradientTransformationExtraArgs:
-    """Return AdamW with clipping, whose learning rate is given with every update."""
-
-    def update(updates: Any, state: Any, params: Any = None, *, learning_rate: Any, **rest: Any) -> tuple[Any, Any]:
-        return jax.tree.map(lambda change: -learning_rate * change, updates), state
-
-    given_rate = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
-    found: optax.GradientTransformationExtraArgs = optax.chain(
-        optax.clip_by_global_norm(settings.max_grad_norm),
-        optax.scale_by_adam(),
-        optax.add_decayed_weights(settings.weight_decay),
-        given_rate,
-    )
-    return found
-
-
-def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
-    """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
-    graph, state = nnx.split(model)
-    computing = nnx.merge(graph, in_compute_dtype(state, dtype))
-    mask = attention_mask(inputs["segments"])
-    hidden = family.hidden_states(computing, inputs["tokens"], inputs["positions"], mask)
-    return token_losses(hidden, family.output_table(computing), inputs["tokens"], inputs["loss_mask"]).sum()
-
-
 class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
     """Trains a model on batches until they end.
 
@@ -146,7 +118,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             checkpointing_options=checkpoint_options(saving.max_to_keep, self._due),
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
-        super().__init__(model, optimizer(settings), config)
+        super().__init__(model, make_optimizer(settings), config)
         self.with_data_hooks(_Data(self))
 
     @property
@@ -160,14 +132,14 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
 
         def step(model: nnx.Module, optimizer: Any, inputs: Inputs) -> Any:
             arrays = {name: array for name, array in inputs.items() if name != "learning_rate"}
-            total, gradients = _gradients(model, kind, family, arrays, settings, dtype)
+            total, gradients = loss_and_gradients(model, kind, family, arrays, settings, dtype)
             learnt = jnp.maximum(arrays["loss_mask"][:, 1:].sum(), 1)
             loss, gradients = total / learnt, jax.tree.map(lambda one: one / learnt, gradients)
             norm = optax.tree.norm(gradients)
             finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-            before = _leaves(model, optimizer, kind)
+            before = learnt_state(model, optimizer, kind)
             optimizer.update(model, gradients, learning_rate=inputs["learning_rate"])
-            _undo_unless_finite(model, optimizer, kind, finite, before)
+            undo_unless_finite(model, optimizer, kind, finite, before)
             return loss, norm, norm
 
         return step
@@ -272,43 +244,3 @@ class _Data(hooks.DataHooks):  # type: ignore[misc]
 
     def load_next_eval_batch(self, train_ctx: Any) -> None:
         return None
-
-
-def _gradients(
-    model: nnx.Module, kind: Any, family: Family, arrays: Inputs, settings: Settings, dtype: Any
-) -> tuple[jax.Array, Any]:
-    """Return the summed loss of a batch and its gradients, computed over parts of the batch one after the other."""
-    graph, *states = nnx.split(model, kind, ...)
-    learnt, rest = states
-    loss_and_gradients = jax.value_and_grad(
-        lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype)
-    )
-    parts = settings.batch_size // (settings.micro_batch_size or settings.batch_size)
-    if parts == 1:
-        found: tuple[jax.Array, Any] = loss_and_gradients(learnt, arrays)
-        return found
-    # [batch, …] becomes [parts, batch / parts, …] such that each device keeps the rows that it has
-    split = {name: jnp.swapaxes(a.reshape(-1, parts, *a.shape[1:]), 0, 1) for name, a in arrays.items()}
-
-    def add(sums: Any, part: Inputs) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, sums, loss_and_gradients(learnt, part)), None
-
-    nothing = jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, learnt)
-    sums, _ = jax.lax.scan(add, nothing, split)
-    return sums[0], sums[1]
-
-
-def _leaves(model: nnx.Module, optimizer: Any, kind: Any) -> list[jax.Array]:
-    return jax.tree.leaves((nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)))
-
-
-def _undo_unless_finite(
-    model: nnx.Module, optimizer: Any, kind: Any, finite: jax.Array, before: list[jax.Array]
-) -> None:
-    """Where a step was not finite, put everything back that it changed."""
-    states = nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)
-    after, tree = jax.tree.flatten(states)
-    kept = [jnp.where(finite, new, old) for new, old in zip(after, before, strict=True)]
-    of_model, of_optimizer = jax.tree.unflatten(tree, kept)
-    nnx.update(model, of_model)
-    nnx.update(optimizer, of_optimizer)
