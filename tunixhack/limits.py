@@ -27,7 +27,7 @@ class SpendingLimits:
         hours: of this start; None for no limit.
 
     Raises:
-        UserError: one of them is no number over 0.
+        UserError: one of them is not a number over 0.
     """
 
     budget: float | None = None
@@ -44,7 +44,7 @@ class SpendingLimits:
     """The limit that was reached, as the beginning of a sentence; None while none is."""
     out_of_budget: bool = False
     missing: int = 0
-    """Answers that the step at which it ended did without."""
+    """Number of answers that the step lacked at which the limit was reached."""
     begun: frozenset[str] = frozenset()
     """Questions of which the pilot asked a part: they are finished like all that are begun."""
     started: float = field(default_factory=lambda: time.monotonic())
@@ -74,7 +74,7 @@ class SpendingLimits:
         return self.reached is not None and not self.out_of_budget
 
     def exceeded(self, coming: int = 0) -> bool:
-        """Return whether nothing new may be begun; once it is so, it stays so.
+        """Return whether no new question may be begun; once true, it stays true.
 
         Args:
             coming: answers that are under way, or would be.
@@ -89,7 +89,7 @@ class SpendingLimits:
         return self.spent >= budget or self.spent + self.dollars_per_answer * coming > budget
 
     def proposed_budget(self) -> float | None:
-        """Return the budget that the missing answers need by what the others cost, with a reserve."""
+        """Return the budget that the missing answers need, estimated from the cost of the others, with a reserve."""
         if self.budget is None or not self.out_of_budget:
             return self.budget
         needed = (self.spent + self.dollars_per_answer * self.missing) * RESERVE

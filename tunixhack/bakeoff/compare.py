@@ -1,7 +1,7 @@
 """A bake-off: the same questions to several teachers, or with several prompts, each built in a folder of its own.
 
 Steps that select questions are left out, since they may go by what the teacher says, and each would get questions of
-its own. All else is the build that a dataset would have, so that a later build asks nothing again that is here.
+its own. Everything else is as in the build of a dataset, so that a later build reuses these answers.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ class Comparison:
 
     folder: Path
     samples: int
-    """Answers to each question."""
+    """Number of answers to each question."""
     recipe: Recipe = field(repr=False)
-    """The first one, as a build of the whole dataset would use it."""
+    """The first recipe, as a build of the whole dataset would use it."""
     rows: int
-    """Answers of that dataset."""
+    """Number of answers of that dataset."""
     entries: tuple[Entry, ...]
     plot: Path | None = None
     """The lengths as a picture; None where there is nothing to draw, or nothing to draw with."""
@@ -57,7 +57,7 @@ class Comparison:
 
     @property
     def measured(self) -> list[tuple[Entry, Figures]]:
-        """Those that have a result."""
+        """The entries that have a result, with their figures."""
         return [(entry, entry.figures) for entry in self.entries if entry.figures is not None]
 
     @property
@@ -72,13 +72,13 @@ class Comparison:
 
     @property
     def common(self) -> int:
-        """The number of questions that all with a result were asked."""
+        """The number of questions that were put to every teacher with a result."""
         questions = [figures.questions for _, figures in self.measured]
         return len(frozenset.intersection(*questions)) if questions else 0
 
     @property
     def exit_code(self) -> int:
-        """0 where all have a whole result, else what the first that has not would exit with."""
+        """The exit code: 0 where all have a complete result, else that of the first one without."""
         return next((entry.exit_code for entry in self.entries if entry.exit_code), 0)
 
     def notes(self) -> list[str]:

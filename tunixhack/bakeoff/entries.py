@@ -30,15 +30,15 @@ class Entry:
     domain: str
     """The domain, or its file."""
     folder: Path
-    """The run that its answers are in."""
+    """The folder of the run with its answers."""
     figures: Figures | None
-    """None where it has no result."""
+    """The figures; None where there is no result."""
     problem: str | None = None
     """The sentence with which the build ended: why there is no result, or not all of it."""
     exit_code: int = 0
     """The exit code of such a build, where it has no result or not all of it."""
     command: str
-    """The build of the whole dataset, which takes these answers over."""
+    """The command that builds the whole dataset and reuses these answers."""
 
     def speed_cells(self) -> list[str]:
         """Return the cells of speed, shares and price."""

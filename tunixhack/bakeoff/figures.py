@@ -29,29 +29,29 @@ class Figures:
     """The figures of one teacher with one prompt; None is unknown."""
 
     questions: frozenset[str] = field(repr=False)
-    """Ids of those that it was asked."""
+    """Ids of the questions that it was asked."""
     answers: int
-    """Received, of which the shares are; those that are missing count nowhere."""
+    """Number of answers received, to which the shares refer; missing answers count nowhere."""
     parsed: Share | None
-    """Those in which trace and answer could be read; None where the recipe has no step `Parse`."""
+    """Share of the answers in which trace and answer could be read; None where the recipe has no step `Parse`."""
     right: Share
-    """Right answers, of those to questions whose reference can be compared; what does not parse is not right."""
+    """Share of right answers, of those whose reference can be compared; what does not parse is not right."""
     kept: Share
-    """Those that no step dropped."""
+    """Share of the answers that no step dropped."""
     reasons: dict[str, int]
-    """Step and reason to how many it dropped, most frequent first."""
+    """Number of dropped answers by step and reason, most frequent first."""
     trace_lengths: tuple[int, ...] = field(repr=False)
-    """Lengths of the trace_lengths that could be read."""
+    """Lengths of the traces that could be read."""
     answer_lengths: tuple[int, ...] = field(repr=False)
     """Lengths of the answers that could be read."""
     tokens_per_second: float | None
-    """Completion tokens, as many requests at once as the teacher is sent."""
+    """Completion tokens a second, with as many requests in flight as a build has."""
     at_least: bool
     """True if the server reported less than all of its tokens."""
     dollars: float | None
-    """Of the whole dataset."""
+    """Cost of the whole dataset in dollars."""
     hours: float | None
-    """Of the whole dataset."""
+    """Time of the whole dataset in hours."""
 
 
 def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:

@@ -13,9 +13,9 @@ from tunixhack.safe_text import for_terminal
 
 FILE = "lengths.png"
 WIDE = 20
-"""Times the smallest length from which a linear axis would squeeze the small ones."""
+"""Ratio of the largest to the smallest length from which on the axis is logarithmic."""
 MOST_DOTS = 500
-"""Answers of each that are drawn one by one."""
+"""Number of answers of each teacher that are drawn as dots."""
 GOLDEN = 0.618034
 """Step by which dots are moved up and down, so that they neither line up nor cover one another."""
 

@@ -17,13 +17,13 @@ from tunixhack.teachers.address import public_name
 Domain = str | Path | Recipe
 """A domain's name, the path of a domain file, or a recipe."""
 Domains = Domain | Sequence[Domain] | Mapping[str, Domain]
-"""One; several; or several by what they shall be called. A text is split at its commas."""
+"""One domain, several, or several by name. A text is split at its commas."""
 LONGEST = 100
-"""Characters of a folder's name."""
+"""Most characters of a folder's name."""
 
 
 def split(values: str | Sequence[str], option: str) -> list[str]:
-    """Return what is listed with commas between.
+    """Split a list with commas.
 
     Raises:
         UserError: nothing is, or the same twice.
@@ -42,7 +42,7 @@ def split(values: str | Sequence[str], option: str) -> list[str]:
 
 
 def recipes_of(domains: Domains) -> dict[str, Recipe]:
-    """Return the recipes by what they are called: as they were named, or their domain.
+    """Return the recipes by name: as they were named, or their domain.
 
     Raises:
         UserError: one is unknown, none is named, or two are called the same.
@@ -81,7 +81,7 @@ def folder_names(pairs: Sequence[tuple[str, str]], recipes: Mapping[str, Recipe]
 
 
 def compare_command(specs: Sequence[str], domains: Domains, options: Mapping[str, Any]) -> str:
-    """Return the command line that goes on with a bake-off, or what to do where it was made in Python."""
+    """Return the command that resumes a bake-off, or what to do where it was started in Python."""
     listed = [domains] if isinstance(domains, str | Path) else domains
     if isinstance(listed, Mapping | Recipe) or not all(isinstance(one, str | Path) for one in listed):
         return "the same call of tunixhack.bakeoff.compare.compare"

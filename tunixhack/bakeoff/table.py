@@ -42,5 +42,5 @@ def _drawn(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def _text(line: str) -> Text:
-    """Make text in which a server's or a user's own words are neither markup nor what a terminal obeys."""
+    """Make rich text of a line without markup and without control characters."""
     return Text(for_terminal(line))

@@ -12,7 +12,7 @@ from tunixhack.teachers.server_errors import ServerError, error_in
 from tunixhack.teachers.wire_json import read_json
 
 MOST_TRIES = 12
-"""Tries for one request whatever else happens, so that one poisoned row cannot hold up a night."""
+"""The most tries for one request, so that one row cannot hold up a build."""
 LONGEST_PAUSE = 30.0
 SHOWN = 300
 """Characters of a server's sentence that are passed on."""
@@ -22,7 +22,7 @@ NOT_CONNECTED = (
     "ClientProxyConnectionError",
     "ConnectionTimeoutError",
 )
-"""aiohttp's errors of a connection that did not come about."""
+"""Names of aiohttp's errors of a connection that was not established."""
 
 
 CONTENT_REFUSED = (400, 413, 422)
@@ -98,7 +98,7 @@ class Failure(OSError):
 
 
 def connection_failure(error: Exception, endpoint: Endpoint) -> Failure:
-    """Explain an exception of the HTTP client: no answer in time is the answer's fault, all else the server's."""
+    """Return the failure for an HTTP client's exception: a timeout is the answer's, all else the server's fault."""
     # looked up by name, since this file does not import aiohttp
     if isinstance(error, TimeoutError) and type(error).__name__ != "ConnectionTimeoutError":
         return Failure(f"no answer within {endpoint.timeout:.0f} s", blame="answer")
@@ -107,19 +107,19 @@ def connection_failure(error: Exception, endpoint: Endpoint) -> Failure:
 
 
 def http_failure(status: int, text: str, retry_after: str | None, endpoint: Endpoint) -> Failure:
-    """Explain an HTTP status: a refused request is not sent again, an overloaded server is."""
+    """Return the failure for an HTTP status: a refused request is not sent again, an overloaded server is."""
     error, pause = _told(text), read_retry_after(retry_after)
     return _failure(f"HTTP {status}", status, error, error.message if error else text, pause, endpoint)
 
 
 def error_with_200(error: ServerError, endpoint: Endpoint) -> Failure:
-    """Explain an error that came under HTTP 200, as the status would that it amounts to."""
+    """Return the failure for an error that came under HTTP 200, by the status that it amounts to."""
     code = f" (code {error.status})" if error.status else ""
     return _failure(f"an error with HTTP 200{code}", error.status, error, error.message, None, endpoint)
 
 
 def redirect_failure(status: int, location: str | None, endpoint: Endpoint) -> Failure:
-    """Explain a redirect, which is not followed: key and prompts would go to an address that the user did not name."""
+    """Return the failure for a redirect, which is not followed: key and prompts would go to another address."""
     return Failure(
         f"HTTP {status}: {describe_redirect(location)}",
         blame="teacher",
@@ -129,7 +129,7 @@ def redirect_failure(status: int, location: str | None, endpoint: Endpoint) -> F
 
 
 def prompt_truncated(context: int | None) -> Failure:
-    """Refuse an answer to a prompt that the server has cut, as a server does that takes no longer one."""
+    """Return the failure of a prompt that the server has truncated, with the status of a prompt that is too long."""
     return Failure(
         f"its prompt fills the {context or 0:,} tokens of the context, so that the server has cut it",
         blame="request",
@@ -190,12 +190,12 @@ def _told(text: str) -> ServerError | None:
 
 
 def excerpt(body: bytes, endpoint: Endpoint) -> str:
-    """Show the beginning of a body; what is secret is taken out before it is cut, or most of a key would stay."""
+    """Return the beginning of a body; secrets are redacted first, since a truncated key would not be recognised."""
     return repr(endpoint.redact(body.decode(errors="replace"))[:200])
 
 
 def read_retry_after(header: str | None) -> float | None:
-    """Read Retry-After in seconds; its other form, a date, is left to our own pause."""
+    """Read Retry-After in seconds; None for its other form, a date."""
     try:
         seconds = float(header) if header else None
         return None if seconds is None or math.isnan(seconds) else min(600.0, max(0.0, seconds))

@@ -23,7 +23,7 @@ class Copies:
 
     answers: int
     distinct: int
-    """Answers that say something else than those before them to their question."""
+    """Number of answers that differ from the earlier ones to their question."""
     questions: int
     """Questions with several answers that are not blank."""
     copied: int

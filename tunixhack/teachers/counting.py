@@ -38,7 +38,7 @@ def token_count(value: Any) -> int | None:
 
 
 def tokenizer_url(url: str) -> str:
-    """Return where a server that answers at a base address turns texts into tokens.
+    """Return the address of the tokenizer of the server at a base address.
 
     >>> tokenizer_url("http://127.0.0.1:8080/v1")
     'http://127.0.0.1:8080/tokenize'

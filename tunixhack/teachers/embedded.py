@@ -75,7 +75,7 @@ class EmbeddedServer:
         self.stop()
 
     def alive(self) -> bool:
-        """Whether the process is there; False after it died, whatever killed it."""
+        """Return whether the process runs; False after it died."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:

@@ -101,7 +101,7 @@ def _mean(counts: Sequence[Any], over: Sequence[int]) -> float | None:
 
 
 def _rounded(number: int) -> int:
-    """Keep three digits; more would pretend to be known."""
+    """Round to three digits, since more are not known."""
     return round(number, 3 - len(str(number)))
 
 

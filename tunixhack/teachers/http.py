@@ -21,7 +21,7 @@ LOADING_PATIENCE = 900.0
 """Seconds that a model may take to load."""
 SAY_AFTER = 5.0
 PAUSES = (0.5, 1.0, 2.0)
-"""Seconds before each new try where the server is overloaded or stumbled."""
+"""Seconds before each new try where the server is overloaded or failed."""
 SHOWN = 200
 """Characters of a server's sentence that are passed on."""
 PIECE = 2**16
@@ -114,15 +114,15 @@ def _once_loaded(ask: Callable[[], Any], url: str, say: Say) -> Any:
 
 
 class _Unreadable(Exception):
-    """The server's answer is there and is no text."""
+    """The server's reply cannot be read as text."""
 
 
 class _Overloaded(Exception):
-    """The server is there and asks for patience, or stumbled."""
+    """The server is overloaded, or failed for the moment."""
 
 
 class _Loading(Exception):
-    """The server is there, its model not yet."""
+    """The server runs and still loads its model."""
 
 
 def _ask(
@@ -190,7 +190,7 @@ def _as_it_is(request: Any) -> Any:
 
 
 def _read(response: Any, seconds: float) -> bytes:
-    """Read a body as long as it comes in time; requests itself would wait that long for each piece of it.
+    """Read a body within a time limit; requests itself applies the limit to each piece.
 
     Raises:
         TimeoutError: it has not come to its end in time.
@@ -215,7 +215,7 @@ def _read(response: Any, seconds: float) -> bytes:
 
 
 def _refusal(place: str, url: str, status: int, said: str, key: str, error: ServerError | None) -> Exception:
-    """Turn an HTTP status, or what an error amounts to, into what is to be done about it."""
+    """Turn an HTTP status, or an error with a status, into the exception for it."""
     if status == 503 and "oading" in said:
         return _Loading()
     if status == 402 or (error and error.account):

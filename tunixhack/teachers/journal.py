@@ -58,7 +58,7 @@ def with_all_fields(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_choices(folder: Path) -> int:
-    """Count the choices in the journal, for a look at a run from outside."""
+    """Count the choices in the journal, while a run is in progress."""
     return sum(1 for line in _lines(folder) for _ in rows_of(line))
 
 

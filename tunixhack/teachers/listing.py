@@ -1,7 +1,7 @@
 """The list of teachers by name: which of them answer now, and what they have loaded.
 
-Servers of the user's own are asked with a short timeout, all at once. A provider is asked nothing: it is said whether
-its key is here.
+Servers of the user's own are asked with a short timeout, all at once. A provider is not contacted; the list says
+whether its key is set.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def as_dict(found: list[TeacherStatus]) -> dict[str, Any]:
 
 
 def as_lines(found: list[TeacherStatus]) -> list[str]:
-    """Return a line for each teacher; a server's own words hold nothing that a terminal obeys."""
+    """Return a line for each teacher; control characters in a server's words are removed."""
     wide = max(len(one.name) for one in found)
     return [for_terminal(f"{one.name:<{wide}}  {_state(one)}") for one in found]
 

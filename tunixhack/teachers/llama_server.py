@@ -1,4 +1,4 @@
-"""The embedded teacher's process: llama.cpp's server around one model, for as long as its parent lives.
+"""The embedded teacher's process: llama.cpp's server with one model, which ends with its parent.
 
 Started by `tunixhack.teachers.embedded.EmbeddedServer`. It prints one line, the address it answers at, to its standard
 output, and what llama.cpp has to say to its standard error.

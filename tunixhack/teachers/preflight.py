@@ -173,7 +173,7 @@ def _counts_one_choice(reply: _Reply) -> bool:
 
 
 def _tokenizer(endpoint: Endpoint, say: Say) -> str | None:
-    """Return where the server counts tokens, if it does, as llama.cpp's."""
+    """Return the address at which the server counts tokens; None where it has none."""
     url = counting.tokenizer_url(endpoint.url)
     try:
         answer = post_json(url, endpoint.headers, counting.request_body(counting.TRIAL), counting.SECONDS, say)

@@ -24,7 +24,7 @@ BATCH_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars a token.
+    """The price of a teacher in dollars a token.
 
     >>> Price(1e-6, 4e-6).of(1000, 500)
     0.003

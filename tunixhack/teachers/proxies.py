@@ -1,4 +1,4 @@
-"""The way to a server: straight, or through the proxy that the environment names.
+"""The connection to a server: direct, or through the proxy that the environment names.
 
 One rule for everything that asks a teacher, since its libraries have rules of their own: requests knows networks in
 NO_PROXY, aiohttp does not know ALL_PROXY, and all of them send requests to this machine through a company's proxy,
@@ -14,7 +14,7 @@ from tunixhack.errors import UserError
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether an address leads to this machine itself, by whatever name.
+    """Return whether an address leads to this machine itself, by whatever name.
 
     >>> [on_this_machine(f"http://{host}/v1") for host in ("localhost:1234", "127.1.2.3", "[::1]", "0.0.0.0", "gpu")]
     [True, True, True, True, False]
@@ -29,7 +29,7 @@ def on_this_machine(url: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy through which a server is asked; None where it is asked straight.
+    """Return the proxy through which a server is asked; None for a direct connection.
 
     A server on this machine always is, and so is one that NO_PROXY names. For others HTTPS_PROXY, HTTP_PROXY and
     ALL_PROXY hold, in capitals or small letters, as `requests` reads them.

@@ -59,7 +59,7 @@ class RequestOptions:
 
 
 class MissingKey(UserError):
-    """A provider's key is nowhere to be found."""
+    """The key of a provider was not found."""
 
 
 def resolve(
@@ -234,7 +234,7 @@ def _teacher(
 
 
 def _asked_with(preset: Preset, options: RequestOptions) -> dict[str, Any]:
-    """Return what of a preset and a options decides how requests look."""
+    """Return what of a preset and of the options decides how requests look."""
     limit = {preset.limit: options.max_tokens or DEFAULT_MAX_TOKENS}
     written = {} if options.trace == "native" else preset.unthinking
     return {

@@ -15,7 +15,7 @@ from tunixhack.errors import UserError
 from tunixhack.teachers.counting import token_count
 
 DIGITS = 20
-"""A longer number is none that a table holds."""
+"""Most digits of a number; a longer one does not fit a table."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """The answer store: every choice that was ever paid for in a run, by (request_key, sample).
 
 It only grows. Everything after it, parsing, filters, formats, is recomputed from it (contract 4). On disk it is a
-folder of parquet files that are written whole and never changed or replaced: nothing torn, readable by anybody. A file
-that a disk damaged is set aside under another name by the next build, and never deleted.
+folder of parquet files that are written whole and never changed or replaced, and that other tools can read. A file that
+a disk damaged is set aside under another name by the next build, and never deleted.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ LOST = (
     "pays again for the answers that were in it alone"
 )
 DAMAGED = ".damaged"
-"""What is added to the name of a file that was set aside."""
+"""The suffix of the name of a file that was set aside."""
 _NUMBERED = re.compile(r"(\d+)\.parquet(?:\.damaged.*)?")
 
 
 @dataclass(frozen=True)
 class Received:
-    """What a look from outside finds of a run's answers."""
+    """The number of answers that a run has received, and its damaged files."""
 
     answers: int
     damaged: tuple[Path, ...] = ()
     """Files that cannot be read, whose answers are not counted."""
 
     def __str__(self) -> str:
-        """Say it as a part of a sentence."""
+        """Return it as a part of a sentence."""
         if not self.damaged:
             return f"{self.answers:,} answers received"
         names = ", ".join(path.name for path in self.damaged)
@@ -59,7 +59,7 @@ class AnswerStore:
         self.folder = folder
         self.work = work
         self.batches = BatchLedger(folder.parent / "batches")
-        """What is under way at a provider and comes into the store later."""
+        """The ledger of batches under way, whose answers come into the store later."""
 
     def answers(self) -> pl.DataFrame:
         """Return all stored answers, columns `journal.FIELDS`, in the order in which they were received.
@@ -203,7 +203,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _how_many(path: Path) -> str:
-    """Say how many answers a damaged file had, where its end still tells."""
+    """Return a clause about how many answers a damaged file had, where its footer can be read."""
     try:
         with path.open("rb") as file:
             height = int(pl.scan_parquet(file).select(pl.len()).collect().item())

@@ -1,6 +1,6 @@
 """An estimate of how long many requests take, from how long a few of them took.
 
-Two things have to be allowed for. Where a request has several answers it ends with its longest, so that one of sixteen
+Two effects are allowed for. Where a request has several answers it ends with its longest, so that one of sixteen
 takes longer than one of two, though not eight times as long. And a short call has a beginning and an end at which less
 is in flight than in the middle, of which a long one mostly consists.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 AT_ONCE = 0.05
-"""Share of the first answer's time within which others count as come with it, from a server that works on several."""
+"""Share of the first answer's time within which other answers count as simultaneous with it."""
 
 
 class AnsweredRequest(NamedTuple):
@@ -105,7 +105,7 @@ class Throughput:
 
 
 def _longest(times: Sequence[float], of: float) -> float:
-    """Return the expected longest of so many times, drawn from those that were seen.
+    """Return the expected maximum of ``of`` times that are drawn from measured ones.
 
     >>> _longest([1.0, 2.0, 3.0], 1), round(_longest([1.0, 2.0, 3.0], 8), 2)
     (2.0, 2.96)

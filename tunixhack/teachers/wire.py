@@ -21,10 +21,10 @@ from tunixhack.teachers.tempo import AnsweredRequest
 from tunixhack.wording import counted
 
 WINDOW = 50
-"""Attempts over which a teacher counts as failing."""
+"""Number of attempts over which failures are counted."""
 REFUSALS = 5
-"""Refusals of whatever was asked, without an answer to what was sent after the first of them, after which a teacher
-counts as refusing everything."""
+"""Number of refusals, without an answer to a request sent after the first of them, from which on the teacher counts as
+refusing every request."""
 REPORT_AFTER = 5.0
 """Seconds without an answer after which the user is told that the teacher is being waited for."""
 
@@ -80,7 +80,7 @@ class CallState:
 
     @contextmanager
     def address(self, choices: int) -> Iterator[str]:
-        """Choose the server with the least to do for a request of so many choices; it is busy with them inside."""
+        """Choose the server with the fewest choices in flight, and count those of a request on it meanwhile."""
         least = min(self._in_flight, key=self._in_flight.__getitem__)
         self._in_flight[least] += choices
         try:
