@@ -72,7 +72,7 @@ def build(answers: int, url: str, folder: Path) -> None:
     from tunixhack.recipes import creative
     from tunixhack.testing import toy_questions
 
-    pilot.WORTH = answers  # no pilot: it would be a large part of the smaller build
+    pilot.LEAST_RATIO = answers  # no pilot: it would be a large part of the smaller build
     source = folder / f"questions-{answers}.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in toy_questions(answers // SAMPLES)), encoding="utf-8")
     recipe = creative.recipe.replace(source=str(source), samples=SAMPLES, steps=(Sample(), Parse()))

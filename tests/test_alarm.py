@@ -33,7 +33,10 @@ def warnings() -> list[str]:
 
 
 def monitor(warnings: list[str], *steps: Step) -> DropMonitor:
-    return DropMonitor(QUESTIONS, steps or (Parse(),), Context(trace="written"), warnings.append)
+    made = DropMonitor(steps or (Parse(),), Context(trace="written"), warnings.append)
+    for question in QUESTIONS.iter_slices(1):
+        made.expect(question)
+    return made
 
 
 def test_forty_nine_bad_answers_are_too_few_to_tell(warnings: list[str]):

@@ -24,21 +24,22 @@ class DropMonitor:
     teacher, and those behind it, are not run: what they would pay for may not be wanted.
 
     Args:
-        questions: the questions that were sent.
         steps: the recipe's steps on answers.
         ctx: their context.
         warn: takes the one sentence.
     """
 
-    def __init__(
-        self, questions: pl.DataFrame, steps: Sequence[Step], ctx: Context, warn: Callable[[str], None]
-    ) -> None:
-        """Expect answers to some questions."""
-        self._questions = questions.with_columns(ctx.traces(questions))
+    def __init__(self, steps: Sequence[Step], ctx: Context, warn: Callable[[str], None]) -> None:
+        """Expect nothing yet; see `expect`."""
+        self._questions: list[pl.DataFrame] = []
         self._steps, self._ctx, self._warn = steps, replace(ctx, ask=_stop), warn
         self._received: list[dict[str, Any]] = []
         self._next_look = FEW
         self.warned = False
+
+    def expect(self, questions: pl.DataFrame) -> None:
+        """Take questions that are sent now, to which answers will come."""
+        self._questions.append(questions.with_columns(self._ctx.traces(questions)))
 
     def __call__(self, new: list[dict[str, Any]]) -> None:
         """Take new answers, rows of `journal.FIELDS`."""
@@ -55,7 +56,7 @@ class DropMonitor:
     def _look(self) -> str | None:
         """Run the steps on all answers so far; returns what there is to warn of."""
         answers = pl.DataFrame(self._received, infer_schema_length=None).drop(OF_REQUEST)
-        rows = self._questions.join(answers, on="question_id", how="inner")
+        rows = pl.concat(self._questions, how="diagonal_relaxed").join(answers, on="question_id", how="inner")
         judged = rows.height
         try:
             for result in run_steps(self._steps, rows, lambda step, rows: self._ctx):

@@ -82,10 +82,17 @@ class Recorder:
                 "student": recipe.student,
                 "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
             },
-            "order": {"questions": options.questions, "rows": options.rows, "seed": options.seed},
+            "order": {
+                "questions": options.questions,
+                "rows": options.rows,
+                "accepted": options.accepted,
+                "ceiling": options.ceiling,
+                "seed": options.seed,
+            },
             "versions": _versions(),
             "pilot": state.get("pilot"),
             "right": state.get("right"),
+            "accepted": state.get("accepted") if options.accepted else None,
             "command": build_command(recipe, options, self.run),
             "state": RUNNING,
             "why": None,
@@ -116,6 +123,16 @@ class Recorder:
         finally:
             seconds = self._state["starts"][-1]["seconds"]
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+    @contextmanager
+    def timed_stage(self, name: str, rows_in: int) -> Iterator[Stage]:
+        """Add what the body takes to a step's seconds, without a line in the funnel."""
+        with self.timed(name):
+            yield Stage(name, rows_in)
+
+    def record_accepted(self, told: dict[str, int]) -> None:
+        """Keep how many of the wanted answers there are; see `tunixhack.accepted.sentence`."""
+        self._state["accepted"] = told
 
     def record_pilot(self, found: dict[str, Any]) -> None:
         """Keep what the pilot told, and what had been spent by then, to compare its estimate with the whole later."""
@@ -185,7 +202,10 @@ class Recorder:
         write_text(folder / "README.md", card(state, train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
-        return {"questions": self.options.questions, "rows": self.options.rows, "samples": self.recipe.samples}
+        options, samples = self.options, self.recipe.samples
+        if options.accepted is not None:
+            return {"accepted": options.accepted, "ceiling": options.ceiling, "samples": samples}
+        return {"questions": options.questions, "rows": options.rows, "samples": samples}
 
     def _spent(self) -> dict[str, float | None]:
         """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""

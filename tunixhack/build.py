@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from tunixhack.accepted import STEP, AcceptedSearch, Found, cut
+from tunixhack.accepted_goal import Goal, accepted_sentence, goal_of, most_accepted
 from tunixhack.alarm import DropMonitor
 from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
@@ -15,12 +17,13 @@ from tunixhack.books import Recorder
 from tunixhack.build_checks import check_folder, check_options
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.files import make_folder
+from tunixhack.funnel import Stage
 from tunixhack.lock import locked
 from tunixhack.order import BuildOptions
 from tunixhack.pilot import Pilot, Previewed
 from tunixhack.progress import Reporter
 from tunixhack.question_selection import QuestionSelection
-from tunixhack.questions.quota import Chosen
+from tunixhack.questions.quota import Chosen, most_questions
 from tunixhack.questions.sources import Loaded
 from tunixhack.recipe_spec import RecipeSpec
 from tunixhack.recorded_steps import RecordedSteps
@@ -104,6 +107,7 @@ class _Build:
         self.samples = 1 if options.teacher == REFERENCE else recipe.samples
         self.steps = numbered(recipe.steps)
         self.at = next(at for at, step in enumerate(self.steps) if isinstance(step, Sample))
+        self.judges = self.steps[self.at + 1 :]
         self.contexts = StepContexts(
             domain=recipe.domain,
             seed=options.base_seed,
@@ -152,19 +156,29 @@ class _Build:
     def _run(self, loaded: Loaded) -> str | None:
         """Do all that a build does; returns which step dropped nearly everything, in a sentence."""
         self.selection.judge(loaded)
-        chosen = self.selection.choose(self._quota())
+        goal = self._goal()
+        chosen = self.selection.choose(self._quota() if goal is None else goal.fewest)
+        self.selection.tell_of_other_questions(chosen)
+        self._pilot(chosen, goal)
+        found = None if goal is None else self._search(goal)
+        if found is not None:
+            chosen = self.selection.choose(found.quota)
         self.selection.record(chosen)
-        self._pilot(chosen)
         questions = self.selection.select(chosen)
         answers = self._sample(questions)
-        rows = self.recorded.run_on_answers(self.steps[self.at + 1 :], answers)
+        rows = self.recorded.run_on_answers(self.judges, answers)
+        shortage = None
+        if goal is not None and found is not None:
+            rows, shortage = self._cut(rows, goal, found)
         candidates = self.selection.candidates.rows
         self.recorder.write_tables(rows, candidates, questions["question_id"])
         self._raise_for_missing()
         dropped = self.recorded.dropped
         if rows.is_empty():
             dropped = dropped or self._nothing_left(questions.height or candidates.height)
-        self.recorder.finish(STOPPED if rows.is_empty() else DONE, dropped)
+        elif goal is not None and shortage is None:
+            dropped = None  # as many answers as were wanted are there, whatever it took
+        self.recorder.finish(STOPPED if rows.is_empty() else DONE, dropped or shortage)
         return dropped
 
     def _raise_for_missing(self) -> None:
@@ -189,7 +203,44 @@ class _Build:
         why = f" ({listed(dropped)})" if dropped else ""
         return f"nothing is left of {counted(questions, 'question')}: train.parquet has no rows{why}"
 
-    def _pilot(self, chosen: Chosen) -> None:
+    def _goal(self) -> Goal | None:
+        """Return how many accepted answers are wanted, and from how many questions at most, if that is asked for."""
+        wanted, ceiling = self.options.accepted, self.options.ceiling
+        if wanted is None or ceiling is None:
+            return None
+        available = most_questions(self.selection.rows.height, self.selection.selecting)
+        return goal_of(wanted, ceiling, most_accepted(self.judges, self.samples), available)
+
+    def _search(self, goal: Goal) -> Found:
+        """Ask questions until enough answers are accepted."""
+        search = AcceptedSearch(
+            goal=goal,
+            selection=self.selection,
+            sample=self.steps[self.at],
+            judges=self.judges,
+            contexts=self.contexts,
+            recorder=self.recorder,
+            report=self.report,
+        )
+        found = search.run()
+        self.pool.stored_only = bool(found.missing)  # they were asked for in this start
+        return found
+
+    def _cut(self, rows: pl.DataFrame, goal: Goal, found: Found) -> tuple[pl.DataFrame, str | None]:
+        """Keep as many answers as are wanted; returns them, and what is to be said where there are fewer."""
+        parts = cut(rows, found, goal, self.selection.rows["question_id"].to_list())
+        kept, beyond = parts.kept.height, parts.beyond.height
+        told = {"wanted": goal.wanted, "ceiling": goal.ceiling, "kept": kept, "questions": found.quota}
+        stage = Stage(STEP, kept + beyond, kept=kept, note=accepted_sentence(told))
+        self.recorder.add_stage(stage, parts.beyond)
+        self.recorder.record_accepted(told)
+        if kept >= goal.wanted or self.missing:
+            return parts.kept, None
+        shortage = accepted_sentence(told)
+        self.report.warn(f"{shortage}: raise --ceiling, and the same command goes on from here")
+        return parts.kept, shortage
+
+    def _pilot(self, chosen: Chosen, goal: Goal | None) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
             return
         pilot = Pilot(
@@ -201,6 +252,7 @@ class _Build:
             recorder=self.recorder,
             report=self.report,
             contexts=self.contexts,
+            goal=goal,
         )
         pilot.run(self.selection.rows, self.selection.first, chosen)
 
@@ -210,7 +262,8 @@ class _Build:
     def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Ask for the answers to the selected questions."""
         sample = self.steps[self.at]
-        monitor = DropMonitor(rows, self.steps[self.at + 1 :], self.contexts(sample, rows), self.report.warn)
+        monitor = DropMonitor(self.judges, self.contexts(sample, rows), self.report.warn)
+        monitor.expect(rows)
 
         def context(step: Step, rows: pl.DataFrame) -> Context:
             return self.contexts(step, rows, partial=True, on_answers=monitor)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunixhack.accepted_goal import most_accepted
 from tunixhack.answers.parsing import TRACES
 from tunixhack.errors import UserError
 from tunixhack.order import BuildOptions
 from tunixhack.recipe_spec import RecipeSpec
 from tunixhack.run import Run
 from tunixhack.step_checks import check_steps, numbered
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.wording import counted, verb
 
 MOST_SAMPLES = 10_000
 """More of one question is a slip of the finger."""
@@ -22,6 +25,7 @@ def check_options(recipe: RecipeSpec, options: BuildOptions) -> None:
         UserError: one of them makes no sense, or two contradict one another.
     """
     numbers: dict[str, Any] = {"samples": recipe.samples, "questions": options.questions, "rows": options.rows}
+    numbers |= {"accepted": options.accepted, "ceiling": options.ceiling}
     numbers |= {"preview": options.preview, "concurrency": options.concurrency}
     for name, value in (numbers | {"max_tokens": recipe.max_tokens, "seed": options.seed}).items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
@@ -46,6 +50,32 @@ def check_options(recipe: RecipeSpec, options: BuildOptions) -> None:
     if recipe.max_tokens is not None and recipe.max_tokens < 1:
         raise UserError(f"max_tokens={recipe.max_tokens}: an answer needs at least one token")
     check_steps(numbered(recipe.steps))
+    _check_accepted(recipe, options)
+
+
+def _check_accepted(recipe: RecipeSpec, options: BuildOptions) -> None:
+    """See that ``accepted`` and ``ceiling`` stand together, and alone."""
+    wanted, ceiling = options.accepted, options.ceiling
+    for name, other in (("--questions", options.questions), ("--rows", options.rows)):
+        if other is not None and (wanted or ceiling):
+            raise UserError(
+                f"--accepted goes on until enough answers are kept, and {name} asks for a fixed number: give one"
+            )
+    if wanted is None and ceiling is not None:
+        raise UserError("--ceiling is the most questions that --accepted asks: give both, or --questions alone")
+    if wanted is None:
+        return
+    if ceiling is None:
+        raise UserError("--accepted needs --ceiling, the most questions that are asked, so that paying has an end")
+    if options.batch:
+        raise UserError("--accepted goes by what has come, and a batch comes within a day: leave out one of the two")
+    most = most_accepted(recipe.steps, 1 if options.teacher == REFERENCE else recipe.samples)
+    if wanted > ceiling * most:
+        raise UserError(
+            f"{counted(wanted, 'accepted answer')} {verb(wanted, 'needs', 'need')} at least "
+            f"{counted(-(-wanted // most), 'question')} of {counted(most, 'answer')} each, and --ceiling is "
+            f"{ceiling:,}: raise it, or ask for fewer answers"
+        )
 
 
 def check_folder(run: Run, recipe: RecipeSpec) -> None:

@@ -21,6 +21,8 @@ def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:
         ("--teacher", public_name(options.teacher)),
         ("--questions", options.questions),
         ("--rows", options.rows),
+        ("--accepted", options.accepted),
+        ("--ceiling", options.ceiling),
         ("--samples", recipe.samples),
         ("--trace", recipe.trace),
         ("--student", recipe.student),

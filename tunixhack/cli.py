@@ -76,6 +76,13 @@ def build(
     rows: Annotated[
         int | None, typer.Option(help="Answers to ask for, instead of --questions.", rich_help_panel=QUESTIONS)
     ] = None,
+    accepted: Annotated[
+        int | None,
+        typer.Option(help="Go on until so many answers are kept, instead of --questions.", rich_help_panel=QUESTIONS),
+    ] = None,
+    ceiling: Annotated[
+        int | None, typer.Option(help="The most questions to ask for --accepted.", rich_help_panel=QUESTIONS)
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(help="Which questions are taken, and the base of the samples' seeds.", rich_help_panel=QUESTIONS),
@@ -191,6 +198,7 @@ def build(
     recipe = recipe.replace(**{name: value for name, value in changes.items() if value is not None})
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
+    order |= {"accepted": accepted, "ceiling": ceiling}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
     run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     _show(run, samples=preview or 0, as_json=as_json)

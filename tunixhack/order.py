@@ -18,6 +18,8 @@ class BuildOptions:
     teacher: str
     questions: int | None = None
     rows: int | None = None
+    accepted: int | None = None
+    ceiling: int | None = None
     seed: int | None = 0
     reuse: Sequence[str | Path | Run] = ()
     ask_again: bool = False

@@ -7,21 +7,21 @@ among those of the whole, and its answers are samples 0 and 1 of theirs: kept, a
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tunixhack.accepted_goal import Goal
 from tunixhack.answers.reference_share import reference_share
 from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.funnel import Stage
 from tunixhack.order import BuildOptions
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
 from tunixhack.run_steps import StepResult, run_steps
+from tunixhack.shares import wilson
 from tunixhack.step_calls import is_own
 from tunixhack.step_contexts import StepContexts
 from tunixhack.steps import Context, Step, keeps_all, step_name
@@ -103,6 +103,8 @@ class Pilot:
     recorder: Recorder
     report: Reporter
     contexts: StepContexts
+    goal: Goal | None = None
+    """How many accepted answers are wanted, in place of a number of questions."""
 
     def run(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
@@ -110,17 +112,18 @@ class Pilot:
         Args:
             rows: candidates in rank order.
             first: the place of the step that they go into.
-            chosen: how many of them the whole needs.
+            chosen: how many of them the whole needs; the fewest that it can need where there is a goal.
 
         Raises:
-            UserError: more than half of its answers would be dropped.
+            UserError: more than half of its answers would be dropped, or the goal cannot be reached.
             Previewed: this was a preview.
             TeacherFailed: this was a preview, and no answer was received.
         """
         candidates, preview = rows.head(chosen.pool), self.options.preview
         questions = min(preview or QUESTIONS, self._into(self.at, chosen))
         samples = 1 if preview else min(SAMPLES, self.samples)
-        to_come = self._to_come("sample", self._into(self.at, chosen) * self.samples, candidates)
+        most = self._into(self.at, chosen) if self.goal is None else self.goal.ceiling
+        to_come = self._to_come("sample", most * self.samples, candidates)
         if not preview and to_come < LEAST_RATIO * questions * samples:
             return
         name = "preview" if preview else "pilot"
@@ -140,13 +143,18 @@ class Pilot:
             tried = self._judge(answers)
         finally:
             self.pool.at_once = False
+        if self.goal is not None:
+            chosen = choose(rows.height, self.goal.expected(self.goal.most * (1 - tried.share)), selecting)
+            candidates = rows.head(chosen.pool)
         coming = self._coming(first, chosen, candidates, tried)
         self.report.say(f"{name}: {tried.line()}")
         if tried.right:
             self.report.say(f"{name}: {sentence(tried.right)}; {WHY}")
         for one in coming if len(coming) == 1 else [*coming, add_up(coming)]:
             self.report.say(f"to come, {one.line()}")
-        objection = None if preview or self.options.yes else self._objection(tried, copies)
+        objection = None
+        if not preview and not self.options.yes:
+            objection = self._objection(tried, copies) if self.goal is None else self._out_of_reach(tried, self.goal)
         self.recorder.write_pilot(tried.kept, tried.rejected)
         self.recorder.record_pilot(
             {
@@ -172,12 +180,26 @@ class Pilot:
                 "--yes to pay for copies all the same"
             )
         if tried.share > MOST_DROPPED:
-            shown = f"tunixhack show {shlex.quote(str(self.recorder.run.folder))} --rejected"
             return (
-                f"of the pilot's answers only {tried.line()}. `{shown}` shows them. Change the prompt, the "
+                f"of the pilot's answers only {tried.line()}. {self._how_to_look()} Change the prompt, the "
                 "teacher or the limits, or add --yes to ask for the others all the same"
             )
         return None
+
+    def _out_of_reach(self, tried: PilotResult, goal: Goal) -> str | None:
+        """Say that the goal cannot be reached even if the pilot's rate was low by chance; None where it can."""
+        kept = round(tried.answers * (1 - tried.share))
+        at_most = int(goal.ceiling * min(goal.most, self.samples * wilson(kept, tried.answers)[1]))
+        if at_most >= goal.wanted:
+            return None
+        return (
+            f"of the pilot's answers only {tried.line()}: {counted(goal.ceiling, 'question')} would give {at_most:,} "
+            f"accepted answers at best, and {goal.wanted:,} are wanted. {self._how_to_look()} Raise --ceiling, lower "
+            "--accepted, change the prompt, the teacher or the limits, or add --yes to ask all the same"
+        )
+
+    def _how_to_look(self) -> str:
+        return f"`tunixhack show {shlex.quote(str(self.recorder.run.folder))} --rejected` shows them."
 
     def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
         """Return the answers to a few questions; None where a step fails on so few, or leaves none."""
@@ -187,15 +209,10 @@ class Pilot:
             return replace(self.contexts(step, rows, quota, partial=partial), samples=samples)
 
         steps, last = self.steps[first : self.at + 1], None
-        for last in run_steps(steps, rows, context, stage=self._timed, forgive=self._forgive):
+        for last in run_steps(steps, rows, context, stage=self.recorder.timed_stage, forgive=self._forgive):
             if last.kept.is_empty():
                 return None
         return last.kept if last is not None and last.step is self.steps[self.at] else None
-
-    @contextmanager
-    def _timed(self, name: str, rows: int) -> Iterator[Stage]:
-        with self.recorder.timed(name):
-            yield Stage(name, rows)
 
     def _forgive(self, step: Step, error: UserError) -> bool:
         """Let the pilot end where a step of the user's own fails on a few rows, which may be enough in the whole."""

@@ -65,11 +65,10 @@ class QuestionSelection:
         return choose(self.rows.height, quota, self.selecting)
 
     def record(self, chosen: Chosen) -> None:
-        """Record how many candidates are needed, and tell what becomes of others that have answers."""
+        """Record how many candidates are needed."""
         total = self.rows.height
         stage = Stage("rank", total, kept=chosen.pool, set_aside=total - chosen.pool)
         self.recorded.recorder.add_stage(stage)
-        self._tell_of_other_questions(self.rows.head(chosen.pool))
 
     def select(self, chosen: Chosen) -> pl.DataFrame:
         """Run the selecting steps, and those behind them, on the chosen candidates."""
@@ -110,13 +109,14 @@ class QuestionSelection:
         fits = FitsContext({question: one.evidence for question, one in found.items()}, name)
         return self.recorded.run_on_questions([fits], rows)
 
-    def _tell_of_other_questions(self, rows: pl.DataFrame) -> None:
+    def tell_of_other_questions(self, chosen: Chosen) -> None:
         """Say how many questions that have answers a changed seed leaves out, before others are paid for."""
         earlier, seed = self.pool.earlier_seed, self.recorded.contexts.seed
         if earlier is None or earlier == seed:
             return
         answered = self.pool.run.store.keys("question_id")["question_id"].unique()
-        left = int((~answered.is_in(rows["question_id"].implode())).sum())
+        taken = self.rows.head(chosen.pool)["question_id"]
+        left = int((~answered.is_in(taken.implode())).sum())
         if left:
             self.report.say(
                 f"--seed {seed} takes other questions than --seed {earlier}: of {len(answered):,} that have answers "

@@ -58,6 +58,8 @@ class Recipe(RecipeSpec):
         *,
         questions: int | None = None,
         rows: int | None = None,
+        accepted: int | None = None,
+        ceiling: int | None = None,
         out: str | Path | None = None,
         seed: int | None = 0,
         reuse: Sequence[str | Path | Run] = (),
@@ -77,6 +79,10 @@ class Recipe(RecipeSpec):
             questions: how many questions are sent for samples; all that the steps leave when both this and ``rows``
                 are None.
             rows: how many answers are asked for instead: rows / samples questions, rounded up.
+            accepted: how many answers shall be kept instead: questions are asked until so many are, or ``ceiling``
+                questions were asked. The first ones are kept, by the order of the questions and the samples; what was
+                received beyond them is rejected as ``beyond_accepted``.
+            ceiling: the most questions that are asked for that.
             out: the run's folder; ``runs/<domain>`` when None.
             seed: which questions are taken, and the base of every sample's seed. None sends no seed: the questions are
                 those of 0, and several samples are asked for at once wherever the server gives several.
@@ -109,6 +115,8 @@ class Recipe(RecipeSpec):
             teacher=teacher,
             questions=questions,
             rows=rows,
+            accepted=accepted,
+            ceiling=ceiling,
             seed=seed,
             reuse=tuple(reuse),
             ask_again=ask_again,

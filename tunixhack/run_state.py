@@ -110,6 +110,17 @@ _PILOT = _Record(
     },
     required=("to_come",),
 )
+_PARTS = ("count", "of", "low", "high")
+_SHARE = _Record(dict.fromkeys(_PARTS[:2], _count) | dict.fromkeys(_PARTS[2:], _number), required=_PARTS)
+_RIGHT_PARTS: dict[str, _Kind] = {
+    "received": _SHARE,
+    "kept": _SHARE,
+    "disputed": _count,
+    "read_by": _Values(_count),
+}
+_RIGHT = _Record(_RIGHT_PARTS, required=("received", "kept", "disputed"))
+_COUNTS = ("wanted", "ceiling", "kept", "questions")
+_ACCEPTED = _Record(dict.fromkeys(_COUNTS, _count), required=_COUNTS)
 _STATE = _Record(
     {
         **dict.fromkeys(("domain", "state", "tunixhack"), _text),
@@ -117,6 +128,8 @@ _STATE = _Record(
         "funnel": _Each(_LINE),
         "order": _Record({"seed": _or_none(_count)}),
         "pilot": lambda value: value is None or _fault(value, _PILOT, "") is None,
+        "right": lambda value: value is None or _fault(value, _RIGHT, "") is None,
+        "accepted": lambda value: value is None or _fault(value, _ACCEPTED, "") is None,
         "teachers": _Values(_TEACHER),
         "starts": _Each(_Record({"state": _text, "seconds": _Values(_number)}, required=("state", "seconds"))),
         **dict.fromkeys(("command", "why", "signature"), _or_none(_text)),

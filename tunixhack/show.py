@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from tunixhack.accepted_goal import accepted_sentence
 from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.run import Run
 from tunixhack.run_html import DEMONSTRATION, is_demonstration
@@ -26,6 +27,9 @@ def print_run(run: Run, samples: int = 2) -> None:
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
     console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
+    accepted = run.state().get("accepted")
+    if accepted:
+        console.print(Text(f"\n{accepted_sentence(accepted)}"))
     right = run.state().get("right")
     if right:
         console.print(Text(f"\n{sentence(right)}; {WHY}"))
@@ -54,6 +58,7 @@ def as_dict(run: Run) -> dict[str, Any]:
         "rows": rows,
         "funnel": state.get("funnel", []),
         "right": state.get("right"),
+        "accepted": state.get("accepted"),
         "exit_code": 0,
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.accepted_goal import accepted_sentence
 from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.publish.licences import front_matter
 from tunixhack.publish.names import published_model, published_name, published_names
@@ -53,6 +54,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
         *_received(state["funnel"]),
         _right(state.get("right")),
+        *_accepted(state.get("accepted")),
         "",
         "| step | in | out | dropped because |",
         "|---|---:|---:|---|",
@@ -110,6 +112,11 @@ def _right(found: Mapping[str, Any] | None) -> str:
         return "- Answers are not checked for being right, unless a step below says so"
     dropped = "" if "verify" in found["read_by"] else f"; {WHY}"
     return f"- {sentence(found).capitalize()}{dropped}"
+
+
+def _accepted(told: Mapping[str, Any] | None) -> list[str]:
+    """Say how many answers were wanted, where that is what was asked for."""
+    return [] if told is None else [f"- {accepted_sentence(told)}"]
 
 
 def _max_length(funnel: Sequence[Mapping[str, Any]], student: str | None) -> str:

@@ -232,6 +232,11 @@ class TeacherPool:
             else:
                 self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
+    def questions_in_flight(self, samples: int) -> int:
+        """Return how many questions the run's teacher is asked at once; 1 until it is reached."""
+        engine = self._engines.get(self.settings.teacher)
+        return 1 if engine is None else engine.questions_in_flight(samples)
+
     def answers_of(self, step: str) -> pl.DataFrame:
         """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
         specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]

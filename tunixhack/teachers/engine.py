@@ -251,6 +251,13 @@ class Engine:
             return self.throughputs[step].seconds(requests, block, at_once) / max(1, answers)
         return self.measured_seconds[step][0] if step in self.measured_seconds else None
 
+    def questions_in_flight(self, samples: int) -> int:
+        """Return how many questions of so many samples are asked at once; 1 until the teacher is reached."""
+        if self._connected is None:
+            return 1
+        block = min(samples, self.block)
+        return max(1, self._at_once(self._connected[0], block) * block // samples)
+
     @property
     def block(self) -> int:
         """The most samples of one request; 1 until the teacher is reached."""
