@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.steps import Step, asked_per_question
@@ -66,14 +65,3 @@ def most_accepted(steps: Sequence[Step], samples: int) -> int:
     1
     """
     return min([samples, *(most for step in steps if (most := asked_per_question(step)) is not None)])
-
-
-def accepted_sentence(told: Mapping[str, Any]) -> str:
-    """Say how many of the wanted answers there are.
-
-    >>> accepted_sentence({"wanted": 100, "ceiling": 40, "kept": 64, "questions": 40})
-    '64 of 100 wanted answers accepted, of 40 questions (at most 40)'
-    """
-    questions = counted(told["questions"], "question")
-    wanted = f"{told['kept']:,} of {told['wanted']:,} wanted answers accepted"
-    return f"{wanted}, of {questions} (at most {told['ceiling']:,})"

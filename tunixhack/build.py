@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tunixhack.accepted import STEP, AcceptedSearch, Found, cut
-from tunixhack.accepted_goal import Goal, accepted_sentence, goal_of, most_accepted
+from tunixhack.accepted_goal import Goal, goal_of, most_accepted
 from tunixhack.alarm import DropMonitor
 from tunixhack.answers.sample import Sample
 from tunixhack.answers.student_tokens import student_counter
@@ -28,6 +28,7 @@ from tunixhack.questions.sources import Loaded
 from tunixhack.recipe_spec import RecipeSpec
 from tunixhack.recorded_steps import RecordedSteps
 from tunixhack.run import DONE, STOPPED, Run, lenders
+from tunixhack.run_sentences import accepted_sentence
 from tunixhack.run_steps import run_steps
 from tunixhack.step_checks import numbered
 from tunixhack.step_contexts import CountTokens, StepContexts

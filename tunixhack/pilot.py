@@ -15,11 +15,11 @@ import polars as pl
 
 from tunixhack.accepted_goal import Goal
 from tunixhack.answers.reference_share import reference_share
-from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.order import BuildOptions
 from tunixhack.progress import Reporter
 from tunixhack.questions.quota import Chosen, choose
+from tunixhack.run_sentences import WHY, reference_share_sentence
 from tunixhack.run_steps import StepResult, run_steps
 from tunixhack.shares import wilson
 from tunixhack.step_calls import is_own
@@ -149,7 +149,7 @@ class Pilot:
         coming = self._coming(first, chosen, candidates, tried)
         self.report.say(f"{name}: {tried.line()}")
         if tried.right:
-            self.report.say(f"{name}: {sentence(tried.right)}; {WHY}")
+            self.report.say(f"{name}: {reference_share_sentence(tried.right)}; {WHY}")
         for one in coming if len(coming) == 1 else [*coming, add_up(coming)]:
             self.report.say(f"to come, {one.line()}")
         objection = None

@@ -111,7 +111,7 @@ _PILOT = _Record(
     required=("to_come",),
 )
 _PARTS = ("count", "of", "low", "high")
-_SHARE = _Record(dict.fromkeys(_PARTS[:2], _count) | dict.fromkeys(_PARTS[2:], _number), required=_PARTS)
+_SHARE = _Record({**dict.fromkeys(_PARTS[:2], _count), **dict.fromkeys(_PARTS[2:], _number)}, required=_PARTS)
 _RIGHT_PARTS: dict[str, _Kind] = {
     "received": _SHARE,
     "kept": _SHARE,

@@ -8,10 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from tunixhack.accepted_goal import accepted_sentence
-from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.run import Run
 from tunixhack.run_html import DEMONSTRATION, is_demonstration
+from tunixhack.run_sentences import WHY, accepted_sentence, reference_share_sentence
 from tunixhack.safe_text import for_terminal
 
 WIDTH = 100
@@ -32,7 +31,7 @@ def print_run(run: Run, samples: int = 2) -> None:
         console.print(Text(f"\n{accepted_sentence(accepted)}"))
     right = run.state().get("right")
     if right:
-        console.print(Text(f"\n{sentence(right)}; {WHY}"))
+        console.print(Text(f"\n{reference_share_sentence(right)}; {WHY}"))
     if is_demonstration(run.state()):
         console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
     if samples:

@@ -11,8 +11,8 @@ from tunixhack.answers import right as right_module
 from tunixhack.answers.math_claims import Claim
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.reference_share import MOST_DISPUTED, reference_share
-from tunixhack.answers.reference_share_text import sentence
 from tunixhack.answers.verify import Labels, Verify
+from tunixhack.run_sentences import reference_share_sentence
 from tunixhack.shares import wilson
 
 SCHEMA = {
@@ -49,7 +49,9 @@ def test_answers_received_and_kept_are_counted_with_their_intervals():
     assert found["received"] == {"count": 3, "of": 4, "low": round(low, 4), "high": round(high, 4)}
     assert (found["kept"]["count"], found["kept"]["of"]) == (2, 3)
     assert found["read_by"] == {"plain": 4}
-    assert sentence(found).startswith("right by the reference: 3 of 4 answers received (75 %; 30 to 95 %), 2 of 3 kept")
+    assert reference_share_sentence(found).startswith(
+        "right by the reference: 3 of 4 answers received (75 %; 30 to 95 %), 2 of 3 kept"
+    )
 
 
 def test_what_does_not_parse_is_not_right_and_what_is_no_answer_counts_nowhere():
@@ -80,7 +82,7 @@ def test_both_claims_are_kept_where_two_readers_differ():
     assert found["disputes"][0] == {
         "question_id": "q0", "sample": 0, "reference": "4", "answer": "5 or 4", "math_verify": False, "plain": True,
     }  # fmt: skip
-    assert "of 25, two readers judge differently" in sentence(found)
+    assert "of 25, two readers judge differently" in reference_share_sentence(found)
 
 
 def test_a_recipe_that_verifies_says_itself_what_is_right():

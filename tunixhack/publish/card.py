@@ -9,11 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.accepted_goal import accepted_sentence
-from tunixhack.answers.reference_share_text import WHY, sentence
 from tunixhack.publish.licences import front_matter
 from tunixhack.publish.names import published_model, published_name, published_names
 from tunixhack.questions.sources import Source
+from tunixhack.run_sentences import WHY, accepted_sentence, reference_share_sentence
 from tunixhack.safe_text import for_markdown, for_yaml
 from tunixhack.wording import counted, listed
 
@@ -111,7 +110,7 @@ def _right(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "- Answers are not checked for being right, unless a step below says so"
     dropped = "" if "verify" in found["read_by"] else f"; {WHY}"
-    return f"- {sentence(found).capitalize()}{dropped}"
+    return f"- {reference_share_sentence(found).capitalize()}{dropped}"
 
 
 def _accepted(told: Mapping[str, Any] | None) -> list[str]:

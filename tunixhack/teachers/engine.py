@@ -256,7 +256,7 @@ class Engine:
         if self._connected is None:
             return 1
         block = min(samples, self.block)
-        return max(1, self._at_once(self._connected[0], block) * block // samples)
+        return max(1, self.teacher.requests_in_flight(self._connected[0], block) * block // samples)
 
     @property
     def block(self) -> int:
