@@ -83,9 +83,9 @@ def compare(name: str, data: TokenSet, rounds: int, folder: Path) -> None:
                 sum(map(learnt, filled_part)) / theirs.seconds(filled_part),
             )
         )
-    fill = float(np.mean([one.fill for one in mine]))
-    print(f"  {name}: {len(data)} rows of {data.lengths.mean():.0f} tokens; {len(mine)} packed steps, {fill:.0%} full, "
-          f"and {len(filled)} filled up")  # fmt: skip
+    efficiency = float(np.mean([one.packing_efficiency for one in mine]))
+    print(f"  {name}: {len(data)} rows of {data.lengths.mean():.0f} tokens; {len(mine)} packed steps, "
+          f"{efficiency:.0%} full, and {len(filled)} filled up")  # fmt: skip
     print("  completion tokens/s: " + ", ".join(f"{a:,.0f} over {b:,.0f}" for a, b in rates))
     print_ratio(f"packed_vs_padded_{name}", [a / b for a, b in rates], "≥ 2.0")
 

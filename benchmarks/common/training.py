@@ -73,7 +73,7 @@ def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None
 
         tokenizer = str(fetch_shipped())
     base = find(tokenizer, accept_terms=True)
-    data = tokenise([read(run)], Renderer(base.family.chat, base.tokenizer), max_length=LENGTH)
+    data = tokenise([read(run)], Renderer(base.family.chat, base.tokenizer), max_seq_len=LENGTH)
     return dataclasses.replace(data, tokens=(1 + data.tokens % (vocabulary - 1)).astype(np.int32))
 
 
