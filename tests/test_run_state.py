@@ -54,6 +54,14 @@ ODD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a count that is too large": (json.dumps(VALID | {"funnel": [{"step": "s", "rows_in": 2**70}]}), "rows_in is not"),
     "a number of many digits": (f'{{"domain": {"9" * 5000}}}', "is not readable JSON"),
+    "right answers that are no count": (
+        json.dumps(VALID | {"right": {"received": 3, "kept": {}, "disputed": 0}}),
+        "right is not what it should be",
+    ),
+    "accepted answers that are no count": (
+        json.dumps(VALID | {"accepted": {"wanted": "9", "ceiling": 1, "kept": 1, "questions": 1}}),
+        "accepted is not what it should be",
+    ),
     "infinite seconds": (
         json.dumps(VALID | {"funnel": [{"step": "s", "rows_in": 1, "seconds": float("inf")}]}),
         "secon",

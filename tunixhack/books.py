@@ -82,13 +82,7 @@ class Recorder:
                 "student": recipe.student,
                 "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
             },
-            "order": {
-                "questions": options.questions,
-                "rows": options.rows,
-                "accepted": options.accepted,
-                "ceiling": options.ceiling,
-                "seed": options.seed,
-            },
+            "order": {"questions": options.questions, "rows": options.rows, **self._goal(), "seed": options.seed},
             "versions": _versions(),
             "pilot": state.get("pilot"),
             "right": state.get("right"),
@@ -202,10 +196,12 @@ class Recorder:
         write_text(folder / "README.md", card(state, train, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
-        options, samples = self.options, self.recipe.samples
-        if options.accepted is not None:
-            return {"accepted": options.accepted, "ceiling": options.ceiling, "samples": samples}
-        return {"questions": options.questions, "rows": options.rows, "samples": samples}
+        options = self.options
+        return {"questions": options.questions, "rows": options.rows, "samples": self.recipe.samples} | self._goal()
+
+    def _goal(self) -> dict[str, int | None]:
+        options = self.options
+        return {} if options.accepted is None else {"accepted": options.accepted, "ceiling": options.ceiling}
 
     def _spent(self) -> dict[str, float | None]:
         """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""

@@ -110,8 +110,9 @@ _PILOT = _Record(
     },
     required=("to_come",),
 )
-_PARTS = ("count", "of", "low", "high")
-_SHARE = _Record({**dict.fromkeys(_PARTS[:2], _count), **dict.fromkeys(_PARTS[2:], _number)}, required=_PARTS)
+_SHARE = _Record(
+    {"count": _count, "of": _count, "low": _number, "high": _number}, required=("count", "of", "low", "high")
+)
 _RIGHT_PARTS: dict[str, _Kind] = {
     "received": _SHARE,
     "kept": _SHARE,
