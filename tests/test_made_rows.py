@@ -19,7 +19,7 @@ from tunixhack import Context, Made, Request, Run, Verdict
 from tunixhack.answers.parsing import Parse
 from tunixhack.answers.sample import Sample
 from tunixhack.columns import QUESTION, conform
-from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.ids import question_id, rank
 from tunixhack.made_rows import Candidates
 from tunixhack.questions.dedup import ExactDedup
@@ -137,6 +137,18 @@ def test_a_teacher_can_write_the_questions(recipe: Recipe, teacher: ScriptedTeac
     teacher.reset()
     build(recipe.replace(steps=steps, samples=1), teacher, run.folder, questions=None)
     assert teacher.stats["requests"] == 0
+
+
+def test_made_rows_are_dropped_in_proportion_to_those_made(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    source = write_questions(tmp_path / "sixty.jsonl", 60)
+    run = build(recipe.replace(source=source, steps=STEPS), teacher, tmp_path / "run")
+    assert run.rejected.filter(step="verses").height == 60, "half of 120"
+
+    def same(rows: pl.DataFrame, ctx: Context) -> Made:
+        return Made(rows=rows, parents=rows["question_id"])
+
+    with pytest.raises(NearlyAllDropped, match=r"step same dropped 60 of 60 rows that it made \(same_id 60\)"):
+        build(recipe.replace(source=source, steps=(same, Sample(), Parse())), teacher, tmp_path / "same")
 
 
 # what is refused

@@ -44,12 +44,18 @@ class StepResult:
     @property
     def nearly_all_dropped(self) -> bool:
         """Tell whether it dropped nearly everything, beyond what it was asked to drop (contract 11)."""
-        return nearly_all_dropped(self.stage.rows_in, self.stage.rejected, self.share)
+        return nearly_all_dropped(self._judged, self.stage.rejected, self.share)
+
+    @property
+    def _judged(self) -> int:
+        """The rows of which some are rejected: those that it was given, or those that it made."""
+        return self.stage.rows_in if self.stage.made is None else self.stage.made
 
     def sentence(self) -> str:
         """Say how many rows it dropped, and why."""
         reasons = listed(self.stage.reasons, self.name)
-        dropped = f"step {self.name} dropped {self.stage.rejected:,} of {self.stage.rows_in:,} rows"
+        that = "" if self.stage.made is None else " that it made"
+        dropped = f"step {self.name} dropped {self.stage.rejected:,} of {self._judged:,} rows{that}"
         return f"{dropped}{f' ({reasons})' if reasons else ''}"
 
 
