@@ -39,11 +39,11 @@ from bespokelabs import curator
 from datasets import Dataset, disable_progress_bars
 from rich.console import Console
 
-from tunixhack.progress import Reporter
-from tunixhack.teachers.engine import Engine
-from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import RequestOptions, resolve
-from tunixhack.teachers.store import AnswerStore
+from tunixhack._util.progress import Reporter
+from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.steps.request import Request
+from tunixhack.teachers.engine.engine import Engine
+from tunixhack.teachers.registry.resolve import RequestOptions, resolve
 from tunixhack.testing import ScriptedTeacher, toy_questions
 
 SAMPLES = 16

@@ -34,17 +34,17 @@ from typing import Any
 
 import aiohttp
 
-from tunixhack.ids import sample_seed
-from tunixhack.progress import Reporter
+from tunixhack._util.ids import sample_seed
+from tunixhack._util.progress import Reporter
 from tunixhack.recipes import creative
-from tunixhack.teachers.embedded import EmbeddedServer
-from tunixhack.teachers.endpoint import Endpoint
-from tunixhack.teachers.engine import Engine
-from tunixhack.teachers.local_model import model_path
-from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import LOCAL_CONTEXT, RequestOptions, resolve
-from tunixhack.teachers.store import AnswerStore
-from tunixhack.teachers.teacher import Teacher
+from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.steps.request import Request
+from tunixhack.teachers.base import Teacher
+from tunixhack.teachers.engine.engine import Engine
+from tunixhack.teachers.local.model_file import model_path
+from tunixhack.teachers.local.server_process import EmbeddedServer
+from tunixhack.teachers.registry.resolve import LOCAL_CONTEXT, RequestOptions, resolve
+from tunixhack.teachers.transport.endpoint import Endpoint
 
 SAMPLES = 16
 LOOP_SHARE = 4

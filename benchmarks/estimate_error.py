@@ -19,12 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.funnel import count_tokens
-from tunixhack.progress import Reporter
+from tunixhack._util.progress import Reporter
 from tunixhack.recipes import creative
-from tunixhack.run import Run
+from tunixhack.runs.funnel import count_tokens
+from tunixhack.runs.run import Run
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
 
 
 class Clock(Reporter):

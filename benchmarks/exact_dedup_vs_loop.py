@@ -1,6 +1,6 @@
 """Exact dedup of questions: ours over the Python loops that a user of `datasets` would write.
 
-All start from the same `datasets.Dataset`, call the same texts equal (`tunixhack.questions.dedup`: NFC,
+All start from the same `datasets.Dataset`, call the same texts equal (`tunixhack.steps.exact_dedup`: NFC,
 lower case, white space, prompt wrappers), keep the first of each and end with ``ds.select``. There are two loops, both
 with a set of seen keys:
 
@@ -40,7 +40,7 @@ import polars as pl
 from datasets import Dataset
 from datasets.arrow_writer import ArrowWriter
 
-from tunixhack.questions.dedup import DEFAULT_WRAPPERS, first_of_equal, normalise
+from tunixhack.steps.exact_dedup import DEFAULT_WRAPPERS, first_of_equal, normalise
 
 WRAPPERS = [" ".join(wrapper.lower().split()) for wrapper in DEFAULT_WRAPPERS]
 

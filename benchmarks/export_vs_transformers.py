@@ -34,8 +34,8 @@ def main() -> None:
         print("export_vs_transformers: not run, since PyTorch is not installed: make bench-export")
         return
     from tunixhack.testing.student import write_tiny_student
-    from tunixhack.train.students.base import FAMILIES
-    from tunixhack.train.students.find import find
+    from tunixhack.train.models.base_model import FAMILIES
+    from tunixhack.train.models.load import find
 
     failed = False
     with tempfile.TemporaryDirectory() as folder:
@@ -57,9 +57,9 @@ def measure(base, out: Path) -> bool:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 
+    from tunixhack.train.core.mesh import device_mesh
     from tunixhack.train.export.check import QUESTIONS, logits, states
     from tunixhack.train.export.export import export
-    from tunixhack.train.mesh import device_mesh
     from tunixhack.train.settings import settings
     from tunixhack.train.student import Student
 

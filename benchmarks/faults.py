@@ -28,13 +28,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunixhack.progress import Reporter
-from tunixhack.teachers.endpoint import Endpoint
-from tunixhack.teachers.engine import Engine
-from tunixhack.teachers.preflight import SEEDS
-from tunixhack.teachers.requests import Request
-from tunixhack.teachers.resolve import RequestOptions, resolve
-from tunixhack.teachers.store import AnswerStore
+from tunixhack._util.progress import Reporter
+from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.steps.request import Request
+from tunixhack.teachers.engine.engine import Engine
+from tunixhack.teachers.engine.preflight import SEEDS
+from tunixhack.teachers.registry.resolve import RequestOptions, resolve
+from tunixhack.teachers.transport.endpoint import Endpoint
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 SAMPLES = 4

@@ -23,7 +23,7 @@ STATEMENTS = {
     "nothing": "pass",
     "tunixhack": "import tunixhack",
     "train": "from tunixhack import train",
-    "cli": "import tunixhack.cli",
+    "cli": "import tunixhack.cli.main",
     "curator": "import bespokelabs.curator",
     "domain": "from tunixhack.recipes import creative",
 }

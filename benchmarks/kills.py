@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what equal means is in tes
 import tunixhack.teachers.llm  # noqa: F401  # imports Curator, before the forks and once for all of them
 from tests.builds import build, equal, small_recipe, write_questions
 from tunixhack.recipe import Recipe
-from tunixhack.run import Run
-from tunixhack.teachers.preflight import SEEDS
+from tunixhack.runs.run import Run
+from tunixhack.teachers.engine.preflight import SEEDS
 from tunixhack.testing import Faults, ScriptedTeacher
 from tunixhack.testing.server import KEPT_BODIES
 

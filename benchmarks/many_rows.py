@@ -65,11 +65,11 @@ def serve() -> None:
 
 def build(answers: int, url: str, folder: Path) -> None:
     """Build in this process, and print what it took as JSON."""
-    from tunixhack import pilot
-    from tunixhack.answers.parsing import Parse
-    from tunixhack.answers.sample import Sample
-    from tunixhack.progress import Reporter
+    from tunixhack._util.progress import Reporter
+    from tunixhack.pipeline import pilot
     from tunixhack.recipes import creative
+    from tunixhack.steps.parse import Parse
+    from tunixhack.steps.sample import Sample
     from tunixhack.testing import toy_questions
 
     pilot.LEAST_RATIO = answers  # no pilot: it would be a large part of the smaller build

@@ -38,8 +38,8 @@ from common.training import (
 from flax import nnx
 from tunix.sft import peft_trainer
 
-from tunixhack.train.packing import Packed
-from tunixhack.train.token_set import TokenSet
+from tunixhack.train.data.packing import Packed
+from tunixhack.train.data.token_set import TokenSet
 
 METHOD = {"tiny": "full", "270m": "lora"}
 BATCH = {"tiny": 8, "270m": 2}

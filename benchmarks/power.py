@@ -41,9 +41,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what equal means is in tes
 import tunixhack.teachers.llm  # noqa: F401  # imports Curator, before the forks and once for all of them
 from benchmarks.kills import PATIENCE, ended, fork
 from tests.builds import build, equal, small_recipe, write_questions
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
 from tunixhack.testing import Faults, ScriptedTeacher
 
 QUESTIONS, SAMPLES, LATENCY = 100, 4, 0.2

@@ -31,7 +31,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the clock, and what equal means, are in tests/train/kills.py
 
 from tests.train import kills
-from tunixhack.train import checkpoints, metrics
+from tunixhack.train.core import checkpoints
+from tunixhack.train.report import metrics
 
 STEPS = 24
 EVERY = 180 / kills.MINUTE

@@ -8,10 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.progress import Reporter
+from tunixhack._util.progress import Reporter
 from tunixhack.recipe import Recipe
-from tunixhack.run import Run
-from tunixhack.teachers.preflight import SEEDS
+from tunixhack.runs.run import Run
+from tunixhack.teachers.engine.preflight import SEEDS
 from tunixhack.testing import ScriptedTeacher, toy_questions
 
 QUIET = Reporter(quiet=True)

@@ -13,9 +13,9 @@ import pytest
 from tests.builds import small_recipe, write_questions
 from tests.commands import Command, Result
 from tests.folder_seconds import FolderSeconds
-from tunixhack import cli
+from tunixhack.cli import main as cli
 from tunixhack.recipe import Recipe
-from tunixhack.teachers import http
+from tunixhack.teachers.transport import http
 from tunixhack.testing import ScriptedTeacher
 
 collect_ignore = ["written_by_0"]

@@ -11,13 +11,14 @@ from unittest.mock import patch
 
 from tests.builds import QUIET, small_recipe, write_questions
 from tests.odd_replies import damaging
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
 from tunixhack.errors import TunixHackError
 from tunixhack.recipe import Recipe
-from tunixhack.run import STATE, Run
-from tunixhack.teachers import attempts, http, pacing, resolve
-from tunixhack.teachers.endpoint import Endpoint
+from tunixhack.runs.run import STATE, Run
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
+from tunixhack.teachers.registry import resolve
+from tunixhack.teachers.transport import concurrency, http, retries
+from tunixhack.teachers.transport.endpoint import Endpoint
 
 STARTS = 2
 """Of each build: the second reads what the first has stored."""
@@ -38,10 +39,10 @@ def hurried() -> Iterator[None]:
     """Wait for nothing longer than a second, and try nothing oftener than three times."""
     with ExitStack() as stack:
         for module, name, value in (
-            (attempts, "LONGEST_PAUSE", 0.01),
-            (attempts, "MOST_TRIES", 3),
+            (retries, "LONGEST_PAUSE", 0.01),
+            (retries, "MOST_TRIES", 3),
             (http, "PAUSES", (0.0,)),
-            (pacing, "AT_MOST_EVERY", 0.01),
+            (concurrency, "AT_MOST_EVERY", 0.01),
             (resolve, "Endpoint", partial(Endpoint, timeout=2.0, attempts=2)),
         ):
             stack.enter_context(patch.object(module, name, value))

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from tests.serving import serving
-from tunixhack.teachers.preflight import SEEDS, TINY
+from tunixhack.teachers.engine.preflight import SEEDS, TINY
 
 SLOW = 0.02
 """Seconds between two pieces of a body that drips."""

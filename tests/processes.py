@@ -17,7 +17,7 @@ from typing import Any
 from tests.waiting import PATIENCE
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["tunixhack.cli", "tunixhack.build", "tunixhack.recipes.creative"])
+_FORKING.set_forkserver_preload(["tunixhack.cli.main", "tunixhack.pipeline.build", "tunixhack.recipes.creative"])
 
 
 class Started:
@@ -77,7 +77,7 @@ def _begin(log: Path, environment: Mapping[str, str], function: Callable[..., An
 
 def command(*arguments: str) -> None:
     """Run ``tunixhack`` with arguments."""
-    from tunixhack import cli
+    from tunixhack.cli import main as cli
 
     sys.argv = ["tunixhack", *arguments]
     cli.main()

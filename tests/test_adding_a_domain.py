@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Command
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
 ROOT = Path(__file__).parents[1]

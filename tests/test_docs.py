@@ -10,7 +10,7 @@ import pytest
 import typer.main
 
 from tests.pages import PAGES, ROOT, Block, blocks
-from tunixhack import cli
+from tunixhack.cli import main as cli
 
 WIDTH = 85
 """Columns of code that a page shows without a bar to scroll by."""

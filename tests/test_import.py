@@ -69,7 +69,16 @@ def test_completing_the_names_of_the_package_loads_nothing_heavy():
 
 @pytest.mark.parametrize(
     "module",
-    ["cli", "train", "steps", "teachers.listing", "train.doctor", "train.datasets", "train.asking", "train.supervised"],
+    [
+        "cli.main",
+        "train",
+        "steps",
+        "teachers.registry.listing",
+        "train.machine.doctor",
+        "train.data.datasets",
+        "train.inference.batch_generate",
+        "train.supervised",
+    ],
 )
 def test_polars_is_loaded_where_a_table_is_read_and_not_before(module: str):
     if module == "train.supervised":
@@ -194,7 +203,7 @@ def test_the_wheel_carries_all_files_of_the_package(wheel_files):
 
 
 def test_the_wheel_carries_the_shipped_questions(wheel_files):
-    shipped = {name for name in wheel_files if name.startswith("tunixhack/questions/shipped/")}
+    shipped = {name for name in wheel_files if name.startswith("tunixhack/sources/shipped/")}
     assert any(name.endswith(".jsonl") for name in shipped)
 
 
@@ -237,7 +246,8 @@ def test_on_windows_the_command_line_says_so_and_the_rest_works(tmp_path: Path):
         from contextlib import redirect_stderr
         from io import StringIO
 
-        from tunixhack import Run, cli
+        from tunixhack import Run
+        from tunixhack.cli import main as cli
 
         stderr = StringIO()
         sys.argv = ["tunixhack", "build", "creative", "--out", {str(tmp_path / "run")!r}]

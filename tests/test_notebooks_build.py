@@ -15,8 +15,8 @@ from tests.builds import given_by_seed
 from tests.kernels import MAJORS, ROOT, at_start, make_kernel, with_values
 from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import UserError
-from tunixhack.run import Run
-from tunixhack.teachers.local_model import fetch_local
+from tunixhack.runs.run import Run
+from tunixhack.teachers.local.model_file import fetch_local
 from tunixhack.testing import Faults, ScriptedTeacher
 
 # one group: two processes would make the same kernel at once in pytest's cache
@@ -27,7 +27,7 @@ MOST_OUTPUTS = 20
 LMSTUDIO_AT = """
 from dataclasses import replace
 
-from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.registry.presets import PRESETS
 
 PRESETS["lmstudio"] = replace(PRESETS["lmstudio"], url={url!r})
 """

@@ -11,7 +11,7 @@ import pytest
 
 from tests.commands import Command
 from tests.pages import ROOT, Block, blocks
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
 PAGE = blocks(ROOT / "docs" / "own-data.md")

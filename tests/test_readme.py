@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.builds import QUIET
-from tunixhack.recipes.find import find
+from tunixhack.domain_files import find
 from tunixhack.testing import ScriptedTeacher
 
 ROOT = Path(__file__).parents[1]

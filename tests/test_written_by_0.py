@@ -25,7 +25,8 @@ from tests.builds import equal, given_by_seed
 from tests.commands import Command
 from tests.hub_push import PushHub
 from tests.teachers.named import named
-from tunixhack import Run, lock
+from tunixhack import Run
+from tunixhack._util import lock
 from tunixhack.testing import Faults, ScriptedTeacher
 
 pytestmark = pytest.mark.timeout(600)  # the port may have to be waited for

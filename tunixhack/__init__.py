@@ -13,25 +13,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tunixhack._util.former_imports import find_former_imports
+
 if TYPE_CHECKING:
-    from tunixhack.answers.categories import by_category
-    from tunixhack.answers.dedup import DedupAnswers
-    from tunixhack.answers.formats import user_message
-    from tunixhack.answers.leaks import GivesAway
-    from tunixhack.answers.max_length import MaxLength
-    from tunixhack.answers.parsing import Parse
-    from tunixhack.answers.sample import Sample
-    from tunixhack.answers.verify import Labels, Verify
-    from tunixhack.questions.dedup import ExactDedup
-    from tunixhack.questions.fit import FitsContext
-    from tunixhack.questions.length import LengthFilter
-    from tunixhack.questions.sources import Source
+    from tunixhack.domain_files import find
+    from tunixhack.formats import user_message
     from tunixhack.recipe import Recipe
-    from tunixhack.recipes.find import find
-    from tunixhack.run import Run
-    from tunixhack.steps import Context, Made, Verdict
+    from tunixhack.runs.run import Run
+    from tunixhack.sources.source import Source
+    from tunixhack.steps.base import Context, Made, Verdict
+    from tunixhack.steps.category_counts import by_category
+    from tunixhack.steps.context_fit import FitsContext
+    from tunixhack.steps.dedup_answers import DedupAnswers
+    from tunixhack.steps.exact_dedup import ExactDedup
+    from tunixhack.steps.length_filter import LengthFilter
+    from tunixhack.steps.max_length import MaxLength
+    from tunixhack.steps.parse import Parse
+    from tunixhack.steps.reference_leak import GivesAway
+    from tunixhack.steps.request import Request
+    from tunixhack.steps.sample import Sample
+    from tunixhack.steps.verify import Labels, Verify
     from tunixhack.teachers.llm import ReasoningLLM
-    from tunixhack.teachers.requests import Request
 
 __version__ = "0.1.0"
 
@@ -61,28 +63,31 @@ __all__ = [
 ]
 
 _HOME = {
-    "Context": "tunixhack.steps",
-    "DedupAnswers": "tunixhack.answers.dedup",
-    "ExactDedup": "tunixhack.questions.dedup",
-    "FitsContext": "tunixhack.questions.fit",
-    "GivesAway": "tunixhack.answers.leaks",
-    "Labels": "tunixhack.answers.verify",
-    "LengthFilter": "tunixhack.questions.length",
-    "Made": "tunixhack.steps",
-    "MaxLength": "tunixhack.answers.max_length",
-    "Parse": "tunixhack.answers.parsing",
+    "Context": "tunixhack.steps.base",
+    "DedupAnswers": "tunixhack.steps.dedup_answers",
+    "ExactDedup": "tunixhack.steps.exact_dedup",
+    "FitsContext": "tunixhack.steps.context_fit",
+    "GivesAway": "tunixhack.steps.reference_leak",
+    "Labels": "tunixhack.steps.verify",
+    "LengthFilter": "tunixhack.steps.length_filter",
+    "Made": "tunixhack.steps.base",
+    "MaxLength": "tunixhack.steps.max_length",
+    "Parse": "tunixhack.steps.parse",
     "ReasoningLLM": "tunixhack.teachers.llm",
     "Recipe": "tunixhack.recipe",
-    "Request": "tunixhack.teachers.requests",
-    "Run": "tunixhack.run",
-    "Sample": "tunixhack.answers.sample",
-    "Source": "tunixhack.questions.sources",
-    "Verdict": "tunixhack.steps",
-    "Verify": "tunixhack.answers.verify",
-    "by_category": "tunixhack.answers.categories",
-    "find": "tunixhack.recipes.find",
-    "user_message": "tunixhack.answers.formats",
+    "Request": "tunixhack.steps.request",
+    "Run": "tunixhack.runs.run",
+    "Sample": "tunixhack.steps.sample",
+    "Source": "tunixhack.sources.source",
+    "Verdict": "tunixhack.steps.base",
+    "Verify": "tunixhack.steps.verify",
+    "by_category": "tunixhack.steps.category_counts",
+    "find": "tunixhack.domain_files",
+    "user_message": "tunixhack.formats",
 }
+
+
+find_former_imports()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 """``python -m tunixhack``: the command line without its script."""
 
-from tunixhack import working_folder
+from tunixhack._util import working_folder
 
 working_folder.put_last()  # before anything else is imported
 
-from tunixhack.cli import main  # noqa: E402
+from tunixhack.cli.main import main  # noqa: E402
 
 main()

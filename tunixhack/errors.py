@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from tunixhack.credentials import without_credentials
-from tunixhack.safe_text import for_terminal
+from tunixhack._util.credentials import without_credentials
+from tunixhack._util.safe_text import for_terminal
 
 WITHOUT_CURATOR = (3, 13)
 """The first Python that Curator cannot be installed for: pandas 2.2.2, which it pins, has no wheels from there on."""
@@ -48,7 +48,7 @@ class MissingExtra(UserError):
     """
 
     def __init__(self, extra: str, what: str, *, ask_doctor: bool = False) -> None:
-        from tunixhack.installation import install_command  # here, so that an error costs nothing to import
+        from tunixhack._util.installation import install_command  # here, so that an error costs nothing to import
 
         more = "; `tunixhack doctor` tells which extra this machine needs" if ask_doctor else ""
         super().__init__(f"{what} needs packages that are not installed: {install_command(extra)}{more}")

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunixhack.errors import UserError, nearest
-from tunixhack.order import BuildOptions
-from tunixhack.recipe_spec import RecipeSpec
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.recipe_spec import RecipeSpec
 
 if TYPE_CHECKING:
-    from tunixhack.progress import Reporter
-    from tunixhack.run import Run
+    from tunixhack._util.progress import Reporter
+    from tunixhack.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(RecipeSpec):
     """A dataset's description, from a question source to the steps on its answers.
 
-    The fields are the configuration, those of `tunixhack.recipe_spec.RecipeSpec`: `replace` makes a recipe that differs
-    in some of them.
+    The fields are the configuration, those of `tunixhack.pipeline.recipe_spec.RecipeSpec`: `replace` makes a recipe
+    that differs in some of them.
 
     Example:
         Half as many answers, on questions of your own:
@@ -75,7 +75,7 @@ class Recipe(RecipeSpec):
         """Build the dataset, or go on with one that was interrupted.
 
         Args:
-            teacher: who answers; see `tunixhack.teachers.resolve`.
+            teacher: who answers; see `tunixhack.teachers.registry.resolve`.
             questions: how many questions are sent for samples; all that the steps leave when both this and ``rows``
                 are None.
             rows: how many answers are asked for instead: rows / samples questions, rounded up.
@@ -109,7 +109,7 @@ class Recipe(RecipeSpec):
             LimitReached: the budget or the hours are used up; what there is stands in the folder.
             NearlyAllDropped: a step dropped almost everything; when raised after sampling, all files are written.
         """
-        from tunixhack.build import build
+        from tunixhack.pipeline.build import build
 
         options = BuildOptions(
             teacher=teacher,

@@ -25,20 +25,20 @@ from jax.sharding import Mesh
 from tunix.models.gemma3 import model as gemma3
 from tunix.sft import hooks, peft_trainer
 
-from tunixhack.questions.length import LengthFilter
 from tunixhack.recipes import math
-from tunixhack.train.chat import Renderer
-from tunixhack.train.datasets import read
-from tunixhack.train.loss import attention_mask, in_compute_dtype, mean_loss
-from tunixhack.train.mesh import device_mesh, with_lora
-from tunixhack.train.packing import Batch, Packed
-from tunixhack.train.saving import Saving
+from tunixhack.steps.length_filter import LengthFilter
+from tunixhack.train.core.loss import attention_mask, in_compute_dtype, mean_loss
+from tunixhack.train.core.mesh import device_mesh, with_lora
+from tunixhack.train.core.saving import Saving
+from tunixhack.train.core.trainer import StepResult, Trainer
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.datasets import read
+from tunixhack.train.data.packing import Batch, Packed
+from tunixhack.train.data.token_set import TokenSet
+from tunixhack.train.data.tokenize import tokenise
+from tunixhack.train.models.gemma3 import FAMILY
+from tunixhack.train.models.load import find
 from tunixhack.train.settings import Settings, settings
-from tunixhack.train.students.find import find
-from tunixhack.train.students.gemma3 import FAMILY
-from tunixhack.train.token_set import TokenSet
-from tunixhack.train.tokens import tokenise
-from tunixhack.train.trainer import StepResult, Trainer
 
 LENGTH = 512
 PAD = 0
@@ -69,7 +69,7 @@ def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None
     recipe = recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, LengthFilter)))
     run = recipe.build("reference", questions=rows, out=folder / f"solutions-{rows}")
     if tokenizer is None:
-        from tunixhack.teachers.local_model import fetch_shipped
+        from tunixhack.teachers.local.model_file import fetch_shipped
 
         tokenizer = str(fetch_shipped())
     base = find(tokenizer, accept_terms=True)

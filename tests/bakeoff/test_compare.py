@@ -13,16 +13,16 @@ import pytest
 
 from tests.builds import QUIET, asked, build, write_questions
 from tests.commands import Command
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
+from tunixhack._util.progress import Reporter
 from tunixhack.bakeoff import compare as module
 from tunixhack.bakeoff import lengths
 from tunixhack.bakeoff.compare import compare
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.errors import MissingExtra, UserError
-from tunixhack.progress import Reporter
 from tunixhack.recipe import Recipe
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
 from tunixhack.testing import Faults, ScriptedTeacher
 
 NO_SERVER = "http://127.0.0.1:9/v1#x"

@@ -11,8 +11,8 @@ import pytest
 import typer.main
 
 from tests.builds import QUIET, asked
-from tunixhack import cli
 from tunixhack.bakeoff.compare import compare
+from tunixhack.cli import main as cli
 from tunixhack.testing import ScriptedTeacher
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "teachers.md"

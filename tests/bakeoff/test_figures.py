@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builds import QUIET
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.sample import Sample
-from tunixhack.answers.verify import Labels, Verify
+from tunixhack._util.proportions import Share
 from tunixhack.bakeoff.compare import compare
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.figures import Figures, quantiles
-from tunixhack.questions.length import LengthFilter
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
-from tunixhack.shares import Share
-from tunixhack.teachers import resolve
+from tunixhack.steps.length_filter import LengthFilter
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
+from tunixhack.steps.verify import Labels, Verify
 from tunixhack.teachers.prices import Price
+from tunixhack.teachers.registry import resolve
 from tunixhack.testing import Faults, ScriptedTeacher
 
 REFERENCES = ["4", "5", "4", None, "Because it is so, as everybody knows by now."]

@@ -14,12 +14,12 @@ from markdown_it import MarkdownIt
 
 from tests import hostile
 from tests.builds import build, small_recipe, write_questions
+from tunixhack.domain_files import domains, find
 from tunixhack.publish.card import MOST_LINES, card, publish_command
-from tunixhack.publish.names import published_name
-from tunixhack.questions.sources import Source
+from tunixhack.publish.public_names import published_name
 from tunixhack.recipes import math
-from tunixhack.recipes.find import domains, find
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
+from tunixhack.sources.source import Source
 from tunixhack.testing import Faults, ScriptedTeacher
 
 

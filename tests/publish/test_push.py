@@ -17,7 +17,7 @@ from tests.commands import Command
 from tests.hub_push import PushHub
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.publish.push import PUBLISHED, push
-from tunixhack.run import Run
+from tunixhack.runs.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.builds import asked, build
-from tunixhack.questions.mapping import Column
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import code
+from tunixhack.sources.mapping import Column
 from tunixhack.testing import ScriptedTeacher
 
 ROW: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tunixhack.recipes import creative
-from tunixhack.steps import step_name
+from tunixhack.steps.base import step_name
 
 
 def turn(who: str, text: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.builds import asked, build
-from tunixhack.answers.leaks import GivesAway
-from tunixhack.answers.parsing import Parse
-from tunixhack.recipes.find import domains, find
+from tunixhack.domain_files import domains, find
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.reference_leak import GivesAway
 from tunixhack.teachers.llm import ReasoningLLM
 from tunixhack.testing import ScriptedTeacher
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tunixhack.errors import UserError
-from tunixhack.teachers import attempts
-from tunixhack.teachers.embedded import EmbeddedServer
-from tunixhack.teachers.local_model import fetch_local
+from tunixhack.teachers.local.model_file import fetch_local
+from tunixhack.teachers.local.server_process import EmbeddedServer
+from tunixhack.teachers.transport import retries
 
 
 @pytest.fixture(scope="session")
@@ -38,4 +38,4 @@ def embedded_server(local_model: Path) -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request's next try follow at once."""
-    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.01)

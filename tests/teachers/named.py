@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tunixhack.teachers.presets import PRESETS
+from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.testing import ScriptedTeacher
 
 

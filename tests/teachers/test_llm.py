@@ -17,8 +17,8 @@ from tests.teachers.odd_server import GOOD, completion, odd_server
 from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
-from tunixhack.teachers import _curator_online, attempts
 from tunixhack.teachers.llm import ReasoningLLM
+from tunixhack.teachers.transport import _curator_online, retries
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -226,7 +226,7 @@ def test_a_server_that_refuses_one_row_after_the_other_is_asked_no_more(teacher:
 def test_a_server_that_stays_away_ends_the_call(
     teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(attempts, "MOST_TRIES", 10**6)
+    monkeypatch.setattr(retries, "MOST_TRIES", 10**6)
     original = _curator_online.Endpoint
     monkeypatch.setattr(_curator_online, "Endpoint", lambda **about: original(**about, patience=0.2))
     teacher.change(faults=Faults(script=("ok", "ok"), share={"500": 1.0}, first_attempt_only=False))

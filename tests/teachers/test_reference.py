@@ -8,12 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tunixhack.answers.parsing import Parse
 from tunixhack.errors import UserError
-from tunixhack.steps import Context
-from tunixhack.teachers.journal import FIELDS
+from tunixhack.runs.journal import FIELDS
+from tunixhack.steps.base import Context
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.request import Request
 from tunixhack.teachers.reference import answers
-from tunixhack.teachers.requests import Request
 
 ROWS = pl.DataFrame({"question_id": ["a", "b"], "inputs": ["3 and 4 are|7", "</think> and <answer> are tags|4 < 5"]})
 

@@ -57,7 +57,7 @@ def write_student(folder):
 def run(rows, student, out, moment=None, **options):
     """Train, in this process; returns what was said, and whether it was stopped."""
     from tunixhack import train
-    from tunixhack.progress import Reporter
+    from tunixhack._util.progress import Reporter
 
     told = io.StringIO()
     stopped = False
@@ -95,7 +95,8 @@ def outcome(out):
     """Return the loss of every step, and all arrays of the last checkpoint, the optimizer's with them."""
     import tensorstore
 
-    from tunixhack.train import checkpoints, metrics
+    from tunixhack.train.core import checkpoints
+    from tunixhack.train.report import metrics
 
     losses = {line["step"]: line["loss"] for line in metrics.read(Path(out)) if "loss" in line}
     place = checkpoints.latest(Path(out) / checkpoints.FOLDER)
@@ -125,7 +126,7 @@ def same(one, other):
 @contextmanager
 def minutes():
     """Let the interval between checkpoints be measured by a clock that each step moves by a minute."""
-    from tunixhack.train import trainer
+    from tunixhack.train.core import trainer
 
     now = [0.0]
     usual = trainer.Trainer._post_process_train_step
@@ -149,11 +150,11 @@ def sent(moment):
     if moment is None:
         yield
         return
-    from tunixhack.train import checksums
-    from tunixhack.train.evidence import ReplyComparison
-    from tunixhack.train.loop import Loop
-    from tunixhack.train.saving import SealedPath
-    from tunixhack.train.trainer import Trainer
+    from tunixhack.train.core import checksums
+    from tunixhack.train.core.saving import SealedPath
+    from tunixhack.train.core.trainer import Trainer
+    from tunixhack.train.report.validation import ReplyComparison
+    from tunixhack.train.run.loop import Loop
 
     left = [moment]
 

@@ -11,7 +11,8 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 from tests.train import kills
 from tests.train.kills import Moment
-from tunixhack.train import checkpoints, checksums, record
+from tunixhack.train import record
+from tunixhack.train.core import checkpoints, checksums
 
 pytestmark = pytest.mark.slow
 

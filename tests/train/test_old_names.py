@@ -9,11 +9,12 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.train.test_packing import token_set
+from tests.train.data.test_packing import token_set
 from tunixhack.errors import UserError
-from tunixhack.train import metrics, record
-from tunixhack.train import token_set as token_sets
+from tunixhack.train import record
+from tunixhack.train.data import token_set as token_sets
 from tunixhack.train.old_names import SETTINGS, renamed_options
+from tunixhack.train.report import metrics
 from tunixhack.train.settings import Settings, settings
 
 VALUES = {
@@ -60,7 +61,7 @@ def test_a_training_takes_old_arguments(tmp_path):
     pytest.importorskip("tunix", reason="needs tunixhack[train]")
     from tests.train.toy import write_toy
     from tunixhack import train
-    from tunixhack.progress import Reporter
+    from tunixhack._util.progress import Reporter
 
     rows, tiny = write_toy(tmp_path, 24)
     with pytest.warns(DeprecationWarning, match="held_back is now called validation_questions") as told:

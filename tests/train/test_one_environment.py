@@ -19,7 +19,7 @@ def test_curator_and_tunix_are_imported_by_one_process(order):
 
 def test_the_trainer_does_not_import_curator():
     code = (
-        "import sys, tunixhack.train.loss, tunixhack.train.packing, tunixhack.train.students.gemma3\n"
+        "import sys, tunixhack.train.core.loss, tunixhack.train.data.packing, tunixhack.train.models.gemma3\n"
         "sys.exit(any(name.split('.')[0] in ('bespokelabs', 'litellm') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -116,7 +116,7 @@ def places(found, at=()):
               st.dictionaries(st.text(max_size=3), st.none() | st.integers(), max_size=2), st.just("gone")),
 )  # fmt: skip
 def test_whatever_stands_in_a_place_it_is_read_or_refused(tmp_path_factory, at, value):
-    from tunixhack.train.card import card
+    from tunixhack.train.report.model_card import card
 
     content = copy.deepcopy(GOOD)
     inside = content

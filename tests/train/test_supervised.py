@@ -21,11 +21,13 @@ from flax import nnx
 
 from tests.train.toy import SETTINGS, sums, write_sums, write_toy
 from tunixhack import train
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
-from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, checksums, metrics, record, supervised
-from tunixhack.train.schedule import Clock
-from tunixhack.train.trainer import Trainer
+from tunixhack.train import record, supervised
+from tunixhack.train.core import checkpoints, checksums
+from tunixhack.train.core.trainer import Trainer
+from tunixhack.train.report import metrics
+from tunixhack.train.run.schedule import Clock
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
@@ -248,7 +250,7 @@ def test_a_loss_that_is_no_number_stops_it_and_keeps_the_last_good_checkpoint(to
 def test_a_ceiling_ends_the_schedule_in_time(toy, tmp_path, monkeypatch):
     rows, tiny, _, _ = toy
     time_passed = StepTime()  # by a clock on which a step takes a minute
-    monkeypatch.setattr("tunixhack.train.loop.time", time_passed)
+    monkeypatch.setattr("tunixhack.train.run.loop.time", time_passed)
     monkeypatch.setattr(supervised, "Clock", lambda hours, started: Clock(hours, 0.0, now=lambda: time_passed.now))
     monkeypatch.setattr(Trainer, "_post_process_train_step", time_passed.before(Trainer._post_process_train_step))
     student = train.sft(

@@ -24,11 +24,11 @@ class NotInstalled:
 
 
 sys.meta_path.insert(0, NotInstalled())
-import tunixhack.train.chat, tunixhack.train.chat_template, tunixhack.train.epochs
+import tunixhack.train.data.chat, tunixhack.train.data.chat_template, tunixhack.train.data.epochs
 from tunixhack.testing import ByteTokenizer
-from tunixhack.train.chat import GEMMA, Renderer
-from tunixhack.train.datasets import read
-from tunixhack.train.tokens import tokenise
+from tunixhack.train.data.chat import GEMMA, Renderer
+from tunixhack.train.data.datasets import read
+from tunixhack.train.data.tokenize import tokenise
 
 print(len(tokenise([read(sys.argv[1])], Renderer(GEMMA, ByteTokenizer()), max_seq_len=999)))
 """

@@ -10,23 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunixhack.answers.sample import Sample
+from tunixhack._util.files import make_folder, write_json
+from tunixhack._util.progress import Reporter
 from tunixhack.bakeoff import lengths
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.entries import Entry
 from tunixhack.bakeoff.figures import measure
 from tunixhack.bakeoff.named import Domain, compare_command, folder_names, recipes_of, split
-from tunixhack.build import build
-from tunixhack.build_command import build_command
 from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
-from tunixhack.files import make_folder, write_json
-from tunixhack.order import BuildOptions
-from tunixhack.progress import Reporter
-from tunixhack.questions.quota import most_kept
+from tunixhack.pipeline.build import build
+from tunixhack.pipeline.build_command import build_command
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.quota import most_kept
 from tunixhack.recipe import Recipe
-from tunixhack.run import STATE, Run
-from tunixhack.steps import Step, share_kept
-from tunixhack.teachers.address import public_name
+from tunixhack.runs.run import STATE, Run
+from tunixhack.steps.base import Step, share_kept
+from tunixhack.steps.sample import Sample
+from tunixhack.teachers.registry.address import public_name
 
 ROWS = 24_000
 """Answers of the dataset that prices and hours are estimated for."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunixhack._util.notebook_html import paragraph, table
+from tunixhack._util.safe_text import for_terminal
+from tunixhack._util.wording import counted, verb
 from tunixhack.bakeoff.entries import LENGTHS, SPEED, Entry
 from tunixhack.bakeoff.figures import Figures
-from tunixhack.estimate import questions_and_probes
-from tunixhack.notebook_html import paragraph, table
+from tunixhack.pipeline.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
-from tunixhack.safe_text import for_terminal
-from tunixhack.wording import counted, verb
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

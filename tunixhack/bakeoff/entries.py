@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunixhack._util.proportions import Share
+from tunixhack._util.wording import listed
 from tunixhack.bakeoff.figures import Figures, quantiles
-from tunixhack.shares import Share
-from tunixhack.wording import listed
 
 SPEED = ("", "answers", "tokens/s", "parses", "right", "kept", "price", "hours")
 """The columns of `Entry.speed_cells`."""

@@ -8,18 +8,18 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.answers.parsing import Parse
-from tunixhack.answers.student_tokens import student_counter
-from tunixhack.estimate import questions_and_probes
-from tunixhack.funnel import count_tokens
+from tunixhack._util.proportions import Share
+from tunixhack._util.wording import reason_of
+from tunixhack.pipeline.cost_forecast import add_up, estimate_remaining
+from tunixhack.pipeline.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
-from tunixhack.run import Run
-from tunixhack.shares import Share
-from tunixhack.teachers.address import public_name
-from tunixhack.teachers.forecast import add_up, estimate_remaining
+from tunixhack.runs.funnel import count_tokens
+from tunixhack.runs.run import Run
+from tunixhack.steps.parse import Parse
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.reference import REFERENCE
-from tunixhack.wording import reason_of
+from tunixhack.teachers.registry.address import public_name
+from tunixhack.tokenizers import student_counter
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

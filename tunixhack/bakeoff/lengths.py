@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunixhack._util.files import write_atomically
+from tunixhack._util.safe_text import for_terminal
 from tunixhack.bakeoff.figures import quantiles
 from tunixhack.errors import MissingExtra
-from tunixhack.files import write_atomically
-from tunixhack.safe_text import for_terminal
 
 FILE = "lengths.png"
 WIDE = 20

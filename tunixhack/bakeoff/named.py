@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tunixhack.domain_files import find
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
-from tunixhack.recipes.find import find
-from tunixhack.teachers.address import public_name
+from tunixhack.teachers.registry.address import public_name
 
 Domain = str | Path | Recipe
 """A domain's name, the path of a domain file, or a recipe."""

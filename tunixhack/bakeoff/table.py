@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunixhack._util.safe_text import for_terminal
 from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.entries import LENGTHS
-from tunixhack.safe_text import for_terminal
 
 WIDTH = 100
 

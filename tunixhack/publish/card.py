@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack._util.safe_text import for_markdown, for_yaml
+from tunixhack._util.wording import counted, listed
 from tunixhack.publish.licences import front_matter
-from tunixhack.publish.names import published_model, published_name, published_names
-from tunixhack.questions.sources import Source
-from tunixhack.run_sentences import WHY, accepted_sentence, reference_share_sentence
-from tunixhack.safe_text import for_markdown, for_yaml
-from tunixhack.wording import counted, listed
+from tunixhack.publish.public_names import published_model, published_name, published_names
+from tunixhack.runs.sentences import WHY, accepted_sentence, reference_share_sentence
+from tunixhack.sources.source import Source
 
 MOST_LINES = 40
 
@@ -75,7 +75,7 @@ def publish_command(folder: Path) -> str:
 
 
 def _teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
-    """Name those whose answers were kept, and their models; see `tunixhack.publish.names`."""
+    """Name those whose answers were kept, and their models; see `tunixhack.publish.public_names`."""
     named = published_names(state["teachers"])
     told = {named[name]: kept.get("model") for name, kept in state["teachers"].items()}
     models = {name: published_model(model) for name, model in told.items() if model}

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunixhack._util.files import write_parquet, write_text
+from tunixhack._util.hub import PATIENCE, host, page, within
+from tunixhack._util.safe_text import for_terminal
+from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
-from tunixhack.files import write_parquet, write_text
-from tunixhack.hub import PATIENCE, host, page, within
-from tunixhack.publish.names import publish_names, published_names
-from tunixhack.run import Run
-from tunixhack.safe_text import for_terminal
-from tunixhack.wording import counted
+from tunixhack.publish.public_names import publish_names, published_names
+from tunixhack.runs.run import Run
 
 if TYPE_CHECKING:
     import polars as pl

@@ -29,7 +29,7 @@ from tunixhack import (
     Sample,
     Source,
 )
-from tunixhack.ids import digest, question_id
+from tunixhack._util.ids import digest, question_id
 
 SYSTEM = (
     "You explain science to somebody who wants to see why. Name the principle that the question is about, apply it to "

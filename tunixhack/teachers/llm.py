@@ -8,12 +8,12 @@ from typing import Any
 
 from datasets import Dataset
 
-from tunixhack.answers.formats import user_message
-from tunixhack.answers.parsing import read_choice
-from tunixhack.ids import request_key
-from tunixhack.teachers._curator import HardenedLLM
-from tunixhack.teachers.choices import choices_of, match_choices
-from tunixhack.teachers.traces import Messages, with_system, with_trace
+from tunixhack._util.ids import request_key
+from tunixhack.formats import user_message
+from tunixhack.replies.choices import choices_of, match_choices
+from tunixhack.steps.parse import read_choice
+from tunixhack.teachers.trace_prompts import Messages, with_system, with_trace
+from tunixhack.teachers.transport._curator import HardenedLLM
 
 
 class ReasoningLLM(HardenedLLM):
@@ -25,7 +25,7 @@ class ReasoningLLM(HardenedLLM):
 
     Args:
         model_name: the model as the server knows it.
-        trace: native, written or guided; see `tunixhack.teachers.traces`.
+        trace: native, written or guided; see `tunixhack.teachers.trace_prompts`.
         system_prompt: added to the system message.
         system: the system message in place of the domain's own.
         **options: ``backend_params`` and ``generation_params`` as Curator takes them.

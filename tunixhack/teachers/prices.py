@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tunixhack.teachers.counting import IN_BATCH, OF_CHOICES, token_count
+from tunixhack.replies.token_usage import IN_BATCH, OF_CHOICES, token_count
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tunixhack.step_calls import call_own
+from tunixhack.steps.calls import call_own
 
 if TYPE_CHECKING:
     from tunixhack.teachers.llm import ReasoningLLM

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.step_calls import call_own
-from tunixhack.teachers.journal import FIELDS
-from tunixhack.teachers.requests import Request
+from tunixhack.runs.journal import FIELDS
+from tunixhack.steps.calls import call_own
+from tunixhack.steps.request import Request
 
 REFERENCE = "reference"
 

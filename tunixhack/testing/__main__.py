@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 
-from tunixhack.child import end_with_parent
+from tunixhack._util.child_process import end_with_parent
 from tunixhack.testing.behaviour import behaviour_from
 from tunixhack.testing.server import Server
 

@@ -103,7 +103,7 @@ def write_tiny_student(folder: str | Path, family: str = "gemma3", seed: int = 0
     """
     from safetensors.numpy import save_file
 
-    from tunixhack.train.students.base import FAMILIES
+    from tunixhack.train.models.base_model import FAMILIES
 
     if family not in _DESCRIPTIONS:
         raise UserError(f"there is no family {family!r} of tiny students: {nearest(family, _DESCRIPTIONS)}")

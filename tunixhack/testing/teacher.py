@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
 
-from tunixhack.child import end, spawn
+from tunixhack._util.child_process import end, spawn
 from tunixhack.testing.behaviour import Behaviour
 from tunixhack.testing.server import Answer, Server
 

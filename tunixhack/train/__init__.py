@@ -24,7 +24,7 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tunixhack.train.extra import import_optional
+    from tunixhack.train.optional_imports import import_optional
 
     module, attribute = _HOME[name]
     value = getattr(import_optional(module, f"train.{name}"), attribute)

@@ -9,18 +9,19 @@ from typing import Any, Self
 
 import jax
 
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
-from tunixhack.progress import Reporter
-from tunixhack.train import checkpoints, record
-from tunixhack.train.chat import Message
-from tunixhack.train.compiled import enable_compilation_cache
-from tunixhack.train.compliance import Reply
+from tunixhack.train import record
+from tunixhack.train.core import checkpoints
+from tunixhack.train.core.compilation_cache import enable_compilation_cache
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.data.chat import Message
 from tunixhack.train.export.export import export
 from tunixhack.train.export.exported import Exported
-from tunixhack.train.generate import generate
-from tunixhack.train.mesh import device_mesh
+from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.generate import generate
+from tunixhack.train.models.load import find
 from tunixhack.train.student import Student
-from tunixhack.train.students.find import find
 
 
 class StudentHandle(Student):
@@ -37,7 +38,7 @@ class StudentHandle(Student):
         return cls(**{one.name: getattr(student, one.name) for one in dataclasses.fields(student)})
 
     def generate(self, question: str | Sequence[Message], **options: Any) -> str:
-        """Ask one question, a text or turns; `tunixhack.train.generate.generate` asks many at once, with its options.
+        """Ask one question, a text or turns; the options are those of `tunixhack.train.inference.generate.generate`.
 
         Returns:
             The reply, trace and answer with their tags.
@@ -45,7 +46,7 @@ class StudentHandle(Student):
         return self.generate_all([question], **options)[0].text
 
     def generate_all(self, questions: Sequence[str | Sequence[Message]], **options: Any) -> list[Reply]:
-        """Ask many questions; see `tunixhack.train.generate.generate`."""
+        """Ask many questions; see `tunixhack.train.inference.generate.generate`."""
         return generate(self, questions, **options)
 
     def export(
@@ -60,7 +61,7 @@ class StudentHandle(Student):
 
         Args:
             folder: what ``out`` was.
-            accept_terms: see `tunixhack.train.students.find.find`.
+            accept_terms: see `tunixhack.train.models.load.find`.
             report: is told of newer checkpoints that are damaged.
 
         Raises:

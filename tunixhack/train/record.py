@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tunixhack
+from tunixhack._util.files import write_json
 from tunixhack.errors import UserError
-from tunixhack.files import write_json
+from tunixhack.train.data.token_set import Domain
 from tunixhack.train.old_names import renamed_record
 from tunixhack.train.settings import Settings, differences
-from tunixhack.train.token_set import Domain
 
 FILE = "student.json"
 SCHEMA = 2
@@ -100,7 +100,8 @@ class TrainingRecord:
     losses: dict[str, float] = field(default_factory=dict)
     """``first`` and ``last`` of the training, ``validation_first`` and ``validation_last``, in nats a token."""
     validation: dict[str, dict[str, Any] | None] = field(default_factory=dict)
-    """``before`` and ``after``: `tunixhack.train.compliance.ReplyStatistics` of replies to validation questions."""
+    """``before`` and ``after`` of the training: the statistics of replies to validation questions, as in
+    `tunixhack.train.inference.format_compliance.ReplyStatistics`."""
     notes: list[str] = field(default_factory=list)
     """Sentences that whoever uses the student must know."""
     versions: dict[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tunixhack.errors import UserError, nearest
-from tunixhack.train.chat import Format
+from tunixhack.train.data.chat import Format
 from tunixhack.train.old_names import renamed_arguments, takes_old_arguments
 
 Method = Literal["full", "lora", "qlora"]
@@ -47,7 +47,7 @@ class Settings:
     lora_alpha: float = 32.0
     """Their output is scaled by ``lora_alpha / lora_rank``."""
     format: Format = "tags"
-    """How trace and answer are written; see `tunixhack.train.chat.LAYOUTS`."""
+    """How trace and answer are written; see `tunixhack.train.data.chat.LAYOUTS`."""
     system: str | None = None
     """A system text for every conversation that brings none."""
     validation_questions: int = 64

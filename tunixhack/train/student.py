@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh
 
-from tunixhack.notebook_html import facts
-from tunixhack.safe_text import for_terminal
-from tunixhack.train.chat import Renderer
-from tunixhack.train.mesh import with_lora
+from tunixhack._util.notebook_html import facts
+from tunixhack._util.safe_text import for_terminal
+from tunixhack.train.core.mesh import with_lora
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.models.base_model import Base
 from tunixhack.train.settings import Settings
-from tunixhack.train.students.base import Base
 
 
 @dataclass(eq=False, kw_only=True, repr=False)

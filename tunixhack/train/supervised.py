@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from tunixhack._util.files import make_folder
+from tunixhack._util.lock import locked
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
-from tunixhack.files import make_folder
-from tunixhack.lock import locked
-from tunixhack.progress import Reporter
 from tunixhack.train import record
-from tunixhack.train.beginning import resume
-from tunixhack.train.capacity import check_disk, check_memory
-from tunixhack.train.chat import Renderer
-from tunixhack.train.compiled import enable_compilation_cache
-from tunixhack.train.datasets import Dataset, all_examples, read_all
-from tunixhack.train.doctor import require_device
-from tunixhack.train.generate import MAX_NEW_TOKENS
+from tunixhack.train.core.compilation_cache import enable_compilation_cache
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.datasets import Dataset, all_examples, read_all
+from tunixhack.train.data.packing import Extent, measure
+from tunixhack.train.data.token_set import TokenSet
+from tunixhack.train.data.tokenize import TOO_LONG, tokenise
 from tunixhack.train.handle import StudentHandle
-from tunixhack.train.job import Job, RunOptions, Session
-from tunixhack.train.loop import Loop
-from tunixhack.train.mesh import device_mesh
+from tunixhack.train.inference.generate import MAX_NEW_TOKENS
+from tunixhack.train.machine.doctor import require_device
+from tunixhack.train.models.base_model import Base
+from tunixhack.train.models.load import find
+from tunixhack.train.models.origin import hub_id, licence, model_id
 from tunixhack.train.old_names import renamed_arguments
-from tunixhack.train.packing import Extent, measure
 from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
-from tunixhack.train.schedule import Clock
+from tunixhack.train.run.capacity import check_disk, check_memory
+from tunixhack.train.run.failures import stopped_message
+from tunixhack.train.run.job import Job, RunOptions, Session
+from tunixhack.train.run.loop import Loop
+from tunixhack.train.run.resume import resume
+from tunixhack.train.run.schedule import Clock
+from tunixhack.train.run.stopping import StopRequest
 from tunixhack.train.settings import Method, Settings, settings
-from tunixhack.train.stopping import StopRequest
 from tunixhack.train.student import Student
-from tunixhack.train.students.base import Base
-from tunixhack.train.students.find import find
-from tunixhack.train.students.origin import hub_id, licence, model_id
-from tunixhack.train.token_set import TokenSet
-from tunixhack.train.tokens import TOO_LONG, tokenise
-from tunixhack.train.trouble import stopped_message
 
 if TYPE_CHECKING:
-    from tunixhack.run import Run
+    from tunixhack.runs.run import Run
 
 SAVE_EVERY = 180.0
 """Seconds between two checkpoints, as Tunix has it. A crash costs at most these, with what a step and a save take."""
@@ -73,8 +73,8 @@ def sft(
     """Train a student on datasets, or go on with a training that was stopped.
 
     Args:
-        datasets: one or several; see `tunixhack.train.datasets.read_all`.
-        model: the student to begin with; see `tunixhack.train.students.find.find`.
+        datasets: one or several; see `tunixhack.train.data.datasets.read_all`.
+        model: the student to begin with; see `tunixhack.train.models.load.find`.
         method: ``full``, ``lora`` or ``qlora``.
         out: the training's folder; ``students/`` and the first dataset's name if left out. Started again with the same
             arguments it goes on from the last checkpoint; ``hours``, ``steps`` and what stands below may change.
@@ -102,7 +102,7 @@ def sft(
     Raises:
         UserError: something that the user can mend: an unknown option, no room on the disk or in memory, data that
             cannot be learnt from, a folder with another training, a loss that is not a number.
-        KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.stopping`, ended it; the step under way was
+        KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.run.stopping`, ended it; the step under way was
             finished and saved.
 
     >>> from tunixhack import train  # doctest: +SKIP

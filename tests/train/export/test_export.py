@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from tests.train.export.trained import tokens_of, trained
+from tunixhack._util.installation import install_command
 from tunixhack.errors import UserError
-from tunixhack.installation import install_command
 from tunixhack.train.export import export as exporting
 from tunixhack.train.export.check import compare
 from tunixhack.train.export.export import export
-from tunixhack.train.students.base import FAMILIES
-from tunixhack.train.students.find import find
+from tunixhack.train.models.base_model import FAMILIES
+from tunixhack.train.models.load import find
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.chat import Renderer
-from tunixhack.train.chat_template import chat_template
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.chat_template import chat_template
 from tunixhack.train.export.folder import Ends, write_beside_weights
-from tunixhack.train.students.base import FAMILIES
-from tunixhack.train.students.find import find
+from tunixhack.train.models.base_model import FAMILIES
+from tunixhack.train.models.load import find
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from safetensors.numpy import load_file
 
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.chat import Renderer
-from tunixhack.train.chat_template import chat_template
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.chat_template import chat_template
 from tunixhack.train.export.gguf import write_gguf
-from tunixhack.train.students.base import FAMILIES
-from tunixhack.train.students.find import find
+from tunixhack.train.models.base_model import FAMILIES
+from tunixhack.train.models.load import find
 
 NAMES = [family.name for family in FAMILIES]
 

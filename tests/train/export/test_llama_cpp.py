@@ -11,7 +11,8 @@ from flax import nnx
 
 from tests.train.export.trained import trained
 from tunixhack.errors import UserError
-from tunixhack.train.chat import Renderer
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.data.chat import Renderer
 from tunixhack.train.export import export as exporting
 from tunixhack.train.export.check import QUESTIONS
 from tunixhack.train.export.export import export
@@ -19,11 +20,10 @@ from tunixhack.train.export.folder import Ends
 from tunixhack.train.export.gguf import write_gguf
 from tunixhack.train.export.llama_cpp import Written, compare_written
 from tunixhack.train.export.merge import plain_model
-from tunixhack.train.mesh import device_mesh
+from tunixhack.train.models.base_model import FAMILIES
+from tunixhack.train.models.load import find
 from tunixhack.train.settings import settings
 from tunixhack.train.student import Student
-from tunixhack.train.students.base import FAMILIES
-from tunixhack.train.students.find import find
 
 pytestmark = pytest.mark.embedded
 

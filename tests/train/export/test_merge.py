@@ -14,13 +14,13 @@ from safetensors.numpy import load_file, save_file
 
 from tests.train.export.trained import tokens_of, trained
 from tunixhack.testing.student import write_tiny_student
+from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.export.check import compare
 from tunixhack.train.export.merge import first_broken, merge, plain_model
-from tunixhack.train.mesh import device_mesh
+from tunixhack.train.models.base_model import FAMILIES
+from tunixhack.train.models.load import find
 from tunixhack.train.settings import settings
 from tunixhack.train.student import Student
-from tunixhack.train.students.base import FAMILIES
-from tunixhack.train.students.find import find
 
 
 def differ(student, one, other):

@@ -1,7 +1,7 @@
 """The Modelfile: the turns of the chat, what ends them, the system text that was trained under."""
 
 from tunixhack.testing import ByteTokenizer
-from tunixhack.train.chat import CHATML, GEMMA, Renderer
+from tunixhack.train.data.chat import CHATML, GEMMA, Renderer
 from tunixhack.train.export.ollama import modelfile
 
 

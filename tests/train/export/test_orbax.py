@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from tests.train.export.trained import trained
-from tunixhack.train import checkpoints
+from tunixhack.train.core import checkpoints
 from tunixhack.train.export.export import export
 from tunixhack.train.export.orbax import differs, write_orbax
 from tunixhack.train.export.orbax import trained as learnt

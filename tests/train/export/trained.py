@@ -5,10 +5,10 @@ import numpy as np
 from flax import nnx
 
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.mesh import device_mesh
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.models.load import find
 from tunixhack.train.settings import settings
 from tunixhack.train.student import Student
-from tunixhack.train.students.find import find
 
 TEXT = "A short text to look at, twice as long as the window of a sliding layer."
 

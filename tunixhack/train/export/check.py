@@ -13,9 +13,9 @@ import numpy.typing as npt
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from tunixhack.train.loss import attention_mask, in_compute_dtype
-from tunixhack.train.mesh import FSDP
-from tunixhack.train.students.family import Family
+from tunixhack.train.core.loss import attention_mask, in_compute_dtype
+from tunixhack.train.core.mesh import FSDP
+from tunixhack.train.models.family import Family
 
 LIMIT = 1e-3
 """The largest difference between two logits that is rounding: fp32 through a few dozen layers, merged and unmerged."""

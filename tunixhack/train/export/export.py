@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from tunixhack._util.files import write_json
+from tunixhack._util.installation import install_command
+from tunixhack._util.safe_text import print_text
 from tunixhack.errors import UserError, nearest
-from tunixhack.files import write_json
-from tunixhack.installation import install_command
-from tunixhack.safe_text import print_text
 from tunixhack.train.export.check import QUESTIONS, Difference, compare
 from tunixhack.train.export.exported import FORMATS, Exported, Format
 from tunixhack.train.export.folder import Ends, copy_terms, write_beside_weights
@@ -26,8 +26,8 @@ from tunixhack.train.export.merge import first_broken, plain_model
 from tunixhack.train.export.ollama import modelfile
 from tunixhack.train.export.orbax import differs, trained, write_orbax
 from tunixhack.train.export.weights import write_weights
+from tunixhack.train.models.hf_folder import open_folder
 from tunixhack.train.student import Student
-from tunixhack.train.students.folder import open_folder
 
 RECORD = "export.json"
 """Beside the formats' folders: what was exported, and what the checks measured."""

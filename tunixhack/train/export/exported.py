@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tunixhack.notebook_html import facts
-from tunixhack.safe_text import for_terminal
+from tunixhack._util.notebook_html import facts
+from tunixhack._util.safe_text import for_terminal
 
 Format = Literal["safetensors", "orbax", "gguf"]
 """What a student can be exported as."""

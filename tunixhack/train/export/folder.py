@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.train.chat import Renderer
-from tunixhack.train.chat_template import chat_template
-from tunixhack.train.students.base import Base
-from tunixhack.train.students.description import read_json
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.chat_template import chat_template
+from tunixhack.train.models.base_model import Base
+from tunixhack.train.models.hf_config import read_json
 
 TERMS = ("LICENSE*", "LICENCE*", "NOTICE*", "*TERMS*", "USE_POLICY*")
 """Files that go with the weights wherever these go."""

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tunixhack.errors import UserError
-from tunixhack.train.chat import Renderer
-from tunixhack.train.chat_template import chat_template
+from tunixhack.train.data.chat import Renderer
+from tunixhack.train.data.chat_template import chat_template
 from tunixhack.train.export.folder import Ends
 from tunixhack.train.export.vocabulary import read_vocabulary
 from tunixhack.train.export.weights import Named
-from tunixhack.train.students.base import Base
+from tunixhack.train.models.base_model import Base
 
 ARCHITECTURES = {
     "gemma3_text": gguf.MODEL_ARCH.GEMMA3,

@@ -19,11 +19,11 @@ from typing import Any
 from jax.sharding import Mesh
 
 from tunixhack.errors import UserError
-from tunixhack.teachers.embedded import EmbeddedServer
-from tunixhack.train.chat import Renderer
+from tunixhack.teachers.local.server_process import EmbeddedServer
+from tunixhack.train.data.chat import Renderer
 from tunixhack.train.export.check import logits, states
 from tunixhack.train.export.folder import Ends
-from tunixhack.train.students.family import Family
+from tunixhack.train.models.family import Family
 
 TOKENS = 20
 """Written to each question."""

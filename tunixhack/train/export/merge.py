@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from flax import nnx
 
-from tunixhack.train.loss import in_compute_dtype
+from tunixhack.train.core.loss import in_compute_dtype
 
 A, B = "_lora_a", "_lora_b"
 """How qwix names the two adapters of a parameter, behind the parameter's own name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunixhack.train.chat import Renderer
+from tunixhack.train.data.chat import Renderer
 
 
 def modelfile(file: str, renderer: Renderer) -> str | None:

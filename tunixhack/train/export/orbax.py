@@ -14,7 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from tunixhack.train.literal_path import literal_path
+from tunixhack._util.literal_path import literal_path
 
 ITEM = "model_params"
 

@@ -1,0 +1,86 @@
+"""What a build would cost before a key is there: a table of prices times assumptions that are said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builds import build, small_recipe
+from tests.commands import Command
+from tunixhack.errors import UserError
+from tunixhack.pipeline.estimate import ANSWER_TOKENS, estimate, questions_and_probes
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import math
+from tunixhack.steps.length_filter import LengthFilter
+from tunixhack.steps.parse import Parse
+from tunixhack.steps.sample import Sample
+from tunixhack.teachers.registry.price_table import listed_price
+from tunixhack.testing import ScriptedTeacher
+
+MINI = "openai/gpt-4.1-mini"
+
+
+def test_what_a_whole_dataset_asks_for():
+    assert questions_and_probes(math.recipe, 24_000) == (1500, 3000)
+    assert questions_and_probes(math.recipe.replace(samples=7), 24_000) == (3429, 6858)
+    assert questions_and_probes(math.recipe.replace(steps=(Sample(), Parse())), 24_000) == (1500, 0)
+    elsewhere = (LengthFilter(keep=0.5, teacher="local"), LengthFilter(keep=0.25), Sample())
+    assert questions_and_probes(math.recipe.replace(steps=elsewhere), 16) == (1, 4), "the first asks somebody else"
+
+
+def test_it_needs_no_key_and_says_what_it_assumed(tunixhack: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    told = tunixhack("price", "math", "--teacher", MINI, "--questions", "5000")
+    assert told.code == 0
+    first, assumed, tokens, price, dollars = told.out.splitlines()
+    assert first == f"math with {MINI}: 5,000 questions, 80,000 answers and 10,000 probes of the length filter"
+    assert f"and {ANSWER_TOKENS['written']} an answer" in assumed
+    assert "rough guess for written traces" in assumed
+    assert "one answer a request" in tokens
+    assert "litellm" in price
+    assert dollars.startswith("about $")
+
+
+def test_the_dollars_are_the_tables_prices_times_the_tokens():
+    found = estimate(math.recipe, MINI, 100, prompt_tokens=200, answer_tokens=1000)
+    listed = listed_price("openai", "gpt-4.1-mini")
+    assert listed is not None
+    requests = 100 * 16 + 200
+    assert found.dollars == pytest.approx(requests * (200 * listed.prompt + 1000 * listed.completion))
+    halved = estimate(math.recipe, MINI, 100, batch=True, prompt_tokens=200, answer_tokens=1000)
+    assert halved.dollars == pytest.approx(found.dollars / 2)
+    assert "as --prompt-tokens and --answer-tokens say" in found.lines()[1]
+
+
+def test_a_preview_tells_better_than_a_guess(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    run = build(recipe, teacher, tmp_path / "run", preview=3)
+    found = estimate(recipe, MINI, 100, like=run.folder)
+    answers = run.store.answers().filter(step="sample")
+    assert found.answer_tokens == round(answers["completion_tokens"].mean())
+    assert f"the mean of the 3 answers in {run.folder}" in found.lines()[1]
+
+
+def test_a_server_of_ones_own_costs_nothing_and_an_unlisted_model_is_unknown():
+    assert estimate(math.recipe, "ollama/any", 10).dollars == 0
+    unknown = estimate(math.recipe, "openai/no-such-model", 10)
+    assert unknown.dollars is None
+    assert unknown.lines()[-1].startswith("price: unknown")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "batch", "sentence"),
+    [
+        ("openia/gpt-4.1-mini", False, "did you mean openai/MODEL"),
+        ("deepseek/deepseek-chat", True, "DeepSeek is not asked in batches"),
+    ],
+)
+def test_what_has_no_price_is_a_sentence(teacher: str, batch: bool, sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        estimate(math.recipe, teacher, 10, batch=batch)
+
+
+def test_a_run_without_answers_tells_nothing(source: Path, teacher: ScriptedTeacher, tmp_path: Path):
+    reference = math.recipe.replace(source="shipped").build("reference", questions=2, out=tmp_path / "run")
+    with pytest.raises(UserError, match="has no answers whose tokens the server told"):
+        estimate(small_recipe(source), MINI, 10, like=reference.folder)

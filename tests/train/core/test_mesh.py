@@ -1,0 +1,65 @@
+"""Devices as a mesh. Eight of them are made of the processor, in a process of their own."""
+
+import pytest
+
+pytest.importorskip("tunix", reason="needs tunixhack[train]")
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+
+from tests.train.data.test_packing import token_set
+from tests.train.models.tiny import tiny_gemma3
+from tunixhack.errors import UserError
+from tunixhack.train.core.loss import attention_mask, mean_loss
+from tunixhack.train.core.mesh import device_mesh, with_lora
+from tunixhack.train.data.packing import Packed
+from tunixhack.train.models.gemma3 import FAMILY, hidden_states, output_table
+
+
+def losses(devices):
+    """Train a tiny student with LoRA in fp32 for 20 steps; returns their losses."""
+    data = token_set([20, 11, 30, 25, 17, 9] * 40)
+    data.tokens[:] = np.arange(len(data.tokens)) % 4 + 8  # little to learn, so that it shows in 20 steps
+    mesh = device_mesh(8, jax.devices()[:devices])
+    model = with_lora(tiny_gemma3(mesh=mesh), mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0)
+    adapters = jax.tree.leaves(nnx.state(model, nnx.LoRAParam))
+    assert {len(leaf.sharding.device_set) for leaf in adapters} == {devices}
+    optimizer = nnx.Optimizer(model, optax.adamw(1e-2), wrt=nnx.LoRAParam)
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("fsdp"))
+
+    @nnx.jit
+    def step(model, optimizer, tokens, learnt, segments, positions):
+        def loss(model):
+            states = hidden_states(model, tokens, positions, attention_mask(segments))
+            return mean_loss(states, output_table(model), tokens, learnt, chunk=16)
+
+        value, gradients = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))(model)
+        optimizer.update(model, gradients)
+        return value
+
+    found = []
+    with mesh:
+        for _, batch in zip(range(20), Packed(data, max_seq_len=32, batch_size=8, epochs=9), strict=False):
+            arrays = (batch.tokens, batch.loss_mask, batch.segments, batch.positions)
+            found.append(float(step(model, optimizer, *(jax.device_put(array, split) for array in arrays))))
+    return found
+
+
+@pytest.mark.slow
+def test_one_and_eight_devices_agree(eight):
+    one = losses(1)
+    assert len(one) == 20
+    assert one[-1] < 0.9 * one[0]
+    assert eight(losses, 8) == pytest.approx(one, rel=1e-4)
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_a_sentence():
+    with pytest.raises(UserError, match=r"a batch of 7 rows .* over 2 devices: .* such as 8"):
+        device_mesh(7, devices=jax.devices() * 2)
+
+
+def test_all_devices_are_along_the_axis_that_splits_batches():
+    mesh = device_mesh(4 * jax.device_count())
+    assert dict(mesh.shape) == {"fsdp": jax.device_count(), "tp": 1}

@@ -1,0 +1,355 @@
+"""The command line: one function per verb, no logic. Sentences go to standard error, results to standard output."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from tunixhack import __version__
+from tunixhack._util.credentials import without_credentials
+from tunixhack._util.safe_text import for_terminal, print_json, print_result, print_text
+from tunixhack.cli import teachers as cli_teachers
+from tunixhack.cli import train as cli_train
+from tunixhack.cli.help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Group, Verb, examples
+from tunixhack.cli.train import Json
+from tunixhack.errors import TunixHackError, UserError
+
+app = typer.Typer(
+    cls=Group,
+    help="Questions in, a reasoning dataset out, and a student that learns from it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+VERBS = "build, show, price, push, teachers, fetch-local, train, generate, export or doctor"
+PREVIEW = 4
+"""Questions of a preview, where it is not said how many."""
+INTERRUPTED = 130
+"""The shell's exit code for a program that Ctrl-C ended."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tunixhack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Take what stands before a verb."""
+
+
+@app.command(
+    cls=Verb,
+    epilog=examples(
+        "tunixhack build creative --source shipped --teacher local --questions 8 --samples 4",
+        "tunixhack build math --teacher lmstudio/qwen3-14b --trace native --preview",
+        "tunixhack build math --source mine.jsonl --columns question=problem,reference=result --teacher reference",
+        domains=True,
+    ),
+)
+def build(
+    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
+    source: Annotated[
+        str | None,
+        typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.", rich_help_panel=QUESTIONS),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OURS=YOURS,…",
+            help="The source's columns by your names: question=problem,reference=result.",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(help="Questions that are sent for samples.", rich_help_panel=QUESTIONS)
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="Answers to ask for, instead of --questions.", rich_help_panel=QUESTIONS)
+    ] = None,
+    accepted: Annotated[
+        int | None,
+        typer.Option(help="Go on until so many answers are kept, instead of --questions.", rich_help_panel=QUESTIONS),
+    ] = None,
+    ceiling: Annotated[
+        int | None, typer.Option(help="The most questions to ask for --accepted.", rich_help_panel=QUESTIONS)
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(help="Which questions are taken, and the base of the samples' seeds.", rich_help_panel=QUESTIONS),
+    ] = 0,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="local, local/FILE.gguf, http://…/v1#MODEL, reference, or one of `tunixhack teachers`.",
+            rich_help_panel=TEACHER,
+        ),
+    ] = "local",
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Answers to each question; the recipe's number if left out.", rich_help_panel=TEACHER),
+    ] = None,
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.", rich_help_panel=TEACHER)] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(help="A system prompt for the teacher instead of the domain's.", rich_help_panel=TEACHER),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the teacher's sampling; its own if left out.", rich_help_panel=TEACHER)
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Of the teacher's sampling; its own if left out.", rich_help_panel=TEACHER)
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="The limit of one answer as sent to the teacher.", rich_help_panel=TEACHER)
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(help="The most requests in flight at once.", rich_help_panel=TEACHER)
+    ] = None,
+    no_seed: Annotated[
+        bool,
+        typer.Option(
+            "--no-seed",
+            help="Send no seed, and ask for several samples at once; questions as by 0.",
+            rich_help_panel=TEACHER,
+        ),
+    ] = False,
+    max_length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[tokens|chars]|none",
+            help="The longest trace and answer that are kept: tokens with --student, else characters. By default "
+            "3000chars (768tokens), and 32768chars (8192tokens) with --trace native.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = None,
+    student: Annotated[
+        str | None,
+        typer.Option(help="Tokenizer folder or Hub id in whose tokens lengths are counted.", rich_help_panel=ANSWERS),
+    ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="[N]",
+            help=f"Ask N questions ({PREVIEW} if left out) once each, print the answers and what the whole would "
+            "cost, and stop; the answers count.",
+            rich_help_panel=SPENDING,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(help="Dollars that the run's answers may cost, over all starts.", rich_help_panel=SPENDING),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="Begin no question after so many hours of this start.", rich_help_panel=SPENDING),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            help="Ask in batches, answered within a day at half the price; openai/MODEL.",
+            rich_help_panel=SPENDING,
+        ),
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Go on even where more than half of the pilot's answers would be dropped.",
+            rich_help_panel=SPENDING,
+        ),
+    ] = False,
+    ask_again: Annotated[
+        bool,
+        typer.Option("--ask-again", help="Pay again for answers that a change made stale.", rich_help_panel=SPENDING),
+    ] = False,
+    reuse: Annotated[
+        str | None,
+        typer.Option(
+            help="Other runs' folders, with commas between, whose answers are taken over.", rich_help_panel=SPENDING
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.", rich_help_panel=FOLDER)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a reasoning dataset, or go on with an interrupted one."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.domain_files import find
+
+    if no_seed and seed:
+        raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
+    recipe = find(domain)
+    sampling = {"temperature": temperature, "top_p": top_p}
+    changes: dict[str, Any] = {"source": source, "columns": columns, "samples": samples, "trace": trace}
+    changes |= {"system": system, "student": student, "max_length": max_length, "max_tokens": max_tokens}
+    changes["sampling"] = {**recipe.sampling, **{name: one for name, one in sampling.items() if one is not None}}
+    recipe = recipe.replace(**{name: value for name, value in changes.items() if value is not None})
+    lenders = [folder for folder in (reuse or "").split(",") if folder]
+    order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
+    order |= {"accepted": accepted, "ceiling": ceiling}
+    order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
+    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
+    _show(run, samples=preview or 0, as_json=as_json)
+    if not as_json and run.done:
+        from tunixhack.publish.card import publish_command
+
+        print_text(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
+
+
+@app.command(
+    cls=Verb,
+    epilog=examples("tunixhack show runs/math", "tunixhack show runs/math --rejected --reason over_length --samples 5"),
+)
+def show(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
+    samples: Annotated[int, typer.Option(help="How many answers to show.")] = 2,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="Show rows that were dropped, with the evidence and the raw reply.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Only rows that were dropped for this reason; with --rejected.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a run: its funnel, why rows were dropped, and a few samples."""
+    from tunixhack.runs.run import Run
+
+    run = Run.load(folder)
+    if not rejected and reason is None:
+        _show(run, samples, as_json)
+        return
+    from tunixhack.runs.rejected_rows import print_rejected, rejected_rows
+
+    found = rejected_rows(run, reason, samples)
+    if as_json:
+        print_json({"folder": str(run.folder), "rejected": found.rows, "of": found.of})
+    else:
+        print_rejected(found)
+
+
+@app.command(
+    cls=Verb,
+    epilog=examples(
+        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --batch",
+        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --like runs/math",
+    ),
+)
+def price(
+    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
+    teacher: Annotated[str, typer.Option(help="As after --teacher of build; no key is needed.")],
+    questions: Annotated[int, typer.Option(help="Questions that are sent for samples.")],
+    samples: Annotated[int | None, typer.Option(help="Answers to each question.")] = None,
+    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="At the price of batches.")] = False,
+    prompt_tokens: Annotated[int | None, typer.Option(help="Of one request; else by the domain's own prompts.")] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Of one answer; else by the kind of trace.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="A run, or its pilot or preview, whose answers' tokens are taken.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a build would cost, by a table of prices and stated assumptions; nothing is asked."""
+    print("loading …", file=sys.stderr, flush=True)
+    from tunixhack.domain_files import find
+    from tunixhack.pipeline.estimate import estimate
+
+    changes = {name: value for name, value in (("samples", samples), ("trace", trace)) if value is not None}
+    found = estimate(
+        find(domain).replace(**changes), teacher, questions, batch=batch, like=like, prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+    )  # fmt: skip
+    print_result("\n".join(found.lines()), found.as_dict() if as_json else None)
+
+
+@app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
+def push(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    repo: Annotated[str, typer.Argument(help="The dataset on the Hub, as USER/NAME; made if it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it so that only you see it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="The branch; main if left out.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Publish what an unfinished run has so far.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Publish a run's card and kept answers on the Hub, and nothing else of it."""
+    import dataclasses
+
+    from tunixhack.publish.push import push
+
+    pushed = push(folder, repo, private=private, revision=revision, yes=yes)
+    print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
+
+
+app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
+app.add_typer(cli_teachers.app, name="teachers")
+app.command(cls=cli_train.TrainVerb)(cli_train.train)
+for verb in (cli_train.generate, cli_train.export, cli_train.doctor):
+    app.command(cls=Verb)(verb)
+
+
+def _show(run: Any, samples: int, as_json: bool) -> None:
+    from tunixhack.runs.show import as_dict, print_run
+
+    if as_json:
+        print_json(as_dict(run))
+    else:
+        print_run(run, samples)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code of contract 12."""
+    as_json = "--json" in sys.argv
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        arguments = _with_number(sys.argv[1:])
+        code = app(arguments, standalone_mode=False)  # typer returns an Exit's code, and makes one of an interrupt
+    except TunixHackError as error:
+        _fail(str(error), error.exit_code, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # told in full below, with Python's own exit code for it
+        if hasattr(error, "format_message"):  # click's usage errors
+            _fail(error.format_message() or f"name a command: {VERBS}", 2, as_json)
+        print_text(without_credentials(traceback.format_exc().rstrip()), sys.stderr)
+        code = TunixHackError.exit_code
+    if code == INTERRUPTED:
+        _fail("stopped; the same command goes on from here", INTERRUPTED, as_json)
+    sys.exit(code or 0)
+
+
+def _with_number(arguments: list[str]) -> list[str]:
+    """Give ``--preview`` its number where it stands alone, which typer has no way to say.
+
+    >>> _with_number(["build", "math", "--preview", "--yes"])
+    ['build', 'math', '--preview', '4', '--yes']
+    """
+    given: list[str] = []
+    for word, after in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        given += [word, str(PREVIEW)] if word == "--preview" and not after.lstrip("-").isdigit() else [word]
+    return given
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(sentence: str, code: int, as_json: bool) -> NoReturn:
+    # a server's own words may be in it, or what was typed in the wrong place
+    sentence = " ".join(for_terminal(without_credentials(sentence)).split())
+    print_text(f"tunixhack: {sentence}", sys.stderr)
+    if as_json:
+        print_json({"error": sentence, "exit_code": code})
+    sys.exit(code)

@@ -1,0 +1,188 @@
+"""As many answers as are wanted, from no more questions than a ceiling (contract 8).
+
+Questions are asked in rounds, in the order in which they are selected, and each round's answers are judged before the
+next. A round is no larger than what is surely needed, or else than what would be in flight at once: so the questions
+that are asked are the fewest that give the answers, and what was in flight when they were there. Which answers are kept
+does not depend on the rounds: they are the first ones of the fewest questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted, verb
+from tunixhack.pipeline.accepted_goal import Goal
+from tunixhack.pipeline.drop_monitor import DropMonitor
+from tunixhack.pipeline.question_selection import QuestionSelection
+from tunixhack.pipeline.recorder import Recorder
+from tunixhack.pipeline.run_steps import run_steps
+from tunixhack.pipeline.step_contexts import StepContexts
+from tunixhack.steps.base import Context, Step, step_name
+
+STEP, REASON = "accepted", "beyond_accepted"
+"""Under which answers are rejected that were received and are not among those wanted."""
+PLACE = "_place"
+NOTHING = pl.DataFrame(schema={"question_id": pl.String, "sample": pl.Int64})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the search came to."""
+
+    quota: int
+    """Questions, in the order of their selection, that give the answers; all that were asked where they do not."""
+    places: Mapping[str, int]
+    """Each asked question's place in that order."""
+    beyond: pl.DataFrame
+    """The answers received to questions behind the quota."""
+    missing: int
+    """Answers that were asked for and not received."""
+
+
+@dataclass(kw_only=True)
+class AcceptedSearch:
+    """Asks questions until enough answers are accepted, or as many were asked as may be."""
+
+    goal: Goal
+    selection: QuestionSelection
+    sample: Step
+    judges: Sequence[Step]
+    """The steps on answers."""
+    contexts: StepContexts
+    recorder: Recorder
+    report: Reporter
+    _places: dict[str, int] = field(default_factory=dict)
+    """Of the questions that were asked, in the order of their selection."""
+    _counts: dict[str, int] = field(default_factory=dict)
+    """How many answers to each of them were accepted."""
+    _judged: list[pl.DataFrame] = field(default_factory=list)
+    """All answers received, whatever became of them."""
+    _missing: int = 0
+    _ordered: bool = True
+    """Whether the selecting step tells in which order it selects."""
+
+    def run(self) -> Found:
+        """Ask, and find the fewest questions that give the answers.
+
+        Raises:
+            TeacherFailed: the teacher failed for too long; what was received is stored.
+        """
+        quota, monitor = 0, DropMonitor(self.judges, self._monitor_context(), self.report.warn)
+        while quota < self.goal.ceiling and self._accepted < self.goal.wanted and not self._missing:
+            size = min(self._size(quota), self.goal.ceiling - quota)
+            if quota:
+                self.report.say(
+                    f"accepted: {self._accepted:,} of {self.goal.wanted:,} answers after "
+                    f"{counted(quota, 'question')}; {size:,} more {verb(size, 'is', 'are')} asked"
+                )
+            quota += size
+            self._round(quota, monitor)
+        needed = self._needed(quota)
+        behind = [question for question, place in self._places.items() if place >= needed]
+        received = pl.concat([NOTHING, *self._judged], how="diagonal_relaxed")
+        beyond = received.filter(pl.col("question_id").is_in(behind))
+        return Found(quota=needed, places=self._places, beyond=beyond, missing=self._missing)
+
+    @property
+    def _accepted(self) -> int:
+        return sum(self._counts.values())
+
+    def _size(self, quota: int) -> int:
+        """Return how many questions the next round begins."""
+        left = self.goal.wanted - self._accepted
+        surely = -(-left // self.goal.most)
+        if not self._ordered:
+            return surely  # the order is that of the rounds, which must be the same at every start
+        rate = self._accepted / quota if quota else self.goal.most
+        expected = -(-left // rate) if rate else self.goal.ceiling
+        in_flight = self.contexts.pool.questions_in_flight(self.contexts.samples)
+        return int(max(surely, min(in_flight, expected)))
+
+    def _round(self, quota: int, monitor: DropMonitor) -> None:
+        """Select so many questions, ask those that are new, and judge their answers."""
+        questions = self._select(quota)
+        new = questions.filter(~pl.col("question_id").is_in(list(self._counts)))
+        self._counts |= dict.fromkeys(new["question_id"], 0)
+        if new.is_empty():
+            return
+        monitor.expect(new)
+
+        def context(step: Step, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, partial=True, on_answers=monitor)
+
+        (asked,) = run_steps([self.sample], new, context, stage=self.recorder.timed_stage)
+        answers = asked.kept
+        self._missing += new.height * self.contexts.samples - answers.height
+        for result in run_steps(self.judges, answers, self.contexts, stage=self.recorder.timed_stage):
+            self._judged.append(result.rejected.drop("step", "reason", "evidence"))
+            answers = result.kept
+        self._judged.append(answers)
+        self._counts |= dict(answers["question_id"].value_counts().iter_rows())
+
+    def _select(self, quota: int) -> pl.DataFrame:
+        """Return the first questions in the order of their selection, and note their places in it."""
+        chosen = self.selection.choose(quota)
+        rows = self.selection.rows.head(chosen.pool)
+        places = {question: at for at, question in enumerate(rows["question_id"])}
+
+        def context(step: Step, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, chosen.quotas.get(step_name(step)))
+
+        for result in run_steps(
+            self.selection.steps[self.selection.first :], rows, context, stage=self.recorder.timed_stage
+        ):
+            rows = result.kept
+            if result.name not in chosen.quotas:
+                continue
+            self._ordered = result.order is not None and len(chosen.quotas) == 1
+            order = result.order.to_list() if result.order is not None and self._ordered else [quota - 1] * rows.height
+            places = dict(zip(rows["question_id"], order, strict=True))
+        self._places |= {question: places[question] for question in rows["question_id"] if question not in self._places}
+        return rows
+
+    def _needed(self, quota: int) -> int:
+        """Return how many questions give the answers; all where they do not."""
+        accepted = 0
+        for question, place in sorted(self._places.items(), key=lambda item: item[1]):
+            accepted += self._counts.get(question, 0)
+            if accepted >= self.goal.wanted:
+                return place + 1
+        return quota
+
+    def _monitor_context(self) -> Context:
+        return self.contexts(self.sample, self.selection.rows.head(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The answers that are kept, and those that are not among them."""
+
+    kept: pl.DataFrame
+    beyond: pl.DataFrame
+    """With step, reason and evidence."""
+
+
+def cut(rows: pl.DataFrame, found: Found, goal: Goal, ranks: Sequence[str]) -> Cut:
+    """Keep the first accepted answers, by the order of the questions' selection, their rank, and the samples.
+
+    Args:
+        rows: the answers that all steps keep, of the questions within the quota.
+        found: what the search came to.
+        goal: how many are wanted.
+        ranks: the questions in rank order.
+    """
+    by_rank = {question: at for at, question in enumerate(ranks)}
+    ordered = rows.with_columns(
+        pl.Series(PLACE, [found.places[one] for one in rows["question_id"]], dtype=pl.Int64),
+        pl.Series("_rank", [by_rank[one] for one in rows["question_id"]], dtype=pl.Int64),
+    ).sort(PLACE, "_rank", "sample")
+    kept, rest = (part.drop(PLACE, "_rank") for part in (ordered.head(goal.wanted), ordered.slice(goal.wanted)))
+    beyond = pl.concat([rest, found.beyond], how="diagonal_relaxed")
+    told = beyond.with_columns(
+        step=pl.lit(STEP), reason=pl.lit(REASON), evidence=pl.lit(f'{{"accepted": {goal.wanted}}}')
+    )
+    return Cut(kept=kept, beyond=told)

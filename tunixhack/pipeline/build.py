@@ -1,0 +1,278 @@
+"""One build, from the source to the files of a run: what happens in which order (contract 8)."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+
+from tunixhack._util.files import make_folder
+from tunixhack._util.lock import locked
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted, listed, reason_of, verb
+from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
+from tunixhack.pipeline.accepted import STEP, AcceptedSearch, Found, cut
+from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
+from tunixhack.pipeline.build_checks import check_folder, check_options
+from tunixhack.pipeline.drop_monitor import DropMonitor
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.pilot import Pilot, Previewed
+from tunixhack.pipeline.question_selection import QuestionSelection
+from tunixhack.pipeline.quota import Chosen, most_questions
+from tunixhack.pipeline.recipe_spec import RecipeSpec
+from tunixhack.pipeline.recorded_steps import RecordedSteps
+from tunixhack.pipeline.recorder import Recorder
+from tunixhack.pipeline.run_steps import run_steps
+from tunixhack.pipeline.step_checks import numbered
+from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
+from tunixhack.pipeline.teacher_pool import TeacherPool
+from tunixhack.pipeline.teacher_settings import TeacherSettings
+from tunixhack.runs.funnel import Stage
+from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+from tunixhack.runs.sentences import accepted_sentence
+from tunixhack.sources.source import Loaded
+from tunixhack.steps.base import Context, Step
+from tunixhack.steps.sample import Sample
+from tunixhack.teachers.engine.copies import count_copies
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.tokenizers import student_counter
+
+
+def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter | None = None) -> Run:
+    """Build a recipe's dataset in a folder; see `tunixhack.recipe.Recipe.build`."""
+    report = report or Reporter()
+    run = Run(out)
+    check_options(recipe, options)
+    check_folder(run, recipe)
+    reused = lenders(options.reuse)
+    count_tokens = student_counter(recipe.student) if recipe.student else None
+    pool = TeacherPool(_teacher_settings(recipe, options), run, report)
+    try:
+        # an unknown or absent teacher is told of before the source is loaded
+        pool.check(teacher for step in recipe.steps if isinstance(teacher := getattr(step, "teacher", None), str))
+        start = time.monotonic()
+        loaded = recipe.source.load(recipe.domain)
+        loading = time.monotonic() - start
+        make_folder(out)
+        with locked(out, report.say):
+            check_folder(run, recipe)  # again: another process may have been here meanwhile
+            for sentence in run.store.set_aside_damaged():
+                report.warn(sentence)
+            run.store.import_journal()
+            if not run.state() and run.store.received().answers:
+                report.say(f"{out} has answers and no run.json: those to the same requests are used")
+            pool.borrow(reused)
+            recorder = Recorder(recipe, options, run, pool)
+            recorder.start(loaded.resolved, loading)
+            pool.count_spent()
+            _Build(recipe, options, recorder, report, count_tokens).carry_out(loaded)
+    finally:
+        pool.close()
+    return run
+
+
+def _teacher_settings(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
+    return TeacherSettings(
+        teacher=options.teacher,
+        llm=recipe.llm,
+        domain=recipe.domain,
+        trace=recipe.trace,
+        system=recipe.system,
+        max_tokens=recipe.max_tokens,
+        sampling=recipe.sampling,
+        solution=recipe.solution,
+        seed=options.seed,
+        ask_again=options.ask_again,
+        budget=options.budget,
+        hours=options.hours,
+        batch=options.batch,
+        concurrency=options.concurrency,
+    )
+
+
+class _Build:
+    """One build at work."""
+
+    def __init__(
+        self,
+        recipe: RecipeSpec,
+        options: BuildOptions,
+        recorder: Recorder,
+        report: Reporter,
+        count_tokens: CountTokens | None,
+    ) -> None:
+        """Tell steps of one name apart, and prepare what runs them."""
+        self.options, self.recorder, self.report, self.pool = options, recorder, report, recorder.pool
+        self.samples = 1 if options.teacher == REFERENCE else recipe.samples
+        self.steps = numbered(recipe.steps)
+        self.at = next(at for at, step in enumerate(self.steps) if isinstance(step, Sample))
+        self.judges = self.steps[self.at + 1 :]
+        self.contexts = StepContexts(
+            domain=recipe.domain,
+            seed=options.base_seed,
+            samples=self.samples,
+            student=recipe.student,
+            count_tokens=count_tokens,
+            pool=self.pool,
+            say=report.say,
+        )
+        self.recorded = RecordedSteps(recorder, self.contexts)
+        self.selection = QuestionSelection(self.steps[: self.at], self.recorded, self.pool, report)
+        self.missing = 0
+
+    def carry_out(self, loaded: Loaded) -> None:
+        try:
+            dropped = self._run(loaded)
+        except Previewed as ended:
+            self.recorder.finish(STOPPED, str(ended))
+            self.report.say(f"to build the whole: {self.recorder.command}")
+            return
+        except KeyboardInterrupt:
+            self.recorder.finish(STOPPED, "interrupted")
+            self._say_how_to_go_on()
+            raise
+        except UserError as error:
+            with suppress(UserError):  # a disk that is full does not take this either; why it stopped is told below
+                # a mistake that cost nothing leaves the folder as it was, and free for another source
+                if not self.recorder.undo_start():
+                    self.recorder.finish(STOPPED, str(error))
+            raise
+        except TunixHackError as error:
+            self.recorder.suggest_budget()
+            self.recorder.finish(STOPPED, str(error))
+            self._say_how_to_go_on()
+            raise
+        except Exception as error:  # a fault of the package; the folder says all the same how it ended
+            self.recorder.finish(STOPPED, f"{type(error).__name__}: {error}")
+            raise
+        if dropped:
+            raise NearlyAllDropped(f"{dropped}; everything is written to {self.recorder.run.folder}")
+
+    def _say_how_to_go_on(self) -> None:
+        here = "run this cell again, or in a terminal " if self.report.in_notebook else ""
+        self.report.say(f"to go on: {here}{self.recorder.command}")
+
+    def _run(self, loaded: Loaded) -> str | None:
+        """Do all that a build does; returns which step dropped nearly everything, in a sentence."""
+        self.selection.judge(loaded)
+        goal = self._goal()
+        chosen = self.selection.choose(self._quota() if goal is None else goal.fewest)
+        self.selection.tell_of_other_questions(chosen)
+        self._pilot(chosen, goal)
+        found = None if goal is None else self._search(goal)
+        if found is not None:
+            chosen = self.selection.choose(found.quota)
+        self.selection.record(chosen)
+        questions = self.selection.select(chosen)
+        answers = self._sample(questions)
+        rows = self.recorded.run_on_answers(self.judges, answers)
+        shortage = None
+        if goal is not None and found is not None:
+            rows, shortage = self._cut(rows, goal, found)
+        candidates = self.selection.candidates.rows
+        self.recorder.write_tables(rows, candidates, questions["question_id"])
+        self._raise_for_missing()
+        dropped = self.recorded.dropped
+        if rows.is_empty():
+            dropped = dropped or self._nothing_left(questions.height or candidates.height)
+        elif goal is not None and shortage is None:
+            dropped = None  # as many answers as were wanted are there, whatever it took
+        self.recorder.finish(STOPPED if rows.is_empty() else DONE, dropped or shortage)
+        return dropped
+
+    def _raise_for_missing(self) -> None:
+        """Say that answers are missing, and why; everything else is written."""
+        answers, limits = counted(self.missing, "answer"), self.pool.limits
+        if self.missing and limits.reached:
+            raise LimitReached(
+                f"{limits.reached}: {answers} {verb(self.missing, 'is', 'are')} not there; the others are written to "
+                f"{self.recorder.run.folder}, whole questions"
+            )
+        if self.missing:
+            raise TeacherFailed(
+                f"{answers} {verb(self.missing, 'was', 'were')} not received{self.pool.why_missing()}; the others are "
+                f"written to {self.recorder.run.folder}, and the same command asks for the missing ones"
+            )
+
+    def _nothing_left(self, questions: int) -> str:
+        """Say that no row is left, and why each was dropped."""
+        dropped = {
+            reason_of(stage.step, name): n for stage in self.recorder.funnel for name, n in stage.reasons.items()
+        }
+        why = f" ({listed(dropped)})" if dropped else ""
+        return f"nothing is left of {counted(questions, 'question')}: train.parquet has no rows{why}"
+
+    def _goal(self) -> Goal | None:
+        """Return how many accepted answers are wanted, and from how many questions at most, if that is asked for."""
+        wanted, ceiling = self.options.accepted, self.options.ceiling
+        if wanted is None or ceiling is None:
+            return None
+        available = most_questions(self.selection.rows.height, self.selection.selecting)
+        return goal_of(wanted, ceiling, most_accepted(self.judges, self.samples), available)
+
+    def _search(self, goal: Goal) -> Found:
+        """Ask questions until enough answers are accepted."""
+        search = AcceptedSearch(
+            goal=goal,
+            selection=self.selection,
+            sample=self.steps[self.at],
+            judges=self.judges,
+            contexts=self.contexts,
+            recorder=self.recorder,
+            report=self.report,
+        )
+        found = search.run()
+        self.pool.stored_only = bool(found.missing)  # they were asked for in this start
+        return found
+
+    def _cut(self, rows: pl.DataFrame, goal: Goal, found: Found) -> tuple[pl.DataFrame, str | None]:
+        """Keep as many answers as are wanted; returns them, and what is to be said where there are fewer."""
+        parts = cut(rows, found, goal, self.selection.rows["question_id"].to_list())
+        kept, beyond = parts.kept.height, parts.beyond.height
+        told = {"wanted": goal.wanted, "ceiling": goal.ceiling, "kept": kept, "questions": found.quota}
+        stage = Stage(STEP, kept + beyond, kept=kept, note=accepted_sentence(told))
+        self.recorder.add_stage(stage, parts.beyond)
+        self.recorder.record_accepted(told)
+        if kept >= goal.wanted or self.missing:
+            return parts.kept, None
+        shortage = accepted_sentence(told)
+        self.report.warn(f"{shortage}: raise --ceiling, and the same command goes on from here")
+        return parts.kept, shortage
+
+    def _pilot(self, chosen: Chosen, goal: Goal | None) -> None:
+        if self.options.teacher == REFERENCE and not self.options.preview:
+            return
+        pilot = Pilot(
+            steps=self.steps,
+            at=self.at,
+            samples=self.samples,
+            options=self.options,
+            pool=self.pool,
+            recorder=self.recorder,
+            report=self.report,
+            contexts=self.contexts,
+            goal=goal,
+        )
+        pilot.run(self.selection.rows, self.selection.first, chosen)
+
+    def _quota(self) -> int | None:
+        return self.options.questions if self.options.rows is None else -(-self.options.rows // self.samples)
+
+    def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Ask for the answers to the selected questions."""
+        sample = self.steps[self.at]
+        monitor = DropMonitor(self.judges, self.contexts(sample, rows), self.report.warn)
+        monitor.expect(rows)
+
+        def context(step: Step, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, partial=True, on_answers=monitor)
+
+        (result,) = run_steps([sample], rows, context, stage=self.recorder.stage)
+        answers, stage, copies = result.kept, result.stage, count_copies(result.kept)
+        stage.missing = self.missing = rows.height * self.samples - answers.height
+        stage.distinct = copies.distinct
+        if copies.too_many:
+            self.report.warn(f"{copies.line()}: raise the temperature, or ask for fewer --samples")
+        return answers

@@ -1,0 +1,104 @@
+"""What is found wrong with a build before anything is loaded or asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunixhack._util.wording import counted, verb
+from tunixhack.errors import UserError
+from tunixhack.pipeline.accepted_goal import most_accepted
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.recipe_spec import RecipeSpec
+from tunixhack.pipeline.step_checks import check_steps, numbered
+from tunixhack.runs.run import Run
+from tunixhack.steps.parse import TRACES
+from tunixhack.teachers.reference import REFERENCE
+
+MOST_SAMPLES = 10_000
+"""More of one question is a slip of the finger."""
+
+
+def check_options(recipe: RecipeSpec, options: BuildOptions) -> None:
+    """Check the numbers of a build, and its recipe's steps, before anything is loaded.
+
+    Raises:
+        UserError: one of them makes no sense, or two contradict one another.
+    """
+    numbers: dict[str, Any] = {"samples": recipe.samples, "questions": options.questions, "rows": options.rows}
+    numbers |= {"accepted": options.accepted, "ceiling": options.ceiling}
+    numbers |= {"preview": options.preview, "concurrency": options.concurrency}
+    for name, value in (numbers | {"max_tokens": recipe.max_tokens, "seed": options.seed}).items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise UserError(f"{name}={value!r} must be a whole number")
+    if recipe.samples < 1:
+        raise UserError(f"samples={recipe.samples}: ask for at least one answer a question")
+    if recipe.samples > MOST_SAMPLES:
+        raise UserError(f"samples={recipe.samples}: ask for at most {MOST_SAMPLES:,} answers a question")
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise UserError(f"{name}={value}: ask for at least one")
+    if options.questions is not None and options.rows is not None:
+        raise UserError("--questions and --rows say the same thing twice: give one of them")
+    for name in ("seed", "n"):
+        if name in recipe.sampling:
+            raise UserError(
+                f"sampling has {name!r}, which is set for every request: the seeds come from the run's, and with "
+                "seed=None (--no-seed) none is sent"
+            )
+    if recipe.trace not in TRACES:
+        raise UserError(f"trace={recipe.trace!r} is unknown: it is one of {', '.join(TRACES)}")
+    if recipe.max_tokens is not None and recipe.max_tokens < 1:
+        raise UserError(f"max_tokens={recipe.max_tokens}: an answer needs at least one token")
+    check_steps(numbered(recipe.steps))
+    _check_accepted(recipe, options)
+
+
+def _check_accepted(recipe: RecipeSpec, options: BuildOptions) -> None:
+    """See that ``accepted`` and ``ceiling`` stand together, and alone."""
+    wanted, ceiling = options.accepted, options.ceiling
+    for name, other in (("--questions", options.questions), ("--rows", options.rows)):
+        if other is not None and (wanted or ceiling):
+            raise UserError(
+                f"--accepted goes on until enough answers are kept, and {name} asks for a fixed number: give one"
+            )
+    if wanted is None and ceiling is not None:
+        raise UserError("--ceiling is the most questions that --accepted asks: give both, or --questions alone")
+    if wanted is None:
+        return
+    if ceiling is None:
+        raise UserError("--accepted needs --ceiling, the most questions that are asked, so that paying has an end")
+    if options.batch:
+        raise UserError("--accepted goes by what has come, and a batch comes within a day: leave out one of the two")
+    most = most_accepted(recipe.steps, 1 if options.teacher == REFERENCE else recipe.samples)
+    if wanted > ceiling * most:
+        raise UserError(
+            f"{counted(wanted, 'accepted answer')} {verb(wanted, 'needs', 'need')} at least "
+            f"{counted(-(-wanted // most), 'question')} of {counted(most, 'answer')} each, and --ceiling is "
+            f"{ceiling:,}: raise it, or ask for fewer answers"
+        )
+
+
+def check_folder(run: Run, recipe: RecipeSpec) -> None:
+    """Hold contract 10: a folder belongs to one domain and source, and holds nothing but a run.
+
+    Raises:
+        UserError: it belongs to others.
+    """
+    state = run.state()
+    if not state and run.folder.is_dir():
+        others = run.other_files()
+        if others:
+            raise UserError(
+                run.without_state()
+                or f"{run.folder} has files but no run.json, so it is not the folder of a run ({others[0]}, …): "
+                "choose another --out, and nothing of yours is overwritten"
+            )
+    for what, wanted in (("domain", recipe.domain), ("source", recipe.source.describe())):
+        if state.get(what, wanted) != wanted:
+            raise UserError(
+                f"{run.folder} holds a run of {what} {_short(state[what])}, not {_short(wanted)}: choose another --out"
+            )
+
+
+def _short(value: Any) -> str:
+    return " ".join(str(part) for part in value.values() if part) if isinstance(value, dict) else str(value)

@@ -1,0 +1,38 @@
+"""The options of one build, beside its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tunixhack.runs.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """The arguments of `tunixhack.recipe.Recipe.build`, which says what each of them means."""
+
+    teacher: str
+    questions: int | None = None
+    rows: int | None = None
+    accepted: int | None = None
+    ceiling: int | None = None
+    seed: int | None = 0
+    reuse: Sequence[str | Path | Run] = ()
+    ask_again: bool = False
+    budget: float | None = None
+    hours: float | None = None
+    yes: bool = False
+    batch: bool = False
+    preview: int | None = None
+    concurrency: int | None = None
+    command: str | None = None
+    """The command line that goes on with it, where that is not `tunixhack build`."""
+
+    @property
+    def base_seed(self) -> int:
+        """The seed that questions are ranked by, whether or not seeds are sent: the questions are the same."""
+        return self.seed or 0

@@ -1,0 +1,292 @@
+"""The recorder of one build: run.json, the funnel, the rejects, and the files that are written at the end."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack import __version__
+from tunixhack._util.files import write_parquet, write_text
+from tunixhack.pipeline.build_command import build_command
+from tunixhack.pipeline.made_rows import PARENTS
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.reference_share import reference_share
+from tunixhack.pipeline.teacher_pool import TeacherPool
+from tunixhack.publish.card import card
+from tunixhack.publish.public_names import publish_names, published_names
+from tunixhack.runs.funnel import Stage, count_reasons, count_tokens
+from tunixhack.runs.run import DONE, RUNNING, STATE, Run
+from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
+from tunixhack.runs.signature import sign
+from tunixhack.steps.base import step_name
+from tunixhack.teachers.prices import dollars
+from tunixhack.teachers.reference import REFERENCE
+
+if TYPE_CHECKING:
+    from tunixhack.pipeline.recipe_spec import RecipeSpec
+
+INTERNAL = ["choice", PARENTS]
+"""Columns that steps pass on and these tables do not show: the raw choice stands in the store, and from which questions
+one was made in questions.parquet."""
+
+
+@dataclass
+class Recorder:
+    """Writes down what a build does, while it does it."""
+
+    recipe: RecipeSpec
+    options: BuildOptions
+    run: Run
+    pool: TeacherPool
+    funnel: list[Stage] = field(default_factory=list)
+    rejected: list[pl.DataFrame] = field(default_factory=list)
+
+    def start(self, resolved: dict[str, Any], loading: float) -> None:
+        """Note a new start; one that is still noted as running was killed.
+
+        Args:
+            resolved: what the source turned out to be.
+            loading: seconds that it took to load.
+        """
+        state = self.run.state()
+        self._before = state, self.run.store.received()
+        starts = state.get("starts", [])
+        for start in starts:
+            if start["state"] == RUNNING:
+                start["state"] = "killed"
+        seconds = {"source": round(loading, 3)}
+        this = {"started": _now(), "ended": None, "state": RUNNING, "seconds": seconds}
+        recipe, options = self.recipe, self.options
+        self._earlier_funnel = state.get("funnel", [])
+        self._earlier_teachers = state.get("teachers", {})
+        self._state: dict[str, Any] = {
+            "tunixhack": __version__,
+            "domain": recipe.domain,
+            "source": recipe.source.describe(),
+            "resolved": resolved,
+            "recipe": {
+                "samples": recipe.samples,
+                "trace": self.pool.trace,
+                "max_tokens": recipe.max_tokens,
+                "sampling": dict(recipe.sampling),
+                "system": recipe.system,
+                "max_length": recipe.max_length,
+                "student": recipe.student,
+                "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
+            },
+            "order": {"questions": options.questions, "rows": options.rows, **self._goal(), "seed": options.seed},
+            "versions": _versions(),
+            "pilot": state.get("pilot"),
+            "right": state.get("right"),
+            "accepted": state.get("accepted") if options.accepted else None,
+            "command": build_command(recipe, options, self.run),
+            "state": RUNNING,
+            "why": None,
+            "starts": [*starts, this],
+        }
+        self._save()
+
+    @contextmanager
+    def stage(self, name: str, rows_in: int) -> Iterator[Stage]:
+        """Keep the funnel's line of one step: the body fills in its rows, this adds time and tokens over all starts."""
+        stage = Stage(name, rows_in)
+        try:
+            with self.timed(name):
+                yield stage
+        finally:
+            stage.seconds = self._seconds(name)
+            if name in self.pool.asked:
+                self._count_tokens(stage)
+            self.funnel.append(stage)
+            self._save()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add what the body takes to a step's seconds."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = self._state["starts"][-1]["seconds"]
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
+
+    @contextmanager
+    def timed_stage(self, name: str, rows_in: int) -> Iterator[Stage]:
+        """Add what the body takes to a step's seconds, without a line in the funnel."""
+        with self.timed(name):
+            yield Stage(name, rows_in)
+
+    def record_accepted(self, told: dict[str, int]) -> None:
+        """Keep how many of the wanted answers there are; see `tunixhack.pipeline.accepted.sentence`."""
+        self._state["accepted"] = told
+
+    def record_pilot(self, found: dict[str, Any]) -> None:
+        """Keep what the pilot told, and what had been spent by then, to compare its estimate with the whole later."""
+        self._state["pilot"] = found | {"order": self._sizes(), "spent": self._spent()}
+        self._save()
+
+    def write_pilot(self, kept: pl.DataFrame, rejected: Sequence[pl.DataFrame]) -> None:
+        """Write the pilot's answers, so that they can be looked at where it stopped the build."""
+        folder = self.run.pilot_folder
+        write_parquet(folder / "rejected.parquet", _rejected_table(rejected))
+        write_parquet(folder / "train.parquet", _kept_table(kept))
+
+    def add_stage(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
+        """Add a line of the funnel that took no time worth telling, with its rejects."""
+        if rejected is not None:
+            self.rejected.append(rejected)
+            stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
+        stage.check()
+        stage.seconds = self._seconds(stage.step)
+        self.funnel.append(stage)
+
+    def undo_start(self) -> bool:
+        """Undo the start if it has received no answer, wherever that stands; returns whether it did."""
+        state, received = self._before
+        if state.get("state") == RUNNING:  # an earlier start was killed, and nobody has told how this one ended
+            return False
+        if self.run.store.received() != received or self.run.store.batches.open():
+            return False
+        if state:
+            self.run.save(state)
+        else:
+            (self.run.folder / STATE).unlink(missing_ok=True)
+        return True
+
+    @property
+    def command(self) -> str:
+        """The command line that goes on with this run."""
+        return str(self._state["command"])
+
+    def suggest_budget(self) -> None:
+        """Let the command that goes on allow for the missing answers, where the budget was too small for them."""
+        self.suggest(budget=self.pool.limits.proposed_budget())
+
+    def suggest(self, **changes: Any) -> None:
+        """Let the command that goes on differ from this one in some options."""
+        self._state["command"] = build_command(self.recipe, replace(self.options, **changes), self.run)
+
+    def finish(self, state: str, why: str | None) -> None:
+        """Note how the build ended."""
+        self._state |= {"state": state, "why": why}
+        if state == DONE:
+            self._state["estimate"] = self._estimate()
+        self._state["starts"][-1] |= {"state": state, "ended": _now()}
+        self._save()
+
+    def write_tables(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
+        """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
+        folder, rejected, train = self.run.folder, _rejected_table(self.rejected), _kept_table(kept)
+        listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did
+        questions = listed.with_columns(pl.col("question_id").is_in(selected.implode()).alias("selected"))
+        self._state["right"] = reference_share(train, rejected, self.recipe.steps)
+        state = self._all_state()
+        names = published_names(state["teachers"])
+        write_parquet(folder / "questions.parquet", questions.sort("question_id"))
+        write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
+        write_parquet(folder / "train.parquet", publish_names(train, names))
+        write_text(folder / "README.md", card(state, train, self.recipe.source))
+
+    def _sizes(self) -> dict[str, Any]:
+        options = self.options
+        return {"questions": options.questions, "rows": options.rows, "samples": self.recipe.samples} | self._goal()
+
+    def _goal(self) -> dict[str, int | None]:
+        options = self.options
+        return {} if options.accepted is None else {"accepted": options.accepted, "ceiling": options.ceiling}
+
+    def _spent(self) -> dict[str, float | None]:
+        """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""
+        asked = sorted(self.pool.asked)
+        answers = self.run.store.answers().filter(pl.col("step").is_in(asked))
+        tokens = count_tokens(answers)
+        known = [tokens[name] for name in ("prompt_tokens", "completion_tokens") if tokens[name] is not None]
+        return {
+            "tokens": sum(known) if len(known) == 2 and not tokens["at_least"] else None,
+            "seconds": sum(self._seconds(step) for step in asked),
+            "dollars": dollars(answers, self.pool.prices),
+        }
+
+    def _estimate(self) -> dict[str, Any] | None:
+        """Compare what the pilot estimated with what came; None where no pilot was of this order.
+
+        Returns:
+            For tokens, seconds and dollars: ``estimated``, ``actual`` and, where both are known and above 0, their
+            quotient ``estimated_over_actual``.
+        """
+        pilot = self._state.get("pilot") or {}
+        if pilot.get("order") != self._sizes() or self.options.teacher == REFERENCE:
+            return None
+        now, found = self._spent(), {}
+        for name, actual in now.items():
+            parts, before = [one[name] for one in pilot["to_come"]], pilot.get("spent", {}).get(name)
+            estimated = None if None in parts else sum(parts)
+            came = None if actual is None or before is None else actual - before
+            ratio = round(estimated / came, 3) if estimated and came else None
+            found[name] = {"estimated": estimated, "actual": came, "estimated_over_actual": ratio}
+        return found
+
+    def _seconds(self, step: str) -> float:
+        """Add up the time of a step over all starts."""
+        return round(sum(float(start["seconds"].get(step, 0.0)) for start in self._state["starts"]), 3)
+
+    def _count_tokens(self, stage: Stage) -> None:
+        answers = self.run.store.answers().filter(pl.col("step") == stage.step)
+        if answers.height:
+            tokens = count_tokens(answers)
+            stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
+            stage.at_least = tokens["at_least"]
+            stage.cost = dollars(answers, self.pool.prices)
+
+    def _save(self) -> None:
+        told = {stage.step for stage in self.funnel}
+        # While this start has not come as far as an earlier one, the earlier lines are the best that is known.
+        rest = [line for line in self._earlier_funnel if line["step"] not in told] if self._running else []
+        state = self._all_state()
+        self.run.save(state | {"funnel": state["funnel"] + rest})
+
+    def _all_state(self) -> dict[str, Any]:
+        """Put together what run.json keeps."""
+        return self._state | {
+            "signature": sign(self._state["command"]),
+            "teachers": self._earlier_teachers | self.pool.remembered(),
+            "funnel": [stage.as_dict() for stage in self.funnel],
+        }
+
+    @property
+    def _running(self) -> bool:
+        return bool(self._state["state"] == RUNNING)
+
+
+def _kept_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put kept answers into the columns and the order of train.parquet."""
+    return conform(rows.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
+
+
+def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put the rows that steps dropped, if any, into the columns and the order of rejected.parquet."""
+    empty = pl.DataFrame(schema=CORE | REJECTION)
+    rows = pl.concat([empty, *(conform(part, CORE | REJECTION) for part in parts)], how="diagonal_relaxed")
+    return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("tunixhack", "bespokelabs-curator", "datasets", "polars", "xllamacpp"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,164 @@
+"""What is found wrong with a recipe's steps before anything is paid: their places, and the columns between them.
+
+`tunixhack.steps.base` lists what a step can say of itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from tunixhack.errors import UserError, nearest
+from tunixhack.pipeline.made_rows import PARENTS
+from tunixhack.pipeline.run_steps import PLACE
+from tunixhack.runs.schema import ANSWER, QUESTION
+from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, share_kept, step_name
+from tunixhack.steps.sample import Sample
+
+PARSED = ("reasoning", "answer")
+"""Core columns that no request brings: a step reads them out of the raw choice."""
+RECEIVED = frozenset(ANSWER) - set(PARSED) | {"choice"}
+"""Columns that are there behind `Sample`."""
+STAGES = ("questions", "answers")
+"""Sides of `Sample` on which a step can stand."""
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A step whose name another one before it has: it is called ``max_length_2``, and so are its columns.
+
+    Args:
+        step: the step itself.
+        name: what funnel, tables and columns call it.
+    """
+
+    step: Any
+    name: str
+
+    def __post_init__(self) -> None:
+        """Be of the module that the step is of: it can be the user's own."""
+        object.__setattr__(self, "__module__", getattr(self.step, "__module__", type(self.step).__module__))
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict | Made | pl.DataFrame:
+        """Call the step, and rename its columns."""
+        result: Verdict | Made | pl.DataFrame = self.step(rows, ctx)
+        if isinstance(result, Verdict):
+            columns = {self.renamed(column): series for column, series in result.columns.items()}
+            return replace(result, columns=columns)
+        if isinstance(result, Made) and isinstance(result.rows, pl.DataFrame):
+            return replace(result, rows=result.rows.rename(self.renamed))
+        return result
+
+    def renamed(self, column: str) -> str:
+        """Return what a column of the step is called: its first part is the step's name."""
+        own = step_name(self.step)
+        return self.name + column.removeprefix(own) if column.startswith(f"{own}_") else column
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if attribute == "writes":
+            return tuple(self.renamed(column) for column in self.step.writes)
+        return getattr(self.step, attribute)
+
+
+def numbered(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Tell steps of one name apart by number, from the second on.
+
+    >>> from tunixhack.steps.max_length import MaxLength
+    >>> [step_name(step) for step in numbered([MaxLength(), MaxLength(characters=100)])]
+    ['max_length', 'max_length_2']
+    """
+    given: Counter[str] = Counter()
+    taken = {step_name(step) for step in steps}
+    found: list[Step] = []
+    for step in steps:
+        own = step_name(step)
+        given[own] += 1
+        name = own if given[own] == 1 else _free(own, given, taken)
+        taken.add(name)
+        # a second Sample is a mistake that is told as such
+        found.append(step if name == own or isinstance(step, Sample) else Numbered(step, name))
+    return tuple(found)
+
+
+def check_steps(steps: Sequence[Step]) -> None:
+    """Check the places of steps and the columns between them.
+
+    Args:
+        steps: a recipe's, `numbered`.
+
+    Raises:
+        UserError: there is not exactly one `Sample`, a step stands on its wrong side, reads a column that nothing
+            before it writes, or writes one that is there already.
+    """
+    places = [at for at, step in enumerate(steps) if isinstance(step, Sample)]
+    if len(places) != 1:
+        raise UserError(f"a recipe needs exactly one Sample() among its steps, and this one has {len(places)}")
+    there: dict[str, str] = dict.fromkeys(QUESTION, "the source")
+    selects: str | None = None
+    for at, step in enumerate(steps):
+        name, before = step_name(step), at < places[0]
+        if at == places[0]:
+            there |= dict.fromkeys(RECEIVED, name)
+            continue
+        _check_numbers(step, name, before)
+        _check_place(step, name, before)
+        if makes_rows(step):
+            if selects or not before:
+                where = f"{selects}, which selects questions" if selects and before else "Sample()"
+                raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {PLACE}")
+            there[PARENTS] = f"step {name}"
+        if before and share_kept(step) < 1:
+            selects = selects or f"step {name}"
+        for column in getattr(step, "reads", ()):
+            if column not in there:
+                raise UserError(f"step {name} reads the column {column}, which {_remedy(column, before)}")
+        for column in getattr(step, "writes", ()):
+            if column in there:
+                raise UserError(
+                    f"step {name} writes the column {column}, which {there[column]} writes already: a column is "
+                    "written once, so take one of the two out"
+                )
+            there[column] = f"step {name}"
+
+
+def _check_numbers(step: Step, name: str, before: bool) -> None:
+    share, per_question = getattr(step, "share", None), getattr(step, "per_question", None)
+    if share is not None and not is_share(share):
+        raise UserError(f"step {name} says share={share!r}: a share is a number above 0 and at most 1")
+    if per_question is None:
+        return
+    if not isinstance(per_question, int) or isinstance(per_question, bool) or per_question < 1:
+        raise UserError(f"step {name} says per_question={per_question!r}: it is a whole number of answers, at least 1")
+    if before:
+        raise UserError(f"step {name} says per_question, and stands before Sample(), where there are no answers yet")
+
+
+def _check_place(step: Step, name: str, before: bool) -> None:
+    stage = getattr(step, "stage", None)
+    if stage is not None and stage not in STAGES:
+        raise UserError(f"step {name} says stage={stage!r}: {nearest(str(stage), STAGES)}")
+    if stage == "answers" and before:
+        raise UserError(f"step {name} judges answers, and stands before Sample(), where there are none: put it behind")
+    if stage == "questions" and not before:
+        raise UserError(
+            f"step {name} judges questions, and stands behind Sample(), when all of them are paid for: put it before"
+        )
+
+
+def _remedy(column: str, before: bool) -> str:
+    if column in PARSED or column in RECEIVED:
+        where = "put it behind Sample() and Parse()" if before else "put Parse() before it"
+        return f"no step before it writes: {where}"
+    return "neither the source nor a step before it has: put the step that writes it first"
+
+
+def _free(own: str, given: Counter[str], taken: set[str]) -> str:
+    while f"{own}_{given[own]}" in taken:
+        given[own] += 1
+    return f"{own}_{given[own]}"

@@ -1,0 +1,66 @@
+"""What a build tells each of its steps: the one place that makes a `Context`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tunixhack._util.cache import cache_dir
+from tunixhack.pipeline.teacher_pool import TeacherPool
+from tunixhack.steps.base import Context, Step, step_name
+from tunixhack.teachers.engine.sender import OnAnswers
+
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContexts:
+    """From a step and its rows to what the step may know."""
+
+    domain: str
+    seed: int
+    samples: int
+    """Answers to each question."""
+    student: str | None
+    count_tokens: CountTokens | None
+    pool: TeacherPool
+    say: Callable[[str], None]
+
+    def __call__(
+        self,
+        step: Step,
+        rows: pl.DataFrame,
+        quota: int | None = None,
+        *,
+        partial: bool = False,
+        on_answers: OnAnswers | None = None,
+    ) -> Context:
+        """Make a step's context.
+
+        Args:
+            step: that will be called.
+            rows: that it will be given.
+            quota: how many of them it has to keep, where it selects.
+            partial: whether it can do with a part of the answers that it asks for; see `TeacherPool.asker`.
+            on_answers: called with new answers while they come.
+        """
+        name, pool = step_name(step), self.pool
+        return Context(
+            seed=self.seed,
+            domain=self.domain,
+            samples=self.samples,
+            quota=quota,
+            trace=pool.trace,
+            render=pool.prompts.render,
+            trace_of=pool.prompts.trace_of,
+            max_tokens=pool.max_tokens,
+            count_tokens=self.count_tokens,
+            student=self.student,
+            ask=pool.asker(name, rows, on_answers, partial),
+            declined=pool.declined,
+            why_missing=pool.why_missing,
+            say=self.say,
+            cache=cache_dir() / "steps" / name,
+        )

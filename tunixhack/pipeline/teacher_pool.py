@@ -1,0 +1,335 @@
+"""The teachers of one build: its own, and others that a step names; each answers from the run's store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted, verb
+from tunixhack.errors import LimitReached, UserError
+from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
+from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
+from tunixhack.replies.token_usage import token_count
+from tunixhack.runs.answer_store import KEY
+from tunixhack.runs.journal import FIELDS
+from tunixhack.steps.base import Ask
+from tunixhack.steps.context_fit import Long, too_long
+from tunixhack.steps.request import Request
+from tunixhack.teachers import reference
+from tunixhack.teachers.base import Teacher
+from tunixhack.teachers.engine.engine import Engine
+from tunixhack.teachers.engine.seeds import one_per_key
+from tunixhack.teachers.engine.sender import OnAnswers
+from tunixhack.teachers.engine.spending_limits import SpendingLimits
+from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
+from tunixhack.teachers.prompts import Prompts
+from tunixhack.teachers.reference import REFERENCE, Solution
+from tunixhack.teachers.registry.address import public_name
+from tunixhack.teachers.registry.presets import PRESETS
+from tunixhack.teachers.registry.resolve import RequestOptions, resolve
+
+if TYPE_CHECKING:
+    from tunixhack.runs.run import Run
+
+
+@dataclass
+class _Asked:
+    """What a step asked when it was last called."""
+
+    rows: int
+    """Rows that it was given."""
+    answers: Counter[str] = field(default_factory=Counter)
+    """Samples that it wanted, by the teacher."""
+    wanted: list[pl.DataFrame] = field(default_factory=list)
+    """The same one by one; see `Engine.wanted`."""
+
+
+class TeacherPool:
+    """The teachers of one build.
+
+    Args:
+        settings: who is asked, and how.
+        run: whose store and memory of earlier teachers are used.
+        report: where progress goes.
+    """
+
+    def __init__(self, settings: TeacherSettings, run: Run, report: Reporter) -> None:
+        """Ask nobody yet."""
+        self.settings, self.run, self.report = settings, run, report
+        earlier = run.state().get("order")
+        self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0
+        """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
+        self._asked: dict[str, _Asked] = {}
+        self._engines: dict[str, Engine] = {}
+        self._lent: list[pl.DataFrame] = []
+        share = BATCH_SHARE if settings.batch else 1.0
+        self.limits = SpendingLimits(settings.budget, settings.hours, share=share)
+        self.at_once = False
+        """Whether to ask now even in a build that asks in batches, as a pilot does."""
+        self.stored_only = False
+        """Whether only stored answers are returned: nothing is asked any more."""
+
+    def check(self, others: Iterable[str] = ()) -> None:
+        """Find out who the run's teacher is, and those that steps name.
+
+        Args:
+            others: as steps name them.
+
+        Raises:
+            UserError: one of them is unknown or not there; see `resolve`.
+        """
+        main = self.main
+        for other in others:
+            if other != REFERENCE:
+                self._engine(other)
+        if self.settings.batch and (main is None or not main.batches):
+            those = " and ".join(f"{name}/MODEL" for name, preset in PRESETS.items() if preset.batches)
+            raise UserError(f"--batch is for teachers that answer batches at half the price: {those}; leave it out")
+
+    def borrow(self, runs: Sequence[Run]) -> None:
+        """Take over from other runs whatever they received to the requests of this one, as they are made."""
+        self._lent = [run.store.lent() for run in runs]
+
+    @cached_property
+    def main(self) -> Teacher | None:
+        """The run's teacher; None for the reference."""
+        if self.settings.teacher == REFERENCE:
+            self._solution()
+            return None
+        return self._engine(self.settings.teacher).teacher
+
+    @property
+    def trace(self) -> str:
+        """The run's kind of trace; a solution of the source is its author's own."""
+        return "native" if self.settings.teacher == REFERENCE else self.settings.trace
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The limit of one answer as it is really sent."""
+        return None if self.main is None else self.main.limit
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """How questions are put to the run's teacher."""
+        settings, model = self.settings, None if self.main is None else self.main.model
+        return Prompts(llm=settings.llm, model=model, trace=settings.trace, system=settings.system)
+
+    @property
+    def asked(self) -> list[str]:
+        """The steps that have asked a teacher in this start."""
+        return list(self._asked)
+
+    def asker(self, step: str, rows: pl.DataFrame, on_answers: OnAnswers | None, partial: bool = False) -> Ask:
+        """Return what a step gets as ``ctx.ask``.
+
+        Args:
+            step: its name.
+            rows: that it is given.
+            on_answers: called with new answers while they come.
+            partial: whether the step can do with a part of what it asks for, once a limit is reached.
+        """
+        asked = _Asked(rows.height)
+
+        def ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+            spec = teacher or self.settings.teacher
+            self._asked[step] = asked
+            wanted = sum(len(request.samples) for request in requests)
+            asked.answers[spec] += wanted
+            if spec == REFERENCE:
+                return self._solved(rows, requests, step)
+            engine = self._engine(spec)
+            self._take_over(engine, requests)
+            if self.stored_only:
+                return engine.stored(engine.wanted(requests))
+            earlier = pl.concat(asked.wanted) if asked.wanted else None
+            answers = engine.ask(requests, step, on_answers, at_once=self.at_once, earlier=earlier)
+            asked.wanted.append(engine.wanted(requests))
+            missing = wanted - answers.height
+            if missing and self.limits.reached:
+                self.limits.missing = missing
+            if missing and self.limits.reached and not partial:
+                raise LimitReached(
+                    f"{self.limits.reached}: {counted(missing, 'answer')} of step {step} "
+                    f"{verb(missing, 'was', 'were')} not asked for, without which nothing is judged; those received "
+                    "are kept"
+                )
+            return answers
+
+        return ask
+
+    def _solved(self, rows: pl.DataFrame, requests: Sequence[Request], step: str) -> pl.DataFrame:
+        """Answer requests with the source's own solutions, in the columns of an engine's answers."""
+        found = reference.answers(rows, requests, step, self._solution())
+        places = pl.int_range(found.height, dtype=pl.Int64, eager=True).alias("request")
+        samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
+        return found.with_columns(places, samples)
+
+    def _take_over(self, engine: Engine, requests: Sequence[Request]) -> None:
+        """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
+        for lent in self._lent:
+            wanted = engine.wanted(requests).select(KEY)
+            asked = lent.join(wanted, on=KEY, how="semi", maintain_order="left")
+            self.run.store.add(one_per_key(asked, self._base_seed))
+
+    def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
+        """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
+        teacher = self.main
+        context = self._context(teacher) if teacher else None
+        if teacher is None or context is None:
+            return {}
+        found = too_long(rows, self.prompts.render, context, teacher.limit)
+        asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
+        wanted = self._engine(self.settings.teacher).wanted(asked)
+        answered = wanted.join(self.run.store.keys(), on="request_key", how="semi")["question_id"]
+        return {name: one for name, one in found.items() if name not in set(answered)}
+
+    def _context(self, teacher: Teacher) -> int | None:
+        """Return the context that the server tells, or has told: some know it only while the model is loaded."""
+        earlier = self.run.state().get("teachers", {}).get(teacher.name, {})
+        return teacher.context or token_count(earlier.get("context")) or None
+
+    def remembered(self) -> dict[str, Any]:
+        """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
+        kept = {}
+        for engine in self._engines.values():
+            teacher = engine.teacher
+            kept[teacher.name] = {
+                "model": teacher.model,
+                "identity": dict(teacher.identity),
+                "context": self._context(teacher),
+                "models": engine.models.known,
+                "pace": {step: list(pace) for step, pace in engine.measured_seconds.items()},
+                "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
+            }
+        return kept
+
+    @property
+    def prices(self) -> dict[str, Price | None]:
+        """What this run's teachers cost, those of earlier starts too, by name."""
+        earlier = self.run.state().get("teachers", {})
+        known = {name: Price(*kept["price"]) if kept.get("price") else None for name, kept in earlier.items()}
+        return known | {engine.teacher.name: engine.teacher.price for engine in self._engines.values()}
+
+    def count_spent(self) -> None:
+        """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
+        if self.settings.budget is None:
+            return
+        prices, paid = self.prices, self.run.store.answers()
+        for lent in self._lent:
+            paid = paid.join(lent, on=[*KEY, "when"], how="anti", maintain_order="left")
+        for (teacher,), rows in paid.group_by("teacher"):
+            cost = dollars(rows, prices)
+            if cost is None:
+                self.report.warn(
+                    f"what the {counted(rows.height, 'answer')} of {teacher} cost is unknown: not in the budget"
+                )
+            else:
+                self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
+
+    def questions_in_flight(self, samples: int) -> int:
+        """Return how many questions the run's teacher is asked at once; 1 until it is reached."""
+        engine = self._engines.get(self.settings.teacher)
+        return 1 if engine is None else engine.questions_in_flight(samples)
+
+    def answers_of(self, step: str) -> pl.DataFrame:
+        """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
+        specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]
+        names = [self._engine(spec).teacher.name for spec in specs if spec != REFERENCE]  # whose are in no store
+        if not names:
+            return pl.DataFrame(schema=FIELDS)
+        stored = pl.concat([self.run.store.answers(), *self._lent]).unique(KEY, keep="first", maintain_order=True)
+        return stored.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
+
+    def answers_per_row(self, step: str) -> float:
+        """Return how many answers a step asked for each row that it was given, when it was last called."""
+        asked = self._asked[step]
+        return asked.answers.total() / asked.rows if asked.rows else 0.0
+
+    def forecast(self, step: str, answers: int, per_question: int) -> list[StepEstimate]:
+        """Foretell what a step will still ask of each teacher.
+
+        Args:
+            step: one that has asked already.
+            answers: that are to come.
+            per_question: of these, to one question.
+        """
+        asked, at_hand = self._asked[step].answers, self.answers_of(step)
+        found = []
+        for spec, wanted in asked.items():
+            if spec == REFERENCE:
+                continue
+            engine, share = self._engine(spec), round(answers * wanted / max(1, asked.total()))
+            price, block = engine.teacher.price, min(per_question, engine.block)
+            told = estimate_remaining(
+                step if len(asked) == 1 else f"{step} by {engine.teacher.name}",
+                share,
+                at_hand.filter(teacher=engine.teacher.name),
+                block=block,
+                price=price.in_batches() if price and engine.batch else price,
+                seconds_an_answer=None if engine.batch else engine.seconds_an_answer(step, share, block),
+            )
+            found.append(told)
+        return found
+
+    def why_missing(self) -> str:
+        """End a sentence about missing answers with the reasons, most frequent first."""
+        reasons = sum((engine.failures for engine in self._engines.values()), Counter[str]())
+        return "".join(f"; {counted(count, 'time')}: {why}" for why, count in reasons.most_common(3))
+
+    def declined(self) -> dict[str, str]:
+        """Return the questions whose content a teacher refused in this start, with what it said."""
+        return {question: why for engine in self._engines.values() for question, why in engine.declined.items()}
+
+    def close(self) -> None:
+        """Let go of all teachers; embedded ones stop."""
+        for engine in self._engines.values():
+            engine.close()
+
+    @property
+    def _base_seed(self) -> int:
+        return self.settings.seed or 0
+
+    def _solution(self) -> Solution:
+        if self.settings.solution is None:
+            raise UserError(
+                f"the source of {self.settings.domain} has no solutions of its own: name a teacher that answers"
+            )
+        return self.settings.solution
+
+    def _engine(self, spec: str) -> Engine:
+        if spec not in self._engines:
+            known = self.run.state().get("teachers", {}).get(public_name(spec))
+            settings, main = self.settings, spec == self.settings.teacher
+            # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
+            trace = "written" if not main and hides_thinking(spec) else settings.trace
+            options = RequestOptions(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
+            teacher = resolve(spec, options, known, self.report.say)
+            if self.settings.concurrency is not None:
+                teacher = replace(teacher, connect=at_most(self.settings.concurrency, teacher))
+            if self.settings.seed is None:
+                teacher = replace(teacher, seeded=False)
+            if self.settings.budget is not None and teacher.price is None:
+                raise UserError(
+                    f"the price of {teacher.name} is unknown, so that --budget cannot be kept: leave it out, and use "
+                    "--hours or fewer --questions"
+                )
+            self._engines[spec] = Engine(
+                store=self.run.store,
+                teacher=teacher,
+                seed=self._base_seed,
+                trace=trace if main else "written",
+                report=self.report,
+                ask_again=self.settings.ask_again,
+                earlier_seed=self.earlier_seed,
+                batch=self.settings.batch and teacher.batches,
+                limits=self.limits,
+                answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],
+                measured_seconds={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
+            )
+        return self._engines[spec]

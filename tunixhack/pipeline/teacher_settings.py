@@ -1,0 +1,57 @@
+"""Who a build asks, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tunixhack.teachers.base import Teacher
+from tunixhack.teachers.reference import Solution
+from tunixhack.teachers.registry.presets import PRESETS
+from tunixhack.teachers.transport.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from tunixhack.teachers.llm import ReasoningLLM
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings:
+    """Who a build asks, and how: what a recipe and the options of a build say of it."""
+
+    teacher: str
+    """As after ``--teacher``."""
+    llm: type[ReasoningLLM]
+    """How a question is put to the teacher."""
+    domain: str = ""
+    trace: str = "written"
+    system: str | None = None
+    max_tokens: int | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    solution: Solution | None = None
+    """The source's own solutions, for ``teacher="reference"``."""
+    seed: int | None = 0
+    """The run's seed; None sends no seeds."""
+    ask_again: bool = False
+    budget: float | None = None
+    hours: float | None = None
+    batch: bool = False
+    concurrency: int | None = None
+
+
+def hides_thinking(spec: str) -> bool:
+    """Whether a teacher's provider is known to keep its models' thinking to itself."""
+    preset = PRESETS.get(spec.partition("/")[0])
+    return preset is not None and preset.trace is None
+
+
+def at_most(concurrency: int, teacher: Teacher) -> Callable[[], AbstractContextManager[Endpoint]]:
+    """Return a teacher's `connect` with another number of requests in flight."""
+
+    @contextmanager
+    def connect() -> Iterator[Endpoint]:
+        with teacher.connect() as endpoint:
+            yield replace(endpoint, concurrency=concurrency)
+
+    return connect

@@ -1,1 +1,0 @@
-"""Steps on questions, from their source to what is worth sixteen answers: mapping, deduplication, the length filter."""

@@ -1,0 +1,143 @@
+"""The funnel: how many rows went into every step and came out, why the others did not, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import polars as pl
+from rich.table import Table
+from rich.text import Text
+
+from tunixhack._util.safe_text import for_terminal
+from tunixhack._util.wording import listed
+from tunixhack.replies.token_usage import OF_CHOICES, token_count
+
+NEARLY_ALL = 0.9
+FEW = 50
+
+
+@dataclass
+class Stage:
+    """One line of the funnel.
+
+    ``rows_in = kept + rejected + set_aside`` for a step that judges. A step that makes rows has ``made``: of questions,
+    ``rows_in + made = kept + rejected``, and `Sample` makes answers of its rows, all of which are kept.
+    """
+
+    step: str
+    rows_in: int
+    kept: int = 0
+    """Rows that went on."""
+    rejected: int = 0
+    set_aside: int = 0
+    """Candidates that were not needed; neither good nor bad."""
+    made: int | None = None
+    missing: int = 0
+    """Answers that were asked for and not received."""
+    distinct: int | None = None
+    """Of the answers made, how many say something else than the others to their question."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    note: str | None = None
+    """What the step says of its judgement as a whole; see `Verdict.note`."""
+    seconds: float = 0.0
+    """Over every start of the run."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    at_least: bool = False
+    """The server told less than all of its tokens."""
+    cost: float | None = None
+    """Dollars; None where the price is unknown."""
+
+    def check(self) -> None:
+        """Hold the promise that no row disappears (contract 3)."""
+        if self.made is None and self.rows_in != self.kept + self.rejected + self.set_aside:
+            raise AssertionError(
+                f"step {self.step}: {self.rows_in} in, {self.kept} kept, {self.rejected} rejected, "
+                f"{self.set_aside} set aside"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the line as run.json keeps it."""
+        return asdict(self)
+
+
+def nearly_all_dropped(rows_in: int, dropped: int, keep: float) -> bool:
+    """Tell whether a step dropped over 90 % of at least 50 rows, beyond what it was asked to drop (contract 11).
+
+    >>> nearly_all_dropped(100, 91, 1.0), nearly_all_dropped(100, 91, 0.5), nearly_all_dropped(40, 40, 1.0)
+    (True, False, False)
+    """
+    asked = rows_in * (1 - keep)
+    return rows_in >= FEW and dropped - asked > NEARLY_ALL * (rows_in - asked)
+
+
+def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
+    """Count rejected rows by reason, most frequent first."""
+    return dict(Counter(rejected["reason"].to_list()).most_common())
+
+
+def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
+    """Add up what the server told of the tokens of stored answers (`journal.FIELDS`), each request once.
+
+    Returns:
+        ``prompt_tokens`` and ``completion_tokens``, None where nothing was told, and ``at_least`` where it was not all.
+    """
+    requests = answers.filter(pl.col("usage").is_not_null())["usage"]
+    usages = [json.loads(usage) for usage in requests.to_list()]
+    totals: dict[str, Any] = {}
+    for name in ("prompt_tokens", "completion_tokens"):
+        known = [count for usage in usages if (count := token_count(usage.get(name))) is not None]
+        totals[name] = token_count(sum(known)) if known else None  # a sum that no table holds is not told either
+    answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
+    in_part = any(OF_CHOICES in one or token_count(one.get("completion_tokens")) is None for one in usages)
+    return totals | {"at_least": in_part or len(usages) + 0.5 < answered}
+
+
+def _dollars(cost: float | None, at_least: bool) -> str:
+    return "unknown" if cost is None else f"{'≥ ' if at_least and cost else ''}${cost:,.2f}"
+
+
+def _made(line: Mapping[str, Any]) -> str | None:
+    made = line["made"]
+    return f"{made:,} made" if made is not None and made != line["kept"] else None
+
+
+def _copies(line: Mapping[str, Any]) -> str | None:
+    distinct, made = line.get("distinct"), line["made"]  # runs of earlier versions lack the first
+    return f"{distinct:,} distinct" if None not in (distinct, made) and distinct < made else None
+
+
+HEADER = ("step", "in", "out", "rejected", "set aside", "missing", "seconds", "tokens", "cost", "why")
+"""The columns in which a person is shown the funnel."""
+
+
+def cells(line: Mapping[str, Any]) -> list[str]:
+    """Return a line of the funnel as texts, in the order of `HEADER`; a step's own words are as they are."""
+    tokens = line["completion_tokens"]
+    return [
+        line["step"],
+        f"{line['rows_in']:,}",
+        f"{line['kept']:,}",
+        *(f"{line[name]:,}" if line[name] else "" for name in ("rejected", "set_aside", "missing")),
+        f"{line['seconds']:,.1f}",
+        "" if tokens is None else f"{'≥ ' if line['at_least'] else ''}{tokens:,}",
+        "" if tokens is None else _dollars(line["cost"], line["at_least"]),
+        "; ".join(filter(None, [listed(line["reasons"], line["step"]), _made(line), _copies(line), line["note"]])),
+    ]
+
+
+def table(funnel: Sequence[Mapping[str, Any]]) -> Table:
+    """Draw the funnel for a terminal; a step's own words are neither markup nor controls in it."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    first, *numbers, last = HEADER
+    drawn.add_column(first, no_wrap=True)
+    for name in numbers:
+        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn.add_column(last)
+    for line in funnel:
+        drawn.add_row(*(Text(for_terminal(cell)) for cell in cells(line)))
+    return drawn

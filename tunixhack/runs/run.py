@@ -1,0 +1,333 @@
+"""`Run`: the folder of one build, and what stands in it.
+
+================== ====================================================================================
+train.parquet      the dataset: kept answers
+rejected.parquet   every dropped row, by which step, and why
+questions.parquet  every candidate question, and whether it was selected
+answers/           the answer store
+run.json           recipe, versions, seeds, resolved source, teachers, funnel
+README.md          the dataset card
+pilot/             train.parquet and rejected.parquet of the pilot's answers alone
+lock, .work/       while a build works
+batches/           while a provider answers batches
+================== ====================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tunixhack._util.files import read_parquet, write_json
+from tunixhack._util.ids import rank
+from tunixhack._util.lock import owner
+from tunixhack._util.safe_text import for_terminal
+from tunixhack._util.wording import counted
+from tunixhack.errors import TunixHackError, UserError
+from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.runs.signature import is_own, quoted
+from tunixhack.runs.state import read_state
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from rich.table import Table
+
+    from tunixhack.formats import Exported
+
+STATE = "run.json"
+REMEDY = "build again with the same command, which writes it anew from the stored answers"
+RUNNING, STOPPED, DONE = "running", "stopped", "done"
+
+_FUNNEL: dict[str, pl.DataType] = {
+    "step": pl.String(),
+    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing", "distinct"), pl.Int64()),
+    "reasons": pl.String(),
+    "note": pl.String(),
+    "seconds": pl.Float64(),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), pl.Int64()),
+    "at_least": pl.Boolean(),
+    "cost": pl.Float64(),
+}
+"""The columns of `Run.funnel`, in the order of `tunixhack.runs.funnel.Stage`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """One build's folder, finished or not. It reads the files each time, so it also shows a build at work.
+
+    Example:
+        run = Run.load("runs/creative")
+        run.dataset, run.rejected, run.funnel
+    """
+
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Open a run's folder.
+
+        Raises:
+            UserError: there is no run in it.
+        """
+        run = cls(Path(folder))
+        try:
+            if not run.folder.is_dir():
+                raise UserError(f"there is no folder {folder}")
+            if not (run.folder / STATE).exists():
+                raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
+        except OSError as error:
+            raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+        run.state()
+        return run
+
+    def __repr__(self) -> str:
+        """Say in a line which folder it is and how far the run is."""
+        return for_terminal(f"Run({str(self.folder)!r}: {_or_sentence(self._told)})")
+
+    def _repr_html_(self) -> str:
+        """Return the funnel and two answers for a notebook, all of it escaped."""
+        from tunixhack._util.notebook_html import paragraph
+        from tunixhack.runs.run_html import run_html
+
+        try:
+            kept = self.samples(2) if (self.folder / "train.parquet").exists() else ()
+            return run_html(f"{self.folder}: {self.status}", self.state(), kept)
+        except TunixHackError as error:  # what a notebook shows must not end in a traceback
+            return paragraph(f"{self.folder}: {error}")
+
+    def _told(self) -> str:
+        if not self.state():
+            return "nothing built yet"
+        written = (self.folder / "train.parquet").exists()
+        return f"{self.condition}, {counted(self.train.height, 'answer')} kept" if written else self.condition
+
+    def state(self) -> dict[str, Any]:
+        """Return what run.json keeps; empty before the first build.
+
+        Raises:
+            UserError: it is not what a run writes; see `tunixhack.runs.state`.
+        """
+        path = self.folder / STATE
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}; choose another --out") from error
+        return read_state(path) if there else {}
+
+    def without_state(self) -> str | None:
+        """Say how to go on with a run's answers whose run.json is not there any more; None where there are none."""
+        found = self.store.received()
+        if not found.answers and not found.damaged:
+            return None
+        return (
+            f"{self.folder} has no {STATE} any more, but {found}: restore {STATE}, or build with another --out and "
+            f"--reuse {self.folder}, which takes over the answers to the same requests"
+        )
+
+    def other_files(self) -> list[str]:
+        """Name what stands in the folder beside stored answers, batches, and what a killed start leaves."""
+        own = {self.store.folder: self.store.own_file, self.store.batches.folder: self.store.batches.own_file}
+        found = []
+        for path in self.folder.iterdir():
+            if path in own and path.is_dir():
+                found += [f"{path.name}/{inside.name}" for inside in path.iterdir() if not own[path](inside)]
+            elif not path.name.startswith((".", "lock")):
+                found.append(path.name)
+        return sorted(found)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace run.json."""
+        write_json(self.folder / STATE, state)
+
+    @property
+    def store(self) -> AnswerStore:
+        """The run's answer store."""
+        return AnswerStore(self.folder / "answers", self.folder / ".work")
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the last build came to its end."""
+        return self.state().get("state") == DONE
+
+    @property
+    def status(self) -> str:
+        """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
+        state, worker = self.state(), owner(self.folder)
+        if worker and worker.running():
+            return f"at work ({worker}): {self.store.received()}; the files below are of an earlier state"
+        unseen = f" (unless {worker}, which cannot be seen from here, is still at work)" if worker else ""
+        if state.get("state") == DONE:
+            return f"finished{', but ' + state['why'] if state.get('why') else ''}{unseen}"
+        why = f": {state['why']}" if state.get("why") else ""
+        return f"not finished{why}{unseen}; {self.store.received()}; {_how_to_go_on(state)}"
+
+    @property
+    def condition(self) -> str:
+        """Say how far the run is in words for others: no path, address or command of the user's is in them."""
+        worker = owner(self.folder)
+        if worker and worker.running():
+            return "at work"
+        return self.status if self.done else "not finished"
+
+    @property
+    def train(self) -> pl.DataFrame:
+        """The kept answers as a polars table."""
+        return self._table("train")
+
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """Every dropped row with ``step``, ``reason`` and ``evidence``."""
+        return self._table("rejected")
+
+    @property
+    def questions(self) -> pl.DataFrame:
+        """Every candidate question with ``selected``."""
+        return self._table("questions")
+
+    @property
+    def dataset(self) -> Dataset:
+        """The kept answers as a `datasets.Dataset`, ready for training."""
+        return _dataset(self.train)
+
+    def subset(self, rows: int) -> Dataset:
+        """Return some of the kept answers: a smaller subset is the beginning of every larger one.
+
+        They come question by question in the run's order of questions (contract 8), so that only the last question can
+        lack samples, and are the same every time.
+
+        Args:
+            rows: how many answers.
+
+        Raises:
+            UserError: there are fewer, or none were asked for.
+        """
+        train = self._with_ids(self.train)
+        if not 1 <= rows <= train.height:
+            raise UserError(
+                f"{self.folder} has {counted(train.height, 'kept answer')}: a subset of {rows:,} cannot be taken"
+            )
+        seed = self.state().get("order", {}).get("seed") or 0
+        questions = train.select("question_id").unique()
+        ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
+        ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")
+        return _dataset(ordered.head(rows))
+
+    @property
+    def funnel(self) -> pl.DataFrame:
+        """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.runs.funnel.Stage`."""
+        lines = [
+            {name: for_terminal(value) if isinstance(value, str) else value for name, value in line.items()}
+            | {"reasons": json.dumps(line["reasons"])}
+            for line in self.state().get("funnel", [])
+        ]
+        return pl.DataFrame([[line[name] for name in _FUNNEL] for line in lines], schema=_FUNNEL, orient="row")
+
+    def export(self, format: str, path: str | Path | None = None) -> Exported:
+        """Convert the dataset to a training format; see `tunixhack.formats.FORMATS`.
+
+        Args:
+            format: messages, sharegpt, think, openthoughts or hackathon.
+            path: a .jsonl or .parquet file to write the rows to as well.
+
+        Returns:
+            ``rows``, and as ``rejected`` those whose text holds the format's own tags (reason ``tag_in_text``).
+
+        Raises:
+            UserError: the format is unknown, the file ends otherwise, or there are no kept answers yet.
+        """
+        from tunixhack.formats import export
+        from tunixhack.runs.export_file import write_rows, writer_of
+
+        if path is not None:
+            writer_of(Path(path))  # a wrong ending is told before the rows are converted
+        exported = export(self.train, format)
+        if path is not None:
+            write_rows(exported.rows, Path(path))
+        return exported
+
+    def funnel_table(self) -> Table:
+        """Draw the funnel for a terminal."""
+        from tunixhack.runs.funnel import table
+
+        return table(self.state().get("funnel", []))
+
+    @property
+    def pilot_folder(self) -> Path:
+        """The folder of the pilot's tables."""
+        return self.folder / "pilot"
+
+    def latest_table(self, name: str) -> pl.DataFrame | None:
+        """Return a table to look at: the pilot's where the last start ended with it, else the whole run's.
+
+        Args:
+            name: train or rejected.
+
+        Returns:
+            The table; None where there is none yet.
+        """
+        state = self.state()
+        told = state.get("pilot")
+        pilot = isinstance(told, dict) and told.get("ended_here") is True and state.get("state") == STOPPED
+        path = (self.pilot_folder if pilot else self.folder) / f"{name}.parquet"
+        return read_parquet(path, REMEDY) if path.exists() else None
+
+    def samples(self, count: int) -> Iterator[dict[str, Any]]:
+        """Yield a few kept answers, of different questions, the same ones every time.
+
+        Raises:
+            UserError: the table has no ids, so it is none of a run's.
+        """
+        train = self.latest_table("train")
+        if train is None:
+            return
+        train = self._with_ids(train)
+        yield from train.unique("question_id", keep="first", maintain_order=True).head(count).iter_rows(named=True)
+
+    def _with_ids(self, train: pl.DataFrame) -> pl.DataFrame:
+        missing = [name for name in ("question_id", "sample") if name not in train.columns]
+        if missing:
+            raise UserError(f"{self.folder / 'train.parquet'} has no column {missing[0]}: it is not what a run writes")
+        return train
+
+    def _table(self, name: str) -> pl.DataFrame:
+        path = self.folder / f"{name}.parquet"
+        if not path.exists():
+            raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
+        return read_parquet(path, REMEDY)
+
+
+def _or_sentence(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except TunixHackError as error:
+        return str(error)
+
+
+def _how_to_go_on(state: Mapping[str, Any]) -> str:
+    """Name the command that goes on; one that another user's build noted, or nobody's, is not offered as ours."""
+    command = state.get("command")
+    if command and is_own(command, state.get("signature")):
+        return f"go on with: {command}"
+    noted = quoted(command) if command else None
+    unchecked = f"; noted in this folder, and not checked: {noted}" if noted else ""
+    return f"go on with the command that began it{unchecked}"
+
+
+def _dataset(rows: pl.DataFrame) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset(rows.to_arrow())
+
+
+def lenders(runs: Sequence[str | Path | Run]) -> list[Run]:
+    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too."""
+    return [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
+
+
+def _lender(folder: Path) -> Run:
+    return Run(folder) if Run(folder).without_state() else Run.load(folder)

@@ -1,0 +1,195 @@
+"""Answers that are proved wrong, by the source's own answer or by a check of the row, are not taught."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.formats import require
+from tunixhack.steps.base import Context, Verdict
+from tunixhack.steps.calls import call_own
+
+SHOWN = 200
+"""Characters of an answer that go into the evidence of a row whose claim could not be read."""
+_BEFORE = r"[\s*_#>`\"'(\[]*(?:(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|label)\s*(?:is)?\s*[:\-–]?[\s*_`\"'(\[]*)?"
+_BEHIND = r"[*_`\"']*\s*(?:$|[.,;:!?)\]\n–]|-\s)"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Reads the label that a text begins with; one of a few that a source's answers are made of.
+
+    Case does not matter, nor does markup or "Answer:" before it. Behind it the text ends, or a stop, comma, bracket,
+    dash or new line follows: "No exception applies" begins with a word, and not with the label No. Of two
+    labels that fit, the longer one is read.
+
+    >>> read = Labels(("Yes", "No"))
+    >>> read("**Yes**, since it is offered for its truth."), read("Answer: no."), read("No exception applies.")
+    ('Yes', 'No', None)
+    """
+
+    labels: Sequence[str]
+    """As they are written in the source."""
+
+    def __post_init__(self) -> None:
+        """See that the labels can be told apart.
+
+        Raises:
+            UserError: fewer than two, a blank one, or two that differ in case and spaces alone.
+        """
+        plain = {" ".join(label.split()).casefold() for label in self.labels}
+        if isinstance(self.labels, str) or len(self.labels) < 2 or "" in plain or len(plain) < len(self.labels):
+            raise UserError(
+                f"Labels({self.labels!r}) takes at least two labels, different and not blank: ('Yes', 'No')"
+            )
+
+    def __call__(self, text: str) -> str | None:
+        """Return the label that a text begins with, as it is written in the source; None where there is none."""
+        for label in sorted(self.labels, key=len, reverse=True):
+            spaced = r"\s+".join(re.escape(word) for word in label.split())
+            if re.match(f"{_BEFORE}{spaced}{_BEHIND}", text, re.IGNORECASE):
+                return label
+        return None
+
+
+Check = Callable[[Mapping[str, Any]], bool | None]
+"""From a row, the dict of its columns, to whether its answer is right; None where that cannot be told."""
+Read = Callable[[str], str | None]
+"""From a text to what it claims; None where that cannot be told. `Labels` is one."""
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Keep the answers that a check of the row finds right, or that claim what the source's reference claims.
+
+    Takes one of two functions. ``check`` sees the row and says whether its answer is right. ``read`` reads what a text
+    claims, in the answer and in the reference alike, and equal claims are right. A function that is given without a
+    name is a ``check`` where its parameter is called ``row`` or annotated as a mapping, and a ``read`` otherwise.
+
+    Adds ``verify_correct``: true, false, or null where it cannot be told. The reasons of a rejection:
+
+    ================ ==================================================================================
+    ``wrong``        the check says so, or the answer claims something else
+    ``unverified``   the check cannot tell
+    ``no_claim``     nothing could be read in the answer
+    ``no_reference`` the question has no reference, or nothing could be read in it: nobody knows what is right
+    ================ ==================================================================================
+
+    Only the answer is looked at: a wrong argument that ends well is kept. The teacher must not be shown the reference
+    (``trace="guided"``), or it verifies nothing. Source: OpenThoughts' first datasets kept verified answers only;
+    its later ablation (arXiv 2506.04178, table 6) found no gain from it in mathematics.
+
+    >>> rows = pl.DataFrame({"reference": ["Yes", "Yes"], "answer": ["Yes: it is offered for its truth.", "No."]})
+    >>> Verify(Labels(("Yes", "No")))(rows, Context()).columns["verify_correct"].to_list()
+    [True, False]
+    >>> Verify(lambda row: row["reference"] in row["answer"])(rows, Context()).columns["verify_correct"].to_list()
+    [True, False]
+    """
+
+    stage: ClassVar[str] = "answers"
+    writes: ClassVar[tuple[str, ...]] = ("verify_correct",)
+
+    function: InitVar[Check | Read | None] = None
+    check: Check | None = field(default=None, kw_only=True)
+    read: Read | None = field(default=None, kw_only=True)
+
+    def __post_init__(self, function: Check | Read | None) -> None:
+        """Find out which of the two a function without a name is.
+
+        Raises:
+            UserError: there is none, or there are two.
+        """
+        if sum(one is not None for one in (function, self.check, self.read)) != 1:
+            raise UserError("Verify takes one function: check, of a row, or read, of a text")
+        if function is not None:
+            object.__setattr__(self, "check" if _takes_row(function) else "read", function)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that must be there."""
+        return ("answer",) if self.read is None else ("reference", "answer")
+
+    def claim(self, text: str, row: Mapping[str, Any]) -> str | None:
+        """Read what a text of a row claims.
+
+        Raises:
+            UserError: ``read`` raises, or returns no text; the sentence names the row.
+        """
+        return call_own("the function that Verify reads claims with", row, _claimed, self.read, text)
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        """Judge each row by itself.
+
+        Raises:
+            UserError: a column is missing, ``answer`` is null somewhere, or the function raises.
+        """
+        require(rows, "answer")
+        if self.read is not None:
+            require(rows, "reference", null=True)
+        judged = [self._judge(row) for row in rows.iter_rows(named=True)]
+        told = [one.correct for one in judged if one.correct is not None]
+        what = "make a claim" if self.read is not None else "could be checked"
+        return Verdict(
+            keep=pl.Series([one.correct is True for one in judged], dtype=pl.Boolean),
+            reason=pl.Series([one.reason for one in judged], dtype=pl.String),
+            evidence=[one.evidence for one in judged],
+            columns={"verify_correct": pl.Series([one.correct for one in judged], dtype=pl.Boolean)},
+            note=f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None,
+        )
+
+    def _judge(self, row: Mapping[str, Any]) -> _Judged:
+        answer, reference = row["answer"], row.get("reference")
+        if self.check is not None:
+            correct = call_own("the check of Verify", row, _checked, self.check, row)
+            reason = "unverified" if correct is None else None if correct else "wrong"
+            return _Judged(correct, reason, {"answer": answer[:SHOWN], "reference": reference})
+        right = None if reference is None else self.claim(reference, row)
+        claimed = self.claim(answer, row)
+        if right is None:
+            return _Judged(None, "no_reference", {"reference": reference})
+        if claimed is None:
+            return _Judged(None, "no_claim", {"answer": answer[:SHOWN], "reference": right})
+        correct = claimed == right
+        return _Judged(correct, None if correct else "wrong", {"claimed": claimed, "reference": right})
+
+
+class _Judged(NamedTuple):
+    correct: bool | None
+    reason: str | None
+    evidence: Mapping[str, Any]
+
+
+def _takes_row(function: Any) -> bool:
+    """Tell whether a function takes a row rather than a text, by the name or the annotation of its parameter."""
+    try:
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+    except (TypeError, ValueError):  # some that are written in C tell nothing
+        return False
+    if first is None:
+        return False
+    annotation = "" if first.annotation is inspect.Parameter.empty else str(first.annotation)
+    if first.name == "row":
+        return annotation not in ("str", str(str))
+    return re.match(r"(<class ')?(\w+\.)*(dict|Mapping)\b", annotation, re.IGNORECASE) is not None
+
+
+def _checked(check: Check, row: Mapping[str, Any]) -> bool | None:
+    told: Any = check(row)  # which is the user's, and need not keep to its type
+    if told is None or isinstance(told, bool):
+        return told
+    if type(told).__name__ in ("bool", "bool_"):  # NumPy's
+        return bool(told)
+    raise TypeError(f"it must return True, False or None, not {type(told).__name__}")
+
+
+def _claimed(read: Read, text: str) -> str | None:
+    claimed: Any = read(text)
+    if isinstance(claimed, bool):
+        raise TypeError("it must return what the text claims; a function of the row is given as Verify(check=…)")
+    return claimed  # type: ignore[no-any-return]  # of any type that can be compared

@@ -1,0 +1,1 @@
+"""From a teacher's name to an address: presets, discovery, prices, models."""

@@ -1,0 +1,1 @@
+"""One request on its way: Curator, HTTP, retries, concurrency, and what went wrong."""

@@ -1,0 +1,1 @@
+"""The optimization itself: trainer, loss, devices, checkpoints, memory."""

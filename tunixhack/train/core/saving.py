@@ -1,0 +1,129 @@
+"""When a checkpoint is written, how it gets onto the disk, and how its failure is reported."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orbax.checkpoint as ocp
+
+from tunixhack.train.core import checksums
+
+SAVE_TIMEOUT = datetime.timedelta(hours=1)
+"""After which a save that hangs is a failure that the user hears of."""
+
+
+class CannotSave(Exception):
+    """A checkpoint could not be written; the text says why."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Where the checkpoints of a training go, and which."""
+
+    folder: Path
+    max_to_keep: int
+    """How many of the newest checkpoints are kept."""
+    every: float
+    """Seconds between two checkpoints."""
+
+
+class SaveInterval:
+    """Decides behind which steps a checkpoint is written: at most one in an interval of time.
+
+    Tunix asks before it saves, and Orbax asks again when it does. Hence the decision about a step is remembered, and
+    given again to whoever asks again.
+
+    Args:
+        seconds: between two checkpoints.
+        now: tells the time in seconds.
+
+    >>> time = iter([0, 10, 180, 190])
+    >>> interval = SaveInterval(180, now=lambda: next(time))
+    >>> [interval.due(step, lambda: True) for step in (1, 1, 2, 2, 3)]
+    [False, False, True, True, False]
+    """
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._now = seconds, now
+        self._since = now()
+        self._decided: tuple[int, bool] | None = None
+
+    def due(self, step: int, allowed: Callable[[], bool]) -> bool:
+        """Tell whether a checkpoint is written behind a step.
+
+        Args:
+            step: from 1.
+            allowed: asked once the interval is over; where it denies, the next step is looked at.
+        """
+        if self._decided is None or self._decided[0] != step:
+            now = self._now()
+            due = now - self._since >= self._seconds and allowed()
+            if due:
+                self._since = now
+            self._decided = step, due
+        return self._decided[1]
+
+
+class SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[misc]  # Orbax ships no types
+    """Where Orbax writes a checkpoint before it has its name; with it, it is sealed, and on the disk.
+
+    Orbax calls this in the thread that saves, beside the training, and removes an older checkpoint only after it.
+    """
+
+    async def finalize(self) -> None:
+        """Rename the folder, and seal it if it is a checkpoint rather than a part of one."""
+        await super().finalize()
+        place = Path(self.get_final())
+        if place.name.isdigit():
+            await asyncio.to_thread(checksums.seal, place)
+
+
+def checkpoint_options(
+    max_to_keep: int, should_save: Callable[[int, int | None], bool]
+) -> ocp.CheckpointManagerOptions:
+    """Return how Orbax is to save.
+
+    Args:
+        max_to_keep: how many checkpoints to keep.
+        should_save: asked with a step and the last one that was saved.
+    """
+    return ocp.CheckpointManagerOptions(
+        max_to_keep=max_to_keep,
+        should_save_fn=should_save,
+        cleanup_tmp_directories=True,
+        temporary_path_class=SealedPath,
+        async_options=ocp.AsyncOptions(timeout_secs=int(SAVE_TIMEOUT.total_seconds())),
+    )
+
+
+def no_room(error: BaseException | None) -> str | None:
+    """Tell why the disk took no more, if that is what an error, or one that led to it, is about.
+
+    >>> no_room(ValueError("RESOURCE_EXHAUSTED: Error writing 7: No space left on device [os_error_code='28']"))
+    'No space left on device'
+    >>> no_room(ValueError("RESOURCE_EXHAUSTED: Out of memory allocating 16 bytes")) is None  # a device's memory
+    True
+    """
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.strerror or str(error)
+        said = str(error)
+        if "os_error_code" in said or os.strerror(errno.ENOSPC) in said:
+            return said.rpartition(": ")[2].partition(" [os_error_code")[0] or said
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def not_repeated(line: logging.LogRecord) -> bool:
+    """Keep asyncio from printing every write of Orbax's that failed, up to the process's end: the save reported it."""
+    error = line.exc_info[1] if line.exc_info else None
+    said = f"{line.getMessage()} {error}"
+    return "os_error_code" not in said and os.strerror(errno.ENOSPC) not in said

@@ -1,0 +1,1 @@
+"""Asking a student, and whether its replies have the format."""

@@ -1,0 +1,1 @@
+"""Students: families of models, their files and their tokenizers."""

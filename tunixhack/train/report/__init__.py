@@ -1,0 +1,1 @@
+"""What a training tells: metrics, samples, validation, the model card."""

@@ -1,0 +1,1 @@
+"""One training from its beginning or last checkpoint to its end."""
