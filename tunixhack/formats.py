@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError, nearest
-from tunixhack.runs.schema import REJECTION
 
 if TYPE_CHECKING:
     import polars as pl
@@ -210,6 +209,8 @@ def export(rows: pl.DataFrame, format: str) -> Exported:
         UserError: the format is unknown, or a column is missing or, context apart, null somewhere.
     """
     import polars as pl
+
+    from tunixhack.runs.schema import REJECTION  # which brings polars
 
     if format not in FORMATS:
         raise UserError(f"format {format!r} is unknown: {nearest(format, FORMATS)}")
