@@ -18,18 +18,19 @@ from tests.builds import QUIET, asked, build, given_by_seed, small_recipe, write
 from tests.commands import Command
 from tests.pipeline.test_mishaps import Notes
 from tests.processes import Started
+from tests.teachers.odd_server import completion, odd_server
 from tests.waiting import wait_for
 from tunixhack import Context, Run, Verdict
-from tunixhack._util.ids import rank
+from tunixhack._util.ids import question_id, rank
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
-from tunixhack.pipeline.accepted import AcceptedSearch, Found, cut
+from tunixhack.pipeline.accepted import AcceptedSearch, SearchResult, cut
 from tunixhack.pipeline.accepted_goal import Goal
 from tunixhack.recipe import Recipe
 from tunixhack.steps.exact_dedup import ExactDedup
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.sample import Sample
-from tunixhack.testing import Faults, ScriptedTeacher
+from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 KILLS = 5
 
@@ -167,6 +168,27 @@ def test_a_teacher_that_fails_is_gone_on_with(many: Recipe, teacher: ScriptedTea
         build(many, teacher, tmp_path / "run", **ORDER)
     teacher.change(faults=Faults())
     assert equal_but_for_beyond(build(many, teacher, tmp_path / "run", **ORDER), whole)
+
+
+def test_a_question_that_the_teacher_refuses_is_passed_over(many: Recipe, tmp_path: Path):
+    by_rank = sorted(toy_questions(100), key=lambda row: rank(0, question_id("creative", row["question"])))
+    refused = by_rank[2]["question"]
+
+    def reply(body: dict[str, Any], headers: Any) -> tuple[int, Any]:
+        asked_for = body["messages"][-1]["content"]
+        if refused in asked_for:
+            return 400, {"error": {"message": "not that"}}
+        digest = hashlib.sha256(f"{asked_for}{body['seed']}".encode()).hexdigest()
+        return 200, completion(f"<reasoning>Thought.</reasoning><answer>{digest}</answer>")
+
+    with odd_server(reply) as server:
+        for _ in range(2):
+            run = build(many, server.url, tmp_path / "run", **ORDER)
+            assert run.train.height == 30
+            assert run.done
+            assert refused not in set(run.train["question"])
+    assert refused in set(run.questions.filter("selected")["question"])
+    assert run.funnel.filter(step="sample")["missing"].item() == 4
 
 
 def test_a_budget_of_hours_ends_it_on_whole_questions(many: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
@@ -325,7 +347,7 @@ def test_the_cut_keeps_the_first_in_the_order_of_selection(counts: list[int], wa
     rows = [(one, sample) for one, count in zip(questions, counts, strict=True) for sample in range(count)]
     lucky.shuffle(rows)
     table = pl.DataFrame(rows, schema={"question_id": pl.String, "sample": pl.Int64}, orient="row")
-    found = Found(quota=len(counts), places=order, beyond=table.clear(), missing=0)
+    found = SearchResult(quota=len(counts), places=order, beyond=table.clear(), missing=0)
     parts = cut(table, found, Goal(wanted=wanted, ceiling=99, most=4), questions)
     expected = sorted(rows, key=lambda one: (order[one[0]], one[1]))
     assert parts.kept.rows() == expected[:wanted]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tunixhack._util.ids import request_key
 from tunixhack.errors import UserError
 from tunixhack.steps.request import Request
 from tunixhack.teachers.engine.engine import Engine
+from tunixhack.teachers.local.server_process import EmbeddedServer
 from tunixhack.testing import ScriptedTeacher
 
 MESSAGES = [{"role": "user", "content": "Grade this."}]
@@ -76,7 +78,6 @@ def test_requests_of_one_call_are_each_sent_with_their_own_parameters(engine: En
 
 
 def test_a_schema_or_an_empty_grammar_lifts_the_one_of_written_traces(engine: Engine):
-    from dataclasses import replace
 
     teacher = replace(engine.teacher, grammar='root ::= "<reasoning>"')
     for change in ({"schema": SCHEMA}, {"grammar": ""}):
@@ -101,3 +102,21 @@ def test_a_schema_or_an_empty_grammar_lifts_the_one_of_written_traces(engine: En
 def test_what_contradicts_itself_is_refused(wrong: dict[str, Any], sentence: str):
     with pytest.raises(UserError, match=sentence):
         Request(messages=MESSAGES, samples=[0], **wrong)
+
+
+def test_llama_cpp_holds_an_answer_to_a_schema_to_a_grammar_or_to_none(embedded_server: EmbeddedServer, tmp_path: Path):
+    """A teacher whose written traces have a grammar of their own."""
+    engine = engine_of(embedded_server.url, tmp_path)
+    engine.teacher = replace(engine.teacher, grammar='root ::= "<reasoning>" [a-z]+')
+    asked = [
+        Request(question_id="aa", messages=MESSAGES, samples=[0], schema=SCHEMA, max_tokens=60),
+        Request(question_id="bb", messages=MESSAGES, samples=[0], grammar='root ::= "yes" | "no"', max_tokens=8),
+        Request(question_id="cc", messages=MESSAGES, samples=[0], grammar="", max_tokens=8),
+    ]
+    try:
+        said = engine.ask(asked, "judge").sort("request")["choice"].str.json_path_match("$.message.content").to_list()
+    finally:
+        engine.close()
+    assert json.loads(said[0]).keys() == {"grade"}
+    assert said[1] in ("yes", "no")
+    assert not said[2].startswith("<reasoning>")

@@ -8,7 +8,7 @@ does not depend on the rounds: they are the first ones of the fewest questions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -30,7 +30,7 @@ NOTHING = pl.DataFrame(schema={"question_id": pl.String, "sample": pl.Int64})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class SearchResult:
     """What the search came to."""
 
     quota: int
@@ -65,7 +65,7 @@ class AcceptedSearch:
     _ordered: bool = True
     """Whether the selecting step tells in which order it selects."""
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         """Ask, and find the fewest questions that give the answers.
 
         Raises:
@@ -85,7 +85,7 @@ class AcceptedSearch:
         behind = [question for question, place in self._places.items() if place >= needed]
         received = pl.concat([NOTHING, *self._judged], how="diagonal_relaxed")
         beyond = received.filter(pl.col("question_id").is_in(behind))
-        return Found(quota=needed, places=self._places, beyond=beyond, missing=self._missing)
+        return SearchResult(quota=needed, places=self._places, beyond=beyond, missing=self._missing)
 
     @property
     def _accepted(self) -> int:
@@ -116,7 +116,7 @@ class AcceptedSearch:
 
         (asked,) = run_steps([self.sample], new, context, stage=self.recorder.timed_stage)
         answers = asked.kept
-        self._missing += new.height * self.contexts.samples - answers.height
+        self._missing += count_missing(new, answers, self.contexts.samples, self.contexts.pool.declined())
         for result in run_steps(self.judges, answers, self.contexts, stage=self.recorder.timed_stage):
             self._judged.append(result.rejected.drop("step", "reason", "evidence"))
             answers = result.kept
@@ -157,6 +157,19 @@ class AcceptedSearch:
         return self.contexts(self.sample, self.selection.rows.head(0))
 
 
+def count_missing(questions: pl.DataFrame, answers: pl.DataFrame, samples: int, declined: Collection[str]) -> int:
+    """Count the answers that were not received and can still be; a question that the teacher refuses gives none.
+
+    Args:
+        questions: that were asked.
+        answers: that were received to them.
+        samples: answers to each question.
+        declined: the questions whose content the teacher refuses.
+    """
+    asked = questions.filter(~pl.col("question_id").is_in(list(declined)))
+    return asked.height * samples - answers.join(asked, on="question_id", how="semi").height
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cut:
     """The answers that are kept, and those that are not among them."""
@@ -166,7 +179,7 @@ class Cut:
     """With step, reason and evidence."""
 
 
-def cut(rows: pl.DataFrame, found: Found, goal: Goal, ranks: Sequence[str]) -> Cut:
+def cut(rows: pl.DataFrame, found: SearchResult, goal: Goal, ranks: Sequence[str]) -> Cut:
     """Keep the first accepted answers, by the order of the questions' selection, their rank, and the samples.
 
     Args:

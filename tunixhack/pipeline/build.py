@@ -13,7 +13,7 @@ from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, listed, reason_of, verb
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
-from tunixhack.pipeline.accepted import STEP, AcceptedSearch, Found, cut
+from tunixhack.pipeline.accepted import STEP, AcceptedSearch, SearchResult, count_missing, cut
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
 from tunixhack.pipeline.build_checks import check_folder, check_options
 from tunixhack.pipeline.drop_monitor import DropMonitor
@@ -167,6 +167,8 @@ class _Build:
         self.selection.record(chosen)
         questions = self.selection.select(chosen)
         answers = self._sample(questions)
+        if goal is not None:  # a question that is refused has no answer, and others are asked in its place
+            self.missing = count_missing(questions, answers, self.samples, self.pool.declined())
         rows = self.recorded.run_on_answers(self.judges, answers)
         shortage = None
         if goal is not None and found is not None:
@@ -212,7 +214,7 @@ class _Build:
         available = most_questions(self.selection.rows.height, self.selection.selecting)
         return goal_of(wanted, ceiling, most_accepted(self.judges, self.samples), available)
 
-    def _search(self, goal: Goal) -> Found:
+    def _search(self, goal: Goal) -> SearchResult:
         """Ask questions until enough answers are accepted."""
         search = AcceptedSearch(
             goal=goal,
@@ -224,10 +226,11 @@ class _Build:
             report=self.report,
         )
         found = search.run()
-        self.pool.stored_only = bool(found.missing)  # they were asked for in this start
+        # what is missing was asked for in this start, and is not asked for again in it
+        self.pool.stored_only = bool(found.missing or self.pool.declined())
         return found
 
-    def _cut(self, rows: pl.DataFrame, goal: Goal, found: Found) -> tuple[pl.DataFrame, str | None]:
+    def _cut(self, rows: pl.DataFrame, goal: Goal, found: SearchResult) -> tuple[pl.DataFrame, str | None]:
         """Keep as many answers as are wanted; returns them, and what is to be said where there are fewer."""
         parts = cut(rows, found, goal, self.selection.rows["question_id"].to_list())
         kept, beyond = parts.kept.height, parts.beyond.height

@@ -14,6 +14,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.errors import LimitReached, UserError
 from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
+from tunixhack.pipeline.pool_records import charge, remembered
 from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.replies.token_usage import token_count
 from tunixhack.runs.answer_store import KEY
@@ -27,7 +28,7 @@ from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import one_per_key
 from tunixhack.teachers.engine.sender import OnAnswers
 from tunixhack.teachers.engine.spending_limits import SpendingLimits
-from tunixhack.teachers.prices import BATCH_SHARE, Price, dollars
+from tunixhack.teachers.prices import BATCH_SHARE, Price
 from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.reference import REFERENCE, Solution
 from tunixhack.teachers.registry.address import public_name
@@ -196,18 +197,8 @@ class TeacherPool:
 
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
-        kept = {}
-        for engine in self._engines.values():
-            teacher = engine.teacher
-            kept[teacher.name] = {
-                "model": teacher.model,
-                "identity": dict(teacher.identity),
-                "context": self._context(teacher),
-                "models": engine.models.known,
-                "pace": {step: list(pace) for step, pace in engine.measured_seconds.items()},
-                "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
-            }
-        return kept
+        engines = self._engines.values()
+        return {engine.teacher.name: remembered(engine, self._context(engine.teacher)) for engine in engines}
 
     @property
     def prices(self) -> dict[str, Price | None]:
@@ -220,17 +211,10 @@ class TeacherPool:
         """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
         if self.settings.budget is None:
             return
-        prices, paid = self.prices, self.run.store.answers()
+        paid = self.run.store.answers()
         for lent in self._lent:
             paid = paid.join(lent, on=[*KEY, "when"], how="anti", maintain_order="left")
-        for (teacher,), rows in paid.group_by("teacher"):
-            cost = dollars(rows, prices)
-            if cost is None:
-                self.report.warn(
-                    f"what the {counted(rows.height, 'answer')} of {teacher} cost is unknown: not in the budget"
-                )
-            else:
-                self.limits.charge(cost, rows.height, dollars(rows, prices, listed=True))
+        charge(self.limits, paid, self.prices, self.report.warn)
 
     def questions_in_flight(self, samples: int) -> int:
         """Return how many questions the run's teacher is asked at once; 1 until it is reached."""

@@ -18,6 +18,17 @@ from tunixhack.replies.token_usage import OF_CHOICES, token_count
 
 NEARLY_ALL = 0.9
 FEW = 50
+_COLUMNS: dict[str, pl.DataType] = {
+    "step": pl.String(),
+    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing", "distinct"), pl.Int64()),
+    "reasons": pl.String(),
+    "note": pl.String(),
+    "seconds": pl.Float64(),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), pl.Int64()),
+    "at_least": pl.Boolean(),
+    "cost": pl.Float64(),
+}
+"""The columns of `tunixhack.runs.run.Run.funnel`, in the order of `Stage`."""
 
 
 @dataclass
@@ -95,6 +106,16 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
     in_part = any(OF_CHOICES in one or token_count(one.get("completion_tokens")) is None for one in usages)
     return totals | {"at_least": in_part or len(usages) + 0.5 < answered}
+
+
+def as_frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the lines of run.json as a table; a step's own words have no effect on a terminal."""
+    shown = [
+        {name: for_terminal(value) if isinstance(value, str) else value for name, value in line.items()}
+        | {"reasons": json.dumps(line["reasons"])}
+        for line in lines
+    ]
+    return pl.DataFrame([[line[name] for name in _COLUMNS] for line in shown], schema=_COLUMNS, orient="row")
 
 
 def _dollars(cost: float | None, at_least: bool) -> str:

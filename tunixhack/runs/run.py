@@ -15,7 +15,6 @@ batches/           while a provider answers batches
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.signature import is_own, quoted
 from tunixhack.runs.state import read_state
 
@@ -42,18 +42,6 @@ if TYPE_CHECKING:
 STATE = "run.json"
 REMEDY = "build again with the same command, which writes it anew from the stored answers"
 RUNNING, STOPPED, DONE = "running", "stopped", "done"
-
-_FUNNEL: dict[str, pl.DataType] = {
-    "step": pl.String(),
-    **dict.fromkeys(("rows_in", "kept", "rejected", "set_aside", "made", "missing", "distinct"), pl.Int64()),
-    "reasons": pl.String(),
-    "note": pl.String(),
-    "seconds": pl.Float64(),
-    **dict.fromkeys(("prompt_tokens", "completion_tokens"), pl.Int64()),
-    "at_least": pl.Boolean(),
-    "cost": pl.Float64(),
-}
-"""The columns of `Run.funnel`, in the order of `tunixhack.runs.funnel.Stage`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -220,12 +208,7 @@ class Run:
     @property
     def funnel(self) -> pl.DataFrame:
         """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.runs.funnel.Stage`."""
-        lines = [
-            {name: for_terminal(value) if isinstance(value, str) else value for name, value in line.items()}
-            | {"reasons": json.dumps(line["reasons"])}
-            for line in self.state().get("funnel", [])
-        ]
-        return pl.DataFrame([[line[name] for name in _FUNNEL] for line in lines], schema=_FUNNEL, orient="row")
+        return as_frame(self.state().get("funnel", []))
 
     def export(self, format: str, path: str | Path | None = None) -> Exported:
         """Convert the dataset to a training format; see `tunixhack.formats.FORMATS`.

@@ -24,6 +24,7 @@ from tunixhack.teachers.engine import plan, seeds
 from tunixhack.teachers.engine.batch_mode import BatchSender
 from tunixhack.teachers.engine.online_mode import OnlineSender
 from tunixhack.teachers.engine.preflight import check_fit, examine
+from tunixhack.teachers.engine.replaced import count_replaced
 from tunixhack.teachers.engine.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.engine.spending_limits import Admission, SpendingLimits
 from tunixhack.teachers.registry.models import Models
@@ -76,7 +77,7 @@ class Engine:
         self.models = Models(self.teacher.model, self.teacher.name, self.report.say, self.report.warn)
         self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's throughput is of
-        self._fitting = 0  # characters of the longest messages that are known to fit
+        self._fitting = self._fitting_limit = 0  # characters of messages, and the limit, that are known to fit
 
     def close(self) -> None:
         """Close the connection to the teacher; an embedded one stops."""
@@ -158,28 +159,16 @@ class Engine:
             f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
             f"{self.teacher.name}"
         )
-        replaced = self._replacing(wanted, missing, step, earlier)
+        known = (self.store.keys("question_id", "step", "teacher"), self.store.batches.keys())
+        paid = pl.concat(known, how="diagonal").filter(step=step)
+        own = pl.col("teacher").fill_null(self.teacher.name) == self.teacher.name
+        replaced = count_replaced(missing, paid.with_columns(own=own), pl.concat([earlier, wanted]))
         if replaced and not self.ask_again:
             raise UserError(
                 f"{counted(replaced, 'answer')} of step {step} {verb(replaced, 'is', 'are')} paid for already, and the "
                 "teacher, its sampling or the prompt has changed since: add --ask-again to ask for them anew (the old "
                 "ones stay in the store), or choose another --out"
             )
-
-    def _replacing(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> int:
-        """Count the missing answers that would stand in for others which the step has paid for and does not want now.
-
-        A question can have several requests of one step: a judge of each of its answers, a panel of teachers. Where
-        one of them is answered by this teacher, the missing ones are further ones, and stand in for nothing.
-        """
-        same = ["question_id", "sample"]
-        known = (self.store.keys("question_id", "step", "teacher"), self.store.batches.keys())
-        paid = pl.concat(known, how="diagonal").filter(step=step)
-        all_wanted = pl.concat([earlier, wanted], how="diagonal")
-        still = paid.join(all_wanted, on=[*same, "request_key"], how="semi")
-        own = still.filter(pl.col("teacher").fill_null(self.teacher.name) == self.teacher.name)
-        left = paid.join(all_wanted, on=[*same, "request_key"], how="anti").join(own, on=same, how="anti")
-        return missing.join(left, on=same, how="semi").height
 
     def _split_under_way(self, missing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Split missing answers into those to be asked and those in batches; see `plan.split_under_way`."""
@@ -264,14 +253,27 @@ class Engine:
         return self._connected[1].block if self._connected else 1
 
     def _connect(self, requests: Sequence[Request]) -> tuple[Endpoint, Capabilities]:
-        longest = plan.longest_usual(requests)
+        longest, asked = plan.longest_usual(requests), _with_largest_limit(self.teacher, requests)
+        limit = asked.limit if isinstance(asked.limit, int) else 0
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
-            found = examine(endpoint, self.teacher, self.trace, longest, self.report.say)
+            found = examine(endpoint, asked, self.trace, longest, self.report.say)
             self._connected = endpoint, found
             self.teacher = replace(self.teacher, seeded=found.seeded, context=found.context)
             self.models.note(found.model)
-        elif plan.characters(longest) > self._fitting:  # a pilot, or another step, had shorter ones
-            check_fit(self._connected[0], self.teacher, longest, self.report.say)
+        elif plan.characters(longest) > self._fitting or limit > self._fitting_limit:
+            # a pilot, or another step, had shorter ones
+            asked = replace(asked, context=self.teacher.context)
+            check_fit(self._connected[0], asked, longest, self.report.say)
         self._fitting = max(self._fitting, plan.characters(longest))
+        self._fitting_limit = max(self._fitting_limit, limit)
         return self._connected
+
+
+def _with_largest_limit(teacher: Teacher, requests: Sequence[Request]) -> Teacher:
+    """Return a teacher whose answers are limited as the longest of these requests' answers are."""
+    told = [request.sampling_of(teacher).get(teacher.limit_name) for request in requests]
+    limits = [limit for limit in told if isinstance(limit, int)]
+    if len(limits) < len(told):
+        return teacher
+    return replace(teacher, sampling={**teacher.sampling, teacher.limit_name: max(limits)})
