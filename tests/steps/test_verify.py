@@ -172,7 +172,11 @@ def text_reader(row: str) -> str | None:
     return row[:1]
 
 
-@pytest.mark.parametrize("read", [YES_NO, lambda text: text, text_reader, str.strip, str], ids=["labels", "lambda", "function", "method", "type"])
+@pytest.mark.parametrize(
+    "read",
+    [YES_NO, lambda text: text, text_reader, str.strip, str],
+    ids=["labels", "lambda", "function", "method", "type"],
+)
 def test_a_function_of_a_text_reads_claims_as_ever(read: Any):
     verify = Verify(read)
     assert (verify.check, verify.read) == (None, read)
