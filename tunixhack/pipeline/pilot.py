@@ -266,6 +266,6 @@ class Pilot:
     def _to_come(self, step: str, answers: int, candidates: pl.DataFrame) -> int:
         """Take off the answers to a step that are there already."""
         if self.options.teacher == REFERENCE:
-            return 0  # nobody is asked
+            return 0  # no teacher is asked
         stored = self.pool.answers_of(step)
         return max(0, answers - stored.join(candidates.select("question_id"), on="question_id", how="semi").height)

@@ -151,7 +151,7 @@ class Recorder:
     def undo_start(self) -> bool:
         """Undo the start if it has received no answer, wherever that stands; returns whether it did."""
         state, received = self._before
-        if state.get("state") == RUNNING:  # an earlier start was killed, and nobody has told how this one ended
+        if state.get("state") == RUNNING:  # an earlier start was killed, and how it ended is not noted yet
             return False
         if self.run.store.received() != received or self.run.store.batches.open():
             return False

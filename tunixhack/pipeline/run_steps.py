@@ -108,7 +108,7 @@ def _carry_out(step: Step, rows: pl.DataFrame, result: Any, line: Stage, candida
         return StepResult(step=step, name=name, stage=line, kept=result, rejected=rows.clear())
     if isinstance(result, Made):
         if candidates is None:
-            raise UserError(f"step {name} makes rows, which is for {PLACE}: put it there")
+            raise UserError(f"step {name} makes rows, which is for {WHERE}: put it there")
         added = candidates.add(name, rows, result)
         line.made, line.kept, line.rejected = added.made, added.rows.height, added.rejected.height
         line.reasons = count_reasons(added.rejected)
@@ -130,7 +130,7 @@ def _carry_out(step: Step, rows: pl.DataFrame, result: Any, line: Stage, candida
     )
 
 
-PLACE = "questions before Sample(), and before the first step that selects a share of them"
+WHERE = "questions before Sample(), and before the first step that selects a share of them"
 """Where rows may be made."""
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.pipeline.made_rows import PARENTS
-from tunixhack.pipeline.run_steps import PLACE
+from tunixhack.pipeline.run_steps import WHERE
 from tunixhack.runs.schema import ANSWER, QUESTION
 from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, share_kept, step_name
 from tunixhack.steps.sample import Sample
@@ -40,7 +40,7 @@ class Numbered:
     name: str
 
     def __post_init__(self) -> None:
-        """Be of the module that the step is of: it can be the user's own."""
+        """Take over the step's module, which tells whether it is the user's own."""
         object.__setattr__(self, "__module__", getattr(self.step, "__module__", type(self.step).__module__))
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict | Made | pl.DataFrame:
@@ -111,7 +111,7 @@ def check_steps(steps: Sequence[Step]) -> None:
         if makes_rows(step):
             if selects or not before:
                 where = f"{selects}, which selects questions" if selects and before else "Sample()"
-                raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {PLACE}")
+                raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {WHERE}")
             there[PARENTS] = f"step {name}"
         if before and share_kept(step) < 1:
             selects = selects or f"step {name}"

@@ -61,7 +61,7 @@ class TeacherPool:
     """
 
     def __init__(self, settings: TeacherSettings, run: Run, report: Reporter) -> None:
-        """Ask nobody yet."""
+        """Resolve no teacher yet."""
         self.settings, self.run, self.report = settings, run, report
         earlier = run.state().get("order")
         self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0

@@ -292,7 +292,7 @@ def _or_sentence(tell: Callable[[], str]) -> str:
 
 
 def _how_to_go_on(state: Mapping[str, Any]) -> str:
-    """Name the command that goes on; one that another user's build noted, or nobody's, is not offered as ours."""
+    """Name the command that goes on; one that this user's build did not sign is not offered as ours."""
     command = state.get("command")
     if command and is_own(command, state.get("signature")):
         return f"go on with: {command}"

@@ -1,7 +1,7 @@
 """``run.json`` as it is read: whoever has the folder can have written it, and what reads it relies on its shape.
 
 Of what a run needs to go on, to be shown and to be published, each part that is there has the type that this version
-writes. What earlier versions did not write is filled in or left out; what nobody reads is kept as it is.
+writes. What earlier versions did not write is filled in or left out; what is not read is kept as it is.
 """
 
 from __future__ import annotations

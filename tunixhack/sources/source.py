@@ -182,7 +182,7 @@ class Source:
         commit = sha256 = None
         if self._is_local:
             file = self._shipped_file() if self.path == SHIPPED else Path(self.path).expanduser()
-            # the name alone: rows are published, and a folder's name is the user's own affair
+            # the name alone: rows are published, and a folder's name can tell of its user
             rows, source = file_rows(file), self.path if self.path == SHIPPED else file.name
             sha256 = _sha256(file)
         else:

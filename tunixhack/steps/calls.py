@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIED = 8
-"""Rows on which a step that failed is tried alone, to tell whether it is one row's affair."""
+"""Rows on which a step that failed is tried alone, to tell whether one row is to blame."""
 
 
 def call(step: Step, rows: pl.DataFrame, ctx: Context) -> Verdict | Made | pl.DataFrame:
     """Call a step; one that is not the package's own can raise anything.
 
     Raises:
-        UserError: it did. The sentence names the step, and the row where it is one row's affair.
+        UserError: it did. The sentence names the step, and the row where one is to blame.
     """
     try:
         return step(rows, ctx)
@@ -81,7 +81,7 @@ def _culprit(step: Step, rows: pl.DataFrame, ctx: Context, kind: type[Exception]
     def fails(part: pl.DataFrame) -> bool:
         try:
             step(part, without_teacher)
-        except Exception as error:  # noqa: BLE001  # told below, or another one that is nobody's affair here
+        except Exception as error:  # noqa: BLE001  # told below; one of another kind is not the failure that is looked for
             return isinstance(error, kind)
         return False
 

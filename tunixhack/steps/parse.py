@@ -2,7 +2,7 @@
 
 A *choice* is one element of the ``choices`` list of an OpenAI-compatible response. What is in it was written by a
 model: it is taken apart by string search in linear time, never evaluated, and whatever shape it has, it ends as a
-trace and an answer or as a problem in one word. How a message is read is `tunixhack.replies.reply`'s affair.
+trace and an answer or as a problem in one word. `tunixhack.replies.reply` reads messages.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Parse:
     ================== ====================================================================================
     ``truncated``      the token limit cut the answer (finish_reason ``length``), even where it reads whole
     ``filtered``       the server withheld it (finish_reason ``content_filter``)
-    ``failed``         an error ended it, or something that nobody knows; see `tunixhack.replies.finish_reasons`
+    ``failed``         an error ended it, or something unknown; see `tunixhack.replies.finish_reasons`
     ``malformed``      tags missing, doubled, nested, unclosed or with text outside; not valid Unicode or JSON
     ``control_tokens`` text behind an end token, such as an invented next turn behind ``<|im_end|>``
     ``empty``          nothing was sent, or the trace or the answer is blank

@@ -78,7 +78,7 @@ class Verify:
     ``wrong``        the check says so, or the answer claims something else
     ``unverified``   the check cannot tell
     ``no_claim``     nothing could be read in the answer
-    ``no_reference`` the question has no reference, or nothing could be read in it: nobody knows what is right
+    ``no_reference`` the question has no reference, or nothing could be read in it: what is right is unknown
     ================ ==================================================================================
 
     Only the answer is looked at: a wrong argument that ends well is kept. The teacher must not be shown the reference

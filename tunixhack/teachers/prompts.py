@@ -18,7 +18,7 @@ class Prompts:
 
     Args:
         llm: the domain's class.
-        model: the model that is asked; None where the source's own solutions answer, and nobody is asked.
+        model: the model that is asked; None where the source's own solutions answer.
         trace: of the recipe.
         system: the system message in place of the domain's; None for the domain's.
     """
