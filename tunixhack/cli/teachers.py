@@ -39,7 +39,7 @@ def teacher_parallelism(
     teacher: Annotated[str, typer.Argument(help="As after --teacher of build.")], as_json: Json = False
 ) -> None:
     """Ask a teacher for ten seconds, by one and by four at once: does it really work in parallel? Providers cost."""
-    from tunixhack.teachers.registry.parallelism_probe import measure_parallelism
+    from tunixhack.teachers.registry.parallelism import measure_parallelism
 
     report = measure_parallelism(teacher, lambda sentence: print_text(sentence, sys.stderr))
     print_result("\n".join(report.as_lines()), report.as_dict() if as_json else None)

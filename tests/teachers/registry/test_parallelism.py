@@ -18,8 +18,8 @@ from tests.teachers.odd_server import GOOD, Reply, completion, odd_server
 from tests.waiting import PATIENCE
 from tunixhack.cli.main import app
 from tunixhack.errors import UserError
-from tunixhack.teachers.registry import parallelism_probe as module
-from tunixhack.teachers.registry.parallelism_probe import TOKENS, Measurement, ParallelismReport, measure_parallelism
+from tunixhack.teachers.registry import parallelism as module
+from tunixhack.teachers.registry.parallelism import TOKENS, Measurement, ParallelismReport, measure_parallelism
 from tunixhack.teachers.registry.resolve import RequestOptions, resolve
 
 SECONDS = 3.0
