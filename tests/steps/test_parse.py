@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
@@ -174,12 +174,13 @@ def test_any_choice_ends_as_a_whole_pair_or_as_one_problem(sent, trace):
 
 @settings(max_examples=300, deadline=None)
 @given(soup, soup)
+@example(reasoning="<think>a", answer="a")  # a prompt that ends in the tag, and a model that writes it as well
 def test_a_pair_is_never_read_with_a_stray_tag_in_it(reasoning, answer):
     written = read_choice(choice(f"<reasoning>{reasoning}</reasoning><answer>{answer}</answer>"), "written")
     if written.problem is None:
         assert not any(tag in text for tag in TAGS[2:] for text in written[:2])
     native = read_choice(choice(f"<think>{reasoning}</think>{answer}"), "native")
-    if native.problem is None and not any(tag in reasoning + answer for tag in TAGS[2:]):
+    if native.problem is None and not any(tag in reasoning + answer for tag in TAGS):
         assert native[:2] == (reasoning.strip(), answer.strip())
     if native.problem is None:
         assert not any(tag in text for tag in TAGS[:2] for text in native[:2])
