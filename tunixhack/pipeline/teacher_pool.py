@@ -63,7 +63,9 @@ class TeacherPool:
     def __init__(self, settings: TeacherSettings, run: Run, report: Reporter) -> None:
         """Resolve no teacher yet."""
         self.settings, self.run, self.report = settings, run, report
-        earlier = run.state().get("order")
+        state = run.state()  # as earlier starts left it; what this one adds is in the engines
+        self._earlier: dict[str, Any] = state.get("teachers", {})
+        earlier = state.get("order")
         self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0
         """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
         self._asked: dict[str, _Asked] = {}
@@ -192,7 +194,7 @@ class TeacherPool:
 
     def _context(self, teacher: Teacher) -> int | None:
         """Return the context that the server tells, or has told: some know it only while the model is loaded."""
-        earlier = self.run.state().get("teachers", {}).get(teacher.name, {})
+        earlier = self._earlier.get(teacher.name, {})
         return teacher.context or token_count(earlier.get("context")) or None
 
     def remembered(self) -> dict[str, Any]:
@@ -203,8 +205,8 @@ class TeacherPool:
     @property
     def prices(self) -> dict[str, Price | None]:
         """What this run's teachers cost, those of earlier starts too, by name."""
-        earlier = self.run.state().get("teachers", {})
-        known = {name: Price(*kept["price"]) if kept.get("price") else None for name, kept in earlier.items()}
+        kept_prices = {name: kept.get("price") for name, kept in self._earlier.items()}
+        known = {name: Price(*price) if price else None for name, price in kept_prices.items()}
         return known | {engine.teacher.name: engine.teacher.price for engine in self._engines.values()}
 
     def count_spent(self) -> None:
@@ -288,7 +290,7 @@ class TeacherPool:
 
     def _engine(self, spec: str) -> Engine:
         if spec not in self._engines:
-            known = self.run.state().get("teachers", {}).get(public_name(spec))
+            known = self._earlier.get(public_name(spec))
             settings, main = self.settings, spec == self.settings.teacher
             # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
             trace = "written" if not main and hides_thinking(spec) else settings.trace

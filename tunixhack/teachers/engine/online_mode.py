@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.runs.answer_store import AnswerStore
@@ -63,12 +64,9 @@ class OnlineSender:
         )
         before = collector.answers
 
-        def tick() -> None:
-            collector.report_progress(state)
-            collector.report_limit()
-
+        report = partial(collector.report_progress_and_limit, state)
         try:
-            in_thread(lambda: _curator.transport(llm, rows, self.store.work, state), state, tick)
+            in_thread(lambda: _curator.transport(llm, rows, self.store.work, state), state, report)
             if state.write_error:
                 raise state.write_error
         except OSError as error:
@@ -82,7 +80,7 @@ class OnlineSender:
             if state.answered:
                 throughput = Throughput(state.answered, endpoint.concurrency)
                 collector.throughputs.append((throughput, collector.answers - before))
-        tick()
+        report()
         collector.failures.update(state.failures)
         collector.declined.update(state.declined)
         collector.unanswered |= state.unanswered

@@ -134,8 +134,9 @@ class AnswerCollector:
         if self.on_answers:
             self.on_answers(new)
 
-    def report_limit(self) -> None:
-        """Say once that a spending limit is reached, after which no question is begun."""
+    def report_progress_and_limit(self, state: CallState) -> None:
+        """Show progress, and say once that a spending limit is reached, after which no question is begun."""
+        self.report_progress(state)
         reached = self.limits.reached
         self._say_once("limit", reached, f"{reached}: no question is begun any more, and those begun are finished")
 
