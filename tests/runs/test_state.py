@@ -23,7 +23,7 @@ from tunixhack.publish.push import push
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import Run
 from tunixhack.runs.show import as_dict, print_run
-from tunixhack.runs.state import LARGEST, read_state
+from tunixhack.runs.state import LARGEST, SCHEMA, read_state
 from tunixhack.testing import ScriptedTeacher
 from tunixhack.train.data.datasets import read
 
@@ -219,3 +219,16 @@ def test_a_bake_off_names_the_folder_whose_run_is_odd(
     (entry.folder / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json is not"):
         compare([teacher.url], recipe, questions=2, out=tmp_path, report=QUIET)
+
+
+def test_a_newer_schema_is_refused_and_one_without_a_number_is_read(tmp_path: Path):
+    path = tmp_path / "run.json"
+    state = {"domain": "d", "source": {}, "state": "done", "funnel": [], "schema": SCHEMA + 1, "tunixhack": "9.1"}
+    path.write_text(json.dumps(state))
+    with pytest.raises(UserError, match=r"was written by tunixhack 9\.1, and this is an older one"):
+        read_state(path)
+    path.write_text(json.dumps(state | {"schema": SCHEMA}))
+    assert read_state(path)["schema"] == SCHEMA
+    del state["schema"]  # as version 0.1.0 wrote it
+    path.write_text(json.dumps(state))
+    assert read_state(path)["state"] == "done"

@@ -93,10 +93,13 @@ def check_folder(run: Run, recipe: RecipeSpec) -> None:
                 or f"{run.folder} has files but no run.json, so it is not the folder of a run ({others[0]}, …): "
                 "choose another --out, and nothing of yours is overwritten"
             )
-    for what, wanted in (("domain", recipe.domain), ("source", recipe.source.describe())):
-        if state.get(what, wanted) != wanted:
+    if not state:
+        return
+    source = recipe.source.describe()
+    for what, there, wanted in (("domain", state["domain"], recipe.domain), ("source", state["source"], source)):
+        if there != wanted:
             raise UserError(
-                f"{run.folder} holds a run of {what} {_short(state[what])}, not {_short(wanted)}: choose another --out"
+                f"{run.folder} holds a run of {what} {_short(there)}, not {_short(wanted)}: choose another --out"
             )
 
 

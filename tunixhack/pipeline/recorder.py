@@ -26,6 +26,7 @@ from tunixhack.runs.funnel import Stage, count_reasons, count_tokens
 from tunixhack.runs.run import DONE, RUNNING, STATE, Run
 from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
 from tunixhack.runs.signature import sign
+from tunixhack.runs.state import SCHEMA, RunRecord
 from tunixhack.steps.base import step_name
 from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.reference import REFERENCE
@@ -67,7 +68,8 @@ class Recorder:
         recipe, options = self.recipe, self.options
         self._earlier_funnel = state.get("funnel", [])
         self._earlier_teachers = state.get("teachers", {})
-        self._state: dict[str, Any] = {
+        self._state: RunRecord = {
+            "schema": SCHEMA,
             "tunixhack": __version__,
             "domain": recipe.domain,
             "source": recipe.source.describe(),
@@ -253,13 +255,14 @@ class Recorder:
         state = self._all_state()
         self.run.save(state | {"funnel": state["funnel"] + rest})
 
-    def _all_state(self) -> dict[str, Any]:
+    def _all_state(self) -> RunRecord:
         """Put together what run.json keeps."""
-        return self._state | {
+        known: RunRecord = {
             "signature": sign(self._state["command"]),
             "teachers": self._earlier_teachers | self.pool.remembered(),
             "funnel": [stage.as_dict() for stage in self.funnel],
         }
+        return self._state | known
 
     @property
     def _running(self) -> bool:

@@ -31,7 +31,7 @@ from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import AnswerStore
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.signature import is_own, quoted
-from tunixhack.runs.state import read_state
+from tunixhack.runs.state import RunRecord, read_state
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,7 +94,7 @@ class Run:
         written = (self.folder / "train.parquet").exists()
         return f"{self.condition}, {counted(self.train.height, 'answer')} kept" if written else self.condition
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunRecord:
         """Return what run.json keeps; empty before the first build.
 
         Raises:
@@ -128,7 +128,7 @@ class Run:
                 found.append(path.name)
         return sorted(found)
 
-    def save(self, state: dict[str, Any]) -> None:
+    def save(self, state: RunRecord) -> None:
         """Replace run.json."""
         write_json(self.folder / STATE, state)
 
@@ -150,7 +150,8 @@ class Run:
             return f"at work ({worker}): {self.store.received()}; the files below are of an earlier state"
         unseen = f" (unless {worker}, which cannot be seen from here, is still at work)" if worker else ""
         if state.get("state") == DONE:
-            return f"finished{', but ' + state['why'] if state.get('why') else ''}{unseen}"
+            but = f", but {state['why']}" if state.get("why") else ""
+            return f"finished{but}{unseen}"
         why = f": {state['why']}" if state.get("why") else ""
         return f"not finished{why}{unseen}; {self.store.received()}; {_how_to_go_on(state)}"
 

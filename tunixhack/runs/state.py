@@ -12,17 +12,61 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from tunixhack.errors import UserError
 from tunixhack.runs.funnel import Stage
 
+SCHEMA = 2
+"""Version of run.json's shape. Files of version 0.1.0 of the package have none, and are of the first."""
 LARGEST = 64 * 2**20
 """Bytes; a run of a thousand starts has less than one of them."""
 DEEPEST = 50
 """Levels of lists and objects within one another."""
 
 _REMEDY = "restore it, or choose another --out"
+
+
+class RunRecord(TypedDict, total=False):
+    """What run.json keeps; what is not known yet, or was not kept by an earlier version, is not in it."""
+
+    schema: int
+    """`SCHEMA` of the version that wrote it."""
+    tunixhack: str
+    """The package's version."""
+    domain: str
+    source: dict[str, Any]
+    """The source as the recipe names it."""
+    resolved: dict[str, Any]
+    """What the source turned out to be: its commit or hash, its columns."""
+    recipe: dict[str, Any]
+    order: dict[str, Any]
+    """The options of the last start: questions, rows, accepted, ceiling, seed."""
+    versions: dict[str, Any]
+    """Of Python and of the libraries that were used."""
+    starts: list[dict[str, Any]]
+    """When each start began and ended, in which state, and the seconds of its steps."""
+    teachers: dict[str, dict[str, Any]]
+    """What is known of each, by its public name."""
+    funnel: list[dict[str, Any]]
+    """A line a step; see `tunixhack.runs.funnel.Stage`."""
+    pilot: dict[str, Any] | None
+    estimate: dict[str, Any] | None
+    """What the pilot estimated, over what came."""
+    right: dict[str, Any] | None
+    """The share of answers that reach their reference."""
+    accepted: dict[str, Any] | None
+    """Answers wanted and kept, questions asked, and the ceiling."""
+    command: str
+    """The command that goes on."""
+    signature: str | None
+    """Of the command, by which a build of this user is told from others; None where none can be made."""
+    state: str
+    """running, stopped or done."""
+    why: str | None
+    """Why it is not done."""
+
+
 _Leaf = Callable[[Any], bool]
 
 
@@ -125,6 +169,7 @@ _ACCEPTED = _Record(dict.fromkeys(_COUNTS, _count), required=_COUNTS)
 _STATE = _Record(
     {
         **dict.fromkeys(("domain", "state", "tunixhack"), _text),
+        "schema": _count,
         "source": _object,
         "funnel": _Each(_LINE),
         "order": _Record({"seed": _or_none(_count)}),
@@ -139,22 +184,26 @@ _STATE = _Record(
 )
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> RunRecord:
     """Read run.json.
 
     Returns:
         Its content; the lines of the funnel have all fields of `tunixhack.runs.funnel.Stage`.
 
     Raises:
-        UserError: it cannot be read, is no JSON, or is not what a run writes; says what is wrong where.
+        UserError: it cannot be read, is no JSON, is not what a run writes, or is a newer version's; says what is wrong
+            where.
     """
     state = _parsed(path)
+    if isinstance(state, dict) and isinstance(state.get("schema"), int) and state["schema"] > SCHEMA:
+        written_by = state.get("tunixhack") if isinstance(state.get("tunixhack"), str) else "a newer version"
+        raise UserError(f"{path} was written by tunixhack {written_by}, and this is an older one: install that version")
     wrong = _fault(state, _STATE, "")
     if wrong is not None:
         raise UserError(f"{path} is not the state of a run ({wrong}): {_REMEDY}")
     usual = {field.name: _default(field) for field in dataclasses.fields(Stage)}
     state["funnel"] = [usual | line for line in state["funnel"]]
-    return dict(state)
+    return cast(RunRecord, dict(state))
 
 
 def _parsed(path: Path) -> Any:
