@@ -23,6 +23,8 @@ from tunixhack.steps.sample import Sample
 
 ROW = ("question_id", "sample")
 """What identifies a row: a question, or one of its answers."""
+WHERE = "questions before Sample(), and before the first step that selects a share of them"
+"""Where rows may be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +130,6 @@ def _carry_out(step: Step, rows: pl.DataFrame, result: Any, line: Stage, candida
         order=None if verdict.order is None else verdict.order.filter(verdict.keep),
         share=share_kept(step, rows if "sample" in rows.columns else None),
     )
-
-
-WHERE = "questions before Sample(), and before the first step that selects a share of them"
-"""Where rows may be made."""
 
 
 def _fill_in(line: Stage, judged: Judged, verdict: Verdict) -> None:
