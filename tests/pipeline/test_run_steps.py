@@ -97,3 +97,14 @@ def test_a_bare_table_may_change_order_but_not_the_rows_own_values():
     ):
         with pytest.raises(UserError, match="a table with other rows than it was given"):
             list(run_steps([other], ROWS, context))
+
+
+def test_a_users_step_that_drops_is_told_how_to_say_what_it_was_to_keep():
+    def best(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        return keeps(1)(rows, ctx)  # type: ignore[return-value]
+
+    (undeclared,) = run_steps([best], ROWS, context)
+    assert "per_question = 1" in (undeclared.advice or "")
+    best.share = 1 / 60  # type: ignore[attr-defined]
+    (declared,) = run_steps([best], ROWS, context)
+    assert declared.advice is None

@@ -66,7 +66,7 @@ class DropMonitor:
                     return (
                         f"step {result.name} drops {result.stage.rejected:,} of the first {judged:,} answers"
                         f"{f' ({reasons})' if reasons else ''}: Ctrl-C stops, if that is not worth paying for"
-                        f"{f'; {result.remedy}' if result.remedy else ''}"
+                        f"{f'; {result.advice}' if result.advice else ''}"
                     )
                 judged = result.kept.height
         except _AsksTeacherError:

@@ -60,6 +60,6 @@ class RecordedSteps:
             self.recorder.rejected.append(result.rejected)
             rows = result.kept
             if result.nearly_all_dropped:
-                remedy = f"; {result.remedy}" if result.remedy else ""
-                self.dropped = self.dropped or f"{result.sentence()}{remedy}"
+                advice = f"; {result.advice}" if result.advice else ""
+                self.dropped = self.dropped or f"{result.sentence()}{advice}"
         return rows

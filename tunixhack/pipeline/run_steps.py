@@ -17,8 +17,8 @@ from tunixhack._util.wording import listed
 from tunixhack.errors import UserError
 from tunixhack.pipeline.made_rows import Candidates
 from tunixhack.runs.funnel import Stage, count_reasons, nearly_all_dropped
-from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, share_kept, step_name
-from tunixhack.steps.calls import call
+from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, keeps_all, share_kept, step_name
+from tunixhack.steps.calls import call, is_own
 from tunixhack.steps.sample import Sample
 
 ROW = ("question_id", "sample")
@@ -52,6 +52,11 @@ class StepResult:
     def _judged(self) -> int:
         """The rows of which some are rejected: those that it was given, or those that it made."""
         return self.stage.rows_in if self.stage.made is None else self.stage.made
+
+    @property
+    def advice(self) -> str | None:
+        """What can be done where it dropped nearly everything."""
+        return self.remedy or _undeclared(self.step)
 
     def sentence(self) -> str:
         """Say how many rows it dropped, and why."""
@@ -130,6 +135,13 @@ def _carry_out(step: Step, rows: pl.DataFrame, result: Any, line: Stage, candida
         order=None if verdict.order is None else verdict.order.filter(verdict.keep),
         share=share_kept(step, rows if "sample" in rows.columns else None),
     )
+
+
+def _undeclared(step: Step) -> str | None:
+    """Say how a user's step can tell what it was asked to keep, where it does not; None for all others."""
+    if is_own(step) or not keeps_all(step):
+        return None
+    return "a step that is to drop so many says so: share = 0.5, or for answers per_question = 1, as its attribute"
 
 
 def _fill_in(line: Stage, judged: Judged, verdict: Verdict) -> None:
