@@ -279,11 +279,10 @@ def test_a_full_disk_loses_no_earlier_checkpoint(toy, tmp_path):
         while len(losses(tmp_path / "out")) < 6:
             assert process.poll() is None, process.communicate()[1][-3000:]
             time.sleep(0.02)
-        with (small / "filler").open("wb") as file:
+        with (small / "filler").open("wb", buffering=0) as file:  # a buffer would be written again on closing
             try:
                 while True:
                     file.write(bytes(65536))
-                    file.flush()
             except OSError:
                 pass
         said = process.communicate(timeout=200)[1]

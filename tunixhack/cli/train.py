@@ -135,14 +135,14 @@ def generate(
     """Ask a trained student: one question, or a file of them."""
     if (question is None) == (questions is None):
         raise UserError("give a question, or --questions FILE, and not both")
-    from tunixhack.train.inference import batch_generate
+    from tunixhack.train.inference.batch_generate import generate_replies, read_questions, write_replies
 
-    texts = [question] if question is not None else batch_generate.read_questions(questions or Path())
+    texts = [question] if question is not None else read_questions(questions or Path())
     loaded = _load(student, accept_terms, cpu)
     options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    replies = list(batch_generate.generate_replies(loaded, texts, seed=seed, **options))
+    replies = list(generate_replies(loaded, texts, seed=seed, **options))
     if out is not None:
-        batch_generate.write_replies(out, replies)
+        write_replies(out, replies)
         if as_json:
             print_json({"replies": len(replies), "out": str(out)})
         else:

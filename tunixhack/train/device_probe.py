@@ -1,4 +1,4 @@
-"""The doctor's child: it imports the trainer, asks jax for its devices, or trains for a step, and tells.
+"""The doctor's child: it imports the trainer, asks jax for its devices, or trains for a step, and prints what it finds.
 
 What fails ends it with a traceback.
 """

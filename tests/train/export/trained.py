@@ -6,9 +6,9 @@ from flax import nnx
 
 from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.handle import StudentHandle
 from tunixhack.train.models.load import find
 from tunixhack.train.settings import settings
-from tunixhack.train.student import Student
 
 TEXT = "A short text to look at, twice as long as the window of a sliding layer."
 
@@ -21,7 +21,7 @@ def trained(folder, family="gemma3", method="lora", devices=1, compute="float32"
 def trained_from(base, method="lora", devices=1, compute="float32"):
     """Do the same with a student that is there."""
     chosen = settings(method, compute=compute, lora_rank=4, lora_alpha=8.0, system="Be brief.")
-    student = Student.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
+    student = StudentHandle.prepare(base, chosen, device_mesh(devices, jax.devices()[:devices]))
     kind = nnx.Param if method == "full" else nnx.LoRAParam
     random = np.random.default_rng(7)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tunixhack.errors import MissingExtra
-from tunixhack.train.report.loss_plot import draw, points, smoothed
+from tunixhack.train.report.loss_plot import draw_losses, points, smoothed
 
 LINES = [{"step": step, "loss": 3 / step, "learning_rate": 1e-4 * step} for step in range(1, 40)]
 
@@ -21,7 +21,7 @@ def test_it_is_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "loss.png"
     lines = [*LINES, {"step": 20, "validation_loss": 1.0}, {"step": 39, "validation_loss": 0.8}]
-    assert draw(lines, path, "a $tudent_{x, lora")
+    assert draw_losses(lines, path, "a $tudent_{x, lora")
     assert png_size(path) == (960, 600)
     assert [file.name for file in tmp_path.iterdir()] == ["loss.png"]
 
@@ -36,12 +36,12 @@ def test_it_is_a_picture(tmp_path):
 )
 def test_few_or_broken_numbers_are_drawn_all_the_same(tmp_path, lines):
     pytest.importorskip("matplotlib")
-    assert draw(lines, tmp_path / "loss.png", "one")
+    assert draw_losses(lines, tmp_path / "loss.png", "one")
     assert png_size(tmp_path / "loss.png")
 
 
 def test_without_a_loss_nothing_is_drawn(tmp_path):
-    assert not draw([{"step": 1, "learning_rate": 0.1}], tmp_path / "loss.png", "none")
+    assert not draw_losses([{"step": 1, "learning_rate": 0.1}], tmp_path / "loss.png", "none")
     assert not list(tmp_path.iterdir())
 
 
@@ -49,7 +49,7 @@ def test_without_matplotlib_it_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match=r"loss\.png.*\[train\]"):
-        draw(LINES, tmp_path / "loss.png", "one")
+        draw_losses(LINES, tmp_path / "loss.png", "one")
 
 
 def test_a_step_done_twice_counts_as_it_was_done_last():

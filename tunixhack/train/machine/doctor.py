@@ -26,7 +26,7 @@ from tunixhack.train.machine.findings import (
 from tunixhack.train.optional_imports import import_optional
 
 _JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", MEMORY_FRACTION)
-"""Of the environment's variables, those whose values are told."""
+"""Of the environment's variables, those whose values are shown."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Any
 from tunixhack._util.files import write_atomically
 from tunixhack.errors import MissingExtra
 
-FILE = "loss.png"
+PLOT = "loss.png"
 SMOOTH = 0.9
 """How much of the mean before a step is kept in the smoothed curve; its first steps are corrected for having none."""
 
 
-def draw(lines: Sequence[Mapping[str, Any]], path: Path, title: str) -> bool:
+def draw_losses(lines: Sequence[Mapping[str, Any]], path: Path, title: str) -> bool:
     """Draw the loss by step, the validation loss where it was measured, and the learning rate.
 
     Args:

@@ -9,7 +9,8 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.proportions import Share
 from tunixhack.train import record
 from tunixhack.train.record import TrainingRecord
-from tunixhack.train.report import loss_plot, metrics, samples
+from tunixhack.train.report import metrics, samples
+from tunixhack.train.report.loss_plot import PLOT, draw_losses
 from tunixhack.train.report.model_card import card, title
 
 CARD = "README.md"
@@ -34,11 +35,9 @@ def write_report(folder: Path, training: TrainingRecord | None = None) -> list[P
         MissingExtra: matplotlib is not installed; the card is not written either.
     """
     training = training or record.read(folder)
-    drawn = loss_plot.draw(
-        metrics.read(folder), folder / loss_plot.FILE, f"{title(training.base)}, {training.settings.method}"
-    )
+    drawn = draw_losses(metrics.read(folder), folder / PLOT, f"{title(training.base)}, {training.settings.method}")
     write_text(folder / CARD, card(training, samples.read(folder), curve=drawn))
-    return [*([folder / loss_plot.FILE] if drawn else []), folder / CARD]
+    return [*([folder / PLOT] if drawn else []), folder / CARD]
 
 
 def show_results(folder: Path, training: TrainingRecord, report: Reporter) -> None:
