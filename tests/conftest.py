@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from tests.builds import small_recipe, write_questions
 from tests.commands import Command, Result
 from tests.folder_seconds import FolderSeconds
 from tunixhack.cli import main as cli
+from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
-from tunixhack.teachers.transport import http
+from tunixhack.teachers.local.model_file import fetch_local
+from tunixhack.teachers.local.server_process import EmbeddedServer
+from tunixhack.teachers.transport import http, retries
 from tunixhack.testing import ScriptedTeacher
 
 collect_ignore = ["written_by_0"]
@@ -54,6 +58,33 @@ def shared_data() -> Path:
 def _no_pauses_before_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask a server that is overloaded as often as ever, without the seconds between: no test is about their length."""
     monkeypatch.setattr(http, "PAUSES", (0.0,) * len(http.PAUSES))
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Path:
+    """The model of the teacher `local`, fetched if the cache lacks it."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed, which the extra [local] brings")
+    try:
+        return fetch_local()
+    except UserError as error:
+        pytest.skip(f"the embedded model cannot be fetched: {error}")
+
+
+@pytest.fixture(scope="session")
+def embedded_server(local_model: Path) -> Iterator[EmbeddedServer]:
+    """One server for the whole session, as each of the processes of `--teacher local`, with all of its slots.
+
+    It has one thread: two wait for one another whenever another test runs beside them.
+    """
+    with EmbeddedServer(local_model, small_keys=True, threads=1) as server:
+        yield server
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request's next try follow at once."""
+    monkeypatch.setattr(retries, "LONGEST_PAUSE", 0.01)
 
 
 @pytest.fixture

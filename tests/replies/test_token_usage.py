@@ -16,13 +16,12 @@ from tests.builds import asked, build, small_recipe, write_questions
 from tests.teachers.named import named
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tunixhack.recipe import Recipe
-from tunixhack.replies import token_usage
+from tunixhack.replies import choices, token_usage
 from tunixhack.runs.run import Run
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.local.server_process import EmbeddedServer
 from tunixhack.teachers.prices import Price
-from tunixhack.teachers.transport import completion as completions
 from tunixhack.teachers.transport.http import post_json
 from tunixhack.testing import ScriptedTeacher
 from tunixhack.testing.dialects import tokenize
@@ -171,7 +170,7 @@ def test_llamacpp_itself_counts_its_own_answers(embedded_server: EmbeddedServer)
     several = post_json(f"{embedded_server.url}/chat/completions", {}, ask | {"seed": 1}, 120.0)
     url, texts = (
         token_usage.tokenizer_url(embedded_server.url),
-        [completions.generated_text(choice) for choice in several["choices"]],
+        [choices.generated_text(choice) for choice in several["choices"]],
     )
     counted = token_usage.read_counts(post_json(url, {}, token_usage.request_body(texts), 10.0), 4)
     usage = token_usage.with_choice_tokens(several, counted)["usage"]

@@ -325,7 +325,7 @@ def test_the_usual_model_is_served_by_copies_that_share_slots_and_cores_and_a_fi
     monkeypatch.setattr(server_process, "usable_cores", lambda: cores)
     monkeypatch.setattr(server_process.EmbeddedServer, "start", lambda self: started.append(self))
     monkeypatch.setattr(server_process.EmbeddedServer, "wait", lambda self: setattr(self, "url", f"copy {id(self)}"))
-    monkeypatch.setattr(resolve_module.local_model, "model_path", lambda spec: tmp_path / "model.gguf")
+    monkeypatch.setattr(resolve_module.model_file, "model_path", lambda spec: tmp_path / "model.gguf")
     for spec, expected in (("local", copies), ("local/model.gguf", [(16, cores)])):
         started: list[server_process.EmbeddedServer] = []
         teacher = resolve(spec, RequestOptions())
