@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,15 @@ def remove_dead_drafts(folder: Path, name: str | None = None) -> None:
                 path.unlink()
 
 
+@cache
+def _writer(pid: int) -> Process:
+    """Return this process, whose number a forked one does not share: who that is, is asked of the system once."""
+    return Process.current()
+
+
 def _draft(path: Path) -> Path:
     """Name a draft of a file by the process that writes it, so that others can tell whether it still does."""
-    writer = Process.current()
+    writer = _writer(os.getpid())
     number = next(_NUMBERS)
     return path.with_name(f".{path.name[:_SHOWN]}.{writer.pid}-{writer.start}-{writer.system}-{number}.tmp")
 

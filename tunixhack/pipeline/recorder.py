@@ -66,6 +66,7 @@ class Recorder:
         seconds = {"source": round(loading, 3)}
         this = {"started": _now(), "ended": None, "state": RUNNING, "seconds": seconds}
         recipe, options = self.recipe, self.options
+        command = build_command(recipe, options, self.run)
         self._earlier_funnel = state.get("funnel", [])
         self._earlier_teachers = state.get("teachers", {})
         self._state: RunRecord = {
@@ -89,7 +90,8 @@ class Recorder:
             "pilot": state.get("pilot"),
             "right": state.get("right"),
             "accepted": state.get("accepted") if options.accepted else None,
-            "command": build_command(recipe, options, self.run),
+            "command": command,
+            "signature": sign(command),
             "state": RUNNING,
             "why": None,
             "starts": [*starts, this],
@@ -174,7 +176,8 @@ class Recorder:
 
     def suggest(self, **changes: Any) -> None:
         """Let the command that goes on differ from this one in some options."""
-        self._state["command"] = build_command(self.recipe, replace(self.options, **changes), self.run)
+        command = build_command(self.recipe, replace(self.options, **changes), self.run)
+        self._state |= {"command": command, "signature": sign(command)}
 
     def finish(self, state: str, why: str | None) -> None:
         """Note how the build ended."""
@@ -258,7 +261,6 @@ class Recorder:
     def _all_state(self) -> RunRecord:
         """Put together what run.json keeps."""
         known: RunRecord = {
-            "signature": sign(self._state["command"]),
             "teachers": self._earlier_teachers | self.pool.remembered(),
             "funnel": [stage.as_dict() for stage in self.funnel],
         }
