@@ -1,1 +1,1 @@
-"""What every room uses and no user imports: files, processes, texts, progress, the environment."""
+"""The helpers that all subpackages use and no user imports: files, processes, texts, progress, the environment."""

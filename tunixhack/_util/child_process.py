@@ -1,8 +1,8 @@
 """Child processes that die with their parent, however the parent dies, SIGKILL included.
 
-The child's standard input is a pipe that nobody writes to: when the parent is gone, the pipe ends. A process that the
-parent forked may hold the pipe open a little longer, so the child looks at its parent's process id as well. (Linux's
-PR_SET_PDEATHSIG, the usual way, fires when the *thread* that started the child ends.)
+The child's standard input is a pipe that is never written to: when the parent is gone, the pipe ends. A process that
+the parent forked may hold the pipe open a little longer, so the child looks at its parent's process id as well.
+(Linux's PR_SET_PDEATHSIG, the usual way, fires when the *thread* that started the child ends.)
 
 A child imports what the package and its dependencies bring, and no file of the working folder, which is the user's:
 a ``queue.py`` there is not what llama.cpp's server is to import.

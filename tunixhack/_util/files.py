@@ -92,7 +92,7 @@ def remove_dead_drafts(folder: Path, name: str | None = None) -> None:
                 dead = not psutil.pid_exists(int(told["pid"]))
             else:
                 running = Process(int(told["pid"]), int(told["start"]), told["system"]).running()
-                # of another machine, or from before a reboot, nothing is known but that nobody writes for so long
+                # of another machine, or from before a reboot, nothing is known but that no write takes so long
                 dead = time.time() - path.stat().st_mtime > LONG if running is None else not running
             if dead:
                 path.unlink()
@@ -151,7 +151,7 @@ def sync(path: Path) -> None:
     """Have the disk keep what was written to a file, or which names were given and taken away in a folder.
 
     Raises:
-        OSError: it cannot, or nobody can tell.
+        OSError: it cannot, or it is unknown whether it did.
     """
     descriptor = os.open(path, os.O_RDONLY)  # which takes folders, too
     try:

@@ -1,7 +1,7 @@
 """Paths for libraries that take a path for a pattern.
 
 Tunix looks for weights, and Orbax for the parts of a checkpoint that it has to merge, by ``glob`` on the whole path: in
-a folder with brackets or a star in its name neither finds any. Orbax then leaves a checkpoint that nobody can read.
+a folder with brackets or a star in its name neither finds any. Orbax then leaves a checkpoint that cannot be read.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ LOOKS = 60
 """Looks without a beat after which it counts as dead. They are counted, not timed: while the file system or this
 process stands still, nothing is learnt of the owner."""
 LOOKS_AT_TORN = 5
-"""The same for a lock that names nobody: one that is being written, or was when the power went."""
+"""The same for a lock that names no process: one that is being written, or was when the power went."""
 LARGEST = 4096
 """Bytes of a lock that are read."""
 _TOKENS: set[str] = set()
@@ -83,7 +83,7 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
     """Hold a folder while the body runs.
 
     Args:
-        folder: that nobody else is to write in.
+        folder: in which no other process is to write.
         say: gets a sentence before the minute that it takes to learn of an owner that cannot be seen.
 
     Raises:
@@ -120,7 +120,7 @@ def _tidy(folder: Path) -> None:
 
 
 def owner(folder: Path) -> Owner | None:
-    """Return who holds a folder, for those who only look at it; None for nobody, or a process that is dead."""
+    """Return who holds a folder, for those who only look at it; None if no process does, or one that is dead."""
     try:
         seen = _look(folder / "lock")
     except UserError:  # to be told of to who wants the folder
@@ -207,7 +207,7 @@ def _look(path: Path) -> _Seen | None:
         return None
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}), so that nobody knows who works in {path.parent}: make it "
+            f"{path} cannot be read ({error.strerror}), so it is unknown who works in {path.parent}: make it "
             "readable, or choose another --out"
         ) from error
 

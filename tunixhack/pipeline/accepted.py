@@ -31,7 +31,7 @@ NOTHING = pl.DataFrame(schema={"question_id": pl.String, "sample": pl.Int64})
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
-    """What the search came to."""
+    """The result of the search for accepted answers."""
 
     quota: int
     """Questions, in the order of their selection, that give the answers; all that were asked where they do not."""

@@ -1,4 +1,4 @@
-"""How many accepted answers a build goes on for, and from how many questions at most (contract 8)."""
+"""The goal of a build: how many answers are to be accepted, and from how many questions at most (contract 8)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tunixhack.steps.base import Step, asked_per_question
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """How many answers are wanted, and from how many questions at most."""
+    """The number of answers that are wanted, and the largest number of questions to get them from."""
 
     wanted: int
     ceiling: int

@@ -1,4 +1,4 @@
-"""What is found wrong with a build before anything is loaded or asked."""
+"""The checks that a build has to pass before anything is loaded or asked."""
 
 from __future__ import annotations
 

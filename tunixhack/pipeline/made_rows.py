@@ -25,7 +25,7 @@ TAKEN = ("category", "source", "question", "context", "support", "reference", "i
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What became of the rows that a step made."""
+    """The result of adding the rows that a step made."""
 
     rows: pl.DataFrame
     """Those that the step was given and those that were added, in rank order."""

@@ -44,7 +44,7 @@ MOST_DROPPED = 0.5
 
 @dataclass(frozen=True)
 class PilotResult:
-    """What became of the pilot's answers."""
+    """The result of the pilot: how many of its answers were kept, and why the others were dropped."""
 
     answers: int
     dropped: Mapping[str, Mapping[str, int]]

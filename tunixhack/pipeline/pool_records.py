@@ -1,4 +1,4 @@
-"""What a build's teachers leave behind: how they are remembered, and what their answers have cost."""
+"""The records of a build's teachers: what is kept of each of them, and what their answers have cost."""
 
 from __future__ import annotations
 

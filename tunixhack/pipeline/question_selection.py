@@ -1,4 +1,4 @@
-"""From the source's rows to the questions that are sent for samples (contract 8)."""
+"""The selection of the questions that are sent for samples, out of the source's rows (contract 8)."""
 
 from __future__ import annotations
 

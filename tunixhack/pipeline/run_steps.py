@@ -29,7 +29,7 @@ WHERE = "questions before Sample(), and before the first step that selects a sha
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """What became of the rows that went into one step."""
+    """The result of one step: which of its rows were kept, and which were rejected."""
 
     step: Step
     name: str
@@ -55,7 +55,7 @@ class StepResult:
 
     @property
     def advice(self) -> str | None:
-        """What can be done where it dropped nearly everything."""
+        """The advice on what can be done where it dropped nearly everything."""
         return self.remedy or _undeclared(self.step)
 
     def sentence(self) -> str:

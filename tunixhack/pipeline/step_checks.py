@@ -1,4 +1,4 @@
-"""What is found wrong with a recipe's steps before anything is paid: their places, and the columns between them.
+"""The checks of a recipe's steps before anything is paid: their places, and the columns between them.
 
 `tunixhack.steps.base` lists what a step can say of itself.
 """

@@ -1,4 +1,4 @@
-"""What a build tells each of its steps: the one place that makes a `Context`."""
+"""The contexts that a build gives to its steps: the one place that makes a `Context`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class StepContexts:
-    """From a step and its rows to what the step may know."""
+    """A callable that makes a step's context, which is all that the step may know, from the step and its rows."""
 
     domain: str
     seed: int

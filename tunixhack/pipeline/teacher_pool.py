@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Asked:
-    """What a step asked when it was last called."""
+    """The rows that a step was given, and the samples that it asked for, when it was last called."""
 
     rows: int
     """Rows that it was given."""
@@ -119,7 +119,7 @@ class TeacherPool:
 
     @cached_property
     def prompts(self) -> Prompts:
-        """How questions are put to the run's teacher."""
+        """The prompts in which questions are put to the run's teacher."""
         settings, model = self.settings, None if self.main is None else self.main.model
         return Prompts(llm=settings.llm, model=model, trace=settings.trace, system=settings.system)
 
@@ -204,7 +204,7 @@ class TeacherPool:
 
     @property
     def prices(self) -> dict[str, Price | None]:
-        """What this run's teachers cost, those of earlier starts too, by name."""
+        """The prices of this run's teachers by name, including the teachers of earlier starts."""
         kept_prices = {name: kept.get("price") for name, kept in self._earlier.items()}
         known = {name: Price(*price) if price else None for name, price in kept_prices.items()}
         return known | {engine.teacher.name: engine.teacher.price for engine in self._engines.values()}

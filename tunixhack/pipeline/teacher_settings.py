@@ -1,4 +1,4 @@
-"""Who a build asks, and how."""
+"""The settings of a build that say which teacher is asked, and how."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSettings:
-    """Who a build asks, and how: what a recipe and the options of a build say of it."""
+    """The teacher that a build asks, and how it is asked, as a recipe and the options of a build say."""
 
     teacher: str
     """As after ``--teacher``."""
@@ -41,7 +41,7 @@ class TeacherSettings:
 
 
 def hides_thinking(spec: str) -> bool:
-    """Whether a teacher's provider is known to keep its models' thinking to itself."""
+    """Tell whether a teacher's provider is known not to return its models' thinking."""
     preset = PRESETS.get(spec.partition("/")[0])
     return preset is not None and preset.trace is None
 

@@ -2,9 +2,9 @@ r"""Control tokens that leaked into a text: the marks by which models and server
 
 A server that does not stop at its model's end token hands it on as text, and what the model invents behind it, often
 the user's next question. A token at the very end is taken off, with the header of an assistant's turn at the very
-beginning; text behind a token is nobody's answer. What is quoted, in a code block, a code span or quotation marks, is
-text about tokens and stays, and so do HTML's ``<s>…</s>`` where they pair. A token that is named in a sentence without
-any of these cannot be told from a leak, and is taken for one.
+beginning; text behind a token is not part of the answer. What is quoted, in a code block, a code span or quotation
+marks, is text about tokens and stays, and so do HTML's ``<s>…</s>`` where they pair. A token that is named in a
+sentence without any of these cannot be told from a leak, and is taken for one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tunixhack._util.texts import is_blank, trim
 from tunixhack.replies.quoted import Quoted
 
 _PIPED = r"<\|[A-Za-z][A-Za-z0-9_▁-]{0,60}\|>|<\uff5c[^<>\uff5c\n]{1,60}\uff5c>"
-"""The shape of most tokens: ``<|im_end|>``, and DeepSeek's with full-width bars, which nobody else writes."""
+"""The shape of most tokens: ``<|im_end|>``, and DeepSeek's with full-width bars, which no other model writes."""
 
 _WORDS = frozenset({
     "im", "eot", "eom", "eos", "bos", "pad", "sop", "eop", "eod", "eor", "eoa", "eoseq", "end", "start", "begin",

@@ -7,7 +7,7 @@ What is read is one trace and one answer, whatever the form. Three things are re
 2. A trace apart from the content, in the places that `tunixhack.replies.message` lists.
 3. A trace in the content, in the marks that `tunixhack.replies.markers` lists.
 
-A trace that stands in two of these places is read once; two different ones are nobody knows which. Where there is
+A trace that stands in two of these places is read once; two different ones are ambiguous. Where there is
 nothing in the content, the trace's field is read as the content: some servers put everything there.
 """
 

@@ -53,7 +53,7 @@ def split_traces(text: str, *, leave: Collection[str] = (), apart: bool = False)
             only ``</think>`` ends a trace that nothing opened.
 
     Returns:
-        The parts; None where marks do not pair, or stand where nobody can tell what is trace and what is answer.
+        The parts; None where marks do not pair, or stand where trace and answer cannot be told apart.
 
     >>> split_traces("<think>2 + 2</think> 4")
     Split(traces=('2 + 2',), rest='4', form='think')

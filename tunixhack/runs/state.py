@@ -28,7 +28,7 @@ _REMEDY = "restore it, or choose another --out"
 
 
 class RunRecord(TypedDict, total=False):
-    """What run.json keeps; what is not known yet, or was not kept by an earlier version, is not in it."""
+    """The content of run.json; what is not known yet, or was not kept by an earlier version, is not in it."""
 
     schema: int
     """`SCHEMA` of the version that wrote it."""

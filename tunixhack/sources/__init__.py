@@ -1,1 +1,1 @@
-"""Where questions come from: the Hub, local files, the package's own, and the mapping of their columns."""
+"""The sources of questions: the Hub, local files, the package's own, and the mapping of their columns."""

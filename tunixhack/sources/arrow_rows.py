@@ -1,6 +1,6 @@
 """Rows of an Arrow table, of which only what is read becomes Python values.
 
-A column that nobody reads may hold what Python has no value for, such as a time outside of its years or in a zone that
+A column that is not read may hold what Python has no value for, such as a time outside of its years or in a zone that
 this machine does not know, and pictures that fill its memory.
 """
 

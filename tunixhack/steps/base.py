@@ -1,4 +1,4 @@
-"""What a step is and what it returns, and the one place that carries a step's verdict out (contract 3).
+"""The definition of a step and of what it returns, and the one place that carries out its verdict (contract 3).
 
 A step is called as ``step(rows, ctx)`` with a polars table. It either judges rows, and returns a `Verdict`, or
 makes rows, and returns `Made`. Only `judge` here selects, writes down rejects and checks that no row went missing on
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Ask(Protocol):
-    """How a step asks a teacher: answers come from the run's store, and only missing ones are paid for."""
+    """A step's way to ask a teacher: answers come from the run's store, and only missing ones are paid for."""
 
     def __call__(self, requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
         """Return one row for each sample of each request that was received.
@@ -61,7 +61,7 @@ def no_teacher(requests: Sequence[Request], teacher: str | None = None) -> pl.Da
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a step may know of the run it works for."""
+    """The values and functions that a step is given of the run it works for."""
 
     seed: int = 0
     """The run's seed."""
@@ -233,7 +233,7 @@ def candidates_needed(quota: int, keep: float) -> int:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of the rows of one step."""
+    """The rows of one step, as it judged them: those kept, and those rejected."""
 
     kept: pl.DataFrame
     rejected: pl.DataFrame

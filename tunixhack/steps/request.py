@@ -1,4 +1,4 @@
-"""What a step hands to a teacher."""
+"""The request that a step makes to a teacher."""
 
 from __future__ import annotations
 

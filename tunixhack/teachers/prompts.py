@@ -1,4 +1,4 @@
-"""How questions are put to a run's teacher: by the domain's own class, or as they are."""
+"""The prompts of a run's teacher: written by the domain's own class, or the questions as they are."""
 
 from __future__ import annotations
 

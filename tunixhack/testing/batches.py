@@ -125,7 +125,7 @@ class BatchDesk:
                 continue
             status, body = self._reply(json.dumps(line["body"]).encode())
             (good if status == 200 else bad).append(told | {"response": {"status_code": status, "body": body}})
-        # the order of the answers is nobody's promise
+        # the protocol does not promise the order of the answers
         batch["output_file_id"] = self._put(_jsonl(reversed(good))) if good else None
         batch["error_file_id"] = self._put(_jsonl(bad)) if bad else None
         batch["request_counts"] |= {"completed": len(good), "failed": len(bad)}

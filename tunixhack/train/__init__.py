@@ -1,4 +1,4 @@
-"""From a dataset to a student that shows its work; nothing here imports Curator.
+"""Training: from a dataset to a student that shows its work; nothing here imports Curator.
 
 The names below are loaded when they are first used: jax and Tunix come with the part that needs them.
 """

@@ -1,4 +1,4 @@
-"""What a training returns, and what its folder is loaded into again: a student with its verbs."""
+"""The student that a training returns, and that its folder is loaded as later, with methods to ask and to export it."""
 
 from __future__ import annotations
 

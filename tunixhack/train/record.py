@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """What a student was made of."""
+    """The model that a student was made of."""
 
     name: str
     """As the user gave it; of a folder its absolute path."""
@@ -57,7 +57,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSummary:
-    """What was trained on."""
+    """The data that were trained on."""
 
     key: str
     """64 hex digits of everything that the tokens depend on."""
@@ -67,7 +67,7 @@ class DataSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
-    """How many steps there are to be."""
+    """The number of steps that are planned."""
 
     steps: int
     """As many as the time allows of those that are wanted."""

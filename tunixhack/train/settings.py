@@ -1,4 +1,4 @@
-"""How a student is trained: every number, its default by method, and where that default comes from."""
+"""The settings of a training: every number, its default by method, and where that default comes from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Method = Literal["full", "lora", "qlora"]
 @takes_old_arguments
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a training does with its data; two trainings with equal settings, data and students are the same.
+    """Settings of what a training does with its data; trainings with equal settings, data and students are the same.
 
     The defaults are those of LoRA, as `defaults` gives them for the other methods.
     """

@@ -40,7 +40,7 @@ class Student:
         return for_terminal(f"Student({self.base.name}, {self.settings.method}{of})")
 
     def _repr_html_(self) -> str:
-        """Be what it is of in a notebook, all of it escaped."""
+        """Return HTML that shows in a notebook what it was made of, all of it escaped."""
         shown = {"base": self.base.name, "parameters": f"{self.base.parameters:,}", "method": self.settings.method}
         return facts("student", shown | {"trained in": self.folder, "format": self.settings.format})
 

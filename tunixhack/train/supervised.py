@@ -148,7 +148,7 @@ def sft(
 
 @dataclass(frozen=True)
 class _Start:
-    """What a start of a training knows before its data are tokenised."""
+    """The facts that a start of a training knows before its data are tokenised."""
 
     seconds: dict[str, float]
     """Of each stage so far; those to come are added."""

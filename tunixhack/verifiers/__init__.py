@@ -1,1 +1,1 @@
-"""Whether an answer says what a reference says: mathematics, letters of options, texts."""
+"""The checks of whether an answer says what a reference says: mathematics, letters of options, texts."""

@@ -72,7 +72,7 @@ def judge_answers(pairs: Iterable[Pair]) -> list[Judgement | None]:
     """Judge answers by their references.
 
     Returns:
-        A judgement for each answer; None where nobody can tell by reading the reference.
+        A judgement for each answer; None where reading the reference does not decide it.
 
     >>> [told and told.right for told in judge_answers([Pair("dipoles", "They are Dipoles."), Pair("", "Dipoles.")])]
     [True, None]
@@ -130,7 +130,7 @@ def _by_reading(pair: Pair, math_verify: bool | None) -> Judgement | None:
         return None if plain is None else Judgement(plain, PLAIN)
     if math_verify is not None:
         return Judgement(math_verify, MATH_VERIFY, math_verify, plain)
-    # a formula that nobody finds in the answer is not in it; a number is looked for as it stands
+    # a formula that no reader finds in the answer is taken as absent; a number is looked for as it stands
     same = _bare(pair.reference) == _bare(_claim(pair.answer))
     return Judgement(bool(plain) or same, PLAIN, None, plain)
 

@@ -1,1 +1,1 @@
-"""What is asked for, minus what the store has, sent in blocks and stored as it comes."""
+"""The engine: it asks for what is wanted and not yet in the store, in blocks, and stores answers as they come."""

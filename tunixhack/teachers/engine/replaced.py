@@ -1,4 +1,4 @@
-"""Whether asking would replace answers that are paid for already (contract 10)."""
+"""The count of answers that would replace others which are paid for already (contract 10)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a teacher's name to an address: presets, discovery, prices, models."""
+"""The registry of teachers, from a teacher's name to its address: presets, discovery, prices, models."""

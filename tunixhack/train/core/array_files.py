@@ -1,7 +1,7 @@
 """The arrays in a part of an Orbax checkpoint, read one by one to see whether they can be.
 
 For checkpoints without checksums. Orbax itself reads all at once, and where one cannot be read, its threads print
-tracebacks of the others, which nobody waits for any more.
+tracebacks of the others, whose results are no longer waited for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a checkpoint's files were when it was written, so that a damaged one is never taken for intact.
+"""The checksums of a checkpoint's files when it was written, so that a damaged one is never taken for intact.
 
 Orbax writes a checkpoint under another name and then renames it, which a killed process survives. It does not put all
 of it on the disk: its array files are synced, and its JSON files, the new name and the sharding are not, so that a

@@ -113,7 +113,7 @@ _permuted.defvjp(
 
 
 class _Running(NamedTuple):
-    """What softmax over the blocks so far needs to go on, each fp32 [B, C] but the last."""
+    """The values that softmax over the blocks so far needs to go on, each fp32 [B, C] but the last."""
 
     highest: jax.Array
     total: jax.Array

@@ -1,4 +1,4 @@
-"""What a training needs of memory and disk, estimated before its first step, from shapes alone.
+"""The memory and disk that a training needs, estimated before its first step, from shapes alone.
 
 The estimates are sums over what is known to be held. On one GPU they were compared with the peak that a training came
 to, see `ERROR`; on a TPU they were not.
@@ -88,12 +88,12 @@ class MemoryEstimate:
 
     @property
     def least(self) -> float:
-        """What it takes at least, where the estimate erred upwards as far as was ever seen."""
+        """The least that it takes: the total, if the estimate is too high by the largest such error ever seen."""
         return self.total / (1 + ERROR[1])
 
     @property
     def most(self) -> float:
-        """What it takes at most, where the estimate erred downwards as far as was ever seen."""
+        """The most that it takes: the total, if the estimate is too low by the largest such error ever seen."""
         return self.total / (1 + ERROR[0])
 
 

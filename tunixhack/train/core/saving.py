@@ -1,4 +1,4 @@
-"""When a checkpoint is written, how it gets onto the disk, and how its failure is reported."""
+"""The saving of checkpoints: when one is written, how it gets onto the disk, and how its failure is reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CannotSave(Exception):
 
 @dataclass(frozen=True)
 class Saving:
-    """Where the checkpoints of a training go, and which."""
+    """The folder that the checkpoints of a training go to, how often one is written, and how many are kept."""
 
     folder: Path
     max_to_keep: int
@@ -73,7 +73,7 @@ class SaveInterval:
 
 
 class SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[misc]  # Orbax ships no types
-    """Where Orbax writes a checkpoint before it has its name; with it, it is sealed, and on the disk.
+    """The path of a checkpoint that Orbax is writing; once it has its final name, it is sealed, and on the disk.
 
     Orbax calls this in the thread that saves, beside the training, and removes an older checkpoint only after it.
     """

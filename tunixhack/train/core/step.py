@@ -1,4 +1,4 @@
-"""What one training step computes: the loss of a batch, its gradients, and the update that they make."""
+"""The computation of one training step: the loss of a batch, its gradients, and the update that they make."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def learnt_state(model: nnx.Module, optimizer: Any, kind: Any) -> list[jax.Array
 def undo_unless_finite(
     model: nnx.Module, optimizer: Any, kind: Any, finite: jax.Array, before: list[jax.Array]
 ) -> None:
-    """Where a step was not finite, put everything back that it changed, as `learnt_state` gave it before."""
+    """Undo a step that was not finite: put everything back that it changed, as `learnt_state` gave it before."""
     states = nnx.state(model, kind), nnx.state(optimizer, nnx.optimizer.OptState)
     after, tree = jax.tree.flatten(states)
     kept = [jnp.where(finite, new, old) for new, old in zip(after, before, strict=True)]

@@ -36,7 +36,7 @@ from tunixhack.train.settings import Settings
 
 
 class StepCallbacks(Protocol):
-    """What a trainer calls around its steps."""
+    """The functions that a trainer calls around its steps."""
 
     def next_batch(self, step: int) -> tuple[Batch, float] | None:
         """Return the batch behind ``step`` steps and its learning rate; None ends the training."""
@@ -60,7 +60,7 @@ class StepCallbacks(Protocol):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step found; reading a number waits for the step."""
+    """The result of one step; reading a number waits for the step."""
 
     step: int
     """From 1: the number of updates with this one."""
@@ -79,7 +79,7 @@ class StepResult:
 
     @property
     def finite(self) -> bool:
-        """Whether loss and gradient are numbers; where not, the step changed nothing."""
+        """True if loss and gradient are numbers; if not, the step changed nothing."""
         return bool(np.isfinite(self.loss) and np.isfinite(self.gradient_norm))
 
 

@@ -1,1 +1,1 @@
-"""From datasets to packed batches of tokens."""
+"""The data of a training: from datasets to packed batches of tokens."""

@@ -39,7 +39,7 @@ LAYOUTS: dict[str, Layout] = {"tags": HACKATHON, "think": THINK}
 
 
 class Tokenizer(Protocol):
-    """What rendering needs of a student's tokenizer."""
+    """The part of a student's tokenizer that rendering needs."""
 
     @property
     def control_ids(self) -> Mapping[str, int]:
@@ -62,7 +62,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Chat:
-    """How a family of students marks who speaks."""
+    """The tokens and names by which a family of students marks who speaks."""
 
     name: str
     bos: str | None
@@ -113,7 +113,7 @@ CHATML = Chat(
     system="system",
     markers=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
 )
-"""SmolLM2 and Qwen. Their own templates add a system text that nobody asked for; this one does not."""
+"""SmolLM2 and Qwen. Their own templates add a system text that was not asked for; this one does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ class Renderer:
 
     @cached_property
     def markers(self) -> tuple[str, ...]:
-        """What content may not spell: the family's, and what this tokenizer has besides."""
+        """The markers that content may not spell: the family's, and those that this tokenizer has besides."""
         own = sorted(
             token for token in self.tokenizer.control_ids if not any(known in token for known in self.chat.markers)
         )

@@ -1,4 +1,4 @@
-"""What a student learns from, out of one or several datasets, whatever wrote them.
+"""The examples that a student learns from, out of one or several datasets, whatever wrote them.
 
 ====================================== ==================================================================
 a run's folder, or a `Run`             ``train.parquet``: question and context, reasoning, answer

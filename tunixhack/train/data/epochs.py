@@ -1,4 +1,4 @@
-"""Which rows an epoch has, and in which order: a function of weights, seed and the epoch's number alone.
+"""The rows of an epoch, and their order: a function of weights, seed and the epoch's number alone.
 
 Every row of a dataset with weight 1 is drawn once. With weight 2.5 each is drawn twice, and half of them a third
 time; the next epoch takes the other half, so that over the epochs all rows are drawn equally often. The order does not

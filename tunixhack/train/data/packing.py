@@ -163,7 +163,7 @@ def is_behind(state: Any, steps: int, batch_size: int) -> bool:
 
 @dataclass(frozen=True)
 class Extent:
-    """What a training of so many epochs goes through."""
+    """The numbers of steps and tokens that a training of so many epochs goes through."""
 
     steps: int
     """Full batches that are trained on."""

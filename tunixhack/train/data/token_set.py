@@ -21,7 +21,7 @@ from tunixhack.train.old_names import TOKENS
 
 @dataclass(frozen=True)
 class Domain:
-    """What the token set has of one domain."""
+    """The numbers of rows and tokens that the token set has of one domain."""
 
     name: str
     rows: int
@@ -84,7 +84,7 @@ class TokenSet:
 
     @property
     def epoch_rows(self) -> int:
-        """How many rows an epoch has."""
+        """The number of rows that an epoch has."""
         return epoch_rows([len(rows) for rows in self._trained], self.weights)
 
     def validation_rows(self) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Is an exported student the live one? Its weights are loaded again, and both are asked for the same logits."""
+"""A check that an exported student equals the live one: its weights are loaded again, and the logits are compared."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ QUESTIONS = (
 
 @dataclass(frozen=True)
 class Difference:
-    """What two models make of the same tokens."""
+    """The differences between the logits of two models for the same tokens."""
 
     largest: float
     """Between two logits of one token."""
@@ -52,7 +52,7 @@ class Difference:
 
     @property
     def rounding(self) -> bool:
-        """Whether nothing but rounding tells the two apart."""
+        """True if nothing but rounding tells the two apart."""
         return self.largest <= max(LIMIT, RELATIVE_LIMIT * self.scale)
 
 

@@ -1,4 +1,4 @@
-"""What an export wrote, and what its checks measured; nothing here imports jax."""
+"""The result of an export: what it wrote, and what its checks measured; nothing here imports jax."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 @dataclass(kw_only=True, repr=False)
 class Exported:
-    """What an export wrote, and how near it is to the live student."""
+    """The files that an export wrote, and how near they are to the live student."""
 
     folder: Path
     safetensors: Path | None = None
@@ -36,7 +36,7 @@ class Exported:
         return for_terminal(f"Exported({str(self.folder)!r}: {', '.join(self._paths()) or 'nothing'})")
 
     def _repr_html_(self) -> str:
-        """Be a table of files and checks in a notebook, all of it escaped."""
+        """Return an HTML table of files and checks for a notebook, all of it escaped."""
         told = {name: f"{path}{self._check(name)}" for name, path in self._paths().items()}
         return facts(f"exported to {self.folder}", told)
 

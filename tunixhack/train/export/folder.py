@@ -1,4 +1,4 @@
-"""What stands beside the weights in a Hugging Face folder: config, tokenizer, chat template, end tokens, terms."""
+"""The content of a Hugging Face folder beside the weights: config, tokenizer, chat template, end tokens, terms."""
 
 from __future__ import annotations
 

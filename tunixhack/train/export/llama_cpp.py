@@ -1,4 +1,4 @@
-"""Is a GGUF file the live student? llama.cpp reads it, and both are asked to write on.
+"""A check that a GGUF file equals the live student: llama.cpp reads it and writes on, and its tokens are compared.
 
 Three things could go wrong, and each has its own sentence: the chat template, the tokenizer, the weights. For the
 last, llama.cpp writes 20 tokens greedily, and the live model looks at them all at once: where each of them is what it
@@ -38,7 +38,7 @@ _LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no prox
 
 @dataclass(frozen=True)
 class Written:
-    """What llama.cpp wrote, against the live student."""
+    """The comparison of what llama.cpp wrote with the live student."""
 
     equal: int
     """Questions whose tokens were all the same."""
@@ -50,12 +50,12 @@ class Written:
 
     @property
     def enough(self) -> bool:
-        """Whether nothing but rounding tells the two apart."""
+        """True if nothing but rounding tells the two apart."""
         return self.equal >= NEEDED * self.questions
 
 
 def available() -> bool:
-    """Whether llama.cpp is here to check with."""
+    """Tell whether llama.cpp is installed, so that it can be checked with."""
     return importlib.util.find_spec("xllamacpp") is not None
 
 

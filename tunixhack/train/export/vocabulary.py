@@ -32,7 +32,7 @@ _CUTS = {
 
 
 class Kind(IntEnum):
-    """What a token is, by llama.cpp's numbers."""
+    """The type of a token, by llama.cpp's numbers."""
 
     NORMAL = 1
     UNKNOWN = 2
@@ -44,7 +44,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """What a GGUF file says of its tokenizer."""
+    """The tokenizer of a GGUF file, as the file describes it."""
 
     model: str
     """``llama`` or ``gpt2``."""

@@ -18,7 +18,7 @@ COLUMNS = ("question", "prompt")
 
 
 class ReplyGenerator(Protocol):
-    """What generates replies, such as a student."""
+    """An object that generates replies, such as a student."""
 
     def generate_all(self, questions: Sequence[str], **options: Any) -> Sequence[Reply]:
         """Reply to all of them."""

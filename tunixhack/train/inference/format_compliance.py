@@ -1,4 +1,4 @@
-"""Does a student show its work: what its replies look like, counted, with how sure one can be.
+"""Statistics of whether a student shows its work: counts of what its replies look like, with confidence intervals.
 
 Nothing here judges whether a reply is right, and nothing here imports jax.
 
@@ -32,7 +32,7 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
 class Reply(NamedTuple):
-    """What a student said."""
+    """A reply of a student."""
 
     text: str
     """Without the token that ended it."""
@@ -91,7 +91,7 @@ def looping(text: str, *, finished: bool = True) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyStatistics:
-    """What the replies to some validation questions were like; see the module for the words."""
+    """The statistics of the replies to some validation questions; the module's docstring explains the terms."""
 
     format: Format
     """What a compliant reply was taken to be."""

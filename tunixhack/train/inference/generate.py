@@ -118,7 +118,7 @@ def _prompt(student: Student, question: str | Sequence[Message]) -> list[int]:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is compiled for."""
+    """The shape that is compiled for."""
 
     rows: int
     prompt: int
@@ -209,7 +209,7 @@ class _Prompts(NamedTuple):
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What is compiled for, besides the arrays' shapes."""
+    """The values that are compiled for, besides the arrays' shapes."""
 
     total: int
     """Tokens of prompt and reply together, L."""

@@ -1,4 +1,4 @@
-"""How the next token is chosen of its logits: the likeliest, or at random, as temperature, top_p and top_k say."""
+"""The choice of the next token by its logits: the likeliest, or at random, as temperature, top_p and top_k say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tunixhack.errors import UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen."""
+    """The settings by which the next token is chosen."""
 
     temperature: float = 0.0
     """0 takes the likeliest; ``top_p`` and ``top_k`` then change nothing."""

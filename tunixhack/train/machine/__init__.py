@@ -1,1 +1,1 @@
-"""What this machine has to train on, and what is wrong with it."""
+"""The doctor's examination of this machine: what it has to train on, and what is wrong with it."""

@@ -1,4 +1,4 @@
-"""What keeps a machine from training, each with the one command that mends it.
+"""The problems that keep a machine from training, each with the one command that mends it.
 
 Versions are the usual cause: Tunix's dependencies break each other without pip finding anything wrong. Those that
 were not tested together are tried, by a step of training on the CPU, and are a problem where that fails. The other
@@ -31,14 +31,14 @@ _JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", MEMORY_FRACTION)
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found."""
+    """The doctor's report: the facts about a machine, and what was found wrong with it."""
 
     facts: Facts
     findings: tuple[Finding, ...]
 
     @property
     def well(self) -> bool:
-        """Whether a training can start."""
+        """True if a training can start."""
         return not any(one.grave for one in self.findings)
 
     def as_lines(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What this machine has to train on, as facts: hardware, versions, who holds the TPU. The doctor judges them.
+"""The facts about what this machine has to train on: hardware, versions, who holds the TPU. The doctor judges them.
 
 Nothing here imports jax into this process: asking jax for its devices takes the TPU, and no other process gets it
 until this one ends. A child asks instead.
@@ -50,7 +50,7 @@ class Accelerator:
 
     @property
     def name(self) -> str:
-        """What a user calls it."""
+        """The name that a user knows it by."""
         return "TPU" if self.platform == "tpu" else "NVIDIA GPU"
 
 
@@ -74,7 +74,7 @@ class Device:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What came of a child's attempt."""
+    """The result of what a child process tried."""
 
     devices: tuple[Device, ...] | None
     error: str | None
@@ -82,7 +82,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the doctor judges."""
+    """The facts that the doctor judges."""
 
     accelerators: tuple[Accelerator, ...] = ()
     devices: tuple[Device, ...] | None = None

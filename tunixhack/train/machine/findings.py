@@ -1,4 +1,4 @@
-"""What the facts about a machine say of it: each thing that is not as it should be, with what mends it."""
+"""The findings from the facts about a machine: each thing that is not as it should be, with what mends it."""
 
 from __future__ import annotations
 

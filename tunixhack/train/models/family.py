@@ -1,4 +1,4 @@
-"""What differs from one family of students to another: one file each, with a `Family` in it.
+"""The differences between families of students: one file for each family, with a `Family` in it.
 
 A family's weights come from a Hugging Face folder and go back into one. Between the two they are a model of Tunix,
 which training, generating and exporting treat alike through the functions named here. A new family is one more file
@@ -23,7 +23,7 @@ from tunixhack.train.data.chat import Chat
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How a family's models are read, called and written."""
+    """A family of models: how they are read, called and written."""
 
     name: str
     """``gemma3``, ``llama`` or ``qwen``."""

@@ -1,7 +1,7 @@
 """Gemma 3, text only (270M and 1B), as Tunix has it (`tunix.models.gemma3`).
 
 Tunix's model returns logits of the whole sequence: with a vocabulary of 262,144 these are what fills the memory. The
-hidden states are taken out on the way, and the logits, which nobody uses then, are removed by the compiler: call
+hidden states are taken out on the way, and the logits, which are then unused, are removed by the compiler: call
 `hidden_states` inside jit.
 """
 

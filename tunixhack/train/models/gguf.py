@@ -48,7 +48,7 @@ _WHOLE = {
 
 @dataclass(frozen=True)
 class _Architecture:
-    """How llama.cpp's files of one architecture are read."""
+    """The rules by which llama.cpp's files of one architecture are read."""
 
     parts: Mapping[str, str]
     """Of a layer: Hugging Face's names by llama.cpp's."""

@@ -1,4 +1,4 @@
-"""What Llama and Qwen have in common, in Hugging Face's folders and in Tunix's models."""
+"""The parts that Llama and Qwen have in common, in Hugging Face's folders and in Tunix's models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a student comes from, and under which licence, as a model card tells it; what is not known is left out."""
+"""The origin of a student and its licence, as a model card tells them; what is not known is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What safetensors files say of themselves, read without their weights."""
+"""The headers of safetensors files, read without their weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """How many numbers it has."""
+        """The number of its elements."""
         return math.prod(self.shape)
 
 

@@ -1,4 +1,4 @@
-"""From Tunix's arrangement of a weight to Hugging Face's, which is always [out, in]."""
+"""The conversion of weights from Tunix's arrangement to Hugging Face's, which is always [out, in]."""
 
 from __future__ import annotations
 

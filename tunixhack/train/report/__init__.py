@@ -1,1 +1,1 @@
-"""What a training tells: metrics, samples, validation, the model card."""
+"""The reports of a training: metrics, samples, validation, the model card."""

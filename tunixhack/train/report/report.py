@@ -1,4 +1,4 @@
-"""What a training shows of itself, out of its folder: the loss curve, the samples, the card."""
+"""The report of a training, made from its folder: the loss curve, the samples, the card."""
 
 from __future__ import annotations
 

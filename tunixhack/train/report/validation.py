@@ -1,4 +1,4 @@
-"""What a student makes of questions that it was never trained on: its loss on their rows, and its own replies."""
+"""The validation of a student by questions that it was not trained on: its loss on their rows, and its own replies."""
 
 from __future__ import annotations
 

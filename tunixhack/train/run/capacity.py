@@ -1,4 +1,4 @@
-"""Whether memory and disk suffice for a training, said and decided before its first step."""
+"""The check of whether memory and disk suffice for a training, made and reported before its first step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stops a training before its end, in a sentence that says what to do."""
+"""The errors that stop a training before its end, each in a sentence that says what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is given: who learns what, and how it is run."""
+"""The input of a training: the student, what it is to learn, and how the training is run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tunixhack.train.student import Student
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a training is run; nothing here changes what is learnt, but for where it ends."""
+    """The options of how a training is run; none of them changes what is learnt, except for where it ends."""
 
     out: Path
     scratch: Path
@@ -40,7 +40,7 @@ class RunOptions:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the checkpoints are outside the training's own folder."""
+        """True if the checkpoints are outside the training's own folder."""
         return self.scratch.resolve() != self.out.resolve()
 
 
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What one start of a training runs under."""
+    """The clock, the reporter and the stop request that one start of a training runs under."""
 
     clock: Clock
     report: Reporter

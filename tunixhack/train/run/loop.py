@@ -289,7 +289,7 @@ class Loop:
 
     @property
     def _epochs(self) -> float:
-        """How often each row of weight 1 was learnt so far, on average."""
+        """The number of times that each row of weight 1 was learnt so far, on average."""
         return round(self._student.settings.epochs * self._bar.done / self._job.extent.all_epochs, 3)
 
     def _reserve(self) -> float:

@@ -1,4 +1,4 @@
-"""What a training shows while it works."""
+"""The progress bar that a training shows while it works."""
 
 from __future__ import annotations
 

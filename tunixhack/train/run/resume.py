@@ -1,4 +1,4 @@
-"""Where a training starts: anew, at its own last checkpoint, or at that of another, in another folder."""
+"""The start of a training: anew, at its own last checkpoint, or at that of another training, in another folder."""
 
 from __future__ import annotations
 

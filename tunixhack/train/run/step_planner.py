@@ -1,4 +1,4 @@
-"""How many steps a training takes: all of its epochs, or as many as the time allows, so that the decay finishes."""
+"""The number of steps of a training: all of its epochs, or as many as the time allows, so that the decay finishes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class StepPlanner:
 
     @property
     def over(self) -> bool:
-        """Whether there is no time for another step."""
+        """True if there is no time for another step."""
         return self.clock.left - self.reserve() < (self.seconds or 0.0)
 
     def timed(self, step: int, seconds: float) -> str | None:

@@ -1,4 +1,4 @@
-"""How a training is asked to stop: Ctrl-C, or the signals that batch systems, containers and clouds send.
+"""The ways to ask a training to stop: Ctrl-C, or the signals that batch systems, containers and clouds send.
 
 ============ =========================================================================================================
 ``SIGINT``   Ctrl-C, and the stop button of a notebook
