@@ -50,10 +50,6 @@ def test_the_steps_can_be_read_top_to_bottom():
     assert (creative.recipe.samples, creative.recipe.trace) == (16, "written")
 
 
-def test_the_docstring_says_that_sixteen_samples_are_untested_here():
-    assert "untested" in (creative.__doc__ or "")
-
-
 def test_the_hub_datasets_own_columns_are_read(shared_data: Path):
     file = shared_data / "essays-creative-writing-prompts" / "train.parquet"
     loaded = creative.recipe.replace(source=file).source.load("creative")
