@@ -182,7 +182,7 @@ FORMATS: dict[str, Format] = {
 """Every format by its name."""
 
 
-class Exported(NamedTuple):
+class ExportedRows(NamedTuple):
     """A dataset in a format, and what could not be written in it."""
 
     rows: list[Row]
@@ -192,10 +192,10 @@ class Exported(NamedTuple):
 
     def __repr__(self) -> str:
         """Count both, and repeat neither: a notebook shows whatever its cell ends with."""
-        return f"Exported({counted(len(self.rows), 'row')}, {self.rejected.height:,} rejected)"
+        return f"ExportedRows({counted(len(self.rows), 'row')}, {self.rejected.height:,} rejected)"
 
 
-def export(rows: pl.DataFrame, format: str) -> Exported:
+def export(rows: pl.DataFrame, format: str) -> ExportedRows:
     """Write a dataset in a format.
 
     Args:
@@ -231,7 +231,7 @@ def export(rows: pl.DataFrame, format: str) -> Exported:
         chosen.write(Example(user_message(question, context), reasoning, answer))
         for question, context, reasoning, answer in kept.iter_rows()
     ]
-    return Exported(written, found.filter(pl.col("evidence").is_not_null()))
+    return ExportedRows(written, found.filter(pl.col("evidence").is_not_null()))
 
 
 def require(rows: pl.DataFrame, *columns: str, null: bool = False) -> None:

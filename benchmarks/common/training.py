@@ -30,10 +30,10 @@ from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.train.core.loss import attention_mask, in_compute_dtype, mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
-from tunixhack.train.core.trainer import StepResult, Trainer
+from tunixhack.train.core.trainer import Trainer, TrainingStep
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.data.datasets import read
-from tunixhack.train.data.packing import Batch, Packed
+from tunixhack.train.data.packing import Packed, PackedBatch
 from tunixhack.train.data.token_set import TokenSet
 from tunixhack.train.data.tokenize import tokenise
 from tunixhack.train.models.gemma3 import FAMILY
@@ -118,8 +118,8 @@ class Ours:
     """
 
     def __init__(self, config: gemma3.ModelConfig, method: str, batch: int, folder: Path) -> None:
-        self._waiting: list[Batch] = []
-        self.results: list[StepResult] = []
+        self._waiting: list[PackedBatch] = []
+        self.results: list[TrainingStep] = []
         self.mesh = device_mesh(batch)
         self._trainer = Trainer(
             student(config, method, self.mesh),
@@ -130,7 +130,7 @@ class Ours:
         )
         self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close
 
-    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
         """Return the next of the batches."""
         return (self._waiting.pop(0), 1e-5) if self._waiting else None
 
@@ -138,7 +138,7 @@ class Ours:
         """Return nothing: no checkpoint is gone on from."""
         return {}
 
-    def after_step(self, result: StepResult) -> None:
+    def after_step(self, result: TrainingStep) -> None:
         """Keep what a step found."""
         self.results.append(result)
 
@@ -150,7 +150,7 @@ class Ours:
         """The student."""
         return self._trainer.model
 
-    def seconds(self, batches: Sequence[Batch]) -> float:
+    def seconds(self, batches: Sequence[PackedBatch]) -> float:
         """Train on batches and return how long it took."""
         self._waiting = list(batches)
         return timed(self._trainer, self.mesh)
@@ -197,7 +197,7 @@ class _Waiting(hooks.DataHooks):
         if not self._batches:
             return None
         batch = self._batches.pop(0)
-        if isinstance(batch, Batch):
+        if isinstance(batch, PackedBatch):
             return {name: getattr(batch, name) for name in ("tokens", "loss_mask", "segments", "positions")}
         return batch
 
@@ -219,7 +219,7 @@ def timed(trainer: peft_trainer.PeftTrainer, mesh: Mesh) -> float:
     return time.perf_counter() - start
 
 
-def packed(data: TokenSet, batch: int) -> list[Batch]:
+def packed(data: TokenSet, batch: int) -> list[PackedBatch]:
     """All full batches of packed rows."""
     return list(Packed(data, max_seq_len=LENGTH, batch_size=batch))
 
@@ -237,9 +237,9 @@ def padded(data: TokenSet, batch: int) -> list[peft_trainer.TrainingInput]:
     return batches
 
 
-def learnt(batch: Batch | peft_trainer.TrainingInput) -> int:
+def learnt(batch: PackedBatch | peft_trainer.TrainingInput) -> int:
     """Tokens under the loss mask."""
-    mask = batch.loss_mask if isinstance(batch, Batch) else batch.input_mask
+    mask = batch.loss_mask if isinstance(batch, PackedBatch) else batch.input_mask
     return int(np.asarray(mask)[:, 1:].sum())
 
 

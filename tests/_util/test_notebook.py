@@ -48,7 +48,7 @@ class Display:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock, stage = Clock(), progress.Stage
+    clock, stage = Clock(), progress.ProgressTask
     monkeypatch.setattr("tunixhack._util.progress.time", clock)
     monkeypatch.setattr(progress, "Stage", lambda *given: stage(*given, started=clock.now))
     return clock

@@ -13,7 +13,7 @@ from tests.clock import Clock
 from tunixhack._util import progress
 from tunixhack._util.progress import Reporter
 
-STAGE = progress.Stage
+STAGE = progress.ProgressTask
 
 
 class Terminal(io.StringIO):
@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("tunixhack._util.progress.time", clock)
-    monkeypatch.setattr(progress, "Stage", lambda *given, **named: STAGE(*given, **{"started": clock.now} | named))
+    monkeypatch.setattr(progress, "ProgressTask", lambda *given, **named: STAGE(*given, **{"started": clock.now} | named))
     return clock
 
 
@@ -71,12 +71,12 @@ def test_a_terminal_of_80_columns_is_told_stage_counts_rates_and_time_left(
     ("seconds", "left"), [(4.0, "0:04"), (59.6, "1:00"), (3599.0, "59:59"), (3600.0, "1:00:00"), (90061.0, "25:01:01")]
 )
 def test_time_left_is_told_in_hours_minutes_and_seconds(seconds: float, left: str, clock: Clock):
-    stage = progress.Stage("sample", total=2, unit="answers", questions=1, done=1, started=clock.now - seconds)
+    stage = progress.ProgressTask("sample", total=2, unit="answers", questions=1, done=1, started=clock.now - seconds)
     assert stage.line().endswith(f", {left} left")
 
 
 def test_before_the_first_answer_the_time_left_is_unknown(clock: Clock):
-    assert progress.Stage("sample", 8, "answers", 2).line().endswith("time left unknown")
+    assert progress.ProgressTask("sample", 8, "answers", 2).line().endswith("time left unknown")
 
 
 def test_tokens_that_are_not_told_are_not_shown_as_none(clock: Clock):

@@ -16,7 +16,7 @@ from tests.commands import Command
 from tunixhack.errors import MissingExtra
 from tunixhack.train import optional_imports
 from tunixhack.train.export.exported import Exported
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.machine import doctor
 from tunixhack.train.machine.facts import Device, Facts
 from tunixhack.train.old_names import OPTIONS
@@ -29,9 +29,9 @@ class Parrot:
         self.folder = folder
         self.told: dict[str, Any] = {}
 
-    def generate_all(self, questions: list[str], **options: Any) -> list[Reply]:
+    def generate_all(self, questions: list[str], **options: Any) -> list[StudentReply]:
         self.told = options
-        return [Reply(f"\x1b[1m{question.upper()}", len(question), True) for question in questions]
+        return [StudentReply(f"\x1b[1m{question.upper()}", len(question), True) for question in questions]
 
     def export(self, out: Path, formats: list[str], say: Callable[[str], object]) -> Exported:
         self.told = {"out": out, "formats": formats}

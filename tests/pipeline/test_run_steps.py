@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
 from tunixhack.pipeline.run_steps import run_steps
-from tunixhack.runs.funnel import Stage
+from tunixhack.runs.funnel import FunnelLine
 from tunixhack.steps.base import Context, Step, Verdict
 
 ROWS = pl.DataFrame({"question_id": [f"q{at}" for at in range(60)], "question": ["?"] * 60})
@@ -55,11 +55,11 @@ def test_whoever_looks_can_end_it_and_the_next_step_is_not_called():
 
 
 def test_a_line_of_the_funnel_is_there_for_a_step_that_fails():
-    lines: list[Stage] = []
+    lines: list[FunnelLine] = []
 
     @contextmanager
     def stage(name: str, rows: int) -> Any:
-        lines.append(Stage(name, rows))
+        lines.append(FunnelLine(name, rows))
         yield lines[-1]
 
     def broken(rows: pl.DataFrame, ctx: Context) -> Verdict:

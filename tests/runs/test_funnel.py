@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests import hostile
-from tunixhack.runs.funnel import Stage, count_tokens, nearly_all_dropped, table
+from tunixhack.runs.funnel import FunnelLine, count_tokens, nearly_all_dropped, table
 
 
 def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
@@ -24,7 +24,7 @@ def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
 
 
 def test_a_steps_own_words_have_no_effect_in_the_table():
-    stage = Stage(hostile.ALL, 3, kept=3, reasons={f"{hostile.ALL}!": 1}, note=hostile.ALL)
+    stage = FunnelLine(hostile.ALL, 3, kept=3, reasons={f"{hostile.ALL}!": 1}, note=hostile.ALL)
     console = Console(file=io.StringIO(), width=1000, force_terminal=True, color_system=None)
     console.print(table([stage.as_dict()]))
     written = console.file.getvalue()  # type: ignore[attr-defined]
@@ -36,8 +36,8 @@ def test_a_steps_own_words_have_no_effect_in_the_table():
 def test_a_reason_that_is_called_as_its_step_is_not_told_twice():
     console = Console(file=io.StringIO(), width=200)
     lines = [
-        Stage("dedup_answers", 9, kept=6, rejected=3, reasons={"dedup_answers": 3}),
-        Stage("parse", 9, kept=6, rejected=3, reasons={"truncated": 2, "parse": 1}),
+        FunnelLine("dedup_answers", 9, kept=6, rejected=3, reasons={"dedup_answers": 3}),
+        FunnelLine("parse", 9, kept=6, rejected=3, reasons={"truncated": 2, "parse": 1}),
     ]
     console.print(table([line.as_dict() for line in lines]))
     written = console.file.getvalue()  # type: ignore[attr-defined]
@@ -47,7 +47,7 @@ def test_a_reason_that_is_called_as_its_step_is_not_told_twice():
 
 def test_a_line_whose_rows_do_not_add_up_is_a_bug_that_stops_the_build():
     with pytest.raises(AssertionError, match="dedup: 10 in, 7 kept, 2 rejected"):
-        Stage("dedup", 10, kept=7, rejected=2).check()
+        FunnelLine("dedup", 10, kept=7, rejected=2).check()
 
 
 def test_tokens_are_added_once_a_request():

@@ -42,7 +42,7 @@ class Bar(Protocol):
 
 
 @dataclass
-class Stage:
+class ProgressTask:
     """One stage of a run and how far it is."""
 
     name: str
@@ -62,7 +62,7 @@ class Stage:
     def line(self) -> str:
         """Describe the stage: its name, questions and answers done, rates, and the time left.
 
-        >>> Stage("sample", total=32, unit="answers", questions=8, done=16, started=time.monotonic() - 4).line()
+        >>> ProgressTask("sample", total=32, unit="answers", questions=8, done=16, started=time.monotonic() - 4).line()
         'sample: 4 of 8 questions, 16 of 32 answers, 4.0 answers/s, 0:04 left'
         """
         rate = self.done / self.seconds
@@ -92,7 +92,7 @@ class Reporter:
         self.quiet = quiet
         self._cell = None if stream else running_cell()
         self._bar_of: Bar | None = None
-        self._stage: Stage | None = None
+        self._stage: ProgressTask | None = None
         self._show: Callable[[str, int, int], None] = lambda line, done, total: None
         self._print: Callable[[str], None] = self._print_line
         self._shown, self._told = 0.0, -1
@@ -120,7 +120,7 @@ class Reporter:
     @contextmanager
     def stage(self, name: str, *, total: int, unit: str, questions: int) -> Iterator[None]:
         """Show a bar for one stage while the body runs."""
-        self._stage = Stage(name, total, unit, questions)
+        self._stage = ProgressTask(name, total, unit, questions)
         try:
             with self.bar(self._stage):
                 yield

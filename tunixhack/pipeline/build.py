@@ -29,7 +29,7 @@ from tunixhack.pipeline.step_checks import numbered
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import TeacherSettings
-from tunixhack.runs.funnel import Stage
+from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import DONE, STOPPED, Run, lenders
 from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded
@@ -235,7 +235,7 @@ class _Build:
         parts = cut(rows, found, goal, self.selection.rows["question_id"].to_list())
         kept, beyond = parts.kept.height, parts.beyond.height
         told = {"wanted": goal.wanted, "ceiling": goal.ceiling, "kept": kept, "questions": found.quota}
-        stage = Stage(STEP, kept + beyond, kept=kept, note=accepted_sentence(told))
+        stage = FunnelLine(STEP, kept + beyond, kept=kept, note=accepted_sentence(told))
         self.recorder.add_stage(stage, parts.beyond)
         self.recorder.record_accepted(told)
         if kept >= goal.wanted or self.missing:

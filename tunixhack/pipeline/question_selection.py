@@ -15,7 +15,7 @@ from tunixhack.pipeline.made_rows import PARENTS, Candidates
 from tunixhack.pipeline.quota import Chosen, choose
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.teacher_pool import TeacherPool
-from tunixhack.runs.funnel import Stage
+from tunixhack.runs.funnel import FunnelLine
 from tunixhack.sources.source import Loaded, collapse_equal_ids
 from tunixhack.steps.base import Step, share_kept
 from tunixhack.steps.context_fit import FitsContext
@@ -67,7 +67,7 @@ class QuestionSelection:
     def record(self, chosen: Chosen) -> None:
         """Record how many candidates are needed."""
         total = self.rows.height
-        stage = Stage("rank", total, kept=chosen.pool, set_aside=total - chosen.pool)
+        stage = FunnelLine("rank", total, kept=chosen.pool, set_aside=total - chosen.pool)
         self.recorded.recorder.add_stage(stage)
 
     def select(self, chosen: Chosen) -> pl.DataFrame:
@@ -78,9 +78,9 @@ class QuestionSelection:
         """Return the source's questions in rank order, each once."""
         recorder, contexts = self.recorded.recorder, self.recorded.contexts
         total = loaded.rows.height + loaded.rejected.height
-        recorder.add_stage(Stage("source", total, kept=loaded.rows.height), loaded.rejected)
+        recorder.add_stage(FunnelLine("source", total, kept=loaded.rows.height), loaded.rejected)
         rows, same = collapse_equal_ids(loaded.rows)
-        recorder.add_stage(Stage("equal_ids", loaded.rows.height, kept=rows.height), same)
+        recorder.add_stage(FunnelLine("equal_ids", loaded.rows.height, kept=rows.height), same)
         if rows.is_empty():
             rows_are = verb(total, "its one row is", f"all {total:,} rows are")
             raise UserError(f"the source has no usable question: {rows_are} rejected")

@@ -22,7 +22,7 @@ from tunixhack.pipeline.reference_share import reference_share
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.publish.card import card
 from tunixhack.publish.public_names import publish_names, published_names
-from tunixhack.runs.funnel import Stage, count_reasons, count_tokens
+from tunixhack.runs.funnel import FunnelLine, count_reasons, count_tokens
 from tunixhack.runs.run import DONE, RUNNING, STATE, Run
 from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
 from tunixhack.runs.signature import sign
@@ -47,7 +47,7 @@ class Recorder:
     options: BuildOptions
     run: Run
     pool: TeacherPool
-    funnel: list[Stage] = field(default_factory=list)
+    funnel: list[FunnelLine] = field(default_factory=list)
     rejected: list[pl.DataFrame] = field(default_factory=list)
 
     def start(self, resolved: dict[str, Any], loading: float) -> None:
@@ -99,9 +99,9 @@ class Recorder:
         self._save()
 
     @contextmanager
-    def stage(self, name: str, rows_in: int) -> Iterator[Stage]:
+    def stage(self, name: str, rows_in: int) -> Iterator[FunnelLine]:
         """Keep the funnel's line of one step: the body fills in its rows, this adds time and tokens over all starts."""
-        stage = Stage(name, rows_in)
+        stage = FunnelLine(name, rows_in)
         try:
             with self.timed(name):
                 yield stage
@@ -123,10 +123,10 @@ class Recorder:
             seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - start, 3)
 
     @contextmanager
-    def timed_stage(self, name: str, rows_in: int) -> Iterator[Stage]:
+    def timed_stage(self, name: str, rows_in: int) -> Iterator[FunnelLine]:
         """Add what the body takes to a step's seconds, without a line in the funnel."""
         with self.timed(name):
-            yield Stage(name, rows_in)
+            yield FunnelLine(name, rows_in)
 
     def record_accepted(self, told: dict[str, int]) -> None:
         """Keep how many of the wanted answers there are; see `tunixhack.pipeline.accepted.sentence`."""
@@ -143,7 +143,7 @@ class Recorder:
         write_parquet(folder / "rejected.parquet", _rejected_table(rejected))
         write_parquet(folder / "train.parquet", _kept_table(kept))
 
-    def add_stage(self, stage: Stage, rejected: pl.DataFrame | None = None) -> None:
+    def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
         if rejected is not None:
             self.rejected.append(rejected)
@@ -243,7 +243,7 @@ class Recorder:
         """Add up the time of a step over all starts."""
         return round(sum(float(start["seconds"].get(step, 0.0)) for start in self._state["starts"]), 3)
 
-    def _count_tokens(self, stage: Stage) -> None:
+    def _count_tokens(self, stage: FunnelLine) -> None:
         answers = self.run.store.answers().filter(pl.col("step") == stage.step)
         if answers.height:
             tokens = count_tokens(answers)

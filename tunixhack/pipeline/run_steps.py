@@ -16,7 +16,7 @@ import polars as pl
 from tunixhack._util.wording import listed
 from tunixhack.errors import UserError
 from tunixhack.pipeline.made_rows import Candidates
-from tunixhack.runs.funnel import Stage, count_reasons, nearly_all_dropped
+from tunixhack.runs.funnel import FunnelLine, count_reasons, nearly_all_dropped
 from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, keeps_all, share_kept, step_name
 from tunixhack.steps.calls import call, is_own
 from tunixhack.steps.sample import Sample
@@ -33,7 +33,7 @@ class StepResult:
 
     step: Step
     name: str
-    stage: Stage
+    stage: FunnelLine
     kept: pl.DataFrame
     rejected: pl.DataFrame
     remedy: str | None = None
@@ -71,7 +71,9 @@ def run_steps(
     rows: pl.DataFrame,
     context: Callable[[Step, pl.DataFrame], Context],
     *,
-    stage: Callable[[str, int], AbstractContextManager[Stage]] = lambda name, rows: nullcontext(Stage(name, rows)),
+    stage: Callable[[str, int], AbstractContextManager[FunnelLine]] = lambda name, rows: nullcontext(
+        FunnelLine(name, rows)
+    ),
     candidates: Candidates | None = None,
     forgive: Callable[[Step, UserError], bool] = lambda step, error: False,
 ) -> Iterator[StepResult]:
@@ -105,7 +107,9 @@ def run_steps(
         rows = result.kept
 
 
-def _carry_out(step: Step, rows: pl.DataFrame, result: Any, line: Stage, candidates: Candidates | None) -> StepResult:
+def _carry_out(
+    step: Step, rows: pl.DataFrame, result: Any, line: FunnelLine, candidates: Candidates | None
+) -> StepResult:
     """Do what a step's return value says; it can be the user's own, and untyped."""
     name = step_name(step)
     if isinstance(step, Sample):
@@ -144,7 +148,7 @@ def _undeclared(step: Step) -> str | None:
     return "a step that is to drop so many says so: share = 0.5, or for answers per_question = 1, as its attribute"
 
 
-def _fill_in(line: Stage, judged: Judged, verdict: Verdict) -> None:
+def _fill_in(line: FunnelLine, judged: Judged, verdict: Verdict) -> None:
     line.kept, line.rejected, line.note = judged.kept.height, judged.rejected.height, verdict.note
     line.reasons = count_reasons(judged.rejected)
     line.check()

@@ -28,11 +28,11 @@ _COLUMNS: dict[str, pl.DataType] = {
     "at_least": pl.Boolean(),
     "cost": pl.Float64(),
 }
-"""The columns of `tunixhack.runs.run.Run.funnel`, in the order of `Stage`."""
+"""The columns of `tunixhack.runs.run.Run.funnel`, in the order of `FunnelLine`."""
 
 
 @dataclass
-class Stage:
+class FunnelLine:
     """One line of the funnel.
 
     ``rows_in = kept + rejected + set_aside`` for a step that judges. A step that makes rows has ``made``: of questions,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from rich.table import Table
 
-    from tunixhack.formats import Exported
+    from tunixhack.formats import ExportedRows
 
 STATE = "run.json"
 REMEDY = "build again with the same command, which writes it anew from the stored answers"
@@ -208,10 +208,10 @@ class Run:
 
     @property
     def funnel(self) -> pl.DataFrame:
-        """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.runs.funnel.Stage`."""
+        """Rows in, rows out, seconds, tokens and cost of every step; see `tunixhack.runs.funnel.FunnelLine`."""
         return as_frame(self.state().get("funnel", []))
 
-    def export(self, format: str, path: str | Path | None = None) -> Exported:
+    def export(self, format: str, path: str | Path | None = None) -> ExportedRows:
         """Convert the dataset to a training format; see `tunixhack.formats.FORMATS`.
 
         Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from tunixhack.errors import UserError
-from tunixhack.runs.funnel import Stage
+from tunixhack.runs.funnel import FunnelLine
 
 SCHEMA = 2
 """Version of run.json's shape. Files of version 0.1.0 of the package have none, and are of the first."""
@@ -49,7 +49,7 @@ class RunRecord(TypedDict, total=False):
     teachers: dict[str, dict[str, Any]]
     """What is known of each, by its public name."""
     funnel: list[dict[str, Any]]
-    """A line a step; see `tunixhack.runs.funnel.Stage`."""
+    """A line a step; see `tunixhack.runs.funnel.FunnelLine`."""
     pilot: dict[str, Any] | None
     estimate: dict[str, Any] | None
     """What the pilot estimated, over what came."""
@@ -188,7 +188,7 @@ def read_state(path: Path) -> RunRecord:
     """Read run.json.
 
     Returns:
-        Its content; the lines of the funnel have all fields of `tunixhack.runs.funnel.Stage`.
+        Its content; the lines of the funnel have all fields of `tunixhack.runs.funnel.FunnelLine`.
 
     Raises:
         UserError: it cannot be read, is no JSON, is not what a run writes, or is a newer version's; says what is wrong
@@ -201,7 +201,7 @@ def read_state(path: Path) -> RunRecord:
     wrong = _fault(state, _STATE, "")
     if wrong is not None:
         raise UserError(f"{path} is not the state of a run ({wrong}): {_REMEDY}")
-    usual = {field.name: _default(field) for field in dataclasses.fields(Stage)}
+    usual = {field.name: _default(field) for field in dataclasses.fields(FunnelLine)}
     state["funnel"] = [usual | line for line in state["funnel"]]
     return cast(RunRecord, dict(state))
 

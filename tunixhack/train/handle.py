@@ -18,7 +18,7 @@ from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.data.chat import Message
 from tunixhack.train.export.export import export
 from tunixhack.train.export.exported import Exported
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.inference.generate import generate
 from tunixhack.train.models.load import find
 from tunixhack.train.student import Student
@@ -45,7 +45,7 @@ class StudentHandle(Student):
         """
         return self.generate_all([question], **options)[0].text
 
-    def generate_all(self, questions: Sequence[str | Sequence[Message]], **options: Any) -> list[Reply]:
+    def generate_all(self, questions: Sequence[str | Sequence[Message]], **options: Any) -> list[StudentReply]:
         """Ask many questions; see `tunixhack.train.inference.generate.generate`."""
         return generate(self, questions, **options)
 

@@ -16,8 +16,8 @@ from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.core import trainer as module
 from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.core.saving import Saving
-from tunixhack.train.core.trainer import StepResult, Trainer
-from tunixhack.train.data.packing import Batch
+from tunixhack.train.core.trainer import Trainer, TrainingStep
+from tunixhack.train.data.packing import PackedBatch
 from tunixhack.train.models.load import find
 from tunixhack.train.settings import settings
 from tunixhack.train.student import Student
@@ -25,12 +25,12 @@ from tunixhack.train.student import Student
 STEPS, BATCH, LENGTH = 3, 4, 32
 
 
-def batch() -> Batch:
+def batch() -> PackedBatch:
     tokens = np.full((BATCH, LENGTH), 7, np.int32)
     here = np.broadcast_to(np.arange(LENGTH, dtype=np.int32), tokens.shape)
     everything = {"tokens": tokens, "loss_mask": here > 0, "segments": np.ones_like(tokens), "positions": here}
-    more = {name: np.zeros_like(tokens) for name in Batch.__dataclass_fields__ if name not in everything}
-    return Batch(**everything, **more)
+    more = {name: np.zeros_like(tokens) for name in PackedBatch.__dataclass_fields__ if name not in everything}
+    return PackedBatch(**everything, **more)
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ class Steps:
         self.clock = clock
         self.told: list[float] = []
 
-    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
         return (batch(), 1e-5) if step < STEPS else None
 
     def data_position(self) -> dict[str, int]:
         return {}
 
-    def after_step(self, result: StepResult) -> None:
+    def after_step(self, result: TrainingStep) -> None:
         self.told.append(result.seconds)
         self.clock.now += 5
 

@@ -23,7 +23,7 @@ from tunixhack.formats import FORMATS
 from tunixhack.formats import Example as Pair
 from tunixhack.runs.run import Run
 from tunixhack.train.data.datasets import Dataset, read, read_all, split_weight
-from tunixhack.train.data.rows import REASONS, Example
+from tunixhack.train.data.rows import REASONS, TrainingExample
 
 ROOT = Path(__file__).resolve().parents[3]
 TAGGED = "<reasoning>r</reasoning><answer>a</answer>"
@@ -64,7 +64,7 @@ def test_a_run_is_read_as_it_was_built(recipe, teacher, tmp_path):
 def test_a_question_comes_with_its_context(tmp_path):
     row = {"question": "Shorten this.", "context": "It rained.", "reasoning": " r ", "answer": "a\n", "domain": "d"}
     (one,) = read(jsonl(tmp_path / "x.jsonl", row)).examples
-    assert one == Example(
+    assert one == TrainingExample(
         question_id("d", "Shorten this.", "It rained."), "d", None, "Shorten this.\n\nIt rained.", "r", "a"
     )
     assert one.messages() == [{"role": "user", "content": "Shorten this.\n\nIt rained."}]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.replies.test_reply import FORMS, plain
 from tunixhack._util.ids import question_id
-from tunixhack.train.data.rows import Example, read_row
+from tunixhack.train.data.rows import TrainingExample, read_row
 
 TRACE, ANSWER = "Count on.", "4"
 TAGGED = f"<think>{TRACE}</think>{ANSWER}"
@@ -20,7 +20,7 @@ USER = {"role": "user", "content": "2 + 2?"}
 
 def texts(row: dict[str, Any]) -> tuple[str | None, str, str, str] | str:
     read = read_row(row, "math")
-    return (read.system, read.question, read.reasoning, read.answer) if isinstance(read, Example) else read
+    return (read.system, read.question, read.reasoning, read.answer) if isinstance(read, TrainingExample) else read
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -147,6 +147,6 @@ def test_ids_are_those_of_question_and_context_as_they_stand():
         ({**row, "context": " "}, question_id("math", " 2 + 2?\u200b")),
     ):
         read = read_row(one, "math")
-        assert isinstance(read, Example)
+        assert isinstance(read, TrainingExample)
         assert read.question_id == wanted
     assert texts({"question": "\u200b\ufeff", "reasoning": "r", "answer": "a"}) == "no_question"

@@ -12,7 +12,7 @@ from tunixhack.testing import ByteTokenizer
 from tunixhack.train.data import tokenize as module
 from tunixhack.train.data.chat import CHATML, GEMMA, Renderer
 from tunixhack.train.data.datasets import Dataset
-from tunixhack.train.data.rows import Example
+from tunixhack.train.data.rows import TrainingExample
 from tunixhack.train.data.token_set import TokenSet
 from tunixhack.train.data.tokenize import choose_validation_questions, tokenise
 
@@ -21,12 +21,12 @@ RENDERER = Renderer(GEMMA, TOKENIZER)
 ARRAYS = ("tokens", "loss_mask", "offsets", "example", "dataset", "domain", "validation")
 
 
-def example(number: int, question: int | None = None, domain: str = "math", reasoning: str = "r") -> Example:
+def example(number: int, question: int | None = None, domain: str = "math", reasoning: str = "r") -> TrainingExample:
     id = f"{number if question is None else question:016x}"
-    return Example(id, domain, None, f"question {id}", f"{reasoning} {number}", f"answer {number}")
+    return TrainingExample(id, domain, None, f"question {id}", f"{reasoning} {number}", f"answer {number}")
 
 
-def dataset(*examples: Example, name: str = "d", weight: float = 1.0) -> Dataset:
+def dataset(*examples: TrainingExample, name: str = "d", weight: float = 1.0) -> Dataset:
     return Dataset(name=name, weight=weight, examples=examples)
 
 
@@ -131,12 +131,12 @@ def test_tokens_are_counted_by_domain():
 
 
 @pytest.fixture
-def renders(monkeypatch: pytest.MonkeyPatch) -> list[Example]:
+def renders(monkeypatch: pytest.MonkeyPatch) -> list[TrainingExample]:
     """The examples that are rendered from here on."""
-    seen: list[Example] = []
+    seen: list[TrainingExample] = []
     render = module._render
 
-    def watched(one: Example, renderer: Renderer) -> Any:
+    def watched(one: TrainingExample, renderer: Renderer) -> Any:
         seen.append(one)
         return render(one, renderer)
 

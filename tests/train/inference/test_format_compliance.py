@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from tunixhack._util.proportions import Share
 from tunixhack.errors import UserError
 from tunixhack.train.data.chat import LAYOUTS
-from tunixhack.train.inference.format_compliance import Reply, ReplyStatistics, check, looping, measure, repetition
+from tunixhack.train.inference.format_compliance import (
+    ReplyStatistics,
+    StudentReply,
+    check,
+    looping,
+    measure,
+    repetition,
+)
 
 GOOD = "<reasoning>2 + 2</reasoning>\n<answer>4</answer>"
 FORMATS = st.sampled_from(sorted(LAYOUTS))
@@ -101,10 +108,10 @@ def test_a_reply_that_was_cut_off_in_a_word_may_still_be_in_a_loop():
 
 def test_replies_are_counted():
     replies = [
-        Reply(GOOD, 20, True),
-        Reply(GOOD, 30, False),  # reads whole, but nobody knows what it would have gone on to say
-        Reply("the cat the cat the cat", 700, False),
-        Reply("4", 2, True),
+        StudentReply(GOOD, 20, True),
+        StudentReply(GOOD, 30, False),  # reads whole, but nobody knows what it would have gone on to say
+        StudentReply("the cat the cat the cat", 700, False),
+        StudentReply("4", 2, True),
     ]
     found = measure(replies, "tags", 768)
     assert found.compliant == Share(1, 4)
@@ -116,7 +123,7 @@ def test_replies_are_counted():
     assert str(found.compliant) == "0.25 (1 of 4; 0.05 to 0.70)"
 
 
-REPLIES = st.lists(st.builds(Reply, TEXTS, st.integers(0, 768), st.booleans()), max_size=5)
+REPLIES = st.lists(st.builds(StudentReply, TEXTS, st.integers(0, 768), st.booleans()), max_size=5)
 
 
 @given(REPLIES, FORMATS)

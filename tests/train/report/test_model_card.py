@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tunixhack.train.inference.format_compliance import Reply, measure
+from tunixhack.train.inference.format_compliance import StudentReply, measure
 from tunixhack.train.record import from_dict
 from tunixhack.train.report import model_card as cards
 from tunixhack.train.report.model_card import MOST_LINES
-from tunixhack.train.report.samples import Sample, printable
+from tunixhack.train.report.samples import ComparedReplies, printable
 from tunixhack.train.settings import settings
 
-GOOD = Reply("<reasoning>2 + 2</reasoning>\n<answer>4</answer>", 20, True)
-BAD = Reply("```\n| no | tags |\n# and <b>markup</b>\n\x1b[31m", 768, False)
-SAMPLE = Sample(question="What is 2 + 2?", domain="math", before=BAD, after=GOOD)
+GOOD = StudentReply("<reasoning>2 + 2</reasoning>\n<answer>4</answer>", 20, True)
+BAD = StudentReply("```\n| no | tags |\n# and <b>markup</b>\n\x1b[31m", 768, False)
+SAMPLE = ComparedReplies(question="What is 2 + 2?", domain="math", before=BAD, after=GOOD)
 
 
 def record(**changes):
@@ -204,7 +204,9 @@ def test_hostile_samples_stay_text():
 @given(st.lists(st.text(max_size=60), min_size=3, max_size=3))
 def test_any_text_is_shown_as_itself(texts):
     question, before, after = (f"x{' '.join(text.split())}x".replace("\x00", "") for text in texts)
-    sample = Sample(question=question, before=Reply(before, 1, True), after=Reply(after, 1, True))
+    sample = ComparedReplies(
+        question=question, before=StudentReply(before, 1, True), after=StudentReply(after, 1, True)
+    )
     (row,) = table(card(record(), [sample]), "validation question")
     assert row == [printable(text) for text in (question, before, after)]
 

@@ -9,14 +9,14 @@ from rich.cells import cell_len
 
 from tests.hostile import obeyed
 from tunixhack.errors import UserError
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.report import samples
-from tunixhack.train.report.samples import Sample, printable, side_by_side
+from tunixhack.train.report.samples import ComparedReplies, printable, side_by_side
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
-REPLIES = st.none() | st.builds(Reply, TEXTS, st.integers(0, 768), st.booleans())
+REPLIES = st.none() | st.builds(StudentReply, TEXTS, st.integers(0, 768), st.booleans())
 SAMPLES = st.lists(
-    st.builds(Sample, question=TEXTS, domain=st.none() | TEXTS, before=REPLIES, after=REPLIES), max_size=4
+    st.builds(ComparedReplies, question=TEXTS, domain=st.none() | TEXTS, before=REPLIES, after=REPLIES), max_size=4
 )
 
 
@@ -44,11 +44,11 @@ def test_a_damaged_file_is_a_sentence(tmp_path, content):
 def test_before_and_after_stand_side_by_side():
     text = side_by_side(
         [
-            Sample(
+            ComparedReplies(
                 question="What is 2 + 2?",
                 domain="math",
-                before=Reply("Who knows?\nNobody.", 7, False),
-                after=Reply("<reasoning>Count.</reasoning>\n<answer>4</answer>", 15, True),
+                before=StudentReply("Who knows?\nNobody.", 7, False),
+                after=StudentReply("<reasoning>Count.</reasoning>\n<answer>4</answer>", 15, True),
             )
         ],
         width=80,
@@ -61,13 +61,13 @@ def test_before_and_after_stand_side_by_side():
 
 
 def test_without_a_reply_after_there_is_one_column():
-    text = side_by_side([Sample(question="Why?", before=Reply("Because.", 2, True))])
+    text = side_by_side([ComparedReplies(question="Why?", before=StudentReply("Because.", 2, True))])
     assert "before: 2 tokens" in text
     assert "after" not in text
 
 
 def test_a_very_long_reply_is_shortened_and_says_so():
-    text = side_by_side([Sample(question="?", before=Reply("ha" * 4000, 768, False))])
+    text = side_by_side([ComparedReplies(question="?", before=StudentReply("ha" * 4000, 768, False))])
     assert "(7,200 more characters)" in text
     assert text.count("h") < 1000
 
@@ -80,7 +80,7 @@ def test_nothing_in_a_sample_breaks_the_lines_or_the_terminal(shown, width):
 
 
 def test_markup_is_text():
-    text = side_by_side([Sample(question="[bold]q[/bold]", after=Reply("[red]x \x1b[31m", 3, True))])
+    text = side_by_side([ComparedReplies(question="[bold]q[/bold]", after=StudentReply("[red]x \x1b[31m", 3, True))])
     assert "[bold]q[/bold]" in text
     assert "[red]x \ufffd[31m" in text
 

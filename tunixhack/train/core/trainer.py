@@ -30,7 +30,7 @@ from tunixhack._util.literal_path import literal_path
 from tunixhack.errors import UserError
 from tunixhack.train.core.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.core.step import Inputs, learnt_state, loss_and_gradients, make_optimizer, undo_unless_finite
-from tunixhack.train.data.packing import Batch
+from tunixhack.train.data.packing import PackedBatch
 from tunixhack.train.models.family import Family
 from tunixhack.train.settings import Settings
 
@@ -38,7 +38,7 @@ from tunixhack.train.settings import Settings
 class StepCallbacks(Protocol):
     """The functions that a trainer calls around its steps."""
 
-    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
         """Return the batch behind ``step`` steps and its learning rate; None ends the training."""
         ...
 
@@ -46,7 +46,7 @@ class StepCallbacks(Protocol):
         """Return the position in the data behind the last batch that was given, as JSON."""
         ...
 
-    def after_step(self, result: StepResult) -> None:
+    def after_step(self, result: TrainingStep) -> None:
         """Take the result of a step, before its checkpoint is written and before the next step.
 
         Where it was not finite, all checkpoints that were handed over are on the disk.
@@ -59,7 +59,7 @@ class StepCallbacks(Protocol):
 
 
 @dataclass(frozen=True)
-class StepResult:
+class TrainingStep:
     """The result of one step; reading a number waits for the step."""
 
     step: int
@@ -105,8 +105,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     ) -> None:
         self._family, self._settings, self._callbacks = family, settings, callbacks
         self._dtype = jnp.dtype(settings.compute)
-        self._given: tuple[Batch, float] | None = None
-        self._last: StepResult | None = None
+        self._given: tuple[PackedBatch, float] | None = None
+        self._last: TrainingStep | None = None
         self._handed = time.monotonic()
         self._interval = SaveInterval(saving.every)
         self._open = ExitStack()
@@ -150,7 +150,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             return
         batch, rate = self._given
         jax.block_until_ready(self._buffered_train_metrics.losses[-1])  # else the time is that of handing it over alone
-        self._last = StepResult(
+        self._last = TrainingStep(
             step=self._train_steps + 1,
             seconds=time.monotonic() - self._handed,
             loss=self._buffered_train_metrics.losses[-1],

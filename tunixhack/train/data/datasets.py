@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
-from tunixhack.train.data.rows import REASONS, SHAPES, Example, Row, read_row
+from tunixhack.train.data.rows import REASONS, SHAPES, Row, TrainingExample, read_row
 
 if TYPE_CHECKING:
     from tunixhack.runs.run import Run
@@ -46,7 +46,7 @@ class Dataset:
     """Its folder, file or id, as it was asked for."""
     weight: float
     """How often each row is drawn in an epoch; see `tunixhack.train.data.epochs`."""
-    examples: tuple[Example, ...]
+    examples: tuple[TrainingExample, ...]
     """In the dataset's order."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def read(place: str | Path | Run, weight: float = 1.0) -> Dataset:
     return _dataset(rows, name=name, weight=weight, notes=notes)
 
 
-def all_examples(datasets: Iterable[Dataset]) -> list[Example]:
+def all_examples(datasets: Iterable[Dataset]) -> list[TrainingExample]:
     """Return the examples of all datasets in their order: the one in which a `TokenSet` counts them."""
     return [example for dataset in datasets for example in dataset.examples]
 
@@ -124,14 +124,14 @@ def split_weight(spec: str) -> tuple[str, float]:
 
 
 def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[str]) -> Dataset:
-    examples: list[Example] = []
+    examples: list[TrainingExample] = []
     counts: dict[str, list[int]] = {}
     columns: list[str] = []
     domain = _stem(name)
     for number, row in enumerate(rows):
         columns = columns or [str(column) for column in row]
         example = read_row(row, domain)
-        if isinstance(example, Example):
+        if isinstance(example, TrainingExample):
             examples.append(example)
         else:
             counts.setdefault(example, [0, number])[0] += 1

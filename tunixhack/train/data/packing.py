@@ -23,7 +23,7 @@ BINS = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PackedBatch:
     """B training rows of L tokens, as numpy arrays."""
 
     tokens: npt.NDArray[np.int32]
@@ -119,12 +119,12 @@ class Packed:
         )
         self._at = iter(packed)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[PackedBatch]:
         """Go on from where `state` stands."""
         while (batch := self.next()) is not None:
             yield batch
 
-    def next(self) -> Batch | None:
+    def next(self) -> PackedBatch | None:
         """Return the next batch; None at the end."""
         rows = []
         for row in self._at:
@@ -201,12 +201,12 @@ def _element(data: TokenSet, number: int) -> dict[str, Any]:
     return {"tokens": row.tokens, "loss_mask": row.loss_mask, "rows": np.full(len(row.tokens), number)}
 
 
-def _batch(rows: Sequence[dict[str, Any]]) -> Batch:
+def _batch(rows: Sequence[dict[str, Any]]) -> PackedBatch:
     def stacked(name: str) -> npt.NDArray[Any]:
         return np.stack([row[name] for row in rows])
 
     positions = stacked("tokens_positions").astype(np.int32)
-    return Batch(
+    return PackedBatch(
         tokens=stacked("tokens").astype(np.int32),
         # the first token of a row would be predicted from the row before it
         loss_mask=stacked("loss_mask").astype(np.bool_) & (positions > 0),

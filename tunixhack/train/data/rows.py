@@ -82,7 +82,7 @@ _OUR_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TrainingExample:
     """One row to learn from; no text is blank, and reasoning and answer have no white space at their ends."""
 
     question_id: str
@@ -109,7 +109,7 @@ class _Asked(NamedTuple):
     """Messages, of which the first that can be read counts."""
 
 
-def read_row(row: Row, domain: str) -> Example | str:
+def read_row(row: Row, domain: str) -> TrainingExample | str:
     """Read a row.
 
     Args:
@@ -135,7 +135,7 @@ def read_row(row: Row, domain: str) -> Example | str:
     # OpenThoughts' system text asks for tags that the student's replies will not have
     system = "" if reply.form == "openthoughts" else system
     id = _id(row, domain, asked.question)
-    return Example(id, domain, system or None, asked.question, reply.reasoning, reply.answer)
+    return TrainingExample(id, domain, system or None, asked.question, reply.reasoning, reply.answer)
 
 
 def _id(row: Row, domain: str, question: str) -> str:

@@ -17,7 +17,7 @@ from tunixhack._util.ids import digest, rank
 from tunixhack.errors import UserError
 from tunixhack.train.data.chat import LAYOUTS, Rendered, Renderer
 from tunixhack.train.data.datasets import Dataset
-from tunixhack.train.data.rows import Example
+from tunixhack.train.data.rows import TrainingExample
 from tunixhack.train.data.token_set import TokenSet, load, save
 
 VERSION = 1
@@ -141,7 +141,7 @@ def _make(
     )
 
 
-def _render(example: Example, renderer: Renderer) -> Rendered | None:
+def _render(example: TrainingExample, renderer: Renderer) -> Rendered | None:
     """Render an example; None where its trace or answer spells a tag, so that its reply could be read in two ways."""
     if any(tag in text for tag in LAYOUTS[renderer.format].tags for text in (example.reasoning, example.answer)):
         return None

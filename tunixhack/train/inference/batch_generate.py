@@ -11,7 +11,7 @@ from tunixhack._util.files import write_text
 from tunixhack.errors import UserError
 from tunixhack.formats import user_message
 from tunixhack.sources.files import file_rows
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 
 COLUMNS = ("question", "prompt")
 """What a question may be called; with ``question``, a ``context`` is put before it as in training."""
@@ -20,7 +20,7 @@ COLUMNS = ("question", "prompt")
 class ReplyGenerator(Protocol):
     """An object that generates replies, such as a student."""
 
-    def generate_all(self, questions: Sequence[str], **options: Any) -> Sequence[Reply]:
+    def generate_all(self, questions: Sequence[str], **options: Any) -> Sequence[StudentReply]:
         """Reply to all of them."""
         ...
 

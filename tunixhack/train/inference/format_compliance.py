@@ -31,7 +31,7 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 """A word or a sign: what repeats itself in a loop of dashes as well as in one of sentences."""
 
 
-class Reply(NamedTuple):
+class StudentReply(NamedTuple):
     """A reply of a student."""
 
     text: str
@@ -146,7 +146,7 @@ _SHARES = ("compliant", "unfinished", "looping")
 _MEANS = ("repetition", "mean_tokens")
 
 
-def measure(replies: Sequence[Reply], format: Format, max_new_tokens: int) -> ReplyStatistics:
+def measure(replies: Sequence[StudentReply], format: Format, max_new_tokens: int) -> ReplyStatistics:
     """Count what replies are like.
 
     Args:

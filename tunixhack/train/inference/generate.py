@@ -30,7 +30,7 @@ from tunixhack.errors import UserError
 from tunixhack.train.core.loss import in_compute_dtype
 from tunixhack.train.core.mesh import FSDP
 from tunixhack.train.data.chat import Message
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.inference.sampling import Sampling
 from tunixhack.train.student import Student
 
@@ -59,7 +59,7 @@ def generate(
     top_k: int | None = None,
     seed: int = SEED,
     progress: Callable[[int, int], object] | None = None,
-) -> list[Reply]:
+) -> list[StudentReply]:
     """Let a student reply to questions.
 
     Args:
@@ -85,7 +85,7 @@ def generate(
     control = student.renderer.tokenizer.control_ids
     stops = jnp.array([control[stop] for stop in student.base.family.stops if stop in control], jnp.int32)
     key = jax.random.key(seed)
-    replies: list[Reply | None] = [None] * len(prompts)
+    replies: list[StudentReply | None] = [None] * len(prompts)
     # like lengths together, the longest first: what does not fit into memory shows at once
     order = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
     done = 0
@@ -154,7 +154,7 @@ def _reply(
     stops: jax.Array,
     sampling: Sampling,
     key: jax.Array,
-) -> list[Reply]:
+) -> list[StudentReply]:
     """Reply to a batch of prompts; ``numbers`` are their places among all questions."""
     tokens = np.zeros((shape.rows, shape.prompt), np.int32)
     first = np.full(shape.rows, shape.prompt - 1, np.int32)
@@ -190,7 +190,7 @@ def _reply(
     ):
         length = int(length) - int(ended)  # without the token that ended it
         text = student.base.tokenizer.decode(ids[row, shape.prompt : shape.prompt + length].tolist())
-        replies.append(Reply(text, length, bool(ended)))
+        replies.append(StudentReply(text, length, bool(ended)))
     return replies
 
 

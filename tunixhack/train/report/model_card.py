@@ -16,7 +16,7 @@ from tunixhack.train.data.token_set import Domain
 from tunixhack.train.inference.format_compliance import ReplyStatistics
 from tunixhack.train.models.origin import HUB_ID, checked, licence
 from tunixhack.train.record import BaseModel, DataSummary, TrainingRecord
-from tunixhack.train.report.samples import Sample, printable
+from tunixhack.train.report.samples import ComparedReplies, printable
 from tunixhack.train.settings import Settings
 
 MOST_LINES = 60
@@ -29,7 +29,7 @@ SHOWN = 240
 _METHODS = {"full": "every weight trained", "lora": "LoRA", "qlora": "LoRA on weights of 4 bits (nf4)"}
 
 
-def card(record: TrainingRecord, samples: Sequence[Sample] = (), *, curve: bool = False) -> str:
+def card(record: TrainingRecord, samples: Sequence[ComparedReplies] = (), *, curve: bool = False) -> str:
     """Write the card of a student.
 
     Args:
@@ -203,7 +203,7 @@ def _domains(domains: Sequence[Domain]) -> list[str]:
     ]
 
 
-def _samples(samples: Sequence[Sample]) -> list[str]:
+def _samples(samples: Sequence[ComparedReplies]) -> list[str]:
     rows = [
         f"| {_cell(sample.question)} | {_cell(sample.before.text if sample.before else '')} | "
         f"{_cell(sample.after.text if sample.after else '')} |"

@@ -22,7 +22,7 @@ from tunixhack._util.files import write_json
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
-from tunixhack.train.inference.format_compliance import Reply
+from tunixhack.train.inference.format_compliance import StudentReply
 
 FILE = "samples.json"
 SHOWN = 800
@@ -30,15 +30,15 @@ SHOWN = 800
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class ComparedReplies:
     """A question and what a student said to it."""
 
     question: str
     """As the student was asked it, with its context."""
     domain: str | None = None
-    before: Reply | None = None
+    before: StudentReply | None = None
     """The base's reply; None where it was not asked."""
-    after: Reply | None = None
+    after: StudentReply | None = None
     """The trained student's; None before the training has ended."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,14 +51,14 @@ class Sample:
         }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Sample:
+    def from_dict(cls, content: Mapping[str, Any]) -> ComparedReplies:
         """Read what `as_dict` wrote.
 
         Raises:
             UserError: it is none.
         """
         try:
-            replies = {name: Reply(**content[name]) if content[name] else None for name in ("before", "after")}
+            replies = {name: StudentReply(**content[name]) if content[name] else None for name in ("before", "after")}
             texts = [content["question"], *(reply.text for reply in replies.values() if reply)]
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError
@@ -67,12 +67,12 @@ class Sample:
             raise UserError(f"{FILE} holds something that is no sample: delete the file, and train on") from error
 
 
-def write(folder: Path, samples: Sequence[Sample]) -> None:
+def write(folder: Path, samples: Sequence[ComparedReplies]) -> None:
     """Replace a training's samples as a whole."""
     write_json(folder / FILE, [sample.as_dict() for sample in samples])
 
 
-def read(folder: Path) -> list[Sample]:
+def read(folder: Path) -> list[ComparedReplies]:
     """Read a training's samples; none where it has not written any.
 
     Raises:
@@ -85,10 +85,10 @@ def read(folder: Path) -> list[Sample]:
         return []
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it, and train on") from error
-    return [Sample.from_dict(one) for one in (found if isinstance(found, list) else [found])]
+    return [ComparedReplies.from_dict(one) for one in (found if isinstance(found, list) else [found])]
 
 
-def side_by_side(samples: Sequence[Sample], width: int = 100) -> str:
+def side_by_side(samples: Sequence[ComparedReplies], width: int = 100) -> str:
     """Write samples as plain text for a terminal, what was said before beside what was said after.
 
     Args:
@@ -122,7 +122,7 @@ def printable(text: str) -> str:
     return for_terminal(text, lines=True)
 
 
-def _length(reply: Reply) -> str:
+def _length(reply: StudentReply) -> str:
     return counted(reply.tokens, "token") + ("" if reply.finished else ", cut off")
 
 

@@ -18,12 +18,12 @@ from tunixhack.train.core.step import Inputs, summed_losses
 from tunixhack.train.data.chat import Message
 from tunixhack.train.data.datasets import Dataset, all_examples
 from tunixhack.train.data.packing import Packed
-from tunixhack.train.data.rows import Example
+from tunixhack.train.data.rows import TrainingExample
 from tunixhack.train.data.token_set import TokenSet
 from tunixhack.train.inference.format_compliance import measure
 from tunixhack.train.inference.generate import generate
 from tunixhack.train.report import samples
-from tunixhack.train.report.samples import Sample
+from tunixhack.train.report.samples import ComparedReplies
 from tunixhack.train.student import Student
 
 
@@ -65,10 +65,10 @@ class ValidationLoss:
         return total / self.learnt
 
 
-def validation_examples(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[Example]:
+def validation_examples(datasets: Sequence[Dataset], data: TokenSet, count: int) -> list[TrainingExample]:
     """Choose examples of the validation questions, the first of each question, in the data's order."""
     examples = all_examples(datasets)
-    found: dict[str, Example] = {}
+    found: dict[str, TrainingExample] = {}
     for row in data.validation_rows():
         example = examples[int(data.example[row])]
         found.setdefault(example.question_id, example)
@@ -87,12 +87,12 @@ class ReplyComparison:
     """
 
     def __init__(
-        self, student: Student, examples: Sequence[Example], folder: Path, max_new_tokens: int, report: Reporter
+        self, student: Student, examples: Sequence[TrainingExample], folder: Path, max_new_tokens: int, report: Reporter
     ) -> None:
         self._student, self._folder, self._report = student, folder, report
         self._limit = max_new_tokens
         self._questions: list[Sequence[Message]] = [example.messages() for example in examples]
-        self._samples = [Sample(question=example.question, domain=example.domain) for example in examples]
+        self._samples = [ComparedReplies(question=example.question, domain=example.domain) for example in examples]
 
     def before(self, earlier: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
         """Generate replies, unless an earlier start did to the same questions; None without questions.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tunixhack.errors import UserError
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.saving import CannotSave
-from tunixhack.train.core.trainer import StepResult
+from tunixhack.train.core.trainer import TrainingStep
 from tunixhack.train.data.datasets import all_examples
-from tunixhack.train.data.packing import Batch
+from tunixhack.train.data.packing import PackedBatch
 from tunixhack.train.report import metrics
 from tunixhack.train.run.job import Job, RunOptions
 
@@ -15,7 +15,7 @@ EXAMPLES_NAMED = 8
 """Rows of a batch that an error names."""
 
 
-def not_finite_error(job: Job, result: StepResult, batch: Batch | None) -> UserError:
+def not_finite_error(job: Job, result: TrainingStep, batch: PackedBatch | None) -> UserError:
     """Return the error of a step whose loss or gradient is no number, and of the rows that were in it.
 
     Args:

@@ -13,8 +13,8 @@ from tunixhack.train import record
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.memory_estimate import in_gb
 from tunixhack.train.core.saving import CannotSave, Saving
-from tunixhack.train.core.trainer import StepResult, Trainer
-from tunixhack.train.data.packing import Batch, Packed, is_behind
+from tunixhack.train.core.trainer import Trainer, TrainingStep
+from tunixhack.train.data.packing import Packed, PackedBatch, is_behind
 from tunixhack.train.record import StepPlan, TrainingRecord
 from tunixhack.train.report import metrics
 from tunixhack.train.report.report import show_results
@@ -72,7 +72,7 @@ class Loop:
         self._validated_at, self._validation_cost = 0, 0.0
         """The step that it was last behind, and the seconds it took."""
         self._sinks: list[metrics.Sink] = []
-        self._batch: Batch | None = None
+        self._batch: PackedBatch | None = None
         self._done_at = time.monotonic()
         """When the last step was done."""
         self._first = first
@@ -138,7 +138,7 @@ class Loop:
             self._packed.restore(dict(place or {}))
         return trainer
 
-    def next_batch(self, step: int) -> tuple[Batch, float] | None:
+    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
         """Return the batch behind ``step`` steps and its learning rate; None where the training ends."""
         if self._stop.received or step >= self._planner.total:
             return None
@@ -163,7 +163,7 @@ class Loop:
         for sink in self._sinks:
             sink.sync()
 
-    def after_step(self, result: StepResult) -> None:
+    def after_step(self, result: TrainingStep) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:
             raise not_finite_error(self._job, result, self._batch)
