@@ -22,7 +22,7 @@ from tunixhack.teachers.local.server_process import EmbeddedServer
 from tunixhack.teachers.transport import http, retries
 from tunixhack.testing import ScriptedTeacher
 
-collect_ignore = ["written_by_0"]
+collect_ignore = ["written_by_0", "written_by_1"]
 """What users have on their disks, a domain file of their own among it, is read by its test and holds none itself."""
 
 

@@ -25,7 +25,9 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("tunixhack._util.progress.time", clock)
-    monkeypatch.setattr(progress, "ProgressTask", lambda *given, **named: STAGE(*given, **{"started": clock.now} | named))
+    monkeypatch.setattr(
+        progress, "ProgressTask", lambda *given, **named: STAGE(*given, **{"started": clock.now} | named)
+    )
     return clock
 
 
