@@ -232,3 +232,15 @@ def test_a_newer_schema_is_refused_and_one_without_a_number_is_read(tmp_path: Pa
     del state["schema"]  # as version 0.1.0 wrote it
     path.write_text(json.dumps(state))
     assert read_state(path)["state"] == "done"
+
+
+def test_an_estimate_of_any_size_is_read(tmp_path: Path):
+    path, tokens = tmp_path / "run.json", 2**64  # a server that claims 2**53 tokens an answer, and 2,048 answers
+    parts = {"tokens": tokens, "seconds": 1.5, "dollars": None}
+    pilot = {"to_come": [parts], "spent": parts}
+    state = {"domain": "d", "source": {}, "state": "stopped", "funnel": [], "pilot": pilot}
+    path.write_text(json.dumps(state))
+    assert read_state(path)["pilot"]["to_come"][0]["tokens"] == tokens
+    path.write_text(json.dumps(state).replace(str(tokens), "-1"))
+    with pytest.raises(UserError, match="pilot is not what it should be"):
+        read_state(path)

@@ -107,6 +107,11 @@ def _number(value: Any) -> bool:
     return _count(value) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _amount(value: Any) -> bool:
+    """Tell whether it is a number that stands in no table: what a server claims of its tokens can be of any size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
 def _flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -149,8 +154,8 @@ _MEASURED = ("tokens", "seconds", "dollars")
 _PILOT = _Record(
     {
         "ended_here": _flag,
-        "to_come": _Each(_Record(dict.fromkeys(_MEASURED, _or_none(_number)), required=_MEASURED)),
-        "spent": _Record(dict.fromkeys(_MEASURED, _or_none(_number))),
+        "to_come": _Each(_Record(dict.fromkeys(_MEASURED, _or_none(_amount)), required=_MEASURED)),
+        "spent": _Record(dict.fromkeys(_MEASURED, _or_none(_amount))),
     },
     required=("to_come",),
 )
