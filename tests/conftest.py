@@ -34,6 +34,9 @@ hypothesis.settings.load_profile("tunixhack")
 def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C be heard, and jax keep what it compiles, which in trainings of seconds is most of the time."""
     config.pluginmanager.register(FolderSeconds())
+    # the tests' own requests go to this machine, whatever proxy the environment has; those about proxies set theirs
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
     # started in the background by a shell, a process ignores Ctrl-C and so do its children, and there are tests of it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = getattr(config, "cache", None)  # absent under `-p no:cacheprovider`
