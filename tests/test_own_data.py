@@ -44,7 +44,7 @@ def test_the_page_is_carried_out_from_top_to_bottom(
     teacher: ScriptedTeacher, tunixhack: Command, capsys: pytest.CaptureFixture[str]
 ):
     tried, whole, student = [block for block in PAGE if block.language == "sh"]
-    look, after = [block for block in PAGE if block.language == "python" and not block.title]
+    look, after, fuzzy, table = [block for block in PAGE if block.language == "python" and not block.title]
     names: dict[str, object] = {}
 
     carry_out(tried, tunixhack, teacher)
@@ -68,4 +68,12 @@ def test_the_page_is_carried_out_from_top_to_bottom(
     lines = Path("chemistry-think.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 64
     assert json.loads(lines[0])["messages"][-1]["content"].startswith("<think>")
+
+    exec(fuzzy.text, names)  # noqa: S102
+    again = names["fuzzy"].build(teacher.url, questions=4, out="runs/fuzzy")  # type: ignore[attr-defined]
+    assert "fuzzy_dedup" in again.funnel["step"].to_list()
+    capsys.readouterr()
+    exec(table.text, names)  # noqa: S102
+    assert "float" in (printed := capsys.readouterr().out)
+    assert "flaot" not in printed
     assert student.commands[0].startswith("tunixhack train runs/chemistry ")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.context_fit import FitsContext
     from tunixhack.steps.dedup_answers import DedupAnswers
     from tunixhack.steps.exact_dedup import ExactDedup
+    from tunixhack.steps.fuzzy_dedup import FuzzyDedup
     from tunixhack.steps.length_filter import LengthFilter
     from tunixhack.steps.max_length import MaxLength
     from tunixhack.steps.parse import Parse
@@ -42,6 +43,7 @@ __all__ = [
     "DedupAnswers",
     "ExactDedup",
     "FitsContext",
+    "FuzzyDedup",
     "GivesAway",
     "Labels",
     "LengthFilter",
@@ -67,6 +69,7 @@ _HOME = {
     "DedupAnswers": "tunixhack.steps.dedup_answers",
     "ExactDedup": "tunixhack.steps.exact_dedup",
     "FitsContext": "tunixhack.steps.context_fit",
+    "FuzzyDedup": "tunixhack.steps.fuzzy_dedup",
     "GivesAway": "tunixhack.steps.reference_leak",
     "Labels": "tunixhack.steps.verify",
     "LengthFilter": "tunixhack.steps.length_filter",
