@@ -56,6 +56,7 @@ def test_the_page_is_carried_out_from_top_to_bottom(
     rejected = {(row["step"], row["reason"]): row["source_row"] for row in run.rejected.iter_rows(named=True)}
     assert rejected["source", "no_question"] == 6, "row 7 of the page"
     assert any(step == "exact_dedup" for step, _ in rejected)
+    assert rejected["decontaminate", "in_benchmark"] == 10, "row 11 of the page"
     assert ("length_filter", "short") in rejected
 
     carry_out(whole, tunixhack, teacher)

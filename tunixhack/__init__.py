@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.base import Context, Made, Verdict
     from tunixhack.steps.category_counts import by_category
     from tunixhack.steps.context_fit import FitsContext
+    from tunixhack.steps.decontaminate import Decontaminate
     from tunixhack.steps.dedup_answers import DedupAnswers
     from tunixhack.steps.exact_dedup import ExactDedup
     from tunixhack.steps.fuzzy_dedup import FuzzyDedup
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Context",
+    "Decontaminate",
     "DedupAnswers",
     "ExactDedup",
     "FitsContext",
@@ -66,6 +68,7 @@ __all__ = [
 
 _HOME = {
     "Context": "tunixhack.steps.base",
+    "Decontaminate": "tunixhack.steps.decontaminate",
     "DedupAnswers": "tunixhack.steps.dedup_answers",
     "ExactDedup": "tunixhack.steps.exact_dedup",
     "FitsContext": "tunixhack.steps.context_fit",

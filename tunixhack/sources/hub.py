@@ -32,6 +32,8 @@ class HubRows:
     rows: Iterator[Row]
     commit: str | None
     """None where the cache does not tell."""
+    public: bool | None = None
+    """Whether anybody can read the dataset, without a token or terms to accept; None where the cache does not tell."""
 
 
 def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> HubRows:
@@ -50,7 +52,7 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
     if Path(path).is_dir():
         raise UserError(f"{path} is a folder here: name one file of questions in it, or start elsewhere for the Hub's")
     offline = _offline()
-    commit, gated = (None, False) if offline else _resolve(path, revision)
+    commit, gated, public = (None, False, None) if offline else _resolve(path, revision)
     try:
         dataset = _load(path, name, split, commit)
     except UserError:
@@ -71,7 +73,7 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
                 f"the cache has commit {commit} of {path}, not {revision}: ask for that one, or go online without "
                 "HF_HUB_OFFLINE"
             )
-    return HubRows(_rows(dataset, path), commit)
+    return HubRows(_rows(dataset, path), commit, public)
 
 
 def _offline() -> bool:
@@ -81,8 +83,8 @@ def _offline() -> bool:
     return bool(huggingface_hub.constants.HF_HUB_OFFLINE or datasets.config.HF_HUB_OFFLINE)
 
 
-def _resolve(path: str, revision: str | None) -> tuple[str, bool]:
-    """Return the commit that a revision means now, and whether the dataset is gated."""
+def _resolve(path: str, revision: str | None) -> tuple[str, bool, bool]:
+    """Return the commit that a revision means now, whether the dataset is gated, and whether it is public."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -116,7 +118,7 @@ def _resolve(path: str, revision: str | None) -> tuple[str, bool]:
         ) from error
     if info.sha is None:
         raise UserError(f"the Hub at {host()} tells no commit of dataset {path}: name one as its revision")
-    return info.sha, bool(info.gated)
+    return info.sha, bool(info.gated), not info.gated and info.private is False
 
 
 def _load(path: str, name: str | None, split: str, commit: str | None) -> datasets.Dataset:
