@@ -160,6 +160,9 @@ def test_thirteen_words_in_a_row_are_enough_and_twelve_are_not():
 
 
 def test_a_run_of_words_does_not_go_over_the_end_of_a_question():
+    runs = benchmark_index._runs_of([("a", "b", "c"), (), ("d",), ("e", "f")], 2, 3)
+    assert runs[2].select("text", "start").rows() == [(0, 0), (0, 1), (3, 0)]
+    assert runs[3].select("text", "start").rows() == [(0, 0)]
     words = MIDDLE.split()
     assert BenchmarkIndex([LONG, MIDDLE], 75.0).find([" ".join(words[:9]), " ".join(words[9:18])]) == [None, None]
 
