@@ -198,7 +198,7 @@ def _neighbours(blocks: pl.DataFrame, order: pl.Series) -> pl.DataFrame:
     found = [pl.DataFrame(schema={"left": pl.UInt32, "right": pl.UInt32})]
     for step in range(1, _NEIGHBOURS + 1):
         both = pl.col("row"), pl.col("row").shift(-step)
-        same = (pl.col("key") == pl.col("key").shift(-step)).fill_null(False)
+        same = ((pl.col("key") == pl.col("key").shift(-step)) & (both[0] != both[1])).fill_null(False)
         pairs = blocks.select(left=pl.min_horizontal(*both), right=pl.max_horizontal(*both), same=same)
         found.append(pairs.filter("same").select("left", "right").unique())
         if found[-1].is_empty():
@@ -216,8 +216,8 @@ def _rarest(texts: pl.Series, groups: pl.Series) -> pl.DataFrame:
     runs = (pl.col("count") >= _LONG) & (pl.col("row").shift(-2) == pl.col("row"))  # null at the end is no
     keys = pl.concat(
         [
-            words.select("row", key=((word + 1) * factor + group) * factor, found=single).filter("found"),
-            words.select("row", key=((run * factor) + group) * factor, found=runs).filter("found"),
+            words.select("row", key=(word * factor + group * 2) * factor, found=single).filter("found"),
+            words.select("row", key=(run * factor + group * 2 + 1) * factor, found=runs).filter("found"),
         ]
     ).drop("found")
     # sorted, not grouped: a hash table of nearly as many groups as rows takes several times as long
