@@ -102,7 +102,7 @@ def test_the_funnel_is_a_table_whose_words_have_no_effect(run: Run):
 
 def test_an_export_counts_its_rows_and_repeats_none(run: Run, tmp_path: Path):
     exported = run.export("hackathon", tmp_path / "out.jsonl")
-    assert repr(exported) == "Exported(24 rows, 0 rejected)"
+    assert repr(exported) == "ExportedRows(24 rows, 0 rejected)"
     rows, rejected = exported
     assert (len(rows), rejected.height) == (24, 0)
 
@@ -124,7 +124,7 @@ def test_a_bake_off_is_its_tables_and_one_line():
 def test_an_exported_student_is_its_files_and_one_line(tmp_path: Path):
     exported = Exported(folder=tmp_path, gguf=tmp_path / "x.gguf", orbax=tmp_path / "orbax")
     exported.measured, exported.unchecked = {"orbax": {"arrays": 7}}, {"gguf": hostile.ALL}
-    assert repr(exported) == f"Exported('{tmp_path}': orbax, gguf)"
+    assert repr(exported) == f"ExportedRows('{tmp_path}': orbax, gguf)"
     seen = harmless(exported._repr_html_())
     assert "checked (arrays 7)" in seen
     assert "NOT checked" in seen
