@@ -50,7 +50,7 @@ class Display:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock, stage = Clock(), progress.ProgressTask
     monkeypatch.setattr("tunixhack._util.progress.time", clock)
-    monkeypatch.setattr(progress, "Stage", lambda *given: stage(*given, started=clock.now))
+    monkeypatch.setattr(progress, "ProgressTask", lambda *given: stage(*given, started=clock.now))
     return clock
 
 
