@@ -124,7 +124,7 @@ def test_a_bake_off_is_its_tables_and_one_line():
 def test_an_exported_student_is_its_files_and_one_line(tmp_path: Path):
     exported = Exported(folder=tmp_path, gguf=tmp_path / "x.gguf", orbax=tmp_path / "orbax")
     exported.measured, exported.unchecked = {"orbax": {"arrays": 7}}, {"gguf": hostile.ALL}
-    assert repr(exported) == f"ExportedRows('{tmp_path}': orbax, gguf)"
+    assert repr(exported) == f"Exported('{tmp_path}': orbax, gguf)"
     seen = harmless(exported._repr_html_())
     assert "checked (arrays 7)" in seen
     assert "NOT checked" in seen
