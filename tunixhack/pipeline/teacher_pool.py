@@ -142,18 +142,19 @@ class TeacherPool:
         def ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
             spec = teacher or self.settings.teacher
             self._asked[step] = asked
-            wanted = sum(len(request.samples) for request in requests)
-            asked.answers[spec] += wanted
+            samples = sum(len(request.samples) for request in requests)
+            asked.answers[spec] += samples
             if spec == REFERENCE:
                 return self._solved(rows, requests, step)
             engine = self._engine(spec)
-            self._take_over(engine, requests)
+            wanted = engine.wanted(requests)  # once: it hashes the messages of every request
+            self._take_over(wanted)
             if self.stored_only:
-                return engine.stored(engine.wanted(requests))
+                return engine.stored(wanted)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
             answers = engine.ask(requests, step, on_answers, at_once=self.at_once, earlier=earlier)
-            asked.wanted.append(engine.wanted(requests))
-            missing = wanted - answers.height
+            asked.wanted.append(wanted)
+            missing = samples - answers.height
             if missing and self.limits.reached:
                 self.limits.missing = missing
             if missing and self.limits.reached and not partial:
@@ -173,11 +174,10 @@ class TeacherPool:
         samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
         return found.with_columns(places, samples)
 
-    def _take_over(self, engine: Engine, requests: Sequence[Request]) -> None:
+    def _take_over(self, wanted: pl.DataFrame) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
         for lent in self._lent:
-            wanted = engine.wanted(requests).select(KEY)
-            asked = lent.join(wanted, on=KEY, how="semi", maintain_order="left")
+            asked = lent.join(wanted.select(KEY), on=KEY, how="semi", maintain_order="left")
             self.run.store.add(one_per_key(asked, self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
