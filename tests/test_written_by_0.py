@@ -11,10 +11,8 @@ import json
 import os
 import shlex
 import shutil
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ import pytest
 from tests.builds import equal, given_by_seed
 from tests.commands import Command
 from tests.hub_push import PushHub
+from tests.recorded_port import when_free
 from tests.teachers.named import named
 from tunixhack import Run
 from tunixhack._util import lock
@@ -34,8 +33,6 @@ WRITTEN = Path(__file__).parent / "written_by_0"
 RECORDED: dict[str, Any] = json.loads((WRITTEN / "recorded.json").read_text(encoding="utf-8"))
 PORT = 18437
 """The teacher's address is part of every request key. No system hands this port out by itself."""
-PATIENCE = 240
-"""Seconds to wait for the port, which another run of these tests may hold."""
 BUILT = ("finished", "no-seed", "riddles")
 STORES = (*BUILT, "compare/127.0.0.1-18437-v1-scripted", "compare/127.0.0.1-18437-v1-larger")
 FORMATS = ("messages", "sharegpt", "think", "openthoughts", "hackathon")
@@ -61,26 +58,10 @@ BEHAVIOUR: dict[str, Any] = {
 }
 
 
-@contextmanager
-def when_free(serve: Callable[[], AbstractContextManager[ScriptedTeacher]]) -> Iterator[ScriptedTeacher]:
-    """Serve on the recorded port as soon as nobody else does."""
-    given_up = time.monotonic() + PATIENCE
-    with ExitStack() as stack:
-        while True:
-            try:
-                teacher = stack.enter_context(serve())
-                break
-            except OSError as error:
-                if time.monotonic() > given_up:
-                    pytest.fail(f"port {PORT}, which is part of the recorded request keys, stays taken: {error}")
-                time.sleep(0.2)
-        yield teacher
-
-
 @pytest.fixture
 def teacher() -> Iterator[ScriptedTeacher]:
     """The teacher that wrote the folders, at the same address."""
-    with when_free(lambda: ScriptedTeacher(**BEHAVIOUR)) as teacher:
+    with when_free(lambda: ScriptedTeacher(**BEHAVIOUR), PORT) as teacher:
         yield teacher
 
 
@@ -283,7 +264,7 @@ def test_a_killed_run_is_completed_and_equals_an_undisturbed_one(teacher: Script
 def provider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """OpenAI, played by the scripted teacher, with the batches that were handed in from a folder."""
     open_provider = lambda: named(monkeypatch, "openai", batch_seconds=0.0, **BEHAVIOUR)  # noqa: E731
-    with when_free(open_provider) as provider:
+    with when_free(open_provider, PORT) as provider:
         for batch in json.loads(Path(f"{request.param}.provider.json").read_text()):
             lines = "".join(json.dumps(line) + "\n" for line in batch["lines"])
             form = f'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n{lines}\r\n--x--\r\n'

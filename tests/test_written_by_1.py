@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.commands import Command
+from tests.recorded_port import when_free
 from tunixhack import Run
 from tunixhack.testing import ScriptedTeacher
 
@@ -20,8 +19,6 @@ pytestmark = pytest.mark.timeout(600)  # the port may have to be waited for
 WRITTEN = Path(__file__).parent / "written_by_1"
 PORT = 18438
 """The teacher's address is part of every request key. No system hands this port out by itself."""
-PATIENCE = 240
-"""Seconds to wait for the port, which another run of these tests may hold."""
 BUILD = ["build", "verses.py", "--accepted", "5", "--ceiling", "10", "--out", "accepted", "--yes"]
 
 
@@ -35,16 +32,7 @@ def answer(messages: list[dict[str, str]], seed: int) -> str:
 @pytest.fixture
 def teacher() -> Iterator[ScriptedTeacher]:
     """The teacher that wrote the folders, at the same address."""
-    given_up = time.monotonic() + PATIENCE
-    with ExitStack() as stack:
-        while True:
-            try:
-                teacher = stack.enter_context(ScriptedTeacher(answer=answer, port=PORT))
-                break
-            except OSError as error:
-                if time.monotonic() > given_up:
-                    pytest.fail(f"port {PORT}, which is part of the recorded request keys, stays taken: {error}")
-                time.sleep(0.2)
+    with when_free(lambda: ScriptedTeacher(answer=answer, port=PORT), PORT) as teacher:
         yield teacher
 
 
