@@ -16,6 +16,7 @@ LARGEST_FILE = 400
 MOST_ARGUMENTS = 8
 USERS_VERBS = {
     "tunixhack/recipe.py:Recipe.build",
+    "tunixhack/mixture/mixture.py:Mixture.build",
     "tunixhack/bakeoff/compare.py:compare",
     "tunixhack/train/supervised.py:sft",
 }

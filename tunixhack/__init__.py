@@ -18,6 +18,8 @@ from tunixhack._util.former_imports import find_former_imports
 if TYPE_CHECKING:
     from tunixhack.domain_files import find
     from tunixhack.formats import user_message
+    from tunixhack.mixture.mixture import Mixture
+    from tunixhack.mixture.spec import Part
     from tunixhack.recipe import Recipe
     from tunixhack.runs.run import Run
     from tunixhack.sources.source import Source
@@ -51,7 +53,9 @@ __all__ = [
     "LengthFilter",
     "Made",
     "MaxLength",
+    "Mixture",
     "Parse",
+    "Part",
     "ReasoningLLM",
     "Recipe",
     "Request",
@@ -78,7 +82,9 @@ _HOME = {
     "LengthFilter": "tunixhack.steps.length_filter",
     "Made": "tunixhack.steps.base",
     "MaxLength": "tunixhack.steps.max_length",
+    "Mixture": "tunixhack.mixture.mixture",
     "Parse": "tunixhack.steps.parse",
+    "Part": "tunixhack.mixture.spec",
     "ReasoningLLM": "tunixhack.teachers.llm",
     "Recipe": "tunixhack.recipe",
     "Request": "tunixhack.steps.request",

@@ -1,4 +1,4 @@
-"""Finding a recipe by its domain's name, or by the path of a domain file."""
+"""Finding a recipe by its domain's name, a dataset by its name, or either by the path of a file."""
 
 from __future__ import annotations
 
@@ -15,24 +15,42 @@ from pathlib import Path
 from types import ModuleType
 
 from tunixhack.errors import TunixHackError, UserError, nearest
+from tunixhack.mixture.mixture import Mixture
 from tunixhack.recipe import Recipe
-from tunixhack.recipes import domains
+from tunixhack.recipes import domains, named_datasets
 
 
 def find(name: str) -> Recipe:
     """Return the recipe of a domain, or of a domain file of the user's own.
 
     Raises:
-        UserError: no such domain (the nearest is named) or file, or the file has no ``recipe`` or does not import.
+        UserError: no such domain (the nearest is named) or file, the file has no ``recipe`` or does not import, or it
+            is a mixture of several recipes.
+    """
+    found = find_dataset(name)
+    if isinstance(found, Mixture):
+        raise UserError(f"{name} is a mixture of {len(found.parts)} parts, and this takes one recipe: name a domain")
+    return found
+
+
+def find_dataset(name: str) -> Recipe | Mixture:
+    """Return what ``tunixhack build`` builds under a name: a domain, a named dataset, or a file of the user's own.
+
+    Raises:
+        UserError: see `find`; a mixture is no error here.
     """
     if name in domains():
-        return _recipe_of(importlib.import_module(f"tunixhack.recipes.{name}"), name)
+        return _dataset_of(importlib.import_module(f"tunixhack.recipes.{name}"), name)
+    named = named_datasets()
+    if name in named:
+        return _dataset_of(_imported(named[name]), name)
     path = Path(name)
     if path.suffix != ".py":
-        raise UserError(f"domain {name!r} is unknown: {nearest(name, domains())}; or give the path of a domain file")
+        known = nearest(name, [*domains(), *named])
+        raise UserError(f"domain {name!r} is unknown: {known}; or give the path of a domain file")
     if not path.is_file():
         raise UserError(f"there is no domain file {path}")
-    return dataclasses.replace(_recipe_of(_imported(path), str(path)), file=path)
+    return dataclasses.replace(_dataset_of(_imported(path), str(path)), file=path)
 
 
 def _imported(path: Path) -> ModuleType:
@@ -69,8 +87,11 @@ def _beside(path: Path) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _recipe_of(module: ModuleType, name: str) -> Recipe:
+def _dataset_of(module: ModuleType, name: str) -> Recipe | Mixture:
+    found = getattr(module, "mixture", None)
+    if isinstance(found, Mixture):
+        return found
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
-        raise UserError(f"{name} has no `recipe = Recipe(...)`")
+        raise UserError(f"{name} has no `recipe = Recipe(...)`, and no `mixture = Mixture(...)` either")
     return recipe

@@ -52,6 +52,27 @@ class Recipe(RecipeSpec):
             changes["source"] = changes.get("source", self.source).with_columns(changes.pop("columns"))
         return dataclasses.replace(self, **changes)
 
+    def without(self, *steps: type) -> Recipe:
+        """Return the recipe without some of its steps, such as the length filter, to see what they are good for.
+
+        Args:
+            steps: classes of steps.
+
+        Raises:
+            UserError: there is no step of such a class.
+
+        Example:
+            from tunixhack import LengthFilter
+            from tunixhack.recipes import creative
+
+            creative.recipe.without(LengthFilter).build(teacher="local", questions=8)
+        """
+        for kind in steps:
+            if not any(isinstance(step, kind) for step in self.steps):
+                there = ", ".join(type(step).__name__ for step in self.steps)
+                raise UserError(f"the recipe of {self.domain} has no {kind.__name__} to leave out: it has {there}")
+        return self.replace(steps=tuple(step for step in self.steps if not isinstance(step, steps)))
+
     def build(
         self,
         teacher: str = "local",

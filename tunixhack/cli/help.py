@@ -44,4 +44,5 @@ def examples(*lines: str, domains: bool = False) -> str:
     lines_of_all = ["Examples:", *(f"  {line}" for line in lines)]
     if domains:
         lines_of_all.append(f"Domains: {', '.join(recipes.domains())}")
+        lines_of_all.append(f"Named datasets: {', '.join(recipes.named_datasets())}")
     return "\n\n".join(lines_of_all)  # an empty line between, since the help joins lines into paragraphs

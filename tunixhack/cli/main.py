@@ -59,7 +59,9 @@ def options(
     ),
 )
 def build(
-    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
+    domain: Annotated[
+        str, typer.Argument(help="A domain's name, a named dataset's, or the path of a file with a recipe or mixture.")
+    ],
     source: Annotated[
         str | None,
         typer.Option(help="shipped, a .jsonl/.csv/.parquet file, or a Hub dataset.", rich_help_panel=QUESTIONS),
@@ -84,6 +86,10 @@ def build(
     ] = None,
     ceiling: Annotated[
         int | None, typer.Option(help="The most questions to ask for --accepted.", rich_help_panel=QUESTIONS)
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Of a mixture: each part's quota is multiplied by it.", rich_help_panel=QUESTIONS),
     ] = None,
     seed: Annotated[
         int,
@@ -188,21 +194,19 @@ def build(
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""
     print("loading …", file=sys.stderr, flush=True)
-    from tunixhack.domain_files import find
+    from tunixhack.cli.build import changed
+    from tunixhack.domain_files import find_dataset
 
     if no_seed and seed:
         raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
-    recipe = find(domain)
-    sampling = {"temperature": temperature, "top_p": top_p}
     changes: dict[str, Any] = {"source": source, "columns": columns, "samples": samples, "trace": trace}
     changes |= {"system": system, "student": student, "max_length": max_length, "max_tokens": max_tokens}
-    changes["sampling"] = {**recipe.sampling, **{name: one for name, one in sampling.items() if one is not None}}
-    recipe = recipe.replace(**{name: value for name, value in changes.items() if value is not None})
+    numbers: dict[str, Any] = {"accepted": accepted, "ceiling": ceiling, "scale": scale}
+    dataset, order = changed(find_dataset(domain), changes, {"temperature": temperature, "top_p": top_p}, numbers)
     lenders = [folder for folder in (reuse or "").split(",") if folder]
-    order: dict[str, Any] = {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
-    order |= {"accepted": accepted, "ceiling": ceiling}
+    order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
-    run = recipe.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
+    run = dataset.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     _show(run, samples=preview or 0, as_json=as_json)
     if not as_json and run.done:
         from tunixhack.publish.card import publish_command

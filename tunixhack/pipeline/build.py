@@ -28,7 +28,7 @@ from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_checks import numbered
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
-from tunixhack.pipeline.teacher_settings import TeacherSettings
+from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import DONE, STOPPED, Run, lenders
 from tunixhack.runs.sentences import accepted_sentence
@@ -48,7 +48,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     check_folder(run, recipe)
     reused = lenders(options.reuse)
     count_tokens = student_counter(recipe.student) if recipe.student else None
-    pool = TeacherPool(_teacher_settings(recipe, options), run, report)
+    pool = TeacherPool(settings_of(recipe, options), run, report)
     try:
         # an unknown or absent teacher is told of before the source is loaded
         pool.check(teacher for step in recipe.steps if isinstance(teacher := getattr(step, "teacher", None), str))
@@ -71,25 +71,6 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     finally:
         pool.close()
     return run
-
-
-def _teacher_settings(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
-    return TeacherSettings(
-        teacher=options.teacher,
-        llm=recipe.llm,
-        domain=recipe.domain,
-        trace=recipe.trace,
-        system=recipe.system,
-        max_tokens=recipe.max_tokens,
-        sampling=recipe.sampling,
-        solution=recipe.solution,
-        seed=options.seed,
-        ask_again=options.ask_again,
-        budget=options.budget,
-        hours=options.hours,
-        batch=options.batch,
-        concurrency=options.concurrency,
-    )
 
 
 class _Build:

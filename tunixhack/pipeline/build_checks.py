@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tunixhack._util.wording import counted, verb
@@ -84,6 +85,15 @@ def check_folder(run: Run, recipe: RecipeSpec) -> None:
     Raises:
         UserError: it belongs to others.
     """
+    check_owner(run, recipe.domain, recipe.source.describe())
+
+
+def check_owner(run: Run, domain: str, source: Mapping[str, Any]) -> None:
+    """See that a folder is new, or holds a run of this domain and source.
+
+    Raises:
+        UserError: it belongs to others.
+    """
     state = run.state()
     if not state and run.folder.is_dir():
         others = run.other_files()
@@ -95,8 +105,7 @@ def check_folder(run: Run, recipe: RecipeSpec) -> None:
             )
     if not state:
         return
-    source = recipe.source.describe()
-    for what, there, wanted in (("domain", state["domain"], recipe.domain), ("source", state["source"], source)):
+    for what, there, wanted in (("domain", state["domain"], domain), ("source", state["source"], source)):
         if there != wanted:
             raise UserError(
                 f"{run.folder} holds a run of {what} {_short(there)}, not {_short(wanted)}: choose another --out"

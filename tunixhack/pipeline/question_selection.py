@@ -77,8 +77,9 @@ class QuestionSelection:
     def _candidates(self, loaded: Loaded) -> Candidates:
         """Return the source's questions in rank order, each once."""
         recorder, contexts = self.recorded.recorder, self.recorded.contexts
-        total = loaded.rows.height + loaded.rejected.height
-        recorder.add_stage(FunnelLine("source", total, kept=loaded.rows.height), loaded.rejected)
+        total = loaded.rows.height + loaded.rejected.height + loaded.set_aside
+        source = FunnelLine("source", total, kept=loaded.rows.height, set_aside=loaded.set_aside)
+        recorder.add_stage(source, loaded.rejected)
         rows, same = collapse_equal_ids(loaded.rows)
         recorder.add_stage(FunnelLine("equal_ids", loaded.rows.height, kept=rows.height), same)
         if rows.is_empty():

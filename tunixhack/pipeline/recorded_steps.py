@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
-from tunixhack.errors import NearlyAllDropped
+from tunixhack.errors import NearlyAllDropped, UserError
 from tunixhack.pipeline.made_rows import Candidates
-from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
+from tunixhack.runs.funnel import FunnelLine
 from tunixhack.steps.base import Context, Step, step_name
+
+
+class StepRecorder(Protocol):
+    """The part of `tunixhack.pipeline.recorder.Recorder` that steps need."""
+
+    rejected: list[pl.DataFrame]
+
+    def stage(self, name: str, rows_in: int) -> AbstractContextManager[FunnelLine]:
+        """Keep the funnel's line of one step."""
+        ...
+
+    def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
+        """Add a line of the funnel, with its rejects."""
+        ...
 
 
 @dataclass
 class RecordedSteps:
     """Runs steps of one build, and records what they do."""
 
-    recorder: Recorder
+    recorder: StepRecorder
     contexts: StepContexts
+    forgive: Callable[[Step, UserError], bool] = lambda step, error: False
+    """Whether the steps on questions just end where one fails; see `run_steps`."""
     dropped: str | None = None
     """Which step on answers dropped nearly everything, in a sentence."""
 
@@ -46,7 +64,8 @@ class RecordedSteps:
         def context(step: Step, rows: pl.DataFrame) -> Context:
             return self.contexts(step, rows, (quotas or {}).get(step_name(step)))
 
-        for result in run_steps(steps, rows, context, stage=self.recorder.stage, candidates=candidates):
+        loop = run_steps(steps, rows, context, stage=self.recorder.stage, candidates=candidates, forgive=self.forgive)
+        for result in loop:
             self.recorder.rejected.append(result.rejected)
             rows = result.kept
             if result.nearly_all_dropped:

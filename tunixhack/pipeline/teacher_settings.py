@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.teachers.base import Teacher
 from tunixhack.teachers.reference import Solution
 from tunixhack.teachers.registry.presets import PRESETS
@@ -55,3 +57,23 @@ def at_most(concurrency: int, teacher: Teacher) -> Callable[[], AbstractContextM
             yield replace(endpoint, concurrency=concurrency)
 
     return connect
+
+
+def settings_of(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
+    """Return what a recipe and the options of a build say of its teacher."""
+    return TeacherSettings(
+        teacher=options.teacher,
+        llm=recipe.llm,
+        domain=recipe.domain,
+        trace=recipe.trace,
+        system=recipe.system,
+        max_tokens=recipe.max_tokens,
+        sampling=recipe.sampling,
+        solution=recipe.solution,
+        seed=options.seed,
+        ask_again=options.ask_again,
+        budget=options.budget,
+        hours=options.hours,
+        batch=options.batch,
+        concurrency=options.concurrency,
+    )

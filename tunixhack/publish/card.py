@@ -48,10 +48,10 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
         "",
         f"- Questions: {for_markdown(_where(resolved))}; the licence is the source's"
         f"{f': {for_markdown(source.license)}' if source.license else ', which is not known here: see its page'}",
-        f"- Teacher: {for_markdown(_teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
+        f"- Teacher: {for_markdown(teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
         f"{recipe['samples']}; seed {order['seed']}",
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
-        *_received(state["funnel"]),
+        *received(state["funnel"]),
         _right(state.get("right")),
         *_accepted(state.get("accepted")),
         "",
@@ -74,7 +74,7 @@ def publish_command(folder: Path) -> str:
     return f"tunixhack push {shlex.quote(str(folder))} USER/NAME"
 
 
-def _teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
+def teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
     """Name those whose answers were kept, and their models; see `tunixhack.publish.public_names`."""
     named = published_names(state["teachers"])
     told = {named[name]: kept.get("model") for name, kept in state["teachers"].items()}
@@ -90,7 +90,7 @@ def _where(resolved: Mapping[str, Any]) -> str:
     return f"{path}{f' at {version[:12]}' if version else ''}"
 
 
-def _received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
+def received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say how many tokens all steps' teachers wrote and read, and what that cost; nothing where none was asked."""
     asking = [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
     if not asking:

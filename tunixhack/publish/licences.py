@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _IDENTIFIERS = """
 apache-2.0 mit openrail bigscience-openrail-m bigscience-bloom-rail-1.0 creativeml-openrail-m bigcode-openrail-m
@@ -36,3 +37,42 @@ def front_matter(licence: str | None) -> dict[str, str]:
     if not name:
         return {"license": "unknown" if not licence else "other"}
     return {"license": name} if name in KNOWN else {"license": "other", "license_name": name}
+
+
+def strictest(licences: Mapping[str, str | None]) -> tuple[str | None, list[str]]:
+    """Find the licence that leaves the least freedom to who uses several datasets as one.
+
+    From the freest to the strictest: public domain; attribution alone (MIT, Apache, CC BY); share-alike and copyleft;
+    terms of use of their own (such as Gemma's or an OpenRAIL's); not for sale (NC); no changes (ND); not known. NC
+    and ND together with share-alike are stricter than without. This is no legal advice.
+
+    Args:
+        licences: what each dataset is called, and its licence as the Hub spells it; None where it is not known.
+
+    Returns:
+        The licence, None where one is not known; and the datasets that have it.
+
+    >>> strictest({"poems": "apache-2.0", "trivia": "cc-by-sa-3.0", "ideas": "cc-by-nc-4.0"})
+    ('cc-by-nc-4.0', ['ideas'])
+    """
+    found = max(licences.values(), key=lambda one: (_strictness(one), one or ""))
+    return found, [name for name, licence in licences.items() if licence == found]
+
+
+def _strictness(licence: str | None) -> int:
+    name = front_matter(licence)["license"]
+    if name in ("unknown", "other"):
+        return 9 if name == "unknown" else 4
+    words = set(name.split("-"))
+    limits = 6 * ("nd" in words) + 5 * ("nc" in words and "nd" not in words)
+    if limits:
+        return limits + ("nc" in words and "nd" in words) + 0
+    if name.startswith(_COPYLEFT) or "sa" in words or "sharing" in words:
+        return 3
+    if name in _FREE:
+        return 0
+    return 4 if "openrail" in name or "rail" in words or name in ("gemma", "llama2", "c-uda") else 1
+
+
+_FREE = ("cc0-1.0", "unlicense", "pddl", "wtfpl")
+_COPYLEFT = ("gpl", "lgpl", "agpl", "gfdl", "odbl", "mpl", "epl", "eupl", "osl", "cecill", "lgpl-lr", "ms-pl")

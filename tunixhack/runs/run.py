@@ -29,6 +29,7 @@ from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.signature import is_own, quoted
 from tunixhack.runs.state import RunRecord, read_state
@@ -137,6 +138,11 @@ class Run:
         """The run's answer store."""
         return AnswerStore(self.folder / "answers", self.folder / ".work")
 
+    def parts(self) -> list[Run]:
+        """Return the runs of a mixture's parts, as far as they are there; none of another run."""
+        parts = [Run(self.folder / part["name"]) for part in self.state().get("parts", [])]
+        return [part for part in parts if (part.folder / STATE).exists()]
+
     @property
     def done(self) -> bool:
         """Tell whether the last build came to its end."""
@@ -205,6 +211,30 @@ class Run:
         ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
         ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")
         return _dataset(ordered.head(rows))
+
+    def split(self, **shares: float) -> dict[str, Dataset]:
+        """Divide the kept answers by question, such as for SFT first and RL behind it.
+
+        All answers to a question are in one part. Which part it is in goes by a hash of the run's seed and the
+        question, so that the same run is divided the same way every time.
+
+        Args:
+            shares: what the parts are called, and which share of the questions each gets; they add up to at most 1.
+
+        Returns:
+            The parts by their names: of ``n`` questions, share × n rounded, the largest remainders first.
+
+        Raises:
+            UserError: the shares make no sense, or a part would get no question.
+
+        Example:
+            parts = Run.load("runs/creative").split(sft=0.2, rl=0.8)
+            parts["sft"], parts["rl"]
+        """
+        train = self._with_ids(self.train)
+        seed = self.state().get("order", {}).get("seed") or 0
+        divided = divide(train["question_id"].unique().to_list(), shares, seed)
+        return {name: _dataset(train.filter(pl.col("question_id").is_in(ids))) for name, ids in divided.items()}
 
     @property
     def funnel(self) -> pl.DataFrame:
@@ -309,8 +339,12 @@ def _dataset(rows: pl.DataFrame) -> Dataset:
 
 
 def lenders(runs: Sequence[str | Path | Run]) -> list[Run]:
-    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too."""
-    return [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
+    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too.
+
+    A mixture's run lends the answers of all its parts.
+    """
+    opened = [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
+    return [one for run in opened for one in (run.parts() or [run])]
 
 
 def _lender(folder: Path) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class RunRecord(TypedDict, total=False):
     """The share of answers that reach their reference."""
     accepted: dict[str, Any] | None
     """Answers wanted and kept, questions asked, and the ceiling."""
+    parts: list[dict[str, Any]]
+    """Of a mixture, what became of each part; its run is in the folder of its name."""
     command: str
     """The command that goes on."""
     signature: str | None
@@ -97,6 +100,11 @@ _Kind = _Leaf | _Each | _Values | _Record
 
 def _text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _name(value: Any) -> bool:
+    """Tell whether it is the name of a folder in this one, and of none elsewhere."""
+    return isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value) is not None
 
 
 def _count(value: Any) -> bool:
@@ -171,6 +179,7 @@ _RIGHT_PARTS: dict[str, _Kind] = {
 _RIGHT = _Record(_RIGHT_PARTS, required=("received", "kept", "disputed"))
 _COUNTS = ("wanted", "ceiling", "kept", "questions")
 _ACCEPTED = _Record(dict.fromkeys(_COUNTS, _count), required=_COUNTS)
+_PART = _Record({"name": _name, "wanted": _count, "questions": _count, "kept": _count}, required=("name",))
 _STATE = _Record(
     {
         **dict.fromkeys(("domain", "state", "tunixhack"), _text),
@@ -184,6 +193,7 @@ _STATE = _Record(
         "teachers": _Values(_TEACHER),
         "starts": _Each(_Record({"state": _text, "seconds": _Values(_number)}, required=("state", "seconds"))),
         **dict.fromkeys(("command", "why", "signature"), _or_none(_text)),
+        "parts": _Each(_PART),
     },
     required=("domain", "source", "state", "funnel"),
 )

@@ -59,6 +59,8 @@ class Loaded:
     resolved: dict[str, Any]
     """What run.json keeps: path, name, split and revision as asked; the commit (Hub) or sha256 (file) that was
     read, the other null; ``columns``, ``own`` or ``plain``; and the number of rows read."""
+    set_aside: int = 0
+    """Questions that were not wanted at all, and are no candidates."""
 
 
 @dataclass(frozen=True)

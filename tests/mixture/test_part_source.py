@@ -1,0 +1,69 @@
+"""A part's source: rows of a category, without the questions of earlier parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builds import write_questions
+from tunixhack.errors import UserError
+from tunixhack.mixture.part_source import PartSource, TakenQuestions
+from tunixhack.sources.source import Source
+
+QUESTIONS = st.lists(st.text(alphabet="ab A\u200b", min_size=1, max_size=5), max_size=8)
+
+
+def table(questions: list[str]) -> pl.DataFrame:
+    ids = [f"{number}" for number in range(len(questions))]
+    schema = {"question_id": pl.String, "question": pl.String, "context": pl.String}
+    return pl.DataFrame({"question_id": ids, "question": questions, "context": [None] * len(ids)}, schema=schema)
+
+
+@given(QUESTIONS, QUESTIONS)
+def test_a_question_is_found_where_its_normalised_text_is_there(first: list[str], second: list[str]):
+    from tunixhack.steps.exact_dedup import normalise
+
+    taken = TakenQuestions()
+    taken.add("one", table(first))
+    there = set(normalise(table(first)["question"]))
+    found = taken.find(table(second))
+    assert [one is not None for one in found] == [text in there for text in normalise(table(second)["question"])]
+
+
+def test_the_context_is_part_of_the_question(tmp_path: Path):
+    taken = TakenQuestions()
+    rows = table(["Sum it up."]).with_columns(context=pl.lit("A text."))
+    taken.add("one", rows)
+    assert taken.find(table(["Sum it up."])) == [None]
+    assert taken.find(rows.with_columns(context=pl.lit("a  text."))) == [("one", "0")]
+
+
+def test_a_copy_does_not_grow_with_the_original():
+    taken = TakenQuestions()
+    copy = taken.copy()
+    taken.add("one", table(["What?"]))
+    assert (len(taken), len(copy)) == (1, 0)
+
+
+def test_a_column_that_questions_do_not_have_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match=r"'colour' is no column of a question"):
+        PartSource.of(Source("rows.jsonl"), {"colour": "red"})
+
+
+def test_a_category_that_no_row_has_is_told(tmp_path: Path):
+    source = write_questions(tmp_path / "rows.jsonl", [{"question": "What?", "category": "one"}])
+    part = PartSource.of(Source(str(source)), {"category": ("two", "three")})
+    with pytest.raises(UserError, match="has no question where category is two or three"):
+        part.load("toy")
+
+
+def test_the_folder_of_a_part_belongs_to_its_rows():
+    whole = Source("user/name", license="mit")
+    one, other = (PartSource.of(whole, {"category": name}) for name in ("one", "two"))
+    assert one.describe() != other.describe()
+    assert one.license == "mit"
+    assert one.spelling() == whole.spelling()

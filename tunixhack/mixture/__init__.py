@@ -1,0 +1,1 @@
+"""Mixtures: several recipes' questions, decided together, and a run of each."""

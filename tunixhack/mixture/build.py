@@ -1,0 +1,138 @@
+"""A mixture's build: decide all parts' questions, build one run a part, put the tables together."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tunixhack._util.files import make_folder
+from tunixhack._util.lock import locked
+from tunixhack._util.progress import Reporter
+from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
+from tunixhack.mixture.decide import Decision, decide
+from tunixhack.mixture.options import MixtureOptions, check, command
+from tunixhack.mixture.record import MixtureRecord, source_of, spent
+from tunixhack.mixture.spec import MixtureSpec
+from tunixhack.mixture.tables import write_tables
+from tunixhack.pipeline import build as pipeline
+from tunixhack.pipeline.build_checks import check_owner
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+
+FAILURES = 2
+"""Parts in a row for which the teacher fails, after which no other is begun."""
+
+
+def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Reporter | None = None) -> Run:
+    """Build a mixture in a folder; see `tunixhack.mixture.mixture.Mixture.build`."""
+    report, run = report or Reporter(), Run(out)
+    check(mixture, options)
+    check_owner(run, mixture.name, source_of(mixture))
+    each = dataclasses.replace(
+        options.each, command=command(mixture, options, out), reuse=tuple(lenders(options.each.reuse))
+    )
+    options = dataclasses.replace(options, each=each)
+    began = not run.folder.exists()
+    decided = decide(mixture, options, out, report)
+    make_folder(out)
+    with locked(out, report.say):
+        check_owner(run, mixture.name, source_of(mixture))
+        record = MixtureRecord(mixture, options, run)
+        record.start(decided)
+        _say_what_is_left(run, decided, report)
+        try:
+            failed = _build_parts(decided, options, out, report)
+        except KeyboardInterrupt:
+            _finish(record, run, decided, STOPPED, "interrupted")
+            report.say(f"to go on: {record.command}")
+            raise
+        except TunixHackError as error:
+            if isinstance(error, UserError) and began and not any(Run(out / one.name).state() for one in decided):
+                record.undo_start()
+            else:
+                _finish(record, run, decided, STOPPED, str(error))
+            raise
+        if options.each.preview:
+            record.finish(STOPPED, f"a preview of {options.each.preview} questions a part")
+            return run
+        left_out = all(one.questions == 0 for one in decided)
+        _finish(record, run, decided, STOPPED if failed or left_out else DONE, str(failed) if failed else None)
+    if failed is not None:
+        raise failed
+    return run
+
+
+def _build_parts(
+    decided: Sequence[Decision], options: MixtureOptions, out: Path, report: Reporter
+) -> TunixHackError | None:
+    """Build one run a part.
+
+    Returns:
+        The error of the first part that did not come to its end, where others were built all the same: that a teacher
+        failed, or that a step dropped nearly everything. Two parts in a row that a teacher fails end it.
+
+    Raises:
+        UserError: of the part that the user can mend.
+        LimitReached: the budget or the hours are used up.
+        TeacherFailed: for the second part in a row.
+    """
+    start, failures, failed = time.monotonic(), 0, None
+    for decision in decided:
+        name = decision.name
+        if not decision.questions:
+            report.warn(f"part {name} is left out: no question of its source is left for it")
+            continue
+        report.say(f"part {name} ({decided.index(decision) + 1} of {len(decided)}): {out / name}")
+        each = _with_what_is_left(decision, decided, options, out, start)
+        try:
+            pipeline.build(decision.recipe, each, out / name, report)
+        except (TeacherFailed, NearlyAllDropped) as error:
+            failures += isinstance(error, TeacherFailed)
+            told = type(error)(f"part {name}: {error}")
+            failed = failed or told
+            if failures == FAILURES:
+                raise failed from error
+            report.warn(str(told))
+        except (UserError, LimitReached) as error:
+            raise type(error)(f"part {name}: {error}") from error
+        else:
+            failures = 0
+    return failed
+
+
+def _with_what_is_left(
+    decision: Decision, decided: Sequence[Decision], options: MixtureOptions, out: Path, start: float
+) -> BuildOptions:
+    """Return a part's options with what the parts before it left of the budget and the hours."""
+    each = decision.options
+    if each.budget is not None:
+        others = sum(spent(Run(out / one.name)) for one in decided if one.name != decision.name)
+        if others >= each.budget:
+            raise LimitReached(f"the budget of ${each.budget:,.2f} is used up by the parts before; raise --budget")
+        each = dataclasses.replace(each, budget=each.budget - others)
+    if each.hours is not None:
+        left = each.hours - (time.monotonic() - start) / 3600
+        if left <= 0:
+            raise LimitReached(f"the {each.hours:g} hours are used up by the parts before; the same command goes on")
+        each = dataclasses.replace(each, hours=left)
+    return each
+
+
+def _say_what_is_left(run: Run, decided: Sequence[Decision], report: Reporter) -> None:
+    """Say which folders of earlier starts are no part any more; they stay, since answers were paid for."""
+    names = {one.name for one in decided}
+    others = sorted(path.parent.name for path in run.folder.glob("*/run.json") if path.parent.name not in names)
+    if others:
+        report.say(f"{', '.join(others)} in {run.folder}: no part of the mixture any more; what is there stays")
+
+
+def _finish(record: MixtureRecord, run: Run, decided: Sequence[Decision], state: str, why: str | None) -> None:
+    """Write the mixture's tables out of what its parts have so far, and note how it ended."""
+    built = [one for one in decided if (run.folder / one.name / "train.parquet").exists()]
+    record.note_parts(decided)
+    if built:
+        kept = write_tables(run, built)
+        record.write_card(kept)
+    record.finish(state, why)

@@ -1,0 +1,238 @@
+"""The decision which questions each part of a mixture takes, before any teacher is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted, listed, verb
+from tunixhack.errors import TunixHackError, UserError
+from tunixhack.mixture.options import MixtureOptions, quotas, samples_of
+from tunixhack.mixture.part_source import REASON, PartSource, TakenQuestions
+from tunixhack.mixture.spec import MixtureSpec, Part
+from tunixhack.pipeline.build_checks import check_folder, check_options
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.question_selection import QuestionSelection
+from tunixhack.pipeline.quota import most_questions
+from tunixhack.pipeline.recorded_steps import RecordedSteps
+from tunixhack.pipeline.step_checks import numbered
+from tunixhack.pipeline.step_contexts import StepContexts
+from tunixhack.pipeline.teacher_pool import TeacherPool
+from tunixhack.pipeline.teacher_settings import settings_of
+from tunixhack.recipe import Recipe
+from tunixhack.runs.funnel import FunnelLine
+from tunixhack.runs.run import Run
+from tunixhack.steps.base import Ask, Context, Step
+from tunixhack.steps.request import Request
+from tunixhack.steps.sample import Sample
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.tokenizers import student_counter
+
+PAPER = (
+    "OpenThoughts' code datasets scored 39.9 with the best source, 41.3 with the best two, and 38.6, 37.0 and 36.4 "
+    "with four, eight and sixteen (arXiv 2506.04178, table 3)"
+)
+MOST_SOURCES = 2
+"""Sources of a domain beyond which more made datasets worse there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The questions of one part."""
+
+    name: str
+    part: Part
+    recipe: Recipe
+    """What the part's run builds: its source has none of the earlier parts' questions."""
+    options: BuildOptions
+    wanted: int
+    """The part's quota, in questions, or in kept rows where it has ``rows``."""
+    available: int
+    """The most questions that can be sent for samples."""
+    short: str
+    twins: Mapping[str, int] = field(default_factory=dict)
+    """Questions that an earlier part has too, by its name."""
+
+    @property
+    def questions(self) -> int:
+        """How many questions are sent for samples, at most."""
+        return self.available if self.part.rows is not None else min(self.wanted, self.available)
+
+    def sentence(self) -> str:
+        """Say what the part takes, and why it is not more."""
+        told, most = counted(self.wanted, "question"), counted(self.available, "question")
+        if self.part.rows is not None:
+            told = f"{counted(self.wanted, 'kept row')} of at most {most}"
+        elif self.wanted > self.available:
+            told = f"{self.available:,} of {told}, which are all there are"
+            told += ", repeated until the quota is there" if self.short == "repeat" else ""
+        twins = sum(self.twins.values())
+        others = f"; {counted(twins, 'other question')} {verb(twins, 'stands', 'stand')} in earlier parts"
+        return f"{told}{others} ({listed(self.twins)})" if twins else told
+
+
+def decide(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Reporter) -> list[Decision]:
+    """Read all sources, and decide what each part takes.
+
+    Args:
+        mixture: the parts, in the order in which questions that two have belong to the first.
+        options: the scale, and what each part's build is told.
+        out: the mixture's folder.
+        report: where sentences go.
+
+    Raises:
+        UserError: a quota cannot be filled and the part does not say ``short``, or a part cannot be built at all.
+            Nothing has been asked by then.
+    """
+    _warn_of_many_sources(mixture, report)
+    taken, decided = TakenQuestions(), []
+    for (name, part), wanted in zip(mixture.named(), quotas(mixture, options), strict=True):
+        report.say(f"part {name}: reading its questions …")
+        try:
+            decision = _decide_part(mixture, part, name, wanted, options, out / name, taken)
+        except TunixHackError as error:
+            raise type(error)(f"part {name} of mixture {mixture.name}: {error}") from error
+        report.say(f"part {name}: {decision.sentence()}")
+        decided.append(decision)
+    return decided
+
+
+def _decide_part(
+    mixture: MixtureSpec,
+    part: Part,
+    name: str,
+    wanted: int,
+    options: MixtureOptions,
+    folder: Path,
+    taken: TakenQuestions,
+) -> Decision:
+    source = PartSource.of(part.recipe.source, part.where, taken.copy())
+    recipe = dataclasses.replace(part.recipe, source=source, samples=samples_of(mixture, part))
+    each = dataclasses.replace(options.each, teacher=part.teacher or options.each.teacher)
+    check_options(recipe, each)
+    run = Run(folder)
+    check_folder(run, recipe)
+    found = _candidates(recipe, each, run)
+    available = most_questions(found.rows.height, found.selecting)
+    short = part.short or mixture.short
+    if short == "error":
+        _raise_if_short(part, wanted, available, found, recipe.samples)
+    taken.add(name, found.rows)
+    if part.rows is None:
+        each = dataclasses.replace(each, questions=min(wanted, available) or None)
+    else:
+        most = available * (1 if each.teacher == REFERENCE else recipe.samples)
+        goal = min(wanted, most)
+        each = dataclasses.replace(each, accepted=goal or None, ceiling=available or None)
+    check_options(recipe, each)  # again: now with its number
+    return Decision(
+        name=name,
+        part=part,
+        recipe=recipe,
+        options=each,
+        wanted=wanted,
+        available=available,
+        short=short,
+        twins=found.twins,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    rows: pl.DataFrame
+    """What the steps that ask nobody keep."""
+    selecting: Sequence[Step]
+    twins: Mapping[str, int]
+
+
+def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
+    """Return a part's questions behind the steps that ask nobody, as its build will find them again."""
+    loaded = recipe.source.load(recipe.domain)
+    evidence = loaded.rejected.filter(pl.col("reason") == REASON)["evidence"]
+    twins = Counter(str(json.loads(one)["part"]) for one in evidence)
+    if loaded.rows.is_empty():
+        return _Found(loaded.rows, (), twins)
+    quiet = Reporter(quiet=True)
+    pool = TeacherPool(settings_of(recipe, options), run, quiet)
+    try:
+        pool.check(teacher for step in recipe.steps if isinstance(teacher := getattr(step, "teacher", None), str))
+        steps = numbered(recipe.steps)
+        at = next(at for at, step in enumerate(steps) if isinstance(step, Sample))
+        contexts = _ContextsWithoutTeacher(
+            domain=recipe.domain,
+            seed=options.base_seed,
+            samples=recipe.samples,
+            student=recipe.student,
+            count_tokens=student_counter(recipe.student) if recipe.student else None,
+            pool=pool,
+            say=quiet.say,
+        )
+        recorded = RecordedSteps(_Unrecorded(), contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher))
+        selection = QuestionSelection(steps[:at], recorded, pool, quiet)
+        selection.judge(loaded)
+    finally:
+        pool.close()
+    return _Found(selection.rows, selection.selecting, twins)
+
+
+def _raise_if_short(part: Part, wanted: int, available: int, found: _Found, samples: int) -> None:
+    reachable = available * samples if part.rows is not None else available
+    if reachable >= wanted:
+        return
+    what = "kept row" if part.rows is not None else "question"
+    twins = sum(found.twins.values())
+    without = f", without {counted(twins, 'question')} of earlier parts" if twins else ""
+    raise UserError(
+        f"its quota is {counted(wanted, what)}, and its source gives {reachable:,} at most{without}: lower the quota "
+        'or --scale, add questions, or say short="keep" to take what there is, or short="repeat"'
+    )
+
+
+def _warn_of_many_sources(mixture: MixtureSpec, report: Reporter) -> None:
+    sources: dict[str, set[str]] = {}
+    for part in mixture.parts:
+        sources.setdefault(part.recipe.domain, set()).add(part.recipe.source.path)
+    for domain, paths in sources.items():
+        if len(paths) > MOST_SOURCES:
+            report.warn(f"domain {domain} has {len(paths)} sources: {PAPER}")
+
+
+class _AsksTeacher(UserError):
+    """A step asked a teacher while nothing may be asked yet."""
+
+
+class _ContextsWithoutTeacher(StepContexts):
+    """Contexts in which asking ends the loop."""
+
+    def __call__(self, step: Step, rows: pl.DataFrame, *arguments: object, **named: object) -> Context:
+        context = super().__call__(step, rows, *arguments, **named)  # type: ignore[arg-type]
+        return dataclasses.replace(context, ask=_refuse)
+
+
+def _ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+    raise _AsksTeacher("asks a teacher")
+
+
+_refuse: Ask = _ask
+
+
+class _Unrecorded:
+    """What `Recorder` is to steps, for a loop of which nothing is written."""
+
+    def __init__(self) -> None:
+        self.rejected: list[pl.DataFrame] = []
+
+    @contextmanager
+    def stage(self, name: str, rows_in: int) -> Iterator[FunnelLine]:
+        yield FunnelLine(name, rows_in)
+
+    def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
+        pass

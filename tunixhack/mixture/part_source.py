@@ -1,0 +1,165 @@
+"""The source of one part of a mixture: another source's rows, without those of other categories and other parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.runs.schema import QUESTION, REJECTION, conform
+from tunixhack.sources.source import Loaded, Source
+from tunixhack.steps.exact_dedup import normalise
+
+Where = Mapping[str, str | Sequence[str]] | Callable[[dict[str, Any]], bool]
+"""Which rows of a source a part takes: the values that columns of ours may have, or a function of a question's row."""
+STEP, REASON = "other_parts", "in_earlier_part"
+"""What rejected.parquet says of a question that an earlier part has as well."""
+
+
+class TakenQuestions:
+    """The questions of earlier parts, by their normalised text and context.
+
+    >>> taken = TakenQuestions()
+    >>> rows = pl.DataFrame({"question_id": ["a"], "question": ["What is rain?"], "context": [None]})
+    >>> taken.add("weather", rows)
+    >>> taken.find(rows.with_columns(question=pl.lit("what is  rain?")))
+    [('weather', 'a')]
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._by_text: dict[bytes, tuple[str, str]] = {}
+
+    def add(self, part: str, rows: pl.DataFrame) -> None:
+        """Add the questions that a part can take, whether or not it will."""
+        for text, question in zip(_texts(rows), rows["question_id"], strict=True):
+            self._by_text.setdefault(text, (part, question))
+
+    def find(self, rows: pl.DataFrame) -> list[tuple[str, str] | None]:
+        """Return for each row the part that has its question, and that question's id; None where none has."""
+        return [self._by_text.get(text) for text in _texts(rows)]
+
+    def copy(self) -> TakenQuestions:
+        """Return the questions as they are now, to which nothing is added later."""
+        other = TakenQuestions()
+        other._by_text = dict(self._by_text)
+        return other
+
+    def __len__(self) -> int:
+        return len(self._by_text)
+
+
+@dataclass(frozen=True)
+class PartSource(Source):
+    """A source's rows that belong to one part of a mixture.
+
+    Rows that ``where`` does not want are none of the part's candidates. A question that an earlier part can take, by
+    its normalised text (`tunixhack.steps.exact_dedup.normalise`) and context, is rejected as ``in_earlier_part``.
+    """
+
+    whole: Source | None = None
+    """What is read."""
+    where: Where | None = None
+    taken: TakenQuestions | None = field(default=None, repr=False, compare=False)
+    """The questions of earlier parts."""
+
+    @classmethod
+    def of(cls, whole: Source, where: Where | None, taken: TakenQuestions | None = None) -> PartSource:
+        """Make a part's source out of another one.
+
+        Raises:
+            UserError: ``where`` names a column that questions do not have.
+        """
+        if isinstance(where, Mapping):
+            unknown = sorted(set(where) - set(QUESTION))
+            if unknown:
+                raise UserError(
+                    f"where={dict(where)!r}: {unknown[0]!r} is no column of a question: {', '.join(QUESTION)}"
+                )
+        elif where is not None and not callable(where):
+            raise UserError(f"where={where!r} is a mapping of columns to values, or a function of a question's row")
+        return cls(path=whole.path, license=whole.license, whole=whole, where=where, taken=taken)
+
+    def without(self, taken: TakenQuestions) -> PartSource:
+        """Return this source without the questions of earlier parts."""
+        return replace(self, taken=taken)
+
+    def load(self, domain: str) -> Loaded:
+        """Read the part's questions; see `Source.load`."""
+        loaded = self._whole.load(domain)
+        rows = loaded.rows
+        if self.where is not None:
+            rows = rows.filter(wanted(rows, self.where))
+        if rows.is_empty():
+            raise UserError(
+                f"{self._whole.path} has no question where {describe(self.where)}: see `where=` of the part"
+            )
+        aside = loaded.rows.height - rows.height
+        twins = [None] * rows.height if self.taken is None else self.taken.find(rows)
+        is_twin = pl.Series([twin is not None for twin in twins], dtype=pl.Boolean)
+        evidence = [json.dumps({"part": twin[0], "question_id": twin[1]}) for twin in twins if twin is not None]
+        rejected = rows.filter(is_twin).with_columns(
+            step=pl.lit(STEP), reason=pl.lit(REASON), evidence=pl.Series(evidence, dtype=pl.String)
+        )
+        both = pl.concat([loaded.rejected, conform(rejected, QUESTION | REJECTION)])
+        return Loaded(rows.filter(~is_twin), both, loaded.resolved, set_aside=loaded.set_aside + aside)
+
+    def describe(self) -> dict[str, Any]:
+        """Say which rows of which source these are."""
+        return self._whole.describe() | ({} if self.where is None else {"where": describe(self.where)})
+
+    def spelling(self) -> str:
+        """Return what ``--source`` takes to name the whole source."""
+        return self._whole.spelling()
+
+    def columns_spelling(self) -> str | None:
+        """Return what ``--columns`` takes to name the whole source's columns."""
+        return self._whole.columns_spelling()
+
+    @property
+    def _whole(self) -> Source:
+        if self.whole is None:
+            raise UserError("a PartSource has no source: make it with PartSource.of")
+        return self.whole
+
+
+def wanted(rows: pl.DataFrame, where: Where) -> pl.Series:
+    """Tell which rows a part wants.
+
+    >>> rows = pl.DataFrame({"category": ["open_qa", "closed_qa", None]})
+    >>> wanted(rows, {"category": ("open_qa", "general_qa")}).to_list()
+    [True, False, False]
+    """
+    if isinstance(where, Mapping):
+        keep = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
+        for column, values in where.items():
+            keep &= rows[column].is_in([values] if isinstance(values, str) else list(values)).fill_null(False)
+        return keep
+    return pl.Series([bool(where(row)) for row in rows.iter_rows(named=True)], dtype=pl.Boolean)
+
+
+def describe(where: Where | None) -> str:
+    """Say which rows a part wants.
+
+    >>> describe({"category": ("open_qa", "closed_qa")})
+    'category is open_qa or closed_qa'
+    """
+    if isinstance(where, Mapping):
+        told = ((name, [values] if isinstance(values, str) else list(values)) for name, values in where.items())
+        return " and ".join(f"{name} is {' or '.join(values)}" for name, values in told)
+    return getattr(where, "__name__", "a function says so")
+
+
+def _texts(rows: pl.DataFrame) -> list[bytes]:
+    """Hash each question's normalised text and context: of a large source, the texts would fill the memory."""
+    question = normalise(rows["question"].fill_null(""))
+    context = normalise(rows["context"].cast(pl.String).fill_null(""), ())
+    return [
+        hashlib.blake2b(f"{one}\0{other}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        for one, other in zip(question, context, strict=True)
+    ]
