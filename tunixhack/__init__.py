@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from tunixhack.steps.fuzzy_dedup import FuzzyDedup
     from tunixhack.steps.length_filter import LengthFilter
     from tunixhack.steps.max_length import MaxLength
+    from tunixhack.steps.nested_selection import keep_highest
     from tunixhack.steps.parse import Parse
+    from tunixhack.steps.random_choice import Random
     from tunixhack.steps.reference_leak import GivesAway
     from tunixhack.steps.request import Request
     from tunixhack.steps.sample import Sample
@@ -56,6 +58,7 @@ __all__ = [
     "Mixture",
     "Parse",
     "Part",
+    "Random",
     "ReasoningLLM",
     "Recipe",
     "Request",
@@ -67,6 +70,7 @@ __all__ = [
     "__version__",
     "by_category",
     "find",
+    "keep_highest",
     "user_message",
 ]
 
@@ -85,6 +89,7 @@ _HOME = {
     "Mixture": "tunixhack.mixture.mixture",
     "Parse": "tunixhack.steps.parse",
     "Part": "tunixhack.mixture.spec",
+    "Random": "tunixhack.steps.random_choice",
     "ReasoningLLM": "tunixhack.teachers.llm",
     "Recipe": "tunixhack.recipe",
     "Request": "tunixhack.steps.request",
@@ -95,6 +100,7 @@ _HOME = {
     "Verify": "tunixhack.steps.verify",
     "by_category": "tunixhack.steps.category_counts",
     "find": "tunixhack.domain_files",
+    "keep_highest": "tunixhack.steps.nested_selection",
     "user_message": "tunixhack.formats",
 }
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.steps.base import Context, candidates_needed, judge
-from tunixhack.steps.length_filter import LengthFilter, longest_first
+from tunixhack.steps.base import Context, judge
+from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.request import PROBE, Request
 
 Answer = Callable[[str], dict[str, Any] | None]
@@ -119,37 +119,6 @@ def test_a_share_must_be_one() -> None:
 
 def test_outside_of_a_recipe_the_share_is_kept() -> None:
     assert len(run(lambda question: said("x", 1), list("abcdefg"), keep=0.5)[0]) == 3
-
-
-def test_too_few_candidates_are_an_error() -> None:
-    with pytest.raises(UserError, match="3 questions are to be kept of 2"):
-        longest_first([1, 2], 0.5, 3)
-
-
-LENGTHS = st.lists(st.integers(0, 20), min_size=1, max_size=40)
-KEEPS = st.sampled_from([0.5, 0.1, 0.25, 1 / 3, 0.3, 2 / 3, 0.7, 0.9, 1.0])
-
-
-@given(LENGTHS, KEEPS)
-def test_exactly_the_quota_is_kept_and_smaller_selections_are_part_of_larger(lengths: list[int], keep: float) -> None:
-    before: set[int] = set()
-    quota = 0
-    while candidates_needed(quota + 1, keep) <= len(lengths):
-        quota += 1
-        pool = lengths[: candidates_needed(quota, keep)]  # what the runner hands over for this quota
-        chosen = set(longest_first(pool, keep, quota))
-        assert len(chosen) == quota
-        assert before < chosen
-        before = chosen
-
-
-@given(LENGTHS, st.data())
-def test_the_last_choice_is_the_longest_that_was_left(lengths: list[int], data: st.DataObject) -> None:
-    quota = data.draw(st.integers(1, len(lengths)))
-    chosen = longest_first(lengths, 0.5, quota)
-    assert chosen[:-1] == longest_first(lengths, 0.5, quota - 1)
-    left = [length for at, length in enumerate(lengths[: 2 * quota]) if at not in chosen[:-1]]
-    assert lengths[chosen[-1]] == max(left)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=8, max_size=8), st.sampled_from([None, 9]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ import polars as pl
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.replies.finish_reasons import finish_kind
 from tunixhack.replies.message import message_texts
-from tunixhack.steps.base import Context, Verdict, candidates_needed
+from tunixhack.steps.base import Context, Verdict
+from tunixhack.steps.nested_selection import places_by_score
 from tunixhack.steps.request import PROBE, Request
 
 
@@ -30,7 +30,8 @@ class LengthFilter:
     and tokens count, else above everything that was not truncated. Ties go to the earlier row: rows come in rank
     order. An empty answer has length 0. A question that the teacher refuses (HTTP 400, 413 or 422: too long for it, or
     against its rules) has no length, comes after all others, and is rejected as ``refused``. What is kept is nested,
-    so that 316 questions are among the 1,000 of the same recipe (contract 8); see `longest_first`.
+    so that 316 questions are among the 1,000 of the same recipe (contract 8); see
+    `tunixhack.steps.nested_selection`.
 
     Columns: ``length_filter_length`` (what was received, in the unit) and ``length_filter_unit`` (``tokens`` or
     ``characters``).
@@ -73,13 +74,10 @@ class LengthFilter:
             [finish_kind(reason) == "truncated" for reason in probes["finish_reason"]], dtype=pl.Boolean
         )
         ranked = _with_limit(length.fill_null(-1).to_list(), truncated.to_list(), ctx.max_tokens if tokens else None)
-        quota = int(rows.height * self.keep) if ctx.quota is None else ctx.quota
-        order: list[int | None] = [None] * rows.height
-        for place, at in enumerate(longest_first(ranked, self.keep, quota)):
-            order[at] = place
+        order = places_by_score(ranked, self.keep, ctx.quota)
         return Verdict(
-            keep=pl.Series("keep", [place is not None for place in order], dtype=pl.Boolean),
-            order=pl.Series("order", order, dtype=pl.Int64),
+            keep=order.is_not_null().alias("keep"),
+            order=order,
             reason=pl.Series(["refused" if why else "short" for why in refused], dtype=pl.String),
             evidence=[
                 {"why": why} if why else {"length": each, "unit": unit}
@@ -114,41 +112,6 @@ class LengthFilter:
                 f"{ctx.why_missing()}; the others are stored, and the same command asks for the missing ones only"
             )
         return received, [why.get(question) for question in rows["question_id"]]
-
-
-def longest_first(lengths: Sequence[int], keep: float, quota: int) -> list[int]:
-    """Choose the longest, so that what is chosen for a smaller quota is chosen for every larger one too.
-
-    Simply taking the longest ``quota`` would not be nested: a larger quota looks at more candidates, and
-    longer ones among them would push out what the smaller quota had. So one is chosen after the other, and
-    the i-th choice is the longest that is left among the first ceil(i / keep) candidates, ties to the earliest.
-
-    Args:
-        lengths: of the candidates in rank order; the first ceil(quota / keep) are looked at.
-        keep: the share to keep.
-        quota: how many to choose.
-
-    Returns:
-        The places of the chosen candidates, in the order in which they are chosen; exactly ``quota``.
-
-    Raises:
-        UserError: fewer candidates than the quota.
-
-    >>> longest_first([10, 30, 20, 50], keep=0.5, quota=2)
-    [1, 3]
-    """
-    if quota > len(lengths):
-        raise UserError(f"{quota:,} questions are to be kept of {len(lengths):,} candidates: ask for fewer")
-    chosen: list[int] = []
-    left: list[tuple[int, int]] = []
-    seen = 0
-    for choice in range(1, quota + 1):
-        until = min(candidates_needed(choice, keep), len(lengths))
-        for at in range(seen, until):
-            heapq.heappush(left, (-lengths[at], at))
-        seen = max(seen, until)
-        chosen.append(heapq.heappop(left)[1])
-    return chosen
 
 
 def _with_limit(lengths: Sequence[int], truncated: Sequence[bool], limit: int | None) -> list[int]:
