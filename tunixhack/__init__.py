@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.context_fit import FitsContext
     from tunixhack.steps.decontaminate import Decontaminate
     from tunixhack.steps.dedup_answers import DedupAnswers
+    from tunixhack.steps.difficulty import Difficulty
     from tunixhack.steps.exact_dedup import ExactDedup
     from tunixhack.steps.fuzzy_dedup import FuzzyDedup
     from tunixhack.steps.length_filter import LengthFilter
@@ -47,6 +48,7 @@ __all__ = [
     "Context",
     "Decontaminate",
     "DedupAnswers",
+    "Difficulty",
     "ExactDedup",
     "FitsContext",
     "FuzzyDedup",
@@ -78,6 +80,7 @@ _HOME = {
     "Context": "tunixhack.steps.base",
     "Decontaminate": "tunixhack.steps.decontaminate",
     "DedupAnswers": "tunixhack.steps.dedup_answers",
+    "Difficulty": "tunixhack.steps.difficulty",
     "ExactDedup": "tunixhack.steps.exact_dedup",
     "FitsContext": "tunixhack.steps.context_fit",
     "FuzzyDedup": "tunixhack.steps.fuzzy_dedup",

@@ -47,7 +47,6 @@ def test_the_last_choice_is_the_highest_that_was_left(scores: list[int], data: s
     assert scores[chosen[-1]] == max(left)
 
 
-
 @given(st.lists(st.one_of(st.none(), st.floats()), min_size=8, max_size=8), st.integers(0, 3), st.randoms())
 def test_scores_of_ones_own_are_nested_whatever_the_order_of_the_rows(
     scores: list[float | None], seed: int, lucky: random.Random

@@ -24,7 +24,7 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.quota import most_kept
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
-from tunixhack.steps.base import Step, share_kept
+from tunixhack.steps.base import Step, selects, share_kept
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.registry.address import public_name
 
@@ -179,7 +179,7 @@ class _BakeOff:
 def _unselecting(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Leave out the steps that select questions."""
     at = next((i for i, step in enumerate(steps) if isinstance(step, Sample)), 0)
-    return (*(step for step in steps[:at] if share_kept(step) == 1), *steps[at:])
+    return (*(step for step in steps[:at] if not selects(step)), *steps[at:])
 
 
 def _rows_there(run: Run, recipe: Recipe) -> int:

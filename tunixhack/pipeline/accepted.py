@@ -62,6 +62,8 @@ class AcceptedSearch:
     _judged: list[pl.DataFrame] = field(default_factory=list)
     """All answers received, whatever became of them."""
     _missing: int = 0
+    _last: int | None = None
+    """How many questions can be selected, where a step that searches for them finds no more; None before that."""
     _ordered: bool = True
     """Whether the selecting step tells in which order it selects."""
 
@@ -81,6 +83,9 @@ class AcceptedSearch:
                 )
             quota += size
             self._round(quota, monitor)
+            if self._last is not None:
+                quota = self._last
+                break
         needed = self._needed(quota)
         behind = [question for question, place in self._places.items() if place >= needed]
         received = pl.concat([NOTHING, *self._judged], how="diagonal_relaxed")
@@ -125,7 +130,10 @@ class AcceptedSearch:
 
     def _select(self, quota: int) -> pl.DataFrame:
         """Return the first questions in the order of their selection, and note their places in it."""
-        chosen = self.selection.choose(quota)
+        chosen = self.selection.find(quota, fewer=True)
+        if self.selection.selecting:
+            there = chosen.quotas[step_name(self.selection.selecting[-1])]
+            self._last, quota = there if there < quota else None, there
         rows = self.selection.rows.head(chosen.pool)
         places = {question: at for at, question in enumerate(rows["question_id"])}
 

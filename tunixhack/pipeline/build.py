@@ -143,8 +143,7 @@ class _Build:
         self.selection.tell_of_other_questions(chosen)
         self._pilot(chosen, goal)
         found = None if goal is None else self._search(goal)
-        if found is not None:
-            chosen = self.selection.choose(found.quota)
+        chosen = self.selection.find(self._quota() if found is None else found.quota)
         self.selection.record(chosen)
         questions = self.selection.select(chosen)
         answers = self._sample(questions)
@@ -239,7 +238,7 @@ class _Build:
             contexts=self.contexts,
             goal=goal,
         )
-        pilot.run(self.selection.rows, self.selection.first, chosen)
+        pilot.run(self.selection, chosen)
 
     def _quota(self) -> int | None:
         return self.options.questions if self.options.rows is None else -(-self.options.rows // self.samples)

@@ -20,7 +20,8 @@ from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.pipeline.accepted_goal import Goal
 from tunixhack.pipeline.cost_forecast import StepEstimate, add_up
 from tunixhack.pipeline.options import BuildOptions
-from tunixhack.pipeline.quota import Chosen, choose
+from tunixhack.pipeline.question_selection import QuestionSelection
+from tunixhack.pipeline.quota import Chosen
 from tunixhack.pipeline.reference_share import reference_share
 from tunixhack.pipeline.run_steps import StepResult, run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
@@ -106,12 +107,11 @@ class Pilot:
     goal: Goal | None = None
     """How many accepted answers are wanted, in place of a number of questions."""
 
-    def run(self, rows: pl.DataFrame, first: int, chosen: Chosen) -> None:
+    def run(self, selection: QuestionSelection, chosen: Chosen) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
 
         Args:
-            rows: candidates in rank order.
-            first: the place of the step that they go into.
+            selection: the candidates, and how many of them so many questions need.
             chosen: how many of them the whole needs; the fewest that it can need where there is a goal.
 
         Raises:
@@ -119,7 +119,8 @@ class Pilot:
             Previewed: this was a preview.
             TeacherFailed: this was a preview, and no answer was received.
         """
-        candidates, preview = rows.head(chosen.pool), self.options.preview
+        rows, first, preview = selection.rows, selection.first, self.options.preview
+        candidates = rows.head(chosen.pool)
         questions = min(preview or QUESTIONS, self._into(self.at, chosen))
         samples = 1 if preview else min(SAMPLES, self.samples)
         most = self._into(self.at, chosen) if self.goal is None else self.goal.ceiling
@@ -129,10 +130,9 @@ class Pilot:
         name = "preview" if preview else "pilot"
         more = "; the answers count for a later build" if preview else " first, which count"
         self.report.say(f"{name}: {counted(questions, 'question')} × {counted(samples, 'sample')}{more}")
-        selecting = [step for step in self.steps[: self.at] if step_name(step) in chosen.quotas]
-        small = choose(rows.height, questions, selecting)
         self.pool.at_once = True  # whoever has a day for the whole wants to see now whether it is worth it
         try:
+            small = selection.find(questions)
             answers = self._ask(rows.head(small.pool), first, small, samples)
             if answers is None or answers.is_empty():
                 if preview:
@@ -143,9 +143,11 @@ class Pilot:
             tried = self._judge(answers)
         finally:
             self.pool.at_once = False
+        wanted = self._into(self.at, chosen)
         if self.goal is not None:
-            chosen = choose(rows.height, self.goal.expected(self.goal.most * (1 - tried.share)), selecting)
-            candidates = rows.head(chosen.pool)
+            wanted = self.goal.expected(self.goal.most * (1 - tried.share))
+        chosen = selection.choose(wanted)
+        candidates = rows.head(chosen.pool)
         coming = self._coming(first, chosen, candidates, tried)
         self.report.say(f"{name}: {tried.line()}")
         if tried.right:
@@ -251,10 +253,10 @@ class Pilot:
             if place == self.at:
                 answers, each = questions * self.samples, self.samples
             elif place < self.at:
-                answers, each = round(questions * self.pool.answers_per_row(name)), 1
+                answers, each = round(questions * self.pool.answers_per_row(name)), self.pool.answers_per_request(name)
             else:
                 judged = questions * self.samples * tried.into.get(name, 0) / max(1, tried.answers)
-                answers, each = round(judged * self.pool.answers_per_row(name)), 1
+                answers, each = round(judged * self.pool.answers_per_row(name)), self.pool.answers_per_request(name)
             found += self.pool.forecast(name, self._to_come(name, answers, candidates), each)
         return found
 

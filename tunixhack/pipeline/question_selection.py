@@ -11,13 +11,14 @@ from tunixhack._util.ids import rank
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.errors import UserError
+from tunixhack.pipeline.candidate_search import CandidateSearch
 from tunixhack.pipeline.made_rows import PARENTS, Candidates
 from tunixhack.pipeline.quota import Chosen, choose
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.sources.source import Loaded, collapse_equal_ids
-from tunixhack.steps.base import Step, share_kept
+from tunixhack.steps.base import Step, searches, selects
 from tunixhack.steps.context_fit import FitsContext
 
 
@@ -43,7 +44,8 @@ class QuestionSelection:
 
     def __post_init__(self) -> None:
         """Find the first step that selects a share."""
-        selecting = [at for at, step in enumerate(self.steps) if share_kept(step) < 1]
+        selecting = [at for at, step in enumerate(self.steps) if selects(step)]
+        self._search: CandidateSearch | None = None
         self.first = selecting[0] if selecting else len(self.steps)
         self.selecting = [self.steps[at] for at in selecting]
 
@@ -55,14 +57,35 @@ class QuestionSelection:
         if PARENTS in rows.columns:
             rows = self._fitting(rows, rows.filter(pl.col(PARENTS).is_not_null()), "context_2")
         self.rows = rows
+        steps = self.steps[self.first :]
+        if any(searches(step) for step in steps):
+            recorded = self.recorded
+            self._search = CandidateSearch(
+                steps=steps, rows=rows, contexts=recorded.contexts, recorder=recorded.recorder
+            )
 
     def choose(self, quota: int | None) -> Chosen:
-        """Count the candidates that so many questions need.
+        """Count the candidates that so many questions need; where a step searches for them, as far as that can be told.
 
         Raises:
             UserError: there are too few.
         """
+        if self._search is not None:
+            return self._search.expect(quota)
         return choose(self.rows.height, quota, self.selecting)
+
+    def find(self, quota: int | None, *, fewer: bool = False) -> Chosen:
+        """Find out how many candidates so many questions need, for which a step that searches is asked.
+
+        Args:
+            quota: questions; None for all.
+            fewer: whether fewer will do where the candidates end.
+
+        Raises:
+            UserError: there are too few.
+            TeacherFailed: the teacher failed for too long.
+        """
+        return self.choose(quota) if self._search is None else self._search.find(quota, fewer=fewer)
 
     def record(self, chosen: Chosen) -> None:
         """Record how many candidates are needed."""

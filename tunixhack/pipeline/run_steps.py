@@ -17,7 +17,7 @@ from tunixhack._util.wording import listed
 from tunixhack.errors import UserError
 from tunixhack.pipeline.made_rows import Candidates
 from tunixhack.runs.funnel import FunnelLine, count_reasons, nearly_all_dropped
-from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, keeps_all, share_kept, step_name
+from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, keeps_all, searches, share_kept, step_name
 from tunixhack.steps.calls import call, is_own
 from tunixhack.steps.sample import Sample
 
@@ -137,8 +137,15 @@ def _carry_out(
         rejected=judged.rejected,
         remedy=judged.remedy,
         order=None if verdict.order is None else verdict.order.filter(verdict.keep),
-        share=share_kept(step, rows if "sample" in rows.columns else None),
+        share=_share(step, rows, judged),
     )
+
+
+def _share(step: Step, rows: pl.DataFrame, judged: Judged) -> float:
+    """Return the share of rows that a step was asked to keep: for one that searches, what it found."""
+    if searches(step):
+        return judged.kept.height / max(1, rows.height)
+    return share_kept(step, rows if "sample" in rows.columns else None)
 
 
 def _undeclared(step: Step) -> str | None:

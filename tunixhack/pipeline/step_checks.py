@@ -16,7 +16,7 @@ from tunixhack.errors import UserError, nearest
 from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.run_steps import WHERE
 from tunixhack.runs.schema import ANSWER, QUESTION
-from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, share_kept, step_name
+from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, searches, selects, step_name
 from tunixhack.steps.sample import Sample
 
 PARSED = ("reasoning", "answer")
@@ -100,7 +100,8 @@ def check_steps(steps: Sequence[Step]) -> None:
     if len(places) != 1:
         raise UserError(f"a recipe needs exactly one Sample() among its steps, and this one has {len(places)}")
     there: dict[str, str] = dict.fromkeys(QUESTION, "the source")
-    selects: str | None = None
+    selecting: str | None = None
+    searching: str | None = None
     for at, step in enumerate(steps):
         name, before = step_name(step), at < places[0]
         if at == places[0]:
@@ -109,12 +110,20 @@ def check_steps(steps: Sequence[Step]) -> None:
         _check_numbers(step, name, before)
         _check_place(step, name, before)
         if makes_rows(step):
-            if selects or not before:
-                where = f"{selects}, which selects questions" if selects and before else "Sample()"
+            if selecting or not before:
+                where = f"{selecting}, which selects questions" if selecting and before else "Sample()"
                 raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {WHERE}")
             there[PARENTS] = f"step {name}"
-        if before and share_kept(step) < 1:
-            selects = selects or f"step {name}"
+        if searches(step):
+            if not before or searching:
+                other = f"and step {searching} does so already" if before else "and stands behind Sample()"
+                raise UserError(
+                    f"step {name} has questions judged until enough of them are found, {other}: one step before "
+                    "Sample() can do that"
+                )
+            searching = name
+        if before and selects(step):
+            selecting = selecting or f"step {name}"
         for column in getattr(step, "reads", ()):
             if column not in there:
                 raise UserError(f"step {name} reads the column {column}, which {_remedy(column, before)}")

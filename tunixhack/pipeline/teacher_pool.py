@@ -47,6 +47,8 @@ class _Asked:
     """Rows that it was given."""
     answers: Counter[str] = field(default_factory=Counter)
     """Samples that it wanted, by the teacher."""
+    requests: int = 0
+    """Requests that these samples were of."""
     wanted: list[pl.DataFrame] = field(default_factory=list)
     """The same one by one; see `Engine.wanted`."""
 
@@ -144,6 +146,7 @@ class TeacherPool:
             self._asked[step] = asked
             samples = sum(len(request.samples) for request in requests)
             asked.answers[spec] += samples
+            asked.requests += len(requests)
             if spec == REFERENCE:
                 return self._solved(rows, requests, step)
             engine = self._engine(spec)
@@ -169,6 +172,11 @@ class TeacherPool:
 
     def _solved(self, rows: pl.DataFrame, requests: Sequence[Request], step: str) -> pl.DataFrame:
         """Answer requests with the source's own solutions, in the columns of an engine's answers."""
+        if any(request.schema is not None for request in requests):
+            raise UserError(
+                f"step {step} asks for something else than an answer, and {REFERENCE} is no model but the source's own "
+                "solutions: give the step a teacher of its own, with teacher=…"
+            )
         found = reference.answers(rows, requests, step, self._solution())
         places = pl.int_range(found.height, dtype=pl.Int64, eager=True).alias("request")
         samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
@@ -236,6 +244,11 @@ class TeacherPool:
         """Return how many answers a step asked for each row that it was given, when it was last called."""
         asked = self._asked[step]
         return asked.answers.total() / asked.rows if asked.rows else 0.0
+
+    def answers_per_request(self, step: str) -> int:
+        """Return how many answers a step asked for in one request, at most, when it was last called."""
+        asked = self._asked[step]
+        return max(1, -(-asked.answers.total() // max(1, asked.requests)))
 
     def forecast(self, step: str, answers: int, per_question: int) -> list[StepEstimate]:
         """Foretell what a step will still ask of each teacher.

@@ -11,6 +11,8 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``writes``         columns that it adds, beginning with its name
 ``share``          the share of rows that it is asked to keep, above 0 and at most 1
 ``per_question``   the number of answers that it is asked to keep of each question
+``searches``       whether it judges each row by itself, at a price, and cannot say which share it will keep: then it
+                   is given candidates in rank order, more and more of them, until as many are kept as are wanted
 ``makes``          whether it returns `Made`; a return annotation says the same
 ``teacher``        the teacher that it asks, where it is another than the run's
 =================  ===================================================================================
@@ -209,7 +211,17 @@ def asked_per_question(step: Step) -> int | None:
 
 def keeps_all(step: Step) -> bool:
     """Tell whether a step was asked to keep every row that is good."""
-    return share_kept(step) == 1 and asked_per_question(step) is None
+    return not selects(step) and asked_per_question(step) is None
+
+
+def searches(step: Step) -> bool:
+    """Tell whether a step is given more and more candidates until as many are kept as are wanted."""
+    return getattr(step, "searches", False) is True
+
+
+def selects(step: Step) -> bool:
+    """Tell whether a step selects among good rows: a share of them, or those that it searches for."""
+    return share_kept(step) < 1 or searches(step)
 
 
 def makes_rows(step: Step) -> bool:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PROBE = -1
 """The sample number of a probe: no sample, so that the store never takes one for the other (contract 8)."""
+SCHEMA = "response_format"
+"""The parameter by which a request's body has a schema."""
 OURS = ("seed", "n")
 """Sampling parameters that the run sets itself."""
 ROW_COLUMNS = ("request", "row_sample")
@@ -48,12 +50,15 @@ class Request:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the request's body over the teacher's, such as ``{"temperature": 0.0}``."""
     schema: Mapping[str, Any] | None = None
-    """The JSON schema that the answer must follow, where the server takes one (``response_format``)."""
+    """The JSON schema that the answer must follow. A server that refuses one (``response_format``) is asked without it,
+    which is said: the messages should ask for the form as well, and an answer is not sure to have it."""
     grammar: str | None = None
     """The GBNF grammar that the answer must follow, where the server takes one (llama.cpp's does); an empty one lifts
     the grammar of the embedded teacher's written traces."""
     max_tokens: int | None = None
     """The limit of the answer, in place of the teacher's."""
+    thinking: bool = True
+    """Whether the teacher may think first; False switches its thinking off where its server is known to take that."""
 
     def __post_init__(self) -> None:
         """Take question and sample from the row.
@@ -78,11 +83,12 @@ class Request:
     def sampling_of(self, teacher: Teacher) -> dict[str, Any]:
         """Return all parameters with which a teacher is asked this, without seed and n: part of the request's key."""
         limit = {} if self.max_tokens is None else {teacher.limit_name: self.max_tokens}
+        thinking = {} if self.thinking else teacher.thinking_off
         schema: dict[str, Any] = {}
         if self.schema is not None:
             described = {"name": "answer", "strict": True, "schema": dict(self.schema)}
-            schema = {"response_format": {"type": "json_schema", "json_schema": described}}
-        return {**teacher.sampling, **self.sampling, **limit, **schema}
+            schema = {SCHEMA: {"type": "json_schema", "json_schema": described}}
+        return {**teacher.sampling, **thinking, **self.sampling, **limit, **schema}
 
     def grammar_of(self, teacher: Teacher) -> str | None:
         """Return the grammar that the answer is held to: part of the request's key."""
@@ -93,9 +99,12 @@ class Request:
     def parameters(self, teacher: Teacher) -> dict[str, Any]:
         """Return the parameters that differ from the teacher's own, as they stand in the body of the request.
 
-        A grammar of the teacher's that does not hold here is null: it is left out of the body.
+        A grammar of the teacher's that does not hold here is null: it is left out of the body. So is the schema where
+        the server takes none; it stays in the request's key, which says what is asked for.
         """
         own = self.sampling_of(teacher)
+        if not teacher.takes_schema:
+            own.pop(SCHEMA, None)
         differ = {name: value for name, value in own.items() if _differs(value, teacher.sampling.get(name, _NOTHING))}
         grammar = self.grammar_of(teacher)
         return differ if grammar == teacher.grammar else differ | {"grammar": grammar}

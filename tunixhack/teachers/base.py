@@ -50,6 +50,10 @@ class Teacher:
     """The name of the sampling parameter that limits an answer."""
     seeded: bool = True
     """True if requests carry a seed; a server that knows none may refuse them for it."""
+    takes_schema: bool = True
+    """False once the server has refused a request for its JSON schema; requests are then sent without one."""
+    thinking_off: Mapping[str, Any] = field(default_factory=dict)
+    """Sampling parameters that switch thinking off, for requests that want none."""
     hidden_trace: bool = False
     """True if the server keeps a model's thinking to itself, and yet counts it against the limit."""
     most_choices: int = 16

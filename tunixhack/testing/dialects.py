@@ -32,6 +32,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "Use 'max_completion_tokens' instead.",
         "temperature": "Unsupported value: 'temperature' is not supported with this model.",
     },
+    "deepseek": {"response_format": "This response_format type is unavailable now"},  # which json_schema is
     "gemini": {"seed": 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'},
 }
 """Parameters for which a request gets 400, and what is said."""

@@ -23,7 +23,7 @@ from tunixhack.teachers.base import Capabilities, Teacher
 from tunixhack.teachers.engine import plan, seeds
 from tunixhack.teachers.engine.batch_mode import BatchSender
 from tunixhack.teachers.engine.online_mode import OnlineSender
-from tunixhack.teachers.engine.preflight import check_fit, examine
+from tunixhack.teachers.engine.preflight import check_fit, examine, takes_schema
 from tunixhack.teachers.engine.replaced import count_replaced
 from tunixhack.teachers.engine.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.engine.spending_limits import Admission, SpendingLimits
@@ -77,6 +77,7 @@ class Engine:
         self.models = Models(self.teacher.model, self.teacher.name, self.report.say, self.report.warn)
         self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's throughput is of
+        self._tried_schema = False
         self._fitting = self._fitting_limit = 0  # characters of messages, and the limit, that are known to fit
 
     def close(self) -> None:
@@ -188,6 +189,7 @@ class Engine:
         if self.limits.exceeded() and none_begun and self._split_under_way(missing)[1].is_empty():
             return
         endpoint, capabilities = self._connect(requests)
+        self._try_schema(endpoint, [requests[at] for at in missing["request"].unique(maintain_order=True)])
         senders = self._senders(endpoint, capabilities)
         for sender in senders:
             sender.prepare()
@@ -252,12 +254,22 @@ class Engine:
         """The most samples of one request; 1 until the teacher is reached."""
         return self._connected[1].block if self._connected else 1
 
+    def _try_schema(self, endpoint: Endpoint, missing: Sequence[Request]) -> None:
+        """Find out once, where one of the missing requests has a schema, whether the server takes it."""
+        first = next((request for request in missing if request.schema is not None), None)
+        if first is None or self._tried_schema:
+            return
+        self._tried_schema = True
+        parameters = first.parameters(self.teacher)
+        taken = takes_schema(endpoint, self.teacher, first.messages, parameters, self.report.say)
+        self.teacher = replace(self.teacher, takes_schema=taken)
+
     def _connect(self, requests: Sequence[Request]) -> tuple[Endpoint, Capabilities]:
         longest, asked = plan.longest_usual(requests), _with_largest_limit(self.teacher, requests)
         limit = asked.limit if isinstance(asked.limit, int) else 0
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
-            found = examine(endpoint, asked, self.trace, longest, self.report.say)
+            found = examine(endpoint, asked, self.trace, plan.open_ended(requests, longest), self.report.say)
             self._connected = endpoint, found
             self.teacher = replace(self.teacher, seeded=found.seeded, context=found.context)
             self.models.note(found.model)

@@ -126,6 +126,18 @@ def longest_usual(requests: Sequence[Request]) -> Sequence[Mapping[str, str]]:
     return [messages for messages in by_length if characters(messages) <= OUTLIER * usual][-1]
 
 
+def open_ended(requests: Sequence[Request], messages: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    """Return messages by which to find out how a server gives several choices, as long as the ones that will be sent.
+
+    Two replies that are held to a form, such as grades, are often the same and end at once, and tell nothing of that:
+    where all requests are held to a schema, a story is asked for.
+    """
+    if not all(request.schema is not None for request in requests):
+        return messages
+    text = "\n\n".join(message["content"] for message in messages)
+    return [{"role": "user", "content": f"Tell a long story, whatever stands below this line.\n\n{text}"}]
+
+
 def characters(messages: Sequence[Mapping[str, str]]) -> int:
     """Count the characters of messages."""
     return sum(len(message["content"]) for message in messages)

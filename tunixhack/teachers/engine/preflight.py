@@ -11,6 +11,7 @@ from tunixhack.replies import token_usage
 from tunixhack.replies.choices import choices_of, generated_text, match_choices, prompt_was_truncated, usage_of
 from tunixhack.replies.finish_reasons import finish_kind
 from tunixhack.replies.token_usage import token_count
+from tunixhack.steps.request import SCHEMA
 from tunixhack.teachers.base import Capabilities, Teacher
 from tunixhack.teachers.trace_prompts import no_thinking
 from tunixhack.teachers.transport.endpoint import Endpoint
@@ -68,6 +69,40 @@ def check_fit(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[s
     if teacher.context:
         limit = THINKING if teacher.hidden_trace else TINY
         _check_context(_asker(endpoint, teacher, say)(messages, seed=SEEDS[0], n=1, limit=limit), teacher)
+
+
+def takes_schema(
+    endpoint: Endpoint,
+    teacher: Teacher,
+    messages: Sequence[Mapping[str, str]],
+    parameters: Mapping[str, Any],
+    say: Say,
+) -> bool:
+    """Tell whether a server takes a request with a JSON schema, by a tiny one of it; says so where it does not.
+
+    Args:
+        endpoint: where it answers.
+        teacher: the teacher that will be asked.
+        messages: of a request with a schema.
+        parameters: of that request over the teacher's, the schema as `SCHEMA` among them.
+        say: takes a sentence for the user.
+    """
+
+    def ask(own: Mapping[str, Any]) -> None:
+        sampling = {name: value for name, value in {**teacher.sampling, **own}.items() if value is not None}
+        limit = THINKING if teacher.hidden_trace else TINY
+        _asker(endpoint, replace(teacher, sampling=sampling), say)(messages, seed=SEEDS[0], n=1, limit=limit)
+
+    try:
+        ask(parameters)
+    except Refused as error:
+        try:
+            ask({name: value for name, value in parameters.items() if name != SCHEMA})
+        except Refused:  # not for the schema, then: what it is for is told when it is asked in earnest
+            return True
+        say(f"{teacher.name} takes no JSON schema, and is asked without one ({error})")
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

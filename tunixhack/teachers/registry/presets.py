@@ -26,13 +26,16 @@ from tunixhack.teachers.registry.discovery import (
 
 OPENTHOUGHTS = {"temperature": 1.0}
 """Sampling parameters of OpenThoughts (its issue 31)."""
+TEMPLATE_WITHOUT_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
+"""What vLLM and llama.cpp hand to a model's chat template; one that knows no such switch, as of models that do not
+think, leaves it aside."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
     """Facts about a server that are known by its name.
 
-    Nothing in it but ``url``, ``sampling``, ``unthinking`` and ``limit`` is in a request_key.
+    Nothing in it but ``url``, ``sampling``, ``unthinking``, ``thinking_off`` and ``limit`` is in a request_key.
 
     A preset with ``discover`` is a server of the user's own, which lists its models at no cost; one without is a
     provider that is paid.
@@ -55,6 +58,9 @@ class Preset:
     """Sampling parameters, unless the user sets others."""
     unthinking: Mapping[str, Any] = field(default_factory=dict)
     """Parameters that are added for written traces: they switch off thinking, which would be thrown away."""
+    thinking_off: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that switch off thinking for requests that want none, besides those of ``unthinking``. Written traces
+    are asked for without them, as they always were."""
     limit: str = "max_tokens"
     """The name of the parameter that limits an answer."""
     seeded: bool = True
@@ -150,6 +156,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=64,
         most_choices=16,
         trace="reasoning",
+        thinking_off=TEMPLATE_WITHOUT_THINKING,
         discover=discover_openai,
         context_setting="--max-model-len of `vllm serve`",
     ),
@@ -161,6 +168,7 @@ PRESETS: dict[str, Preset] = {
         concurrency=16,
         most_choices=16,
         trace="reasoning_content",
+        thinking_off=TEMPLATE_WITHOUT_THINKING,
         discover=discover_llamacpp,
         context_setting="--ctx-size of `llama-server`, which its slots share",
     ),

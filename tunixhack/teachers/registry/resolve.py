@@ -26,7 +26,7 @@ from tunixhack.teachers.local.grammar import token_limit, written_grammar
 from tunixhack.teachers.prices import FREE
 from tunixhack.teachers.registry.address import Address, address_in, preset_address, public_name, split_credentials
 from tunixhack.teachers.registry.discovery import ServedModel, discover_any
-from tunixhack.teachers.registry.presets import ANY_SERVER, PRESETS, Preset
+from tunixhack.teachers.registry.presets import ANY_SERVER, PRESETS, TEMPLATE_WITHOUT_THINKING, Preset
 from tunixhack.teachers.registry.price_table import price_at
 from tunixhack.teachers.registry.wsl import discover_models
 from tunixhack.teachers.transport.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
@@ -125,6 +125,7 @@ def _local(spec: str, options: RequestOptions) -> Teacher:
         identity={"sha256": file_sha256(path)},
         sampling={"temperature": 0.8, "max_tokens": limit} | habits | dict(options.sampling or {}),
         grammar=written_grammar() if bounded else None,
+        thinking_off=TEMPLATE_WITHOUT_THINKING,
         price=FREE,
         slots=SLOTS,
         most_choices=SLOTS // copies,
@@ -240,6 +241,7 @@ def _asked_with(preset: Preset, options: RequestOptions) -> dict[str, Any]:
     written = {} if options.trace == "native" else preset.unthinking
     return {
         "sampling": {**preset.sampling, **limit, **written, **(options.sampling or {})},
+        "thinking_off": {**preset.unthinking, **preset.thinking_off},
         "limit_name": preset.limit,
         "seeded": preset.seeded,
         "hidden_trace": preset.trace is None,
