@@ -8,13 +8,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tunixhack.steps import difficulty
+from tunixhack.steps import difficulty, synthesis_prompts
 from tunixhack.testing.script import message, say
 
 Messages = list[dict[str, Any]]
 Judge = Callable[[str, int], str]
 """From a question and a seed to the judge's whole reply."""
-_QUESTION = re.compile(r"<question>\n(.*)\n</question>", re.DOTALL)
+Writer = Callable[[list[str], int], str]
+"""From the questions that are shown and a seed to the writer's whole reply."""
+_QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
 
 
 def grade_of(question: str) -> int:
@@ -26,18 +28,22 @@ def graded(question: str, seed: int = 0) -> str:
     return json.dumps({"difficulty": grade_of(question)})
 
 
-def is_judged(messages: Messages) -> bool:
-    return bool(messages[0]["content"] == difficulty.SYSTEM)
+def written(shown: list[str], seed: int) -> str:
+    """Write a question of one of many texts, by what is shown and the seed."""
+    number = hashlib.sha256(f"{shown} {seed}".encode()).hexdigest()[:8]
+    return json.dumps({"question": f"What does the sign {number} say to a traveller?"})
 
 
-def judging(judge: Judge = graded) -> Callable[[Messages, int], str]:
-    """Return what a scripted teacher says: the judge's reply to a judge's prompt, and the script's to all others."""
+def judging(judge: Judge = graded, write: Writer = written) -> Callable[[Messages, int], str]:
+    """Return what a scripted teacher says: grades to a judge's prompt, questions to a writer's, else the script's."""
 
     def answer(messages: Messages, seed: int) -> str:
-        if is_judged(messages):
-            found = _QUESTION.search(messages[1]["content"])
-            assert found is not None
-            return judge(found[1], seed)
+        if len(messages) > 1:
+            shown = _QUESTION.findall(messages[1]["content"])
+            if messages[0]["content"] == difficulty.SYSTEM:
+                return judge(shown[0], seed)
+            if messages[0]["content"] == synthesis_prompts.SYSTEM:
+                return write(shown, seed)
         return str(message("written", say(json.dumps(messages).encode(), seed))["content"])
 
     return answer

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.reference_leak import GivesAway
     from tunixhack.steps.request import Request
     from tunixhack.steps.sample import Sample
+    from tunixhack.steps.synthesize import Synthesize
     from tunixhack.steps.verify import Labels, Verify
     from tunixhack.teachers.llm import ReasoningLLM
 
@@ -67,6 +68,7 @@ __all__ = [
     "Run",
     "Sample",
     "Source",
+    "Synthesize",
     "Verdict",
     "Verify",
     "__version__",
@@ -99,6 +101,7 @@ _HOME = {
     "Run": "tunixhack.runs.run",
     "Sample": "tunixhack.steps.sample",
     "Source": "tunixhack.sources.source",
+    "Synthesize": "tunixhack.steps.synthesize",
     "Verdict": "tunixhack.steps.base",
     "Verify": "tunixhack.steps.verify",
     "by_category": "tunixhack.steps.category_counts",

@@ -21,6 +21,8 @@ PARENTS = "parents"
 """The column of the question_ids that a row was made from; null for the source's own rows."""
 TAKEN = ("category", "source", "question", "context", "support", "reference", "inputs")
 """What a step can say of a row that it made; the other columns of a question are the runner's."""
+_OWN = ("_content", "_at", "_why")
+"""Columns that are here for a while: a digest of the content, the place among the made rows, why it is no question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Added:
     rows: pl.DataFrame
     """Those that the step was given and those that were added, in rank order."""
     rejected: pl.DataFrame
-    """Made rows that are there already, or hold no question."""
+    """Made rows that are there already, hold no question, or are none by what the step says of them."""
     made: int
 
 
@@ -60,17 +62,19 @@ class Candidates:
             UserError: they are no questions, or their parents are not among those that it was given.
         """
         rows = self._identified(name, made, set(given["question_id"]))
-        blank = rows.filter(pl.col("question_id").is_null())
-        rows = rows.filter(pl.col("question_id").is_not_null())
+        no_question = pl.when(pl.col("question_id").is_null()).then(pl.lit("no_question"))
+        rows = rows.with_columns(pl.coalesce("_why", no_question).alias("_why"))
+        turned_down = rows.filter(pl.col("_why").is_not_null())
+        rows = rows.filter(pl.col("_why").is_null())
         # whatever order they come in: of equal rows, the one with the smallest content stays, with all of its parents
         of_all = pl.col(PARENTS).explode().drop_nulls().unique().sort().implode().over("question_id")
         rows = rows.with_columns(of_all.alias("_of_all")).sort("question_id", "_content", "_at")
         there = rows["question_id"].is_in(self.rows["question_id"].implode()) | ~rows["question_id"].is_first_distinct()
-        new = rows.filter(~there).with_columns(pl.col("_of_all").alias(PARENTS)).drop("_of_all", "_content", "_at")
+        new = rows.filter(~there).with_columns(pl.col("_of_all").alias(PARENTS)).drop("_of_all", *_OWN)
         rejected = pl.concat(
             [
-                _rejected(name, rows.filter(there).drop("_of_all"), "same_id"),
-                _rejected(name, blank, "no_question"),
+                _rejected(name, rows.filter(there).drop("_of_all"), pl.lit("same_id")),
+                _rejected(name, turned_down, pl.col("_why")),
             ]
         )
         self.rows = self._ranked([self.rows, new.select([*QUESTION, PARENTS])])
@@ -96,6 +100,7 @@ class Candidates:
             pl.Series(PARENTS, parents, dtype=pl.List(pl.String)),
             pl.Series("_content", [_digest(content) for content in contents], dtype=pl.String),
             pl.int_range(rows.height, dtype=pl.Int64, eager=True).alias("_at"),
+            pl.Series("_why", _reasons(name, made), dtype=pl.String),
         )
 
     def _id(self, question: str | None, context: str | None) -> str | None:
@@ -122,11 +127,21 @@ def _parents(name: str, made: Made, given: set[str]) -> list[list[str]]:
     return parents
 
 
-def _rejected(name: str, rows: pl.DataFrame, reason: str) -> pl.DataFrame:
+def _reasons(name: str, made: Made) -> list[str | None]:
+    reasons = [None] * made.rows.height if made.reasons is None else list(made.reasons)
+    if len(reasons) != made.rows.height:
+        raise UserError(
+            f"step {name} made {counted(made.rows.height, 'row')}, and has reasons for {len(reasons):,}: there is one "
+            "for each row, None where it is a question"
+        )
+    return reasons
+
+
+def _rejected(name: str, rows: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
     evidence = [json.dumps({PARENTS: list(parents)}) for parents in rows[PARENTS]]
-    told = rows.with_columns(
-        step=pl.lit(name), reason=pl.lit(reason), evidence=pl.Series(evidence, dtype=pl.String)
-    ).drop(PARENTS, "_content", "_at")
+    told = rows.with_columns(step=pl.lit(name), reason=reason, evidence=pl.Series(evidence, dtype=pl.String)).drop(
+        PARENTS, *_OWN
+    )
     return conform(told, QUESTION | REJECTION)
 
 

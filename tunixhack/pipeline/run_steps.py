@@ -122,7 +122,7 @@ def _carry_out(
             raise UserError(f"step {name} makes rows, which is for {WHERE}: put it there")
         added = candidates.add(name, rows, result)
         line.made, line.kept, line.rejected = added.made, added.rows.height, added.rejected.height
-        line.reasons = count_reasons(added.rejected)
+        line.reasons, line.note = count_reasons(added.rejected), result.note
         return StepResult(step=step, name=name, stage=line, kept=added.rows, rejected=added.rejected)
     verdict = _as_verdict(name, rows, result) if isinstance(result, pl.DataFrame) else result
     if not isinstance(verdict, Verdict):

@@ -17,7 +17,9 @@ from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.run_steps import WHERE
 from tunixhack.runs.schema import ANSWER, QUESTION
 from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, searches, selects, step_name
+from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.sample import Sample
+from tunixhack.steps.synthesize import Synthesize
 
 PARSED = ("reasoning", "answer")
 """Core columns that no request brings: a step reads them out of the raw choice."""
@@ -113,6 +115,7 @@ def check_steps(steps: Sequence[Step]) -> None:
             if selecting or not before:
                 where = f"{selecting}, which selects questions" if selecting and before else "Sample()"
                 raise UserError(f"step {name} makes rows, and stands behind {where}: rows are made as {WHERE}")
+            _check_decontaminated(steps[: places[0]], at, name)
             there[PARENTS] = f"step {name}"
         if searches(step):
             if not before or searching:
@@ -134,6 +137,27 @@ def check_steps(steps: Sequence[Step]) -> None:
                     "written once, so take one of the two out"
                 )
             there[column] = f"step {name}"
+
+
+def _check_decontaminated(steps: Sequence[Step], at: int, name: str) -> None:
+    """See that what a step makes of questions is compared with every benchmark that the recipe names.
+
+    A `Synthesize` shows questions to a teacher besides, which have to be compared before.
+    """
+    before, behind = _benchmarks(steps[:at]), _benchmarks(steps[at + 1 :])
+    seeds = isinstance(getattr(steps[at], "step", steps[at]), Synthesize)
+    for where, missing in (("behind", before - behind), ("before", behind - before if seeds else set())):
+        if missing:
+            what = "what it makes is" if where == "behind" else "the questions that it shows to a teacher are"
+            raise UserError(
+                f"step {name} makes questions, and {what} not compared with {', '.join(sorted(missing))}: put "
+                f"Decontaminate(against=…) with all benchmarks {where} it, too; the same step can stand in both places"
+            )
+
+
+def _benchmarks(steps: Sequence[Step]) -> set[str]:
+    inner = (getattr(step, "step", step) for step in steps)
+    return {benchmark for step in inner if isinstance(step, Decontaminate) for benchmark in step.against}
 
 
 def _check_numbers(step: Step, name: str, before: bool) -> None:

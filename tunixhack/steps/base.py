@@ -155,6 +155,11 @@ class Made:
     a parent is not known of what was made from it."""
     parents: pl.Series | Sequence[str | Sequence[str]]
     """For each row the question_ids of the rows that it was made from; of none, an empty list."""
+    reasons: pl.Series | Sequence[str | None] | None = None
+    """For each row why it is no question after all, and goes to the rejects under that; None for a row that is one. All
+    rows are questions where this is None."""
+    note: str | None = None
+    """What the funnel says of the rows as a whole; see `Verdict.note`."""
 
 
 Step = Callable[["pl.DataFrame", Context], "Verdict | Made | pl.DataFrame"]

@@ -34,8 +34,10 @@ def reply_text(choice: str | None) -> str | None:
     message = sent.get("message") if isinstance(sent, Mapping) else None
     if not isinstance(message, Mapping) or choice_finish_kind(sent) != "complete":
         return None
-    answer = read_message(message).answer
-    return answer if answer is not None and len(answer) <= MOST_CHARACTERS else None
+    reply = read_message(message)
+    if reply.problem not in (None, "no_trace") or len(reply.answer or "") > MOST_CHARACTERS:
+        return None
+    return reply.answer
 
 
 def json_object(text: str | None) -> dict[str, Any] | None:
