@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.builds import build, small_recipe
+from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
+from tests.judges import judging
 from tunixhack.errors import UserError
 from tunixhack.pipeline.estimate import ANSWER_TOKENS, estimate, questions_and_probes
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
+from tunixhack.steps.difficulty import Difficulty
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.sample import Sample
+from tunixhack.steps.synthesize import Synthesize
 from tunixhack.teachers.registry.price_table import listed_price
 from tunixhack.testing import ScriptedTeacher
 
@@ -84,3 +88,73 @@ def test_a_run_without_answers_tells_nothing(source: Path, teacher: ScriptedTeac
     reference = math.recipe.replace(source="shipped").build("reference", questions=2, out=tmp_path / "run")
     with pytest.raises(UserError, match="has no answers whose tokens the server told"):
         estimate(small_recipe(source), MINI, 10, like=reference.folder)
+
+
+# steps that ask for something else than answers
+
+
+def judged(*steps: Any) -> Recipe:
+    return math.recipe.replace(source="shipped", steps=(*steps, Sample(), Parse()))
+
+
+def test_a_judge_has_a_line_of_its_own_at_its_own_teachers_price():
+    recipe = judged(Difficulty(keep=0.25, grades=3, teacher=MINI))
+    found = estimate(recipe, "ollama/any", 100)
+    (step,) = found.steps
+    assert (step.step, step.teacher, step.requests) == ("difficulty", MINI, 1200)
+    listed = listed_price("openai", "gpt-4.1-mini")
+    assert listed is not None
+    assert step.dollars == pytest.approx(1200 * (step.prompt_tokens * listed.prompt + 12 * listed.completion))
+    assert found.dollars == step.dollars, "the run's own teacher costs nothing"
+    (line,) = [line for line in found.lines() if line.startswith("difficulty: 1,200 requests to ")]
+    assert line.endswith(f"about ${step.dollars:,.2f}")
+    assert found.lines()[-1].endswith(" in all")
+    assert estimate(recipe, "ollama/any", 100, batch=False).as_dict()["steps"][0]["dollars"] == step.dollars
+
+
+def test_of_a_band_the_share_of_its_grades_is_assumed_and_said():
+    recipe = judged(LengthFilter(keep=0.5), Difficulty(band=(4, 8)))
+    found = estimate(recipe, MINI, 100)
+    assert found.steps[0].requests == 200
+    assert "50 % of them within the band" in found.steps[0].line()
+    assert found.probes == 400
+    assert questions_and_probes(recipe, 1600) == (100, 400)
+
+
+def test_new_questions_have_a_line_of_their_own():
+    found = estimate(judged(Synthesize(wanted=50)), MINI, 100)
+    (step,) = found.steps
+    assert step.requests == 50
+    assert "every reply is a new question; 100 replies at most" in step.line()
+    assert found.dollars is not None
+    assert step.dollars is not None
+    assert found.dollars > step.dollars > 0
+
+
+def test_a_judge_of_unknown_price_leaves_the_whole_unknown():
+    lines = estimate(judged(Difficulty(teacher="http://127.0.0.1:1/v1#any")), MINI, 100).lines()
+    assert any(line.startswith("difficulty: ") and line.endswith("price unknown") for line in lines)
+    assert lines[-1].startswith("in all: unknown, ")
+
+
+def test_a_run_tells_what_its_judge_takes(tmp_path: Path):
+    with ScriptedTeacher(answer=judging()) as teacher:
+        source = write_questions(tmp_path / "many.jsonl", 40)
+        recipe = small_recipe(source, steps=(Difficulty(), Sample(), Parse()))
+        run = build(recipe, teacher, tmp_path / "run", preview=3)
+    (step,) = estimate(recipe, MINI, 100, like=run.folder).steps
+    stored = run.store.answers().filter(step="difficulty")
+    assert step.prompt_tokens == round(stored["prompt_tokens"].mean())
+    assert f"the mean of the {stored.height} answers in" in step.line()
+
+
+def test_on_the_command_line_it_is_one_line_more(tunixhack: Command, tmp_path: Path):
+    domain = tmp_path / "hard.py"
+    domain.write_text(
+        "from tunixhack import Difficulty, Sample\n"
+        "from tunixhack.recipes import math\n"
+        'recipe = math.recipe.replace(source="shipped", steps=(Difficulty(keep=0.5), Sample()))\n'
+    )
+    told = tunixhack("price", domain, "--teacher", MINI, "--questions", "100")
+    assert told.code == 0, told.err
+    assert [line for line in told.out.splitlines() if line.startswith(f"difficulty: 200 requests to {MINI}, ")]

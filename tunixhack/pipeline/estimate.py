@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,12 +13,11 @@ import polars as pl
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError, nearest
 from tunixhack.pipeline.recipe_spec import RecipeSpec
+from tunixhack.pipeline.step_forecasts import StepCost, forecasts, questions_into
 from tunixhack.runs.funnel import count_tokens
 from tunixhack.runs.run import Run
-from tunixhack.steps.base import candidates_needed, share_kept
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.max_length import CHARACTERS_A_TOKEN
-from tunixhack.steps.sample import Sample
 from tunixhack.teachers.prices import FREE, Price
 from tunixhack.teachers.registry.address import public_name
 from tunixhack.teachers.registry.presets import PRESETS
@@ -51,10 +51,12 @@ class Estimate:
     batch: bool
     prices_of: str
     """The table that the price is from."""
+    steps: tuple[StepCost, ...] = ()
+    """The steps that ask for something else than answers, each with a line of its own."""
 
     @property
     def requests(self) -> int:
-        """Return how many there are: each asks for one answer."""
+        """Return how many there are for answers and probes: each asks for one answer."""
         return self.answers + self.probes
 
     @property
@@ -62,7 +64,12 @@ class Estimate:
         """Return the whole; None where the price is unknown."""
         if self.price is None:
             return None
-        return self.price.of(self.requests * self.prompt_tokens, self.requests * self.answer_tokens)
+        found = self.price.of(self.requests * self.prompt_tokens, self.requests * self.answer_tokens)
+        for step in self.steps:
+            if step.dollars is None:
+                return None
+            found += step.dollars
+        return found
 
     def lines(self) -> list[str]:
         """Say it for a terminal."""
@@ -73,17 +80,22 @@ class Estimate:
             f"assumed: {self.prompt_tokens:,} tokens a prompt and {self.answer_tokens:,} an answer, {self.assumed}",
             f"tokens: {self.requests * self.prompt_tokens:,} of prompts and "
             f"{self.requests * self.answer_tokens:,} of answers, one answer a request",
+            *(step.line() for step in self.steps),
         ]
-        if self.price is None or self.dollars is None:
+        if self.price is None:
             return [*told, f"price: unknown, {self.teacher} is not in {self.prices_of}"]
         millions = [f"${each * 1e6:,.2f}" for each in (self.price.prompt, self.price.completion)]
         listed = f"price: {millions[0]} a million tokens of prompts and {millions[1]} of answers"
         how = f"{' in batches' if self.batch else ''}, by {self.prices_of}"
-        return [*told, f"{listed}{how}", f"about ${self.dollars:,.2f}"]
+        if self.dollars is None:
+            unknown = ", ".join(step.teacher for step in self.steps if step.dollars is None)
+            return [*told, f"{listed}{how}", f"in all: unknown, {unknown} is not in {self.prices_of}"]
+        return [*told, f"{listed}{how}", f"about ${self.dollars:,.2f}{' in all' if self.steps else ''}"]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
-        return asdict(self) | {"dollars": self.dollars}
+        steps = [asdict(step) | {"dollars": step.dollars} for step in self.steps]
+        return asdict(self) | {"dollars": self.dollars, "steps": steps}
 
 
 def estimate(
@@ -113,7 +125,7 @@ def estimate(
     if questions < 1:
         raise UserError(f"questions={questions}: ask for at least one")
     price = _price(teacher, batch)
-    prompt, answer, assumed = _seen(like) if like else _assumed(recipe)
+    prompt, answer, assumed = _of_samples(like) if like else _assumed(recipe)
     given = [name for name, one in (("--prompt-tokens", prompt_tokens), ("--answer-tokens", answer_tokens)) if one]
     needed, probes = questions_and_probes(recipe, questions * recipe.samples)
     return Estimate(
@@ -128,6 +140,7 @@ def estimate(
         price=price,
         batch=batch,
         prices_of=f"the table of litellm {_litellm()}",
+        steps=tuple(_step_costs(recipe, teacher, questions, batch=batch, like=like)),
     )
 
 
@@ -138,14 +151,33 @@ def questions_and_probes(recipe: RecipeSpec, rows: int) -> tuple[int, int]:
         recipe: with the samples that each question gets.
         rows: answers.
     """
-    questions = needed = -(-rows // recipe.samples)
-    probes = 0
-    at = next(i for i, step in enumerate(recipe.steps) if isinstance(step, Sample))
-    for step in reversed(recipe.steps[:at]):
-        if share_kept(step) < 1:
-            needed = candidates_needed(needed, share_kept(step))
-            probes += needed if isinstance(step, LengthFilter) and step.teacher is None else 0
-    return questions, probes
+    questions = -(-rows // recipe.samples)
+    into = zip(recipe.steps, questions_into(recipe.steps, questions), strict=False)
+    return questions, sum(given for step, given in into if isinstance(step, LengthFilter) and step.teacher is None)
+
+
+def _step_costs(
+    recipe: RecipeSpec, teacher: str, questions: int, *, batch: bool, like: Path | None
+) -> Iterator[StepCost]:
+    """Yield what each step costs that asks for something else than answers."""
+    if not any(hasattr(step, "forecast") for step in recipe.steps):
+        return
+    rows = _first_rows(recipe)
+    for step, named, found in forecasts(recipe.steps, questions, rows, recipe.domain):
+        spec = named or teacher
+        preset = PRESETS.get(spec.partition("/")[0])
+        known = spec.partition("/")[0] == "local" or (preset is not None and "/" in spec)
+        seen = _seen(like, step) if like else None
+        prompt, answer, assumed = seen or (found.prompt_tokens, found.answer_tokens, f"assumed: {found.assumed}")
+        yield StepCost(
+            step=step,
+            teacher=public_name(spec),
+            requests=found.requests,
+            prompt_tokens=prompt,
+            answer_tokens=answer,
+            assumed=assumed,
+            price=_price(spec, batch and preset is not None and preset.batches) if known else None,
+        )
 
 
 def _price(teacher: str, batch: bool) -> Price | None:
@@ -162,25 +194,36 @@ def _price(teacher: str, batch: bool) -> Price | None:
     return price.in_batches() if price is not None and batch else price
 
 
-def _seen(folder: Path) -> tuple[int, int, str]:
-    """Take the mean tokens of a run's stored answers."""
-    answers = Run.load(folder).store.answers()
-    samples = answers.filter(pl.col("step") == "sample")
-    tokens = count_tokens(samples)
-    requests = samples.filter(pl.col("usage").is_not_null()).height
-    if not requests or None in (tokens["prompt_tokens"], tokens["completion_tokens"]):
+def _of_samples(folder: Path) -> tuple[int, int, str]:
+    found = _seen(folder, "sample")
+    if found is None:
         raise UserError(f"{folder} has no answers whose tokens the server told: leave --like out, or name another run")
-    prompt, answer = tokens["prompt_tokens"] / requests, tokens["completion_tokens"] / samples.height
-    return round(prompt), round(answer), f"the mean of the {samples.height:,} answers in {folder}"
+    return found
+
+
+def _seen(folder: Path, step: str) -> tuple[int, int, str] | None:
+    """Take the mean tokens of the answers to a step that a run has stored; None where it has none."""
+    stored = Run.load(folder).store.answers().filter(pl.col("step") == step)
+    tokens = count_tokens(stored)
+    requests = stored.filter(pl.col("usage").is_not_null()).height
+    if not requests or None in (tokens["prompt_tokens"], tokens["completion_tokens"]):
+        return None
+    prompt, answer = tokens["prompt_tokens"] / requests, tokens["completion_tokens"] / stored.height
+    return round(prompt), round(answer), f"the mean of the {stored.height:,} answers in {folder}"
+
+
+def _first_rows(recipe: RecipeSpec) -> pl.DataFrame:
+    """Return a few questions: shipped ones where there are some, so that nothing is loaded from afar."""
+    source = recipe.source if recipe.source.shipped is None else recipe.source.override("shipped")
+    return source.load(recipe.domain).rows.head(PROMPTS)
 
 
 def _assumed(recipe: RecipeSpec) -> tuple[int, int, str]:
-    source = recipe.source if recipe.source.shipped is None else recipe.source.override("shipped")
-    rows = source.load(recipe.domain).rows.head(PROMPTS)
+    rows = _first_rows(recipe)
     llm = recipe.llm("any", trace=recipe.trace)
     prompts = [sum(len(one["content"]) for one in llm.render(row)) for row in rows.iter_rows(named=True)]
     prompt = -(-sum(prompts) // (len(prompts) * CHARACTERS_A_TOKEN))
-    where = "shipped" if source.path == "shipped" else "first"
+    where = "first" if recipe.source.shipped is None else "shipped"
     return (
         prompt,
         ANSWER_TOKENS[recipe.trace],
