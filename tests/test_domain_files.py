@@ -86,7 +86,7 @@ def test_a_file_that_does_not_import_leaves_nothing_behind(tmp_path: Path):
     [
         (
             "creativ",
-            r"'creativ' is unknown: did you mean creative\? Known: brainstorm, code, .*, summarize; or give the path",
+            r"'creativ' is unknown: did you mean creative\? Known: brainstorm, code, .*, think_32k; or give the path",
         ),
         ("find", "domain 'find' is unknown"),
         ("", "domain '' is unknown"),

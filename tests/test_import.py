@@ -207,6 +207,12 @@ def test_the_wheel_carries_the_shipped_questions(wheel_files):
     assert any(name.endswith(".jsonl") for name in shipped)
 
 
+def test_the_wheel_carries_the_named_datasets(wheel_files):
+    ours = {path.name for path in (ROOT / "recipes").glob("*.py")}
+    assert ours
+    assert {f"tunixhack/named_datasets/{name}" for name in ours} <= wheel_files
+
+
 NO_POSIX = """
     import sys
 

@@ -19,7 +19,7 @@ def test_every_question_is_in_one_part_and_the_shares_hold(questions: set[str], 
     parts = divide(sorted(questions), {"one": 0.5, "two": 0.5}, seed)
     assert sorted(parts["one"] + parts["two"]) == sorted(questions)
     assert abs(len(parts["one"]) - len(parts["two"])) <= 1
-    assert parts == divide(reversed(sorted(questions)), {"one": 0.5, "two": 0.5}, seed)
+    assert parts == divide(sorted(questions, reverse=True), {"one": 0.5, "two": 0.5}, seed)
 
 
 @given(st.integers(0, 1000), st.lists(st.floats(0.01, 1), min_size=1, max_size=6))

@@ -6,9 +6,10 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -175,7 +176,9 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
             pool=pool,
             say=quiet.say,
         )
-        recorded = RecordedSteps(_Unrecorded(), contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher))
+        recorded = RecordedSteps(
+            _Unrecorded(options), contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher)
+        )
         selection = QuestionSelection(steps[:at], recorded, pool, quiet)
         selection.judge(loaded)
     finally:
@@ -209,6 +212,10 @@ class _AsksTeacher(UserError):
     """A step asked a teacher while nothing may be asked yet."""
 
 
+def _asks(step: Step, error: UserError) -> bool:
+    return isinstance(error, _AsksTeacher)
+
+
 class _ContextsWithoutTeacher(StepContexts):
     """Contexts in which asking ends the loop."""
 
@@ -227,12 +234,18 @@ _refuse: Ask = _ask
 class _Unrecorded:
     """What `Recorder` is to steps, for a loop of which nothing is written."""
 
-    def __init__(self) -> None:
-        self.rejected: list[pl.DataFrame] = []
+    def __init__(self, options: BuildOptions) -> None:
+        self.options, self.rejected = options, list[pl.DataFrame]()
 
     @contextmanager
     def stage(self, name: str, rows_in: int) -> Iterator[FunnelLine]:
         yield FunnelLine(name, rows_in)
 
     def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
+        pass
+
+    def timed_stage(self, name: str, rows_in: int) -> AbstractContextManager[FunnelLine]:
+        return self.stage(name, rows_in)
+
+    def suggest(self, **changes: Any) -> None:
         pass

@@ -18,7 +18,7 @@ import polars as pl
 from tunixhack._util.wording import counted, listed, verb
 from tunixhack.errors import UserError
 from tunixhack.pipeline.quota import Chosen, choose, most_questions
-from tunixhack.pipeline.recorder import Recorder
+from tunixhack.pipeline.recorded_steps import StepRecorder
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.funnel import FEW, NEARLY_ALL
@@ -39,7 +39,7 @@ class CandidateSearch:
     steps: Sequence[Step]
     rows: pl.DataFrame
     contexts: StepContexts
-    recorder: Recorder
+    recorder: StepRecorder
     _given: int = 0
     """Questions that the searching step was given so far."""
     _places: list[int] = field(default_factory=list)

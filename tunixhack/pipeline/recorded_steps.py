@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
 from tunixhack.errors import NearlyAllDropped, UserError
 from tunixhack.pipeline.made_rows import Candidates
+from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.funnel import FunnelLine
@@ -20,6 +21,7 @@ from tunixhack.steps.base import Context, Step, step_name
 class StepRecorder(Protocol):
     """The part of `tunixhack.pipeline.recorder.Recorder` that steps need."""
 
+    options: BuildOptions
     rejected: list[pl.DataFrame]
 
     def stage(self, name: str, rows_in: int) -> AbstractContextManager[FunnelLine]:
@@ -28,6 +30,14 @@ class StepRecorder(Protocol):
 
     def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel, with its rejects."""
+        ...
+
+    def timed_stage(self, name: str, rows_in: int) -> AbstractContextManager[FunnelLine]:
+        """Keep the time of a step, without a line in the funnel."""
+        ...
+
+    def suggest(self, **changes: Any) -> None:
+        """Let the command that goes on differ in some options."""
         ...
 
 
