@@ -187,6 +187,7 @@ def test_a_teacher_that_does_not_keep_to_the_form_is_told_of_before_the_ceiling(
         ("Why?", None),
         ('{"question": ""}', None),
         ('{"question": "\u200b "}', None),
+        ('{"question": "); { }}"}', None),
         ('{"question": 7}', None),
         ('{"question": ["Why?"]}', None),
         ('{"question": "A?", "Question": "B?"}', None),

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tunixhack._util.texts import is_blank
 from tunixhack.formats import user_message
 from tunixhack.steps.model_replies import json_object, reply_text
 
@@ -86,7 +85,7 @@ def read_question(choice: str | None) -> str | None:
     else:
         named = [value for name, value in found.items() if name.strip().lower() == "question"]
         question = named[0] if len(named) == 1 else None
-    if not isinstance(question, str) or is_blank(question) or len(question) > LONGEST:
+    if not isinstance(question, str) or len(question) > LONGEST or not any(map(str.isalnum, question)):
         return None
     try:
         question.encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tunixhack.steps.request import PROBE, ROW_COLUMNS, Request
 from tunixhack.teachers.engine import online_mode, plan
 from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.preflight import TINY
+from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.teachers.registry.resolve import RequestOptions, resolve
 from tunixhack.teachers.transport import _curator, retries
 from tunixhack.teachers.transport.endpoint import Endpoint
@@ -379,3 +380,56 @@ def test_nearly_only_malformed_answers_are_warned_of_once_and_end_in_an_error(tm
     warnings = [line for line in said.getvalue().splitlines() if "answers" in line and line.startswith("WARNING")]
     assert len([line for line in warnings if "Ctrl-C stops" in line]) == 1
     assert "malformed" in warnings[0]
+
+
+# requests that are held to a schema
+
+
+HELD = {"type": "object", "properties": {"grade": {"type": "integer"}}, "required": ["grade"]}
+
+
+def held(questions: int) -> list[Request]:
+    return [replace(one, schema=HELD) for one in requests(questions, [0])]
+
+
+def deepseek(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: ScriptedTeacher) -> Engine:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-none")
+    monkeypatch.setitem(PRESETS, "deepseek", replace(PRESETS["deepseek"], url=teacher.url))
+    return engine_of("deepseek/deepseek-chat", tmp_path)
+
+
+def test_a_refused_schema_is_left_out_of_requests_and_stays_in_their_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with ScriptedTeacher(dialect="deepseek", models=("deepseek-chat",)) as teacher:
+        engine = deepseek(tmp_path, monkeypatch, teacher)
+        said = io.StringIO()
+        engine.report = Reporter(stream=said)
+        before = engine.wanted(held(5))
+        assert engine.ask(held(3), "judge").height == 3
+        assert engine.ask(held(5), "judge").height == 5
+        assert said.getvalue().count("takes no JSON schema, and is asked without one") == 1
+        assert engine.wanted(held(5)).equals(before)
+        refused = teacher.stats["statuses"]["400"]
+    assert refused == 1, "it is tried once"
+
+
+def test_what_a_server_refuses_for_another_reason_is_not_put_down_to_the_schema(tmp_path: Path):
+    with ScriptedTeacher() as teacher:
+        engine = engine_of(teacher, tmp_path)
+        engine.ask(requests(1, [0]), "sample")
+        teacher.change(context=10)
+        with suppress(UserError, TeacherFailed):
+            engine.ask(held(1), "judge")
+        assert engine.teacher.takes_schema
+        assert not engine.store.answers().filter(step="judge").height
+
+
+def test_a_judge_that_always_says_the_same_does_not_hide_how_choices_are_given(tmp_path: Path):
+    def answer(messages: list[dict[str, Any]], seed: int) -> str:
+        return '{"grade": 3}' if messages == held(1)[0].messages else f"A long story, number {seed}."
+
+    with ScriptedTeacher(answer=answer) as teacher:
+        engine = engine_of(teacher, tmp_path)
+        engine.ask(held(1), "judge")
+        assert engine.block == engine.teacher.most_choices > 1
