@@ -12,6 +12,7 @@ import pytest
 from tests.builds import asked, build
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import code
+from tunixhack.sources import python_tasks
 from tunixhack.sources.mapping import Column
 from tunixhack.testing import ScriptedTeacher
 
@@ -31,41 +32,9 @@ def shown(question: Column) -> Recipe:
     return code.recipe.replace(source=source).replace(source="shipped", samples=2)
 
 
-def test_the_question_shows_the_first_test_and_what_that_needs():
-    assert code.with_test(ROW) == (
-        "Write a function to add.\n\nYour code has to pass this test:\n\n"
-        "one = 1\ntwo = 2\nassert (add(one, helper(two))) == 3"
-    )
-
-
-def test_or_it_shows_the_signature():
-    assert code.with_signature(ROW) == (
-        "Write a function to add.\n\nThe function's signature:\n\ndef add(a, b=1, *rest):"
-    )
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"test_list": ["assert other(1)"]}, {"code": "def add(:"}, {"test_list": ["assert ("]}, {"code": "x = 1"}],
-)
-def test_a_signature_that_cannot_be_found_is_an_unreadable_row(change: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"calls no function|is no Python"):
-        code.signature(ROW | change)
-
-
-def test_reference_and_inputs_have_plain_line_ends_and_all_tests():
-    assert "\r" not in code.tidy(ROW["code"])
-    assert code.tests(ROW) == {
-        "task": ROW["text"],
-        "setup": "one = 1\ntwo = 2",
-        "tests": ROW["test_list"],
-        "challenge_tests": ["assert add(0) == 1"],
-    }
-
-
 def test_the_teacher_is_asked_from_the_inputs_whatever_the_students_wording():
     llm = code.CodeTasks("any", trace="native")
-    row = {"question": "Anything.", "inputs": json.dumps(code.tests(ROW))}
+    row = {"question": "Anything.", "inputs": json.dumps(code.task_and_tests(ROW))}
     messages = llm.render(row)
     assert messages == llm.render(row | {"question": "Anything else."})
     assert "assert (add(one, helper(two))) == 3" in messages[1]["content"]
@@ -92,7 +61,9 @@ def test_another_wording_for_the_student_asks_nothing_again(teacher: ScriptedTea
 
 
 def test_two_questions_that_ask_the_teacher_the_same_pay_once_and_both_get_it(teacher: ScriptedTeacher, tmp_path: Path):
-    rows = [{"question": wording, "inputs": code.tests(ROW)} for wording in ("First wording.", "Second wording.")]
+    rows = [
+        {"question": wording, "inputs": code.task_and_tests(ROW)} for wording in ("First wording.", "Second wording.")
+    ]
     file = tmp_path / "two.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     run = build(code.recipe.replace(source=file, samples=3), teacher, tmp_path / "run", questions=None)
@@ -113,7 +84,7 @@ def test_the_shipped_solutions_pass_their_tests():
 def test_no_shipped_text_names_its_function():
     for row in code.recipe.replace(source="shipped").source.load("code").rows.iter_rows(named=True):
         inputs = json.loads(row["inputs"])
-        name = code.signature({"code": row["reference"], "test_list": inputs["tests"]}).split("(")[0].split()[1]
+        name = python_tasks.signature({"code": row["reference"], "test_list": inputs["tests"]}).split("(")[0].split()[1]
         assert name in row["question"]
 
 
@@ -126,5 +97,5 @@ def test_mbpp_is_read_whole_in_both_wordings(shared_data: Path):
         assert loaded.resolved["columns"] == "own"
         assert not loaded.rows["question"].str.contains("\r").any()
     texts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    named = [row for row in texts if code.signature(row).split("(")[0].split()[1] in row["text"].split()]
+    named = [row for row in texts if python_tasks.signature(row).split("(")[0].split()[1] in row["text"].split()]
     assert len(named) < 374 / 20, "which is why the question shows more than the text"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.builds import build
 from tunixhack.recipes import general
+from tunixhack.teachers.category_briefs import ASSISTANT_BRIEFS
 from tunixhack.testing import ScriptedTeacher
 
 EIGHT = {
@@ -25,15 +26,15 @@ ROW: dict[str, Any] = {"question": "Who?", "context": None, "category": "open_qa
 
 
 def test_every_category_has_a_brief_of_its_own():
-    assert set(general.SYSTEMS) == EIGHT
-    assert len(set(general.SYSTEMS.values())) == 8
+    assert set(ASSISTANT_BRIEFS) == EIGHT
+    assert len(set(ASSISTANT_BRIEFS.values())) == 8
 
 
 @pytest.mark.parametrize("category", sorted(EIGHT))
 def test_the_teacher_gets_the_categorys_brief_and_the_context_behind_the_task(category: str):
     llm = general.GeneralTasks("any", trace="native")
     system, user = llm.render(ROW | {"category": category, "context": "Ada wrote it."})
-    assert system == {"role": "system", "content": general.SYSTEMS[category]}
+    assert system == {"role": "system", "content": ASSISTANT_BRIEFS[category]}
     assert user == {"role": "user", "content": "Who?\n\nAda wrote it."}
     assert llm.render(ROW | {"category": category})[1]["content"] == "Who?"
 
@@ -41,7 +42,7 @@ def test_the_teacher_gets_the_categorys_brief_and_the_context_behind_the_task(ca
 @pytest.mark.parametrize("category", [None, "riddles"])
 def test_a_question_of_no_known_category_gets_the_brief_of_general_questions(category: str | None):
     system, _ = general.GeneralTasks("any", trace="native").render(ROW | {"category": category})
-    assert system["content"] == general.SYSTEMS["general_qa"]
+    assert system["content"] == ASSISTANT_BRIEFS["general_qa"]
 
 
 @pytest.mark.parametrize("category", sorted(EIGHT))
@@ -65,7 +66,7 @@ def test_a_build_tells_traces_apart_and_counts_by_category(teacher: ScriptedTeac
     run = build(general.recipe.replace(source="shipped", samples=2), teacher, tmp_path / "run", questions=None)
     train = run.train
     for trace, category in train.select("trace", "category").iter_rows():
-        assert trace == ("guided" if category in general.GUIDED else "written")
+        assert trace == ("guided" if category in general.GeneralTasks.guided else "written")
     assert set(train["category"]) == EIGHT
     (line,) = run.funnel.filter(step="by_category").to_dicts()
     for category in EIGHT:
@@ -78,14 +79,6 @@ def test_the_shipped_questions_have_three_of_each_category():
     assert rows.height == 24
     assert dict(rows["category"].value_counts().iter_rows()) == dict.fromkeys(EIGHT, 3)
     assert rows["reference"].null_count() == 0
-
-
-@pytest.mark.parametrize(
-    ("context", "left"),
-    [("It is large.[1] It rains.[23][4]", "It is large. It rains."), ("a[i] = [1234]", "a[i] = [1234]"), ("", "")],
-)
-def test_footnote_marks_are_taken_out_of_the_context(context: str, left: str):
-    assert general.without_footnotes({"context": context}) == left
 
 
 def test_dolly_is_read_whole(shared_data: Path):

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
-from typing import Any
-
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builds import build
 from tunixhack.recipes import science
 from tunixhack.testing import ScriptedTeacher
-
-ROW = {
-    "question": "What do plants take in?",
-    "correct_answer": "carbon dioxide",
-    "distractor1": "helium",
-    "distractor2": "neon",
-    "distractor3": "argon",
-    "support": "Plants take in carbon dioxide.",
-}
-words = st.text("abc", min_size=1, max_size=2)
 
 
 def test_the_teacher_is_guided_by_both_and_asked_the_plain_question():
@@ -34,32 +19,6 @@ def test_the_teacher_is_guided_by_both_and_asked_the_plain_question():
     assert user["content"] == row["question"]
     for wrong in json.loads(row["inputs"])["distractors"]:
         assert wrong not in row["question"]
-
-
-def test_the_distractors_are_in_the_inputs():
-    assert science.distractors(ROW) == {"distractors": ["helium", "neon", "argon"]}
-
-
-@given(words, words, words, words, st.permutations(science.DISTRACTORS))
-def test_options_are_all_there_and_the_order_of_the_columns_does_not_matter(
-    right: str, one: str, two: str, three: str, order: list[str]
-):
-    row: dict[str, Any] = ROW | {"correct_answer": right} | dict(zip(order, (one, two, three), strict=True))
-    plain = ROW | {"correct_answer": right} | dict(zip(science.DISTRACTORS, (one, two, three), strict=True))
-    options = science.options(row)
-    assert options == science.options(plain)
-    assert sorted(options.values()) == sorted({right, one, two, three})
-    assert list(options) == list("ABCD")[: len(options)]
-    letter, _, text = science.right_option(row).partition(") ")
-    assert (options[letter], text) == (right, right)
-    assert science.with_options(row).splitlines() == [ROW["question"], *(f"{a}) {b}" for a, b in options.items())]
-
-
-def test_another_question_shuffles_otherwise_and_no_letter_is_preferred():
-    rows = [ROW | {"question": f"Which gas fills balloon {n}?"} for n in range(400)]
-    letters = Counter(science.right_option(row)[0] for row in rows)
-    assert set(letters) == set("ABCD")
-    assert all(70 <= count <= 130 for count in letters.values())
 
 
 def test_multiple_choice_builds_with_the_letter_as_guide(teacher: ScriptedTeacher, tmp_path: Path):

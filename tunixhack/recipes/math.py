@@ -8,13 +8,6 @@ Source: openai/gsm8k on the Hub, config main, MIT licence; columns ``question`` 
 The reference is the number after ``####``. ``teacher="reference"`` takes the worked solution itself as the trace.
 """
 
-from __future__ import annotations
-
-import json
-import re
-from collections.abc import Mapping
-from typing import Any
-
 from tunixhack import (
     DedupAnswers,
     ExactDedup,
@@ -27,14 +20,15 @@ from tunixhack import (
     Sample,
     Source,
 )
+from tunixhack.sources.mapping import Column
+from tunixhack.sources.worked_solutions import number, solution, worked
 
 SYSTEM = (
     "You solve word problems for a reader who wants to follow every step. Name what is asked, compute one quantity at "
     "a time with its unit, and check the result against the question. The answer is one short sentence that ends with "
     "the number."
 )
-CALCULATOR = re.compile(r"<<[^<>]*>>")
-"""gsm8k's annotations for a calculator, such as ``<<2+1=3>>``; they are no part of the text."""
+COLUMNS: dict[str, Column] = {"question": "question", "reference": number, "inputs": solution}
 
 
 class MathProblems(ReasoningLLM):
@@ -43,30 +37,9 @@ class MathProblems(ReasoningLLM):
     system = SYSTEM
 
 
-def number(row: Mapping[str, Any]) -> str:
-    """Return the number after ``####``.
-
-    >>> number({"answer": "2 + 1 = <<2+1=3>>3 #### 1,003"})
-    '1003'
-    """
-    return str(row["answer"].rsplit("####", 1)[1].strip().replace(",", ""))
-
-
-def worked(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Split the source's solution into its steps and its number."""
-    steps = json.loads(row["inputs"])["solution"].rsplit("####", 1)[0]
-    return CALCULATOR.sub("", steps).strip(), row["reference"]
-
-
 recipe = Recipe(
     domain="math",
-    source=Source(
-        "openai/gsm8k",
-        name="main",
-        license="mit",
-        columns={"question": "question", "reference": number, "inputs": lambda row: {"solution": row["answer"]}},
-        shipped="math.jsonl",
-    ),
+    source=Source("openai/gsm8k", name="main", license="mit", columns=COLUMNS, shipped="math.jsonl"),
     llm=MathProblems,
     steps=(
         ExactDedup(),
