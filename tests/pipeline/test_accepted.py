@@ -225,6 +225,86 @@ def test_on_the_command_line(tunixhack: Command, teacher: ScriptedTeacher, sourc
     )
 
 
+# steps that compare the answers of different questions
+
+
+class FirstOfEach:
+    """Keeps one answer of those to all questions whose text begins alike, the first by question and sample."""
+
+    def __init__(self, characters: str = "0123456789abcdef") -> None:
+        self.characters = characters
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        ordered = rows.select("question_id", "sample", "answer").with_row_index().sort("question_id", "sample")
+        seen, keep = set[str](), [False] * rows.height
+        for at, answer in ordered.select("index", "answer").iter_rows():
+            digest = hashlib.sha256(answer.encode()).hexdigest()[:2]
+            keep[at] = digest not in seen and digest[0] in self.characters
+            seen.add(digest)
+        return Verdict(keep=pl.Series(keep, dtype=pl.Boolean), reason="seen")
+
+
+class LongestHalf:
+    """Keeps the longer half of all answers: an answer that comes later can let in one that was there before."""
+
+    share = 0.5
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        keys = [hashlib.sha256(f"{row}".encode()).hexdigest() for row in rows.select("question_id", "sample").rows()]
+        middle = sorted(keys)[len(keys) // 2] if keys else ""
+        return Verdict(keep=pl.Series([key < middle for key in keys], dtype=pl.Boolean), reason="short")
+
+
+def kept_of_first(recipe: Recipe, teacher: ScriptedTeacher, out: Path, questions: int) -> int:
+    """How many answers a build of so many questions keeps."""
+    return build(recipe, teacher, out / str(questions), questions=questions, yes=True).train.height
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("filtered", [False, True], ids=["all", "length_filter"])
+def test_a_step_that_compares_questions_goes_on_until_all_are_there(
+    concurrency: int, filtered: bool, many: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    before = (ExactDedup(), LengthFilter()) if filtered else (ExactDedup(),)
+    recipe = many.replace(steps=(*before, Sample(), Parse(), FirstOfEach()))
+    order = {"questions": None, "accepted": 100, "ceiling": 50, "concurrency": concurrency}
+    run = build(recipe, teacher, tmp_path / "run", **order)
+    assert run.train.height == 100
+    told = run.state()["accepted"]
+    assert (told["wanted"], told["kept"]) == (100, 100)
+    fewest = told["questions"]
+    assert (
+        kept_of_first(recipe, teacher, tmp_path, fewest - 1) < 100 <= kept_of_first(recipe, teacher, tmp_path, fewest)
+    )
+    by_number = Run.load(tmp_path / str(fewest))
+    assert set(in_rank_order(run.train)) <= set(in_rank_order(by_number.train))
+    assert by_number.questions.equals(run.questions)
+    teacher.reset()
+    again = build(recipe, teacher, tmp_path / "run", **order)
+    assert asked(teacher) == 0
+    assert again.train.equals(run.train)
+
+
+def test_an_answer_that_a_later_one_lets_in_counts(many: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    recipe = many.replace(steps=(Sample(), Parse(), LongestHalf()))
+    run = build(recipe, teacher, tmp_path / "run", **ORDER)
+    assert run.train.height == 30
+    assert run.state()["accepted"]["questions"] == next(
+        count for count in range(8, 60) if kept_of_first(recipe, teacher, tmp_path, count) >= 30
+    )
+
+
+def test_a_step_that_can_never_keep_enough_stops_at_the_ceiling(many: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    notes = Notes()
+    recipe = many.replace(steps=(Sample(), Parse(), FirstOfEach("0123")))
+    order = {"questions": None, "accepted": 100, "ceiling": 60, "yes": True}
+    run = build(recipe, teacher, tmp_path / "run", report=notes, **order)
+    assert run.train.height < 100
+    assert len(questions_asked(run)) == 60
+    told = f"{run.train.height} of 100 wanted answers accepted, of 60 questions (at most 60)"
+    assert f"{told}: raise --ceiling, and the same command goes on from here" in notes.said
+
+
 # what makes no sense
 
 
@@ -303,7 +383,9 @@ def equal_but_for_beyond(one: Run, other: Run) -> bool:
 
 
 def work(source: Path, url: str, out: Path) -> None:
-    small_recipe(source, steps=(ExactDedup(), LengthFilter(), *ANSWERS)).build(url, out=out, report=QUIET, **ORDER)
+    small_recipe(source, steps=(ExactDedup(), LengthFilter(), *ANSWERS, FirstOfEach())).build(
+        url, out=out, report=QUIET, **ORDER
+    )
 
 
 def test_killed_at_random_moments_it_keeps_the_same_rows(teacher: ScriptedTeacher, tmp_path: Path):
@@ -369,6 +451,9 @@ class PlayedSearch(AcceptedSearch):
 
     def _monitor_context(self) -> Context:
         return Context()
+
+    def _same_together(self, quota: int) -> bool:
+        return True
 
     def _round(self, quota: int, monitor: Any) -> None:
         self.rounds.append(quota)

@@ -4,6 +4,11 @@ Questions are asked in rounds, in the order in which they are selected, and each
 next. A round is no larger than what is surely needed, or else than what would be in flight at once: so the questions
 that are asked are the fewest that give the answers, and what was in flight when they were there. Which answers are kept
 does not depend on the rounds: they are the first ones of the fewest questions.
+
+A step may compare the answers of one question with those of another. What it keeps of a round is then not what it keeps
+in the end, so the answers of the questions that were found are judged once more, all together. If that tells otherwise,
+beginnings of the order are judged as wholes, each longer than the one before by as many questions as are surely needed
+still, until one keeps enough: the shortest one that does, where another question adds no more answers than it has.
 """
 
 from __future__ import annotations
@@ -61,6 +66,8 @@ class AcceptedSearch:
     """How many answers to each of them were accepted."""
     _judged: list[pl.DataFrame] = field(default_factory=list)
     """All answers received, whatever became of them."""
+    _received: list[pl.DataFrame] = field(default_factory=list)
+    """The same, as the steps on answers are given them."""
     _missing: int = 0
     _last: int | None = None
     """How many questions can be selected, where a step that searches for them finds no more; None before that."""
@@ -74,35 +81,84 @@ class AcceptedSearch:
             TeacherFailed: the teacher failed for too long; what was received is stored.
         """
         quota, monitor = 0, DropMonitor(self.judges, self._monitor_context(), self.report.warn)
-        while quota < self.goal.ceiling and self._accepted < self.goal.wanted and not self._missing:
-            size = min(self._size(quota), self.goal.ceiling - quota)
-            if quota:
-                self.report.say(
-                    f"accepted: {self._accepted:,} of {self.goal.wanted:,} answers after "
-                    f"{counted(quota, 'question')}; {size:,} more {verb(size, 'is', 'are')} asked"
-                )
-            quota += size
-            self._round(quota, monitor)
-            if self._last is not None:
-                quota = self._last
-                break
+        while quota < self._most and self._accepted < self.goal.wanted and not self._missing:
+            quota = self._ask_more(quota, self._size(quota, self._accepted), self._accepted, monitor)
         needed = self._needed(quota)
+        if not self._missing and not self._same_together(needed):
+            needed = self._needed_together(quota, monitor)
         behind = [question for question, place in self._places.items() if place >= needed]
         received = pl.concat([NOTHING, *self._judged], how="diagonal_relaxed")
         beyond = received.filter(pl.col("question_id").is_in(behind))
         return SearchResult(quota=needed, places=self._places, beyond=beyond, missing=self._missing)
 
     @property
+    def _most(self) -> int:
+        """The most questions that can be asked, as far as that is known by now."""
+        return self.goal.ceiling if self._last is None else min(self._last, self.goal.ceiling)
+
+    @property
     def _accepted(self) -> int:
         return sum(self._counts.values())
 
-    def _size(self, quota: int) -> int:
-        """Return how many questions the next round begins."""
-        left = self.goal.wanted - self._accepted
+    def _ask_more(self, quota: int, size: int, accepted: int, monitor: DropMonitor) -> int:
+        """Ask so many questions more than the quota, at most up to the ceiling; returns how many that makes."""
+        size = min(size, self.goal.ceiling - quota)
+        if quota:
+            self.report.say(
+                f"accepted: {accepted:,} of {self.goal.wanted:,} answers after {counted(quota, 'question')}; "
+                f"{size:,} more {verb(size, 'is', 'are')} asked"
+            )
+        self._round(quota + size, monitor)
+        return min(quota + size, self._most)
+
+    def _same_together(self, quota: int) -> bool:
+        """Tell whether the first questions' answers, judged all together, are accepted as they were in their rounds."""
+        in_rounds = {
+            question: count
+            for question, count in self._counts.items()
+            if count and self._places.get(question, quota) < quota
+        }
+        return in_rounds == dict(self._judge_together(quota)["question_id"].value_counts().iter_rows())
+
+    def _needed_together(self, asked: int, monitor: DropMonitor) -> int:
+        """Return how many questions give the answers where they are judged all together; all there can be if none do.
+
+        Args:
+            asked: questions so far.
+            monitor: of the answers that come.
+        """
+        # where the selecting step tells no order, the rounds are the only beginnings that are known
+        quota = self.goal.fewest if self._ordered else asked
+        while True:
+            accepted = self._judge_together(quota).height
+            if accepted >= self.goal.wanted or quota >= self._most:
+                return quota
+            more = min(-(-(self.goal.wanted - accepted) // self.goal.most), self._most - quota)
+            if quota + more > asked:
+                size = max(quota + more - asked, self._size(quota, accepted) - (asked - quota))
+                asked = self._ask_more(asked, size, accepted, monitor)
+                if self._missing:
+                    return asked
+            quota = min(quota + more, self._most)
+
+    def _judge_together(self, quota: int) -> pl.DataFrame:
+        """Return what the steps keep of all answers to the first questions, in the order in which a build has them."""
+        first = [question for question, place in self._places.items() if place < quota]
+        received = pl.concat([NOTHING, *self._received], how="diagonal_relaxed")
+        order = self.selection.rows.select("question_id").filter(pl.col("question_id").is_in(first))
+        answers = order.join(received, on="question_id", how="inner", maintain_order="left_right")
+        answers = answers.select(received.columns if not self._received else self._received[0].columns)
+        for result in run_steps(self.judges, answers, self.contexts, stage=self.recorder.timed_stage):
+            answers = result.kept
+        return answers
+
+    def _size(self, quota: int, accepted: int) -> int:
+        """Return how many questions the next round begins where so many gave so many accepted answers."""
+        left = self.goal.wanted - accepted
         surely = -(-left // self.goal.most)
         if not self._ordered:
             return surely  # the order is that of the rounds, which must be the same at every start
-        rate = self._accepted / quota if quota else self.goal.most
+        rate = accepted / quota if quota else self.goal.most
         expected = -(-left // rate) if rate else self.goal.ceiling
         in_flight = self.contexts.pool.questions_in_flight(self.contexts.samples)
         return int(max(surely, min(in_flight, expected)))
@@ -122,6 +178,7 @@ class AcceptedSearch:
         (asked,) = run_steps([self.sample], new, context, stage=self.recorder.timed_stage)
         answers = asked.kept
         self._missing += count_missing(new, answers, self.contexts.samples, self.contexts.pool.declined())
+        self._received.append(answers)
         for result in run_steps(self.judges, answers, self.contexts, stage=self.recorder.timed_stage):
             self._judged.append(result.rejected.drop("step", "reason", "evidence"))
             answers = result.kept
