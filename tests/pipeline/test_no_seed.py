@@ -8,6 +8,7 @@ import pytest
 
 from tests.builds import asked, build
 from tests.commands import Command
+from tests.pipeline.test_mishaps import Notes
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.steps.parse import Parse
@@ -38,6 +39,17 @@ def test_its_questions_and_keys_are_those_of_a_run_with_seeds(plain: Recipe, tea
     assert set(seeded["request_key"]) < set(run.train["request_key"])
     assert run.train["seed"].null_count() == 12, "answers that were there keep their seeds"
     assert teacher.stats["choices"] == 2 + 12, "the preflight's two, and those of three questions"
+
+
+def test_a_run_that_sends_seeds_again_tells_of_the_answers_that_have_none(
+    plain: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    build(plain, teacher, tmp_path / "run", questions=3, seed=None)
+    notes = Notes()
+    run = build(plain, teacher, tmp_path / "run", questions=6, seed=0, report=notes)
+    assert run.train["seed"].null_count() == 12
+    said = "12 of the stored answers were asked for without a seed: they count, and are not asked for anew"
+    assert f"sample: {said}" in notes.said
 
 
 @pytest.mark.parametrize("name", ["seed", "n"])

@@ -49,7 +49,7 @@ def one_per_key(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def describe_other_seeds(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
-    """Return a sentence about wanted answers that have the seeds of another ``--seed``; None where none has.
+    """Tell of wanted answers that have the seeds of another ``--seed``, or none; None where all have those of the run.
 
     Args:
         stored: `KEY`, ``question_id`` and ``seed`` of all stored answers.
@@ -58,6 +58,18 @@ def describe_other_seeds(stored: pl.DataFrame, wanted: pl.DataFrame, seed: int, 
         earlier: the one that the run had before; None where it is not known.
     """
     reused = one_per_key(stored.join(wanted, on=KEY, how="semi", maintain_order="left"), seed)
+    told = [_describe_without_seed(reused["seed"].null_count()), _describe_others(reused, seed, earlier)]
+    return "; ".join(filter(None, told)) or None
+
+
+def _describe_without_seed(count: int) -> str | None:
+    if not count:
+        return None
+    were = verb(count, "was", "were")
+    return f"{count:,} of the stored answers {were} asked for without a seed: they count, and are not asked for anew"
+
+
+def _describe_others(reused: pl.DataFrame, seed: int, earlier: int | None) -> str | None:
     others = reused.filter(~has_seed_of_run(reused, seed))
     if others.is_empty():
         return None
