@@ -7,7 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 
 from tests import hostile
-from tests.builds import asked, small_recipe
+from tests.builds import asked, small_recipe, write_questions
 from tests.builds import build as build_run
 from tests.commands import Command, Result
 from tests.processes import Started, command
@@ -66,9 +67,30 @@ def domain(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return file
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A finished run, with the file and the teacher that it is from."""
+
+    run: Run
+    source: Path
+    teacher: ScriptedTeacher
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    """Built once: what is done to it below changes nothing in its folder."""
+    folder = tmp_path_factory.mktemp("finished")
+    source = write_questions(folder / "questions.jsonl", 40)
+    with ScriptedTeacher() as teacher:
+        yield Finished(build_run(small_recipe(source), teacher, folder / "run"), source, teacher)
+
+
 @pytest.fixture
-def finished(source: Path, teacher: ScriptedTeacher, tmp_path: Path) -> Run:
-    return build_run(small_recipe(source), teacher, tmp_path / "run")
+def finished(built: Finished) -> Iterator[Finished]:
+    """The run that was built once, with its source as it was."""
+    rows = built.source.read_bytes()
+    yield built
+    built.source.write_bytes(rows)
 
 
 # what a good command prints
@@ -109,12 +131,12 @@ def test_a_domain_file_builds_by_its_path(tunixhack: Command, domain: Path, teac
     assert Run.load("runs/plain").train["domain"].to_list() == ["plain"] * 6
 
 
-def test_json_makes_standard_output_one_object(tunixhack: Command, finished: Run):
-    shown = tunixhack("show", finished.folder, "--json")
+def test_json_makes_standard_output_one_object(tunixhack: Command, finished: Finished):
+    shown = tunixhack("show", finished.run.folder, "--json")
     assert shown.out.count("\n") == 1
     assert shown.json["rows"] == {"train": 24, "rejected": 6, "questions": 40}
     assert (shown.json["state"], shown.json["exit_code"]) == ("done", 0)
-    assert [line["step"] for line in shown.json["funnel"]] == finished.funnel["step"].to_list()
+    assert [line["step"] for line in shown.json["funnel"]] == finished.run.funnel["step"].to_list()
 
 
 def test_help_and_no_command_name_the_verbs(tunixhack: Command):
@@ -149,12 +171,10 @@ BAD_SOURCES = {
 
 
 @pytest.mark.parametrize("case", BAD_SOURCES)
-def test_a_bad_source_gets_one_sentence_and_leaves_a_run_as_it_was(
-    case: str, tunixhack: Command, finished: Run, source: Path, teacher: ScriptedTeacher
-):
+def test_a_bad_source_gets_one_sentence_and_leaves_a_run_as_it_was(case: str, tunixhack: Command, finished: Finished):
     content, sentence = BAD_SOURCES[case]
-    rewrite(content)(source)
-    refused(tunixhack, finished, sentence.format(source=source), source=source, teacher=teacher.url)
+    rewrite(content)(finished.source)
+    refused(tunixhack, finished, sentence.format(source=finished.source))
 
 
 BAD_OPTIONS = {
@@ -181,12 +201,10 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("case", BAD_OPTIONS)
-def test_a_bad_option_gets_one_sentence_and_leaves_a_run_as_it_was(
-    case: str, tunixhack: Command, finished: Run, source: Path, teacher: ScriptedTeacher
-):
+def test_a_bad_option_gets_one_sentence_and_leaves_a_run_as_it_was(case: str, tunixhack: Command, finished: Finished):
     options, sentence = BAD_OPTIONS[case]
-    changed = {name: value.format(url=teacher.url) for name, value in options.items()}
-    refused(tunixhack, finished, sentence, **({"source": source, "teacher": teacher.url} | changed))
+    changed = {name: value.format(url=finished.teacher.url) for name, value in options.items()}
+    refused(tunixhack, finished, sentence, **changed)
 
 
 BAD_SERVERS = {
@@ -210,17 +228,20 @@ BAD_SERVERS = {
 
 @pytest.mark.parametrize("case", BAD_SERVERS)
 def test_a_bad_server_gets_one_sentence_and_leaves_a_run_as_it_was(
-    case: str, tunixhack: Command, finished: Run, source: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, tunixhack: Command, finished: Finished, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("TUNIXHACK_API_KEY", raising=False)
     behaviour, sentence = BAD_SERVERS[case]
     with ScriptedTeacher(**behaviour) as bad:
-        refused(tunixhack, finished, sentence, "--ask-again", source=source, teacher=bad.url)
+        refused(tunixhack, finished, sentence, "--ask-again", teacher=bad.url)
 
 
-def refused(tunixhack: Command, run: Run, sentence: str, *flags: str, domain: str = "creative", **options: Any) -> None:
+def refused(
+    tunixhack: Command, finished: Finished, sentence: str, *flags: str, domain: str = "creative", **options: Any
+) -> None:
     """Give a command for a finished run, and see that it is refused with a sentence and changes nothing."""
-    options = {"questions": "6", "samples": "4", "out": run.folder} | options
+    run, whence = finished.run, {"source": finished.source, "teacher": finished.teacher.url}
+    options = {"questions": "6", "samples": "4", "out": run.folder} | whence | options
     given = [part for name, value in options.items() for part in (f"--{name}", value)]
     before = content(run.folder)
     result = tunixhack("build", domain, *given, "--json", *flags)
@@ -321,13 +342,13 @@ def test_show_of_a_folder_that_is_none_is_one_sentence(tunixhack: Command, tmp_p
     assert shown.sentence == f"there is no folder {tmp_path / 'nowhere'}"
 
 
-def test_show_of_a_finished_run_has_funnel_reasons_and_samples(tunixhack: Command, finished: Run):
-    shown = tunixhack("show", finished.folder, "--samples", "3")
+def test_show_of_a_finished_run_has_funnel_reasons_and_samples(tunixhack: Command, finished: Finished):
+    shown = tunixhack("show", finished.run.folder, "--samples", "3")
     assert shown.code == 0
-    assert shown.out.startswith(f"{finished.folder}: finished\n")
+    assert shown.out.startswith(f"{finished.run.folder}: finished\n")
     assert "short 6" in shown.out
     assert shown.out.count("\nquestion ") == 3
-    first = next(finished.samples(1))
+    first = next(finished.run.samples(1))
     assert f"question {first['question_id']}, sample 0" in shown.out
     assert first["answer"][:40] in shown.out
 
