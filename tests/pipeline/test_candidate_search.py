@@ -175,6 +175,16 @@ def test_the_pilot_searches_for_its_own_and_foretells_by_the_share_it_found(
     assert coming["difficulty"] > 40, "not as if all were within the band"
 
 
+def test_where_all_are_taken_the_pilot_foretells_as_many_as_its_share_lets_expect(
+    many: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+) -> None:
+    run = build(many, teacher, tmp_path / "run", questions=None)
+    coming = {one["step"]: one["answers"] for one in run.state()["pilot"]["to_come"]}
+    there = run.train.height
+    assert there / 2 < coming["sample"] + 16 < there * 2 < 600
+    assert 200 < coming["difficulty"] < 300
+
+
 def test_with_accepted_answers_it_is_searched_as_far_as_they_need(
     many: Recipe, teacher: ScriptedTeacher, tmp_path: Path
 ) -> None:

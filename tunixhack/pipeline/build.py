@@ -20,7 +20,7 @@ from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
 from tunixhack.pipeline.question_selection import QuestionSelection
-from tunixhack.pipeline.quota import Chosen, most_questions
+from tunixhack.pipeline.quota import most_questions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
@@ -139,9 +139,9 @@ class _Build:
         """Do all that a build does; returns which step dropped nearly everything, in a sentence."""
         self.selection.judge(loaded)
         goal = self._goal()
-        chosen = self.selection.choose(self._quota() if goal is None else goal.fewest)
-        self.selection.tell_of_other_questions(chosen)
-        self._pilot(chosen, goal)
+        fewest = self._quota() if goal is None else goal.fewest
+        self.selection.tell_of_other_questions(self.selection.choose(fewest))
+        self._pilot(fewest, goal)
         found = None if goal is None else self._search(goal)
         chosen = self.selection.find(self._quota() if found is None else found.quota)
         self.selection.record(chosen)
@@ -224,7 +224,7 @@ class _Build:
         self.report.warn(f"{shortage}: raise --ceiling, and the same command goes on from here")
         return parts.kept, shortage
 
-    def _pilot(self, chosen: Chosen, goal: Goal | None) -> None:
+    def _pilot(self, fewest: int | None, goal: Goal | None) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
             return
         pilot = Pilot(
@@ -238,7 +238,7 @@ class _Build:
             contexts=self.contexts,
             goal=goal,
         )
-        pilot.run(self.selection, chosen)
+        pilot.run(self.selection, fewest)
 
     def _quota(self) -> int | None:
         return self.options.questions if self.options.rows is None else -(-self.options.rows // self.samples)

@@ -107,12 +107,12 @@ class Pilot:
     goal: Goal | None = None
     """How many accepted answers are wanted, in place of a number of questions."""
 
-    def run(self, selection: QuestionSelection, chosen: Chosen) -> None:
+    def run(self, selection: QuestionSelection, quota: int | None) -> None:
         """Ask a little, and tell what is to come; nothing where there is not much to ask.
 
         Args:
             selection: the candidates, and how many of them so many questions need.
-            chosen: how many of them the whole needs; the fewest that it can need where there is a goal.
+            quota: questions of the whole, None for all; the fewest that it can need where there is a goal.
 
         Raises:
             UserError: more than half of its answers would be dropped, or the goal cannot be reached.
@@ -120,6 +120,7 @@ class Pilot:
             TeacherFailed: this was a preview, and no answer was received.
         """
         rows, first, preview = selection.rows, selection.first, self.options.preview
+        chosen = selection.choose(quota)
         candidates = rows.head(chosen.pool)
         questions = min(preview or QUESTIONS, self._into(self.at, chosen))
         samples = 1 if preview else min(SAMPLES, self.samples)
@@ -143,10 +144,9 @@ class Pilot:
             tried = self._judge(answers)
         finally:
             self.pool.at_once = False
-        wanted = self._into(self.at, chosen)
         if self.goal is not None:
-            wanted = self.goal.expected(self.goal.most * (1 - tried.share))
-        chosen = selection.choose(wanted)
+            quota = self.goal.expected(self.goal.most * (1 - tried.share))
+        chosen = selection.choose(quota)  # again, since a step that searches is known better now
         candidates = rows.head(chosen.pool)
         coming = self._coming(first, chosen, candidates, tried)
         self.report.say(f"{name}: {tried.line()}")
