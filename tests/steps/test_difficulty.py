@@ -23,8 +23,9 @@ from tunixhack import Context, Difficulty, ExactDedup, Parse, Random, Recipe, Re
 from tunixhack._util.ids import rank
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.steps.base import candidates_needed, judge
-from tunixhack.steps.difficulty import SCHEMA, read_grade
+from tunixhack.steps.difficulty import SCHEMA
 from tunixhack.steps.difficulty_rubrics import RUBRICS
+from tunixhack.steps.grades import read_grade
 from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 

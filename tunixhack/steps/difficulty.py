@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from tunixhack.errors import TeacherFailed, UserError, nearest
 from tunixhack.formats import require, user_message
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.difficulty_rubrics import RUBRICS
-from tunixhack.steps.model_replies import json_object, reply_text
+from tunixhack.steps.grades import HIGHEST, LOWEST, is_number, read_grade
+from tunixhack.steps.model_replies import reply_text
 from tunixhack.steps.nested_selection import in_row_order, places_by_score, rank_order
 from tunixhack.steps.request import Request
 from tunixhack.steps.request_forecast import RequestForecast, tokens_of
 
-LOWEST, HIGHEST = 1, 10
 MOST_GRADES = 15
 """More grades of one question are a slip of the finger."""
 FEW = 8
@@ -37,14 +36,6 @@ SCHEMA: Mapping[str, Any] = {
     "required": ["difficulty"],
     "additionalProperties": False,
 }
-_NAMES = ("difficulty", "grade", "level", "score", "rating")
-"""Under which a reply can have its grade."""
-_NUMBER = r"(?P<grade>[0-9]{1,2}(?:\.[0-9]{1,6})?)"
-_LONE = re.compile(
-    rf"[\s*_`\"'#>(\[]*(?:(?:the\s+)?(?:{'|'.join(_NAMES)})(?:\s+(?:{'|'.join(_NAMES)}|of|is|would|be))*\s*[:=]?)?"
-    rf"[\s*_`\"'(\[]*(?:\\boxed\{{)?{_NUMBER}\}}?(?:\s*(?:/|out\s+of)\s*10)?[\s*_`\"')\].!]*",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -106,7 +97,7 @@ class Difficulty:
             object.__setattr__(self, "band", tuple(self.band))  # a recipe's steps can be compared and hashed
         elif self.keep is None:
             object.__setattr__(self, "keep", 0.5)
-        if self.keep is not None and not (_is_number(self.keep) and 0 < self.keep <= 1):
+        if self.keep is not None and not (is_number(self.keep) and 0 < self.keep <= 1):
             raise UserError(f"Difficulty(keep={self.keep!r}): keep is a share over 0 and at most 1")
         grades: Any = self.grades  # of a recipe that nobody checks the types of
         if not isinstance(grades, int) or isinstance(grades, bool) or not 1 <= grades <= MOST_GRADES:
@@ -280,43 +271,6 @@ class _Graded:
         return {"refused": -1.0, "ungraded": 0.0}.get(self.failure or "", self.grade or 0.0)
 
 
-def read_grade(choice: str | None) -> float | None:
-    r"""Read the grade out of a judge's choice; None where there is none from 1 to 10.
-
-    Args:
-        choice: as JSON, as the store has it.
-
-    >>> read_grade('{"message": {"content": "{\\"difficulty\\": 7}"}}')
-    7.0
-    >>> [read_text_grade(text) for text in ("7/10", "Grade: 7", "7 or 8", "It is 4 apples.", "11", "seven")]
-    [7.0, 7.0, None, None, None, None]
-    """
-    return read_text_grade(reply_text(choice))
-
-
-def read_text_grade(text: str | None) -> float | None:
-    """Read the grade out of what a judge says; see `read_grade`."""
-    if text is None:
-        return None
-    found = json_object(text)
-    if found is not None:
-        named = [value for name, value in found.items() if name.strip().lower() in _NAMES]
-        return _within(named[0]) if len(named) == 1 else None
-    lone = _LONE.fullmatch(text)
-    return _within(lone["grade"]) if lone else None
-
-
-def _within(value: Any) -> float | None:
-    if isinstance(value, str):
-        lone = _LONE.fullmatch(value)
-        value = float(lone["grade"]) if lone else None
-    return float(value) if _is_number(value) and LOWEST <= value <= HIGHEST else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _outside(grade: float | None, low: float, high: float) -> str | None:
     if grade is None or low <= grade <= high:
         return None
@@ -324,7 +278,7 @@ def _outside(grade: float | None, low: float, high: float) -> str | None:
 
 
 def _check_band(band: Any) -> None:
-    pair = isinstance(band, tuple | list) and len(band) == 2 and all(map(_is_number, band))
+    pair = isinstance(band, tuple | list) and len(band) == 2 and all(map(is_number, band))
     if not pair or not LOWEST <= band[0] <= band[1] <= HIGHEST:
         raise UserError(
             f"Difficulty(band={band!r}): a band is its lowest and its highest grade, from {LOWEST} to {HIGHEST}, as in "
