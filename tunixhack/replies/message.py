@@ -88,8 +88,7 @@ def _field(message: Mapping[str, Any]) -> str:
     nested = message.get(_NESTED)
     for source in (message, nested if isinstance(nested, Mapping) else {}):
         for name in TRACE_FIELDS:
-            text = _flat(source.get(name), 0)
-            if not is_blank(text):
+            if name in source and not is_blank(text := _flat(source[name], 0)):
                 return text
     return ""
 

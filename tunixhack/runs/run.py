@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,9 +134,9 @@ class Run:
         """Replace run.json."""
         write_json(self.folder / STATE, state)
 
-    @property
+    @cached_property
     def store(self) -> AnswerStore:
-        """The run's answer store."""
+        """The run's answer store; like the run, it reads its files each time."""
         return AnswerStore(self.folder / "answers", self.folder / ".work")
 
     def parts(self) -> list[Run]:
