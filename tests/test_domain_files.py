@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> str:
 
 
 def test_the_packages_domains_are_found_by_name():
-    assert domains() == ["brainstorm", "code", "creative", "general", "math", "rewrite", "science", "summarize"]
+    assert domains() == ["brainstorm", "code", "creative", "general", "gym", "math", "rewrite", "science", "summarize"]
     assert find("creative") is creative.recipe
     assert find("math") is math.recipe
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tunixhack.verifiers import bounded_process
 from tunixhack.verifiers import math as math_claims
 from tunixhack.verifiers.math import Claim, claims, reader
 from tunixhack.verifiers.math_worker import delimited
@@ -55,14 +56,14 @@ def test_claims_are_read_in_any_thread():
 
 @installed
 def test_an_answer_that_ends_the_process_is_unread_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch):
-    real = math_claims.json.dumps
+    real = bounded_process.json.dumps
 
     def broken(question):  # what the process cannot read ends it
         return "no json" if question["answer"] == "end" else real(question)
 
-    monkeypatch.setattr(math_claims.json, "dumps", broken)
+    monkeypatch.setattr(bounded_process.json, "dumps", broken)
     assert [claim.right for claim in claims([("4", "end"), ("4", "It is 4.")])] == [None, True]
-    monkeypatch.setattr(math_claims, "MOST_LOST", 1)
+    monkeypatch.setattr(bounded_process, "MOST_LOST", 1)
     assert [claim.right for claim in claims([("4", "end"), ("4", "It is 4.")])] == [None, None]
 
 

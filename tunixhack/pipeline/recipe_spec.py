@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunixhack.sources.source import Source
+from tunixhack.sources.question_source import QuestionSource
 from tunixhack.steps.base import Step
 from tunixhack.steps.max_length import read_max_length, with_max_length
 from tunixhack.teachers.reference import Solution
@@ -22,7 +22,7 @@ class RecipeSpec:
 
     domain: str
     """A word; part of every question_id."""
-    source: Source
+    source: QuestionSource
     """Where the questions come from."""
     llm: type[ReasoningLLM]
     """How a question is put to the teacher."""

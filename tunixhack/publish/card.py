@@ -14,12 +14,12 @@ from tunixhack._util.wording import counted, listed
 from tunixhack.publish.licences import front_matter
 from tunixhack.publish.public_names import published_model, published_name, published_names
 from tunixhack.runs.sentences import WHY, accepted_sentence, reference_share_sentence
-from tunixhack.sources.source import Source
+from tunixhack.sources.question_source import QuestionSource
 
 MOST_LINES = 40
 
 
-def card(state: Mapping[str, Any], train: pl.DataFrame, source: Source) -> str:
+def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) -> str:
     """Write the card of a run: what a model, a step or a source calls itself is text in it, and no markup.
 
     Args:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from typing import NamedTuple
 
-from tunixhack._util.child_process import end, spawn
+from tunixhack.verifiers.bounded_process import BoundedProcess
 
 LONGEST = 20_000
 """Characters of an answer, its last ones, that are read."""
-PATIENCE = 120.0
-"""Seconds that a reply may take; the process limits itself long before, unless the machine stands still."""
-MOST_LOST = 20
-"""Answers that may end the process before it is not started again: each costs seconds."""
 
 
 class Claim(NamedTuple):
@@ -57,58 +49,15 @@ def claims(pairs: Iterable[tuple[str, str]]) -> list[Claim]:
     return [known.get(pair, Claim(None)) for pair in pairs]
 
 
-class _Worker:
-    """The process that reads, started when it is needed, and again when an answer has ended it."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lost = 0
-
-    def __call__(self, reference: str, answer: str) -> Claim:
-        if self._lost >= MOST_LOST:
-            return Claim(None)
-        if self._process is None:
-            with open(os.devnull, "wb") as nothing:
-                self._process = spawn("tunixhack.verifiers.math_worker", stderr=nothing)
-            if self._reply() is None:  # it says that it is ready
-                self.close()
-                self._lost = MOST_LOST
-                return Claim(None)
-        reply = self._asked(json.dumps({"reference": reference, "answer": answer}))
-        if reply is None:
-            self.close()
-            self._lost += 1
-            return Claim(None)
-        found = json.loads(reply)
-        return Claim(found["right"], found.get("claim"))
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            end(self._process)
-            self._process = None
-
-    def _asked(self, line: str) -> bytes | None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(f"{line}\n".encode())
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return None
-        return self._reply()
-
-    def _reply(self) -> bytes | None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
-        return (self._process.stdout.readline() or None) if readable else None
-
-
 @contextmanager
-def _worker() -> Iterator[_Worker]:
-    worker = _Worker()
+def _worker() -> Iterator[Callable[[str, str], Claim]]:
+    process = BoundedProcess("tunixhack.verifiers.math_worker")
+
+    def ask(reference: str, answer: str) -> Claim:
+        found = process.ask({"reference": reference, "answer": answer})
+        return Claim(None) if found is None else Claim(found["right"], found.get("claim"))
+
     try:
-        yield worker
+        yield ask
     finally:
-        worker.close()
+        process.close()
