@@ -33,7 +33,7 @@ def main() -> None:
     for place in places:
         item(place["family"], place["difficulty"], place["item"])
     bare = time.monotonic() - start
-    left = {name: loaded.resolved[name] for name in ("of_other_split", "repeated")}
+    left = {name: loaded.resolved[name] for name in ("of_other_split", "repeated", "without_answer", "refused_answer")}
     print(f"GymSource: {loaded.rows.height:,} questions in {ours:.1f} s, {loaded.rows.height / ours:,.0f}/s; {left}")
     print(f"bare loop: {bare:.1f} s, {len(places) / bare:,.0f}/s; ratio {ours / bare:.2f}")
     if "--verify" in sys.argv:
@@ -41,6 +41,8 @@ def main() -> None:
         told = [right(row | {"answer": row["reference"]}) for row in loaded.rows.iter_rows(named=True)]
         passed, seconds = sum(one is True for one in told), time.monotonic() - start
         print(f"references that pass: {passed:,} of {len(told):,}, {seconds:.1f} s")
+        for place in [place for place, one in zip(places, told, strict=True) if one is not True][:5]:
+            print(f"not told to be right: {place}")
 
 
 if __name__ == "__main__":

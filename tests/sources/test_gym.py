@@ -96,15 +96,18 @@ def test_train_and_test_share_no_text_even_where_a_family_has_few():
 
 
 @needed
-def test_an_item_whose_answer_is_empty_is_left_out(monkeypatch: pytest.MonkeyPatch):
-    def made(family: str, difficulty: str, number: int) -> dict[str, str]:
-        return {"question": f"Which of the {number}?", "answer": "7" if number % 2 else " "}
+def test_an_item_whose_answer_is_empty_or_refused_by_its_own_verifier_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    def made(family: str, difficulty: str, number: int) -> dict[str, object]:
+        return {"question": f"Which of the {number}?", "answer": "7" if number % 2 else " ", "refused": number % 3 == 1}
 
     monkeypatch.setattr("tunixhack.sources.gym.item", made)
+    monkeypatch.setattr("tunixhack.sources.gym.score", lambda family, difficulty, answer, one: 1 - one["refused"])
     loaded = GymSource(families=("gcd",), size=20).load("gym")
     assert set(loaded.rows["reference"]) == {"7"}
     assert loaded.rows.height == 20
     assert loaded.resolved["without_answer"] > 0
+    assert loaded.resolved["refused_answer"] > 0
+    assert all(number % 3 != 1 for number in loaded.rows["source_row"])
 
 
 @needed

@@ -21,7 +21,7 @@ from tunixhack._util.ids import digest
 from tunixhack.errors import UserError, nearest
 from tunixhack.sources.mapping import questions
 from tunixhack.sources.source import SHIPPED, Loaded, Source
-from tunixhack.verifiers.gym_family import DEFAULT, DIFFICULTIES, item, version
+from tunixhack.verifiers.gym_family import DEFAULT, DIFFICULTIES, item, score, version
 
 ALL = "all"
 FIRST = {"train": 0, "test": 2**30}
@@ -186,7 +186,7 @@ class GymSource:
 
     def _made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Return the questions, and what was left out of the items on the way."""
-        counts = {"of_other_split": 0, "repeated": 0, "without_answer": 0}
+        counts = {"of_other_split": 0, "repeated": 0, "without_answer": 0, "refused_answer": 0}
         seen: set[str] = set()
         turns = [self._new(family, seen, counts) for family in self.chosen]
         made: list[dict[str, Any]] = []
@@ -213,6 +213,8 @@ class GymSource:
                 counts["without_answer"] += 1
             elif text in seen:
                 counts["repeated"] += 1
+            elif score(family, self.difficulty, one["answer"].strip(), one) < 1:
+                counts["refused_answer"] += 1
             else:
                 seen.add(text)
                 dry = 0
