@@ -12,7 +12,8 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.runs.schema import QUESTION, REJECTION, conform
-from tunixhack.sources.source import Loaded, Source
+from tunixhack.sources.question_source import QuestionSource
+from tunixhack.sources.source import Loaded
 from tunixhack.steps.exact_dedup import normalise
 
 Where = Mapping[str, str | Sequence[str]] | Callable[[dict[str, Any]], bool]
@@ -54,22 +55,22 @@ class TakenQuestions:
         return len(self._by_text)
 
 
-@dataclass(frozen=True)
-class PartSource(Source):
+@dataclass(frozen=True, kw_only=True)
+class PartSource:
     """A source's rows that belong to one part of a mixture.
 
     Rows that ``where`` does not want are none of the part's candidates. A question that an earlier part can take, by
     its normalised text (`tunixhack.steps.exact_dedup.normalise`) and context, is rejected as ``in_earlier_part``.
     """
 
-    whole: Source | None = None
+    whole: QuestionSource
     """What is read."""
     where: Where | None = None
     taken: TakenQuestions | None = field(default=None, repr=False, compare=False)
     """The questions of earlier parts."""
 
     @classmethod
-    def of(cls, whole: Source, where: Where | None, taken: TakenQuestions | None = None) -> PartSource:
+    def of(cls, whole: QuestionSource, where: Where | None, taken: TakenQuestions | None = None) -> PartSource:
         """Make a part's source out of another one.
 
         Raises:
@@ -83,22 +84,44 @@ class PartSource(Source):
                 )
         elif where is not None and not callable(where):
             raise UserError(f"where={where!r} is a mapping of columns to values, or a function of a question's row")
-        return cls(path=whole.path, license=whole.license, whole=whole, where=where, taken=taken)
+        return cls(whole=whole, where=where, taken=taken)
 
-    def without(self, taken: TakenQuestions) -> PartSource:
-        """Return this source without the questions of earlier parts."""
-        return replace(self, taken=taken)
+    @property
+    def path(self) -> str:
+        """The whole source's name."""
+        return self.whole.path
+
+    @property
+    def name(self) -> str | None:
+        """The part of the whole source that is read."""
+        return self.whole.name
+
+    @property
+    def license(self) -> str | None:
+        """The whole source's licence."""
+        return self.whole.license
+
+    @property
+    def shipped(self) -> str | None:
+        """The file of questions in the package that stands for the whole source."""
+        return self.whole.shipped
+
+    def override(self, spec: str) -> PartSource:
+        """Take the part of another source."""
+        return replace(self, whole=self.whole.override(spec))
+
+    def with_columns(self, columns: str | Mapping[str, str]) -> PartSource:
+        """Take the part of the same source with other columns."""
+        return replace(self, whole=self.whole.with_columns(columns))
 
     def load(self, domain: str) -> Loaded:
-        """Read the part's questions; see `Source.load`."""
-        loaded = self._whole.load(domain)
+        """Read the part's questions; see `tunixhack.sources.question_source.QuestionSource`."""
+        loaded = self.whole.load(domain)
         rows = loaded.rows
         if self.where is not None:
             rows = rows.filter(wanted(rows, self.where))
         if rows.is_empty():
-            raise UserError(
-                f"{self._whole.path} has no question where {describe(self.where)}: see `where=` of the part"
-            )
+            raise UserError(f"{self.whole.path} has no question where {describe(self.where)}: see `where=` of the part")
         aside = loaded.rows.height - rows.height
         twins = [None] * rows.height if self.taken is None else self.taken.find(rows)
         is_twin = pl.Series([twin is not None for twin in twins], dtype=pl.Boolean)
@@ -111,21 +134,15 @@ class PartSource(Source):
 
     def describe(self) -> dict[str, Any]:
         """Say which rows of which source these are."""
-        return self._whole.describe() | ({} if self.where is None else {"where": describe(self.where)})
+        return self.whole.describe() | ({} if self.where is None else {"where": describe(self.where)})
 
     def spelling(self) -> str:
         """Return what ``--source`` takes to name the whole source."""
-        return self._whole.spelling()
+        return self.whole.spelling()
 
     def columns_spelling(self) -> str | None:
         """Return what ``--columns`` takes to name the whole source's columns."""
-        return self._whole.columns_spelling()
-
-    @property
-    def _whole(self) -> Source:
-        if self.whole is None:
-            raise UserError("a PartSource has no source: make it with PartSource.of")
-        return self.whole
+        return self.whole.columns_spelling()
 
 
 def wanted(rows: pl.DataFrame, where: Where) -> pl.Series:

@@ -37,11 +37,12 @@ class ScienceQuestions(ReasoningLLM):
     system = SYSTEM
 
 
+SOURCE = Source(
+    "allenai/sciq", license="cc-by-nc-3.0", columns=OPTIONS.hidden(support="support"), shipped="science.jsonl"
+)
 recipe = Recipe(
     domain="science",
-    source=Source(
-        "allenai/sciq", license="cc-by-nc-3.0", columns=OPTIONS.hidden(support="support"), shipped="science.jsonl"
-    ),
+    source=SOURCE,
     llm=ScienceQuestions,
     trace="guided",
     steps=(
@@ -55,4 +56,4 @@ recipe = Recipe(
     ),
 )
 build = recipe.build
-multiple_choice = recipe.replace(source=OPTIONS.shown_by(recipe.source))
+multiple_choice = recipe.replace(source=OPTIONS.shown_by(SOURCE))
