@@ -19,9 +19,10 @@ import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 from tunixhack.errors import UserError
 from tunixhack.sources.arrow_rows import table_rows
@@ -44,18 +45,45 @@ def file_rows(path: Path) -> Iterator[Row]:
         UserError: the file is missing or a folder, its suffix is another one, or a line cannot be read: bytes that
             are not UTF-8, broken JSON or csv. The sentence names the file and the line.
     """
+    with open_file(path) as (file, _):
+        if kind(path) == ".parquet":
+            yield from _parquet(path, file)
+        else:
+            yield from _TEXTS[kind(path)](path, _lines(path, file))
+
+
+class OpenedFile(NamedTuple):
+    """A file of rows, opened."""
+
+    content: IO[bytes]
+    """What is in it, decompressed."""
+    stored: IO[bytes]
+    """The file on the disk, whose position says how much of it is read."""
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[OpenedFile]:
+    """Open a file of rows.
+
+    Raises:
+        UserError: see `check_file`; or what is read within the body cannot be decompressed.
+    """
     check_file(path)
     compressed = _COMPRESSED.get(path.suffix.lower())
-    with cast("IO[bytes]", compressed(path, "rb")) if compressed else path.open("rb") as file:
+    with path.open("rb") as stored:
+        if compressed is None:
+            yield OpenedFile(stored, stored)
+            return
         try:
-            if kind(path) == ".parquet":
-                yield from _parquet(path, file)
-            else:
-                yield from _TEXTS[kind(path)](path, _lines(path, file))
+            with cast("IO[bytes]", compressed(stored, "rb")) as content:
+                yield OpenedFile(content, stored)
         except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-            if compressed is None:
-                raise
             raise UserError(f"{path} cannot be decompressed ({error}): it is cut short, or of another kind") from error
+
+
+def compressor(path: Path) -> Callable[..., Any]:
+    """Return what opens a file to write, by the ending that names its compression."""
+    return _COMPRESSED.get(path.suffix.lower(), open)
 
 
 def kind(path: Path) -> str:
@@ -91,12 +119,26 @@ def check_file(path: Path) -> None:
 def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:
     # bytes are split at \n only: str.splitlines would cut at U+2028, which is allowed inside JSON strings
     for number, line in enumerate(file, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}, line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-            ) from error
+        yield decoded(line, path, number)
+
+
+def decoded(line: bytes, path: Path, number: int) -> str:
+    """Read a line's bytes as text.
+
+    Args:
+        line: of the file.
+        path: of the file, for an error.
+        number: of the line, from 1; the first may begin with a byte order mark.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}, line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+        ) from error
 
 
 def _csv(path: Path, lines: Iterator[str], delimiter: str = ",") -> Iterator[Row]:

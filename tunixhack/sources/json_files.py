@@ -30,7 +30,21 @@ def json_lines(path: Path, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield _object(_parse(line.rstrip("\r\n"), path, number), f"{path}, line {number}", "on each line")
+            yield json_line(line, path, number)
+
+
+def json_line(line: str, path: Path, number: int) -> dict[str, Any]:
+    """Read the object of one line that is not blank.
+
+    Args:
+        line: its text.
+        path: of the file, for an error.
+        number: of the line, from 1.
+
+    Raises:
+        UserError: it is not JSON, or no object.
+    """
+    return _object(_parse(line.rstrip("\r\n"), path, number), f"{path}, line {number}", "on each line")
 
 
 def json_rows(path: Path, lines: Iterator[str]) -> Iterator[dict[str, Any]]:

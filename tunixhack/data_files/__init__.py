@@ -1,0 +1,1 @@
+"""Work on files of training rows that somebody already has."""
