@@ -78,6 +78,7 @@ _SPEAKER = {name: speaker for speaker, names in _SPEAKERS.items() for name in na
 _ROLES = ("role", "from", "speaker", "author")
 _SAID = ("content", "value", "parts", "text", "message")
 
+_KNOWN = {*QUESTIONS, *ANSWERS, *TRACES, "context"}
 _OUR_ID = re.compile("[0-9a-f]{16}")
 
 
@@ -100,7 +101,7 @@ class TrainingExample:
         return [*system, {"role": "user", "content": self.question}]
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """A row's parts, whatever its shape."""
 
     system: str
@@ -119,10 +120,10 @@ def read_row(row: Row, domain: str) -> TrainingExample | str:
     Returns:
         An example, or one of `REASONS`. No row, however broken, raises.
     """
-    asked = _of_turns(row) or _of_columns(row)
+    asked = _of_turns(row) or of_columns(row) or "columns"
     if isinstance(asked, str):
         return asked
-    domain = next((text for text in map(_text, (row.get("domain"), row.get("category"))) if text.strip()), domain)
+    domain = next((text for text in map(plain_text, (row.get("domain"), row.get("category"))) if text.strip()), domain)
     system = asked.system if asked.system.strip() else ""
     if not all(map(is_unicode, (system, asked.question, domain, *map("".join, map(message_texts, asked.replies))))):
         return "not_unicode"
@@ -139,9 +140,9 @@ def read_row(row: Row, domain: str) -> TrainingExample | str:
 
 
 def _id(row: Row, domain: str, question: str) -> str:
-    own = _text(row.get("question_id"))
-    context = _text(row.get("context")) if "question" in row else ""
-    alone = _text(row["question"]) if context.strip() else question
+    own = plain_text(row.get("question_id"))
+    context = plain_text(row.get("context")) if "question" in row else ""
+    alone = plain_text(row["question"]) if context.strip() else question
     return own if _OUR_ID.fullmatch(own) else question_id(domain, alone, context if context.strip() else None)
 
 
@@ -151,59 +152,66 @@ def _reason(reply: Reply) -> str:
     return "broken_tags" if reply.problem == "malformed" else str(reply.problem)
 
 
-def _of_turns(row: Row) -> _Asked | str | None:
+def _of_turns(row: Row) -> Asked | str | None:
     """Read a row of turns; None where it has none."""
+    turns = turns_of(row)
+    return None if turns is None else _read_turns(turns, system_text(row))
+
+
+def turns_of(row: Row) -> Any:
+    """Return the turns of a row, be they its question's and its answer's; None where it has none.
+
+    Returns:
+        What stands in the place of turns, which need not be a list.
+    """
     turns = next((row[name] for name in TURNS if row.get(name) is not None), None)
-    if turns is None:
-        return _of_asked_turns(row)
-    return _read_turns(_listed(turns), _system(row))
+    return asked_turns(row) if turns is None else listed_turns(turns)
 
 
-def _of_asked_turns(row: Row) -> _Asked | str | None:
-    """Read a row whose question is a list of turns, and whose answer is one, too, or a text."""
-    named = _by_name(row)
+def asked_turns(row: Row) -> list[Any] | None:
+    """Return the turns of a row whose question is a list of turns, and whose answer is one, too, or a text."""
+    named = known_columns(row)
     asked = next((named[name] for name in QUESTIONS if isinstance(named.get(name), list)), None)
     answer = next((named[name] for name in ANSWERS if named.get(name) is not None), None)
     if not asked or not all(isinstance(turn, Mapping) and any(role in turn for role in _ROLES) for turn in asked):
         return None
-    said = answer if isinstance(answer, list) else [{"role": "assistant", "content": answer}]
-    return _read_turns([*asked, *said], _system(row))
+    return [*asked, *(answer if isinstance(answer, list) else [{"role": "assistant", "content": answer}])]
 
 
-def _read_turns(turns: Any, system: str) -> _Asked | str:
+def _read_turns(turns: Any, system: str) -> Asked | str:
     if not isinstance(turns, Sequence) or not all(isinstance(turn, Mapping) for turn in turns):
         return "turns"
-    said = [(_speaker(turn), turn) for turn in turns]
+    said = [(speaker(turn), turn) for turn in turns]
     systems = []
     while said and said[0][0] == "system":
-        systems.append(_text(_said(said.pop(0)[1])))
+        systems.append(plain_text(said_in(said.pop(0)[1])))
     system = "\n\n".join(text for text in systems if text.strip()) or system
-    traces = [text_of(_said(turn)) for who, turn in said if who == "trace"]
+    traces = [text_of(said_in(turn)) for who, turn in said if who == "trace"]
     others = [(who, turn) for who, turn in said if who != "trace"]
     if [who for who, _ in others] != ["user", "assistant"] or (traces and said[0][0] != "user"):
         return "turns"
     (_, user), (_, assistant) = others
-    message = {**assistant, "content": _said(assistant)}
+    message = {**assistant, "content": said_in(assistant)}
     if traces:
         apart = message_texts(message).thinking
         if apart.strip() and apart.split() != " ".join(traces).split():
             return "broken_tags"
         message["reasoning_content"] = "\n\n".join(traces)
-    return _Asked(system, _text(_said(user)), (message,))
+    return Asked(system, plain_text(said_in(user)), (message,))
 
 
-def _of_columns(row: Row) -> _Asked | str:
-    """Read a row of texts."""
-    named = _by_name(row)
+def of_columns(row: Row) -> Asked | None:
+    """Read a row of texts; None where it has no column of a question or none of an answer."""
+    named = known_columns(row)
     question = next((name for name in QUESTIONS if name in named), None)
     answers = [named[name] for name in ANSWERS if name in named]
     if question is None or not answers:
-        return "columns"
+        return None
     trace = next((text for name in TRACES if (text := text_of(named.get(name))).strip()), "")
     context = named.get("input") if question == "instruction" else named.get("context") if "question" in named else None
-    text = _text(named[question])
-    asked = user_message(text, _text(context)) if text.strip() else ""
-    return _Asked(_system(row), asked, tuple(_message(trace, answer) for answer in answers))
+    text = plain_text(named[question])
+    asked = user_message(text, plain_text(context)) if text.strip() else ""
+    return Asked(system_text(row), asked, tuple(_message(trace, answer) for answer in answers))
 
 
 def _message(trace: str, answer: Any) -> dict[str, Any]:
@@ -213,30 +221,31 @@ def _message(trace: str, answer: Any) -> dict[str, Any]:
     return said if word else said | {"reasoning_content": trace}
 
 
-def _by_name(row: Row) -> dict[str, Any]:
+def known_columns(row: Row) -> dict[str, Any]:
     """Return the columns by their names in lower case; of two that differ in case alone, the first."""
     named: dict[str, Any] = {}
     for name in row:
         named.setdefault(str(name).casefold(), name)
-    known = {*QUESTIONS, *ANSWERS, *TRACES, "context"}
-    return {plain: row[name] for plain, name in named.items() if plain in known}
+    return {plain: row[name] for plain, name in named.items() if plain in _KNOWN}
 
 
-def _system(row: Row) -> str:
-    return next((text for name in ("system", "system_prompt") if (text := _text(row.get(name))).strip()), "")
+def system_text(row: Row) -> str:
+    """Return the text of a row's system column; empty where there is none."""
+    return next((text for name in ("system", "system_prompt") if (text := plain_text(row.get(name))).strip()), "")
 
 
-def _listed(turns: Any) -> Any:
+def listed_turns(turns: Any) -> Any:
     """Return turns, which a table of texts keeps as JSON."""
     if not isinstance(turns, str):
         return turns
     try:
-        return json.loads(turns)
+        read = json.loads(turns)
     except (ValueError, RecursionError):
         return turns
+    return turns if read is None else read
 
 
-def _speaker(turn: Mapping[str, Any]) -> str | None:
+def speaker(turn: Mapping[str, Any]) -> str | None:
     """Tell who speaks in a turn: a role of ours, or None."""
     if turn.get("channel") == "analysis":  # of a turn in OpenAI's harmony
         return "trace"
@@ -247,7 +256,8 @@ def _speaker(turn: Mapping[str, Any]) -> str | None:
     return _SPEAKER.get(re.sub("[^a-z]", "", role.casefold())) if isinstance(role, str) else None
 
 
-def _said(turn: Mapping[str, Any]) -> Any:
+def said_in(turn: Mapping[str, Any]) -> Any:
+    """Return what a turn says, a text or parts, by whatever name."""
     said = _first(turn, _SAID)
     return json.dumps(said) if _is_number(said) else said
 
@@ -256,7 +266,7 @@ def _first(turn: Mapping[str, Any], names: Iterable[str]) -> Any:
     return next((turn[name] for name in names if turn.get(name) is not None), None)
 
 
-def _text(value: Any) -> str:
+def plain_text(value: Any) -> str:
     """Return a text, blank where there is none; the API allows a list of typed parts, too."""
     return json.dumps(value) if _is_number(value) else message_texts({"content": value}).content
 
