@@ -114,7 +114,7 @@ class Decontaminate:
         """
         loaded = [_load(Benchmark.named(spec), ctx) for spec in self.against]
         entries = [entry for one in loaded for entry in one]
-        index = BenchmarkIndex([entry.text for entry in entries], self.similarity)
+        index = _index(entries, self.similarity)
         found = index.find(rows["question"].fill_null("").to_list())
         if "context" in rows.columns:
             pairs = enumerate(zip(rows["question"], rows["context"], strict=True))
@@ -130,6 +130,19 @@ class Decontaminate:
             note=_note(self.against, loaded),
             remedy="leave a benchmark that you do not evaluate on out of Decontaminate(against=…)",
         )
+
+
+def benchmark_index(step: Decontaminate, ctx: Context) -> BenchmarkIndex:
+    """Read a step's benchmarks once, for tables that come in batches.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    return _index([entry for spec in step.against for entry in _load(Benchmark.named(spec), ctx)], step.similarity)
+
+
+def _index(entries: list[_Entry], similarity: float) -> BenchmarkIndex:
+    return BenchmarkIndex([entry.text for entry in entries], similarity)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Faults of training rows: which there are, how they are found, and which of them can be mended."""
