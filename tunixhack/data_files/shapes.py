@@ -22,7 +22,17 @@ from typing import Any, Literal, NamedTuple
 
 from tunixhack.replies.message import message_texts, text_of
 from tunixhack.replies.reply import Reply, read_message
-from tunixhack.train.data.rows import ANSWERS, QUESTIONS, Asked, of_columns, said_in, speaker, system_text, turns_of
+from tunixhack.train.data.rows import (
+    ANSWERS,
+    QUESTIONS,
+    Asked,
+    known_columns,
+    of_columns,
+    said_in,
+    speaker,
+    system_text,
+    turns_of,
+)
 
 Row = Mapping[str, Any]
 Kind = Literal["turns", "columns", "template", "text"]
@@ -98,14 +108,14 @@ def read_conversation(row: Row) -> Conversation | None:
     """Read a row.
 
     Returns:
-        The conversation; None for a row without any of the columns that are read, or whose turns are no list of
-        mappings. No row, however broken, raises.
+        The conversation; None for a row in which none of the columns that are read has a value, or whose turns are no
+        list of mappings. No row, however broken, raises.
     """
     turns = turns_of(row)
     if turns is not None:
         return _of_turns(turns, system_text(row) if "system" in row or "system_prompt" in row else "")
     asked = of_columns(row)
-    if asked is not None:
+    if asked is not None and any(value is not None for value in known_columns(row).values()):
         return Conversation("columns", _of_asked(asked))
     text = row.get(TEXT)
     if not isinstance(text, str):

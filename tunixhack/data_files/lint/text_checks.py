@@ -25,7 +25,10 @@ _MOJIBAKE = re.compile(
 _BROKEN = r"[\u00c2\u00c3][\u0080-\u00bf\u20ac\u2122\u0161\u0153\u0178\u017e]|\u00e2\u20ac"
 _ENDS_WITHIN = r"(?:,|[A-Za-z]-|\b(?i:and|or|the|a|an|of|to|with|because|which|that is|for example))\z"
 _INVENTED = r"\n\s*(?:#+ *)?(?:\*\*)?(?:Human|User) ?:(?:.|\n)*\n\s*(?:#+ *)?(?:\*\*)?(?:Assistant|AI) ?:"
-_PLACEHOLDER = r"(?i)\A(?:nan|null|undefined|todo|n/?a|tbd|lorem ipsum.*|\[(?:insert )?(?:your )?answer(?: here)?\]|<?no answer>?)\.?\z"
+_PLACEHOLDER = (
+    r"(?i)\A(?:nan|null|undefined|todo|n/?a|tbd|lorem ipsum.*"
+    r"|\[(?:insert )?(?:your )?answer(?: here)?\]|<?no answer>?)\.?\z"
+)
 _REFUSAL = (
     r"(?i)\A(?:i'?m|i am|we'?re)? ?(?:sorry|afraid|unable)[^.\n]{0,40}\b(?:can'?t|cannot|unable|not able|won'?t)\b"
     r"|\Ai (?:can'?t|cannot|am unable to|'m unable to|am not able to) (?:assist|help|provide|fulfil|comply|answer)"
@@ -52,7 +55,7 @@ def text_faults(turns: pl.DataFrame) -> Iterator[Found]:
     yield "wrong_encoding", _confirmed(turns, "text", _foreign() & pl.col("text").str.contains(_BROKEN), is_misread)
     yield "lost_characters", _rows(turns, _foreign() & pl.col("text").str.contains("\ufffd", literal=True))
     newline = pl.col("text").str.contains("\n", literal=True)
-    escaped = pl.col("text").str.count_matches(r"\\n(?:[^a-z]|\z)") > 2
+    escaped = pl.col("text").str.count_matches(r"\\n[^a-z\\]|\\n\\n") > 1
     yield "escaped_newlines", _rows(turns, ~newline & escaped & ~pl.col("text").str.contains("[`'\"]"))
     yield "invented_turn", _rows(answers, pl.col("answer").str.contains(_INVENTED))
     yield (

@@ -12,8 +12,10 @@ from tunixhack._util.texts import is_unicode
 from tunixhack.data_files.shapes import Turn, read_conversation
 from tunixhack.replies.reply import read_message
 
-MARK = r"<[|/a-zA-Z:\uff5c]|\[[/|A-Za-z]|\]~|\u25c1|```|~~~|(?i:here(?: is|'s| are) my )"
-"""What every mark of a trace, control token and fence begins with: a text without it needs no reader of marks."""
+MARK = r"[\x00-\x08\x0e-\x1f]|<[|/a-zA-Z:\uff5c]|\[[/|A-Za-z]|\]~|\u25c1|```|~~~|(?i:here(?: is|'s| are) my )"
+"""What every mark of a trace, control token and fence begins with: a text without it needs no reader of marks. So does
+one of letters, in which nothing is invisible that Python and polars differ about."""
+_LETTER = r"[\p{L}\p{N}&&[^\x{115f}\x{1160}\x{3164}\x{ffa0}]]"
 _BLANK = r"\s\u200b\u2060\ufeff"
 _OPENING, _CLOSING = "<think>", "</think>"
 _ROLE = {"system": "s", "user": "u", "assistant": "a", "tool": "t", None: "?"}
@@ -87,7 +89,7 @@ def _with_replies(turns: pl.DataFrame) -> pl.DataFrame:
     ours = pl.col("speaker") == "assistant"
     apart = pl.col("thinking") != ""
     tagged = pl.col("_a").is_not_null()
-    clear = [~pl.col(name).str.contains(MARK).fill_null(False) for name in ("text", "thinking", "_t", "_a")]
+    clear = [_is_plain(pl.col(name)) for name in ("text", "thinking", "_t", "_a")]
     alone = ours & clear[0] & ~apart
     both = ours & clear[0] & clear[1] & apart & ~pl.col("text").str.starts_with(pl.col("thinking"))
     think = ours & tagged & clear[2] & clear[3] & ~apart
@@ -102,6 +104,10 @@ def _with_replies(turns: pl.DataFrame) -> pl.DataFrame:
     if len(places):
         turns = _read(turns, places)
     return turns.drop("_read").with_columns(_filled("thought"), _filled("answer"))
+
+
+def _is_plain(text: pl.Expr) -> pl.Expr:
+    return ~text.str.contains(MARK).fill_null(False) & (text.str.contains(_LETTER) | (text == "")).fill_null(False)
 
 
 def _trimmed(column: str) -> pl.Expr:
