@@ -91,7 +91,7 @@ class RowFile:
 
     def line(self) -> str:
         """Describe how far it is, for a bar."""
-        share = f" ({self.done * 100 // self.total} %)" if self.total else ""
+        share = f" ({self.done * 100 // self.total} %)" if self.done else ""
         return f"{self.path.name}: {self.read:,} rows{share}"
 
     def batches(self) -> Iterator[Batch]:
@@ -135,6 +135,7 @@ class RowFile:
                 self.done = opened.stored.tell()
                 yield Batch(numbers, rows, lines)
                 numbers, rows, lines, size = [], [], [], 0
+        self.done = opened.stored.tell()
         if rows:
             yield Batch(numbers, rows, lines)
 

@@ -45,6 +45,18 @@ def test_good_rows_of_every_shape_have_no_fault(tmp_path: Path, shape: str):
     assert list(report.shapes.values()) == [100]
 
 
+def test_calls_of_tools_are_in_order(tmp_path: Path):
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    user, assistant = turns(1)
+    for said_by_tools in (
+        [call],
+        [call, {"role": "tool", "content": "4"}],
+        [assistant, {"role": "tool", "content": ""}],
+    ):
+        report = looked_over(tmp_path / "rows.jsonl", [{"messages": [user, *said_by_tools, assistant]}])
+        assert found(report) == {}
+
+
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
 def test_what_is_mended_is_found_no_more_and_good_rows_stay_as_they_are(tmp_path: Path, name: str):
     planted = [*GOOD[:30], *PLANTED.values(), *GOOD[30:]]

@@ -14,7 +14,8 @@ from tunixhack.replies.quoted import Quoted
 Found = tuple[str, pl.Series]
 """The name of a kind, and the places of the rows with that fault."""
 
-_ORDER = re.compile(r"s?(?:u(?:at+)*a)+|s?(?:u(?:at+)*a)*u?")
+_ORDER = re.compile(r"s?(?:u(?:a?t+)*a)*u?")
+"""In letters of `TurnTable.roles`; a conversation that ends with the user's turn is a kind of its own."""
 _OPENINGS = r"<(?:think|thinking|thought|thoughts|reasoning|answer)>|\[THINK\]|<\|begin_of_(?:thought|solution)\|>"
 _CLOSINGS = r"</(?:think|thinking|thought|thoughts|reasoning|answer)>|\[/THINK\]|<\|end_of_(?:thought|solution)\|>"
 _TAG = re.compile(f"{_OPENINGS}|{_CLOSINGS}", re.IGNORECASE)
