@@ -107,7 +107,7 @@ class Report:
         if self.fixed is not None:
             done = self.fixed
             lines.append(
-                f"written to {done.path}: {counted(done.left, 'row')} as they were, {done.changed:,} changed, "
+                f"written to {done.path}: {done.left:,} rows left as they were, {done.changed:,} changed, "
                 f"{done.dropped:,} dropped"
             )
         return lines

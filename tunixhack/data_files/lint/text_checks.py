@@ -23,7 +23,8 @@ _MOJIBAKE = re.compile(
     "(?:[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]{1,3})+"
 )
 _BROKEN = r"[\u00c2\u00c3][\u0080-\u00bf\u20ac\u2122\u0161\u0153\u0178\u017e]|\u00e2\u20ac"
-_ENDS_WITHIN = r"(?:,|[A-Za-z]-|\b(?i:and|or|the|a|an|of|to|with|because|which|that is|for example))\z"
+_ENDS_WITHIN = r"(?:,|[A-Za-z]-|\b(?:and|or|the|an|because))\z"
+"""Behind a word such as "to" or "a", a sentence can end, as a formula can."""
 _INVENTED = r"\n\s*(?:#+ *)?(?:\*\*)?(?:Human|User) ?:(?:.|\n)*\n\s*(?:#+ *)?(?:\*\*)?(?:Assistant|AI) ?:"
 _PLACEHOLDER = (
     r"(?i)\A(?:nan|null|undefined|todo|n/?a|tbd|lorem ipsum.*"
