@@ -50,6 +50,8 @@ class Recipe(RecipeSpec):
             changes["source"] = self.source.override(str(changes["source"]))
         if "columns" in changes:
             changes["source"] = changes.get("source", self.source).with_columns(changes.pop("columns"))
+        if "steps" in changes:
+            changes.setdefault("decontaminate", None)
         return dataclasses.replace(self, **changes)
 
     def without(self, *steps: type) -> Recipe:

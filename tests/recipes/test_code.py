@@ -66,7 +66,7 @@ def test_two_questions_that_ask_the_teacher_the_same_pay_once_and_both_get_it(te
     ]
     file = tmp_path / "two.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    run = build(code.recipe.replace(source=file, samples=3), teacher, tmp_path / "run", questions=None)
+    run = build(code.recipe.replace(source=file, samples=3, against="none"), teacher, tmp_path / "run", questions=None)
     assert asked(teacher) == 3
     assert sorted(run.train["question"]) == ["First wording."] * 3 + ["Second wording."] * 3
     assert run.train["request_key"].n_unique() == 1

@@ -18,12 +18,15 @@ from tests.builds import asked, build, small_recipe, write_questions
 from tests.hub import Hub
 from tests.other_process import OtherProcess
 from tunixhack import Context, Decontaminate, Sample, Verdict
+from tunixhack._util.files import file_digest
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.steps import benchmark_index
 from tunixhack.steps.base import judge
 from tunixhack.steps.benchmark_index import BenchmarkIndex, Match
-from tunixhack.steps.decontaminate import Benchmark
+from tunixhack.steps.benchmarks import Benchmark
 from tunixhack.steps.parse import Parse
+from tunixhack.steps.request import Request
 from tunixhack.testing import ScriptedTeacher, toy_questions
 
 SHORT = "How many moles of salt weigh 117 grams?"
@@ -317,13 +320,13 @@ def test_files_of_all_kinds_are_read_by_the_column_that_is_named(tmp_path: Path,
 def test_a_file_without_questions_is_a_sentence_that_offers_to_leave_it_out(tmp_path: Path, content: str, says: str):
     file = tmp_path / "tests.jsonl"
     file.write_text(content)
-    with pytest.raises(UserError, match=rf"benchmark tests\.jsonl: .*{says}.*take it out of Decontaminate"):
+    with pytest.raises(UserError, match=rf"benchmark tests\.jsonl: .*take it out of .*{says}"):
         judged(file, SHORT)
 
 
 def test_a_file_that_is_not_there_is_never_skipped(tmp_path: Path, benchmark: Path):
     step = Decontaminate(against=(str(benchmark), str(tmp_path / "none.jsonl")))
-    with pytest.raises(UserError, match=r"there is no file .*none\.jsonl; or take it out"):
+    with pytest.raises(UserError, match=r"take it out of .*there is no file .*none\.jsonl"):
         step(pl.DataFrame({"question": [UNRELATED[0]]}), Context())
 
 
@@ -378,12 +381,50 @@ def test_a_build_rejects_before_anything_is_paid(teacher: ScriptedTeacher, tmp_p
     ]
     assert str(tmp_path) not in "".join(rejected["evidence"])
     assert asked(teacher) == 24
+    (line,) = [line for line in run.state()["funnel"] if line["step"] == "decontaminate"]
+    told = {"benchmark": "tests.jsonl", "commit": None, "sha256": file_digest(benchmark), "questions": 2}
+    assert (line["details"], line["rejected"]) == ({"benchmarks": [told]}, 2)
+    card = (run.folder / "README.md").read_text()
+    assert f"compared with tests.jsonl at {told['sha256'][:12]}; 2 of 14 questions removed" in card
     assert set(run.train["question"]) == {row["question"] for row in rows}
+
+
+def test_a_folder_that_was_begun_without_benchmarks_goes_on_without_and_says_so(
+    teacher: ScriptedTeacher, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    steps = (Sample(), Parse())
+    build(small_recipe(source, steps=steps), teacher, tmp_path / "run", questions=4)
+    paid = asked(teacher)
+    recipe = small_recipe(source, steps=(Decontaminate(against=("gsm8k", "aime24")), *steps))
+    for _ in range(2):  # the first writes down how it went on
+        run = build(recipe, teacher, tmp_path / "run", questions=4, report=Reporter())
+        told = "goes on so; --against default compares its questions with gsm8k, aime24"
+        assert told in " ".join(capfd.readouterr().err.split())
+        assert "compared with none" in (run.folder / "README.md").read_text()
+    assert asked(teacher) == paid
+    benchmark = write_questions(tmp_path / "tests.jsonl", [{"question": LONG}])
+    run = build(recipe.replace(against=str(benchmark)), teacher, tmp_path / "run", questions=4)
+    assert "decontaminate" in run.funnel["step"].to_list()
+    assert f"--against {benchmark}" in run.state()["command"]
+
+
+def test_a_step_of_the_users_own_that_asks_before_it_is_stopped_before_it_is_paid(
+    teacher: ScriptedTeacher, source: Path, benchmark: Path, tmp_path: Path
+):
+    def curious(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        messages = [{"role": "user", "content": "Is this a question?"}]
+        ctx.ask([Request(row=row, messages=messages, samples=(0,)) for row in rows.iter_rows(named=True)])
+        return Verdict(keep=pl.Series([True] * rows.height))
+
+    steps = (curious, Decontaminate(against=(str(benchmark),)), Sample(), Parse())
+    with pytest.raises(UserError, match="step curious asks a teacher, and a Decontaminate stands behind it"):
+        build(small_recipe(source, steps=steps), teacher, tmp_path / "run")
+    assert asked(teacher) == 0
 
 
 def test_a_build_whose_benchmark_is_missing_asks_nothing(teacher: ScriptedTeacher, source: Path, tmp_path: Path):
     steps = (Decontaminate(against=(str(tmp_path / "none.jsonl"),)), Sample(), Parse())
-    with pytest.raises(UserError, match="take it out of Decontaminate"):
+    with pytest.raises(UserError, match="take it out of --against"):
         build(small_recipe(source, steps=steps), teacher, tmp_path / "run")
     assert asked(teacher) == 0
 
@@ -413,6 +454,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 def elsewhere(endpoint: str, home: Path, **environment: str) -> OtherProcess:
     """A process with another Hub: the Hub's libraries read where it is when they are imported."""
+    home.mkdir(exist_ok=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     clean |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_TOKEN": "hf_user", "NO_PROXY": "127.0.0.1"}
     return OtherProcess(clean | environment, cwd=home)
@@ -438,7 +480,9 @@ def test_the_text_of_a_hub_benchmark_is_shown_only_where_anybody_can_read_it(hub
     assert found["open"] == {"benchmark": "user/open:main:test", "row": 0, "rule": "exact", "text": SHORT}
     assert found["gated"] == {"benchmark": "user/gated:main:test", "row": 0, "rule": "exact"}
     assert found["private"] == {"benchmark": "user/private:main:test", "row": 0, "rule": "exact"}
-    assert "has no split 'valid': it has test; or take it out of Decontaminate(against=…)" in error
+    assert (
+        "to go on without it, take it out of --against or Decontaminate(against=…); dataset user/open has no" in error
+    )
     assert "has no column question: it has problem; name the one with the questions, as ORG/NAME" in column
     with elsewhere(hub.endpoint, tmp_path, HF_HUB_OFFLINE="1") as process:
         cached = process(evidence_of, "user/open:main:test:problem")["evidence"][0]
@@ -448,8 +492,58 @@ def test_the_text_of_a_hub_benchmark_is_shown_only_where_anybody_can_read_it(hub
 def test_a_hub_that_is_not_there_is_a_sentence_that_offers_to_leave_the_benchmark_out(tmp_path: Path):
     with elsewhere("http://127.0.0.1:9", tmp_path) as process:
         error = process(evidence_of, "user/open:main")["error"]
-    assert "no question was compared with the benchmark user/open:main:test: the Hub at 127.0.0.1:9 cannot be" in error
-    assert error.endswith("or take it out of Decontaminate(against=…) to go on without it")
+    assert error.startswith(
+        "no question was compared with the benchmark user/open:main:test: to go on without it, take"
+    )
+    assert "the Hub at 127.0.0.1:9 cannot be" in error
+
+
+def test_a_known_benchmark_that_is_not_reached_offers_first_to_leave_it_out(tmp_path: Path):
+    with elsewhere("http://127.0.0.1:9", tmp_path) as process:
+        error = process(evidence_of, "aime24")["error"]
+    assert error.startswith("no question was compared with the benchmark aime24: --against default,-aime24 goes on")
+
+
+def kept_in(folder: str, spec: str) -> dict[str, Any]:
+    """Judge one copy with a cache; for other processes."""
+    said: list[str] = []
+    rows = pl.DataFrame({"question": [SHORT]})
+    step = Decontaminate(against=(spec,))
+    try:
+        verdict = step(rows, Context(cache=Path(folder), say=said.append))
+    except UserError as error:
+        return {"error": str(error)}
+    return {"said": said, "evidence": verdict.evidence, "details": verdict.details}
+
+
+@pytest.mark.parametrize("revision", ["", "commit"])
+def test_a_hub_benchmark_is_read_once_and_is_there_without_the_hub(hub: Hub, tmp_path: Path, revision: str):
+    commit = hub.commit("user/open")
+    spec = "user/open:main:test:problem" + (f"@{commit}" if revision else "")
+    with elsewhere(hub.endpoint, tmp_path) as process:
+        first = process(kept_in, str(tmp_path / "cache"), spec)
+        asked_before = len(hub.asked)
+        assert process(kept_in, str(tmp_path / "cache"), spec) == first | {"said": []}
+        assert len(hub.asked) == asked_before
+    host = hub.endpoint.removeprefix("http://")
+    assert first["said"] == [
+        f"reading the benchmark user/open:main:test of {host}: its page does not tell how large it is"
+    ]
+    told = {"benchmark": "user/open:main:test", "commit": commit, "sha256": None, "questions": 1}
+    assert first["details"] == {"benchmarks": [told]}
+    with elsewhere(hub.endpoint, tmp_path / "empty", HF_HUB_OFFLINE="1") as process:
+        assert process(kept_in, str(tmp_path / "cache"), spec) == first | {"said": []}
+        assert "not in the cache" in process(kept_in, str(tmp_path / "other"), spec)["error"]
+
+
+def test_a_cache_that_is_damaged_is_read_anew(hub: Hub, tmp_path: Path):
+    with elsewhere(hub.endpoint, tmp_path) as process:
+        first = process(kept_in, str(tmp_path / "cache"), "user/open:main:test:problem")
+        (kept,) = (tmp_path / "cache").iterdir()
+        kept.write_text('{"texts": [[0')
+        again = process(kept_in, str(tmp_path / "cache"), "user/open:main:test:problem")
+    assert again["said"], "it was read once more"
+    assert again["details"] == first["details"]
 
 
 def real(folder: Path, path: str, column: str) -> list[str]:

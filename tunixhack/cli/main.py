@@ -75,6 +75,15 @@ def build(
             rich_help_panel=QUESTIONS,
         ),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="default[,-NAME][,MORE]|none",
+            help="Benchmarks whose questions are left out: the domain's, without NAME, with a file or "
+            "ORG/NAME:config:split:column.",
+            rich_help_panel=QUESTIONS,
+        ),
+    ] = None,
     questions: Annotated[
         int | None, typer.Option(help="Questions that are sent for samples.", rich_help_panel=QUESTIONS)
     ] = None,
@@ -201,7 +210,8 @@ def build(
     if no_seed and seed:
         raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
     changes: dict[str, Any] = {"source": source, "columns": columns, "samples": samples, "trace": trace}
-    changes |= {"system": system, "student": student, "max_length": max_length, "max_tokens": max_tokens}
+    changes |= {"against": against, "system": system, "student": student, "max_length": max_length}
+    changes |= {"max_tokens": max_tokens}
     numbers: dict[str, Any] = {"accepted": accepted, "ceiling": ceiling, "scale": scale}
     dataset, order = changed(find_dataset(domain), changes, {"temperature": temperature, "top_p": top_p}, numbers)
     lenders = [folder for folder in (reuse or "").split(",") if folder]

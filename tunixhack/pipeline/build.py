@@ -15,7 +15,7 @@ from tunixhack._util.wording import counted, listed, reason_of, verb
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.pipeline.accepted import STEP, AcceptedSearch, SearchResult, count_missing, cut
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
-from tunixhack.pipeline.build_checks import check_folder, check_options
+from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
@@ -25,7 +25,7 @@ from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
-from tunixhack.pipeline.step_checks import numbered
+from tunixhack.pipeline.step_checks import numbered, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
@@ -46,6 +46,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     run = Run(out)
     check_options(recipe, options)
     check_folder(run, recipe)
+    recipe = as_begun(recipe, run, report.say)
     reused = lenders(options.reuse)
     count_tokens = student_counter(recipe.student) if recipe.student else None
     pool = TeacherPool(settings_of(recipe, options), run, report)
@@ -98,6 +99,7 @@ class _Build:
             count_tokens=count_tokens,
             pool=self.pool,
             say=report.say,
+            unpaid=unpaid(self.steps),
         )
         self.recorded = RecordedSteps(recorder, self.contexts)
         self.selection = QuestionSelection(self.steps[: self.at], self.recorded, self.pool, report)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tunixhack._util.wording import counted, verb
@@ -12,6 +13,9 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.step_checks import check_steps, numbered
 from tunixhack.runs.run import Run
+from tunixhack.steps.against import NONE, named_in
+from tunixhack.steps.benchmarks import Benchmark
+from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.parse import TRACES
 from tunixhack.teachers.reference import REFERENCE
 
@@ -110,6 +114,31 @@ def check_owner(run: Run, domain: str, source: Mapping[str, Any]) -> None:
             raise UserError(
                 f"{run.folder} holds a run of {what} {_short(there)}, not {_short(wanted)}: choose another --out"
             )
+
+
+def as_begun(recipe: RecipeSpec, run: Run, say: Callable[[str], None]) -> RecipeSpec:
+    """Return the recipe as a folder goes on with it: without benchmarks where it was begun without.
+
+    So its questions stay. ``against`` says otherwise.
+
+    Args:
+        recipe: whose own benchmarks may have come with a later version.
+        run: the folder.
+        say: is told where the recipe would have others.
+    """
+    own, begun = named_in(recipe.steps), run.state().get("recipe")
+    steps = begun.get("steps") if begun else None
+    if recipe.against is not None or own is None or not own.against or not isinstance(steps, list):
+        return recipe
+    if any(str(step).startswith(f"{Decontaminate.__name__}(") for step in steps):
+        return recipe
+    if any(Benchmark.named(one).known is None for one in own.against):  # a change of the user's own
+        return recipe
+    say(
+        f"{run.folder} was begun without a comparison with benchmarks, and goes on so; --against default compares its "
+        f"questions with {', '.join(own.against)}"
+    )
+    return dataclasses.replace(recipe, against=NONE)
 
 
 def _short(value: Any) -> str:

@@ -27,6 +27,7 @@ def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:
         ("--trace", recipe.trace),
         ("--student", recipe.student),
         ("--max-length", recipe.max_length),
+        ("--against", recipe.against if isinstance(recipe.against, str | None) else ",".join(recipe.against)),
         ("--max-tokens", recipe.max_tokens),
         ("--temperature", temperature),
         ("--top-p", top_p),

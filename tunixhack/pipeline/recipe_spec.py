@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunixhack.sources.question_source import QuestionSource
+from tunixhack.sources.source import SHIPPED
+from tunixhack.steps.against import named_in, read_against, with_benchmarks, without_benchmarks
 from tunixhack.steps.base import Step
+from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.max_length import read_max_length, with_max_length
 from tunixhack.teachers.reference import Solution
 
 if TYPE_CHECKING:
     from tunixhack.teachers.llm import ReasoningLLM
+
+SHIPPED_QUESTIONS = "these questions were written for the package"
+"""Why the shipped ones are compared with no benchmark, for which the Hub would be needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +49,38 @@ class RecipeSpec:
     max_length: str | int | None = None
     """The longest trace and answer that are kept, in place of the limit among ``steps``: ``"8000chars"``,
     ``"2000tokens"`` of the student, or ``"none"``; None leaves the steps as they are."""
+    against: str | Sequence[str] | None = None
+    """The benchmarks that questions are compared with in place of those of the steps, as
+    `tunixhack.steps.against.read_against` reads them: ``"default,exam.jsonl"``, ``"none"``; None leaves the steps as
+    they are, but for the package's own questions, which are compared with none."""
+    decontaminate: Decontaminate | None = None
+    """The step as ``steps`` had it by themselves; None takes it from there."""
     solution: Solution | None = None
     """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
     file: Path | None = None
     """The domain file that it was read from, for the command that goes on; None for the package's own."""
 
     def __post_init__(self) -> None:
-        """Put ``max_length`` in place of the limit among the steps.
+        """Put ``max_length`` and ``against`` in place of the limit and the benchmarks among the steps.
 
         Raises:
-            UserError: it is not spelt as `tunixhack.steps.max_length.read_max_length` reads it.
+            UserError: one is not spelt as `tunixhack.steps.max_length.read_max_length` or
+                `tunixhack.steps.against.read_against` reads it.
         """
         if self.max_length is not None:
             steps = with_max_length(self.steps, read_max_length(self.max_length, self.student))
             object.__setattr__(self, "steps", steps)
+        self._set_benchmarks()
+
+    def _set_benchmarks(self) -> None:
+        there = named_in(self.steps)
+        own = self.decontaminate or there
+        object.__setattr__(self, "decontaminate", own)
+        steps, default = self.steps, own.against if own else ()
+        if self.against is not None:
+            steps = with_benchmarks(steps, own, read_against(self.against, default))
+        elif there != own:
+            steps = with_benchmarks(steps, own, default)
+        if self.against is None and self.source.path == SHIPPED:
+            steps = without_benchmarks(steps, SHIPPED_QUESTIONS)
+        object.__setattr__(self, "steps", steps)

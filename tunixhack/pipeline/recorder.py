@@ -82,6 +82,7 @@ class Recorder:
                 "sampling": dict(recipe.sampling),
                 "system": recipe.system,
                 "max_length": recipe.max_length,
+                "against": recipe.against,
                 "student": recipe.student,
                 "steps": [step_name(step) if hasattr(step, "__name__") else repr(step) for step in recipe.steps],
             },

@@ -157,6 +157,7 @@ def _undeclared(step: Step) -> str | None:
 
 def _fill_in(line: FunnelLine, judged: Judged, verdict: Verdict) -> None:
     line.kept, line.rejected, line.note = judged.kept.height, judged.rejected.height, verdict.note
+    line.details = None if verdict.details is None else dict(verdict.details)
     line.reasons = count_reasons(judged.rejected)
     line.check()
 

@@ -16,7 +16,18 @@ from tunixhack.errors import UserError, nearest
 from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.run_steps import WHERE
 from tunixhack.runs.schema import ANSWER, QUESTION
-from tunixhack.steps.base import Context, Made, Step, Verdict, is_share, makes_rows, searches, selects, step_name
+from tunixhack.steps.base import (
+    Context,
+    Made,
+    Step,
+    Verdict,
+    asks_teacher,
+    is_share,
+    makes_rows,
+    searches,
+    selects,
+    step_name,
+)
 from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.sample import Sample
 from tunixhack.steps.synthesize import Synthesize
@@ -96,7 +107,7 @@ def check_steps(steps: Sequence[Step]) -> None:
 
     Raises:
         UserError: there is not exactly one `Sample`, a step stands on its wrong side, reads a column that nothing
-            before it writes, or writes one that is there already.
+            before it writes, or writes one that is there already, or `Decontaminate` stands behind one that asks.
     """
     places = [at for at, step in enumerate(steps) if isinstance(step, Sample)]
     if len(places) != 1:
@@ -104,6 +115,7 @@ def check_steps(steps: Sequence[Step]) -> None:
     there: dict[str, str] = dict.fromkeys(QUESTION, "the source")
     selecting: str | None = None
     searching: str | None = None
+    asks: str | None = None
     for at, step in enumerate(steps):
         name, before = step_name(step), at < places[0]
         if at == places[0]:
@@ -111,6 +123,9 @@ def check_steps(steps: Sequence[Step]) -> None:
             continue
         _check_numbers(step, name, before)
         _check_place(step, name, before)
+        _check_unpaid(step, name, asks)
+        if asks_teacher(step) and not makes_rows(step):
+            asks = name
         if makes_rows(step):
             if selecting or not before:
                 where = f"{selecting}, which selects questions" if selecting and before else "Sample()"
@@ -182,6 +197,20 @@ def _check_place(step: Step, name: str, before: bool) -> None:
         raise UserError(
             f"step {name} judges questions, and stands behind Sample(), when all of them are paid for: put it before"
         )
+
+
+def _check_unpaid(step: Step, name: str, asks: str | None) -> None:
+    if asks is not None and isinstance(getattr(step, "step", step), Decontaminate):
+        raise UserError(
+            f"step {name} stands behind step {asks}, which asks a teacher: put it before, so that nothing is paid for "
+            "questions that it rejects"
+        )
+
+
+def unpaid(steps: Sequence[Step]) -> frozenset[str]:
+    """Name the steps that must not ask a teacher, since `Decontaminate` comes behind them; those that make rows may."""
+    places = [at for at, step in enumerate(steps) if isinstance(getattr(step, "step", step), Decontaminate)]
+    return frozenset(step_name(step) for step in steps[: max(places, default=0)] if not makes_rows(step))
 
 
 def _remedy(column: str, before: bool) -> str:

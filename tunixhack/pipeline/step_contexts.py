@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from tunixhack._util.cache import cache_dir
+from tunixhack.errors import UserError
 from tunixhack.pipeline.teacher_pool import TeacherPool
-from tunixhack.steps.base import Context, Step, step_name
+from tunixhack.steps.base import Ask, Context, Step, step_name
+from tunixhack.steps.request import Request
 from tunixhack.teachers.engine.sender import OnAnswers
 
 CountTokens = Callable[[Sequence[str]], list[int]]
@@ -27,6 +29,8 @@ class StepContexts:
     count_tokens: CountTokens | None
     pool: TeacherPool
     say: Callable[[str], None]
+    unpaid: frozenset[str] = frozenset()
+    """Steps that must not ask; see `tunixhack.pipeline.step_checks.unpaid`."""
 
     def __call__(
         self,
@@ -58,9 +62,19 @@ class StepContexts:
             max_tokens=pool.max_tokens,
             count_tokens=self.count_tokens,
             student=self.student,
-            ask=pool.asker(name, rows, on_answers, partial),
+            ask=_refuser(name) if name in self.unpaid else pool.asker(name, rows, on_answers, partial),
             declined=pool.declined,
             why_missing=pool.why_missing,
             say=self.say,
             cache=cache_dir() / "steps" / name,
         )
+
+
+def _refuser(name: str) -> Ask:
+    def refuse(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+        raise UserError(
+            f"step {name} asks a teacher, and a Decontaminate stands behind it: put that before, so that nothing is "
+            "paid for questions that it rejects"
+        )
+
+    return refuse

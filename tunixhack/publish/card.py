@@ -51,6 +51,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
         f"- Teacher: {for_markdown(teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
         f"{recipe['samples']}; seed {order['seed']}",
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
+        f"- Benchmarks: {for_markdown(_benchmarks(state['funnel']))}",
         *received(state["funnel"]),
         _right(state.get("right")),
         *_accepted(state.get("accepted")),
@@ -116,6 +117,20 @@ def _right(found: Mapping[str, Any] | None) -> str:
 def _accepted(told: Mapping[str, Any] | None) -> list[str]:
     """Say how many answers were wanted, where that is what was asked for."""
     return [] if told is None else [f"- {accepted_sentence(told)}"]
+
+
+def _benchmarks(funnel: Sequence[Mapping[str, Any]]) -> str:
+    """Say which benchmarks the questions were compared with, at which commit or content, and how many were left out."""
+    lines = [line for line in funnel if line.get("details") and "benchmarks" in line["details"]]
+    told = [one for line in lines for one in line["details"]["benchmarks"]]
+    if not told:
+        return next((line["note"] for line in lines if line["note"]), "the questions were compared with none")
+    parts = []
+    for one in told:
+        version = one.get("commit") or one.get("sha256")
+        parts.append(f"{one['benchmark']}{f' at {version[:12]}' if version else ''}")
+    of, removed = lines[0]["rows_in"], sum(line["rejected"] for line in lines)
+    return f"compared with {', '.join(parts)}; {removed:,} of {counted(of, 'question')} removed"
 
 
 def _max_length(funnel: Sequence[Mapping[str, Any]], student: str | None) -> str:

@@ -1,7 +1,6 @@
 r"""Code: small Python functions, each with tests.
 
-Source: google-research-datasets/mbpp on the Hub, config full, CC BY 4.0, newest revision (run.json keeps the commit
-that was read). A row as it comes:
+Source: google-research-datasets/mbpp on the Hub, config full, CC BY 4.0, newest revision. A row as it comes:
 
     {"text": "Write a function to sort a given matrix in ascending order …", "code": "def sort_matrix(M):\r\n …",
      "task_id": 12, "test_setup_code": "", "test_list": ["assert sort_matrix(…)==…", …], "challenge_test_list": []}
@@ -12,9 +11,19 @@ the signature (`with_signature`). The teacher is asked from ``inputs``, whatever
 
 from typing import Any
 
-from tunixhack import DedupAnswers, ExactDedup, GivesAway, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Source
-from tunixhack.sources.python_tasks import put_task, solution, task_and_tests, with_test
-from tunixhack.sources.python_tasks import with_signature as with_signature
+from tunixhack import (
+    Decontaminate,
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    MaxLength,
+    Parse,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
+from tunixhack.sources.python_tasks import put_task, solution, task_and_tests, with_signature, with_test  # noqa: F401  # the docs show it
 
 SYSTEM = (
     "You write Python that others read with pleasure. Restate what goes in and what comes out, think of the empty and "
@@ -28,7 +37,7 @@ class CodeTasks(ReasoningLLM):
     """Puts a task and its first test to a programmer."""
 
     def prompt(self, row: dict[str, Any]) -> list[dict[str, str]]:
-        """Return the programmer's brief, and the task with its first test."""
+        """Return the brief, and the task with its first test."""
         return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": put_task(row)}]
 
 
@@ -40,6 +49,7 @@ recipe = Recipe(
     llm=CodeTasks,
     steps=(
         ExactDedup(),
+        Decontaminate(against=("humaneval", "mbpp")),
         Sample(),
         Parse(),
         GivesAway(),

@@ -9,7 +9,18 @@ teacher in open_qa and classification, where it settles what is right, and elsew
 filter for length: it would keep essays and drop the short facts.
 """
 
-from tunixhack import DedupAnswers, ExactDedup, GivesAway, MaxLength, Parse, Recipe, Sample, Source, by_category
+from tunixhack import (
+    Decontaminate,
+    DedupAnswers,
+    ExactDedup,
+    GivesAway,
+    MaxLength,
+    Parse,
+    Recipe,
+    Sample,
+    Source,
+    by_category,
+)
 from tunixhack.sources.mapping import Column
 from tunixhack.sources.wikipedia import without_footnotes
 from tunixhack.teachers.category_briefs import ASSISTANT_BRIEFS, CategoryLLM
@@ -37,6 +48,7 @@ recipe = Recipe(
     trace="guided",
     steps=(
         ExactDedup(),
+        Decontaminate(against=("ifeval", "truthfulqa", "arc-challenge")),
         Sample(),
         Parse(),
         GivesAway(),

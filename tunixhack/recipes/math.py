@@ -9,6 +9,7 @@ The reference is the number after ``####``. ``teacher="reference"`` takes the wo
 """
 
 from tunixhack import (
+    Decontaminate,
     DedupAnswers,
     ExactDedup,
     GivesAway,
@@ -43,6 +44,7 @@ recipe = Recipe(
     llm=MathProblems,
     steps=(
         ExactDedup(),
+        Decontaminate(against=("gsm8k", "math-500", "aime24", "aime25")),
         LengthFilter(keep=0.5),
         Sample(),
         Parse(),

@@ -5,11 +5,11 @@ Source: allenai/sciq on the Hub, CC BY-NC 3.0 (what is made of it may not be sol
     {"question": "Van der waals forces … involve what?", "distractor3": "photons", "distractor1": "atoms",
      "distractor2": "particles", "correct_answer": "dipoles", "support": "Van der Waals forces … involve dipoles."}
 
-Support (about a tenth of the rows have none) and correct answer guide the teacher; the student sees neither. The
-distractors are in ``inputs``. `multiple_choice` shows the options in the question, and wants an ``out`` of its own.
+Support and correct answer guide the teacher; the student sees neither. `multiple_choice` shows the options.
 """
 
 from tunixhack import (
+    Decontaminate,
     DedupAnswers,
     ExactDedup,
     GivesAway,
@@ -47,6 +47,7 @@ recipe = Recipe(
     trace="guided",
     steps=(
         ExactDedup(),
+        Decontaminate(against=("sciq", "arc-challenge", "mmlu-pro")),
         LengthFilter(keep=0.5),
         Sample(),
         Parse(),

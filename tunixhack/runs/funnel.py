@@ -54,6 +54,8 @@ class FunnelLine:
     reasons: dict[str, int] = field(default_factory=dict)
     note: str | None = None
     """What the step says of its judgement as a whole; see `Verdict.note`."""
+    details: dict[str, Any] | None = None
+    """What else the step tells of it, such as the benchmarks that it compared with; see `Verdict.details`."""
     seconds: float = 0.0
     """Over every start of the run."""
     prompt_tokens: int | None = None

@@ -136,6 +136,11 @@ def _or_none(kind: _Leaf) -> _Leaf:
     return lambda value: value is None or kind(value)
 
 
+_BENCHMARK = _Record(
+    {"benchmark": _text, "commit": _or_none(_text), "sha256": _or_none(_text), "questions": _count},
+    required=("benchmark", "questions"),
+)
+_DETAILS = _Record({"benchmarks": _Each(_BENCHMARK)})
 _LINE = _Record(
     {
         "step": _text,
@@ -143,6 +148,7 @@ _LINE = _Record(
         **dict.fromkeys(("made", "distinct", "prompt_tokens", "completion_tokens"), _or_none(_count)),
         "reasons": _Values(_count),
         "note": _or_none(_text),
+        "details": lambda value: value is None or _fault(value, _DETAILS, "") is None,
         "seconds": _number,
         "at_least": _flag,
         "cost": _or_none(_number),

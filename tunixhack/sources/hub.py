@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,11 @@ class HubRows:
     """Whether anybody can read the dataset, without a token or terms to accept; None where the cache does not tell."""
 
 
-def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> HubRows:
+Tell = Callable[[int | None, int | None], None]
+"""Is told how many rows a split has, and the bytes of all that is downloaded for it, each None where not known."""
+
+
+def hub_rows(path: str, name: str | None, split: str, revision: str | None, tell: Tell | None = None) -> HubRows:
     """Open one split of a dataset, downloading what the cache lacks.
 
     Args:
@@ -44,6 +48,7 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
         name: its config; None for the only or default one.
         split: such as ``train``; the slices of `datasets` (``train[:100]``) work.
         revision: a branch, tag or commit; None for the newest on the Hub, or the last one used in the cache.
+        tell: called before anything is downloaded.
 
     Raises:
         UserError: one sentence for each way to fail: no network, no such dataset, revision, config or split, a
@@ -54,7 +59,7 @@ def hub_rows(path: str, name: str | None, split: str, revision: str | None) -> H
     offline = _offline()
     commit, gated, public = (None, False, None) if offline else _resolve(path, revision)
     try:
-        dataset = _load(path, name, split, commit)
+        dataset = _load(path, name, split, commit, tell)
     except UserError:
         raise
     except Exception as error:  # an open set: those of datasets, huggingface_hub, httpx or requests, fsspec, pyarrow
@@ -121,7 +126,7 @@ def _resolve(path: str, revision: str | None) -> tuple[str, bool, bool]:
     return info.sha, bool(info.gated), not info.gated and info.private is False
 
 
-def _load(path: str, name: str | None, split: str, commit: str | None) -> datasets.Dataset:
+def _load(path: str, name: str | None, split: str, commit: str | None, tell: Tell | None) -> datasets.Dataset:
     from datasets import load_dataset_builder
 
     # datasets 3 asks at the terminal whether to run a dataset's own code, which would hang a notebook; 4 never runs it
@@ -134,6 +139,9 @@ def _load(path: str, name: str | None, split: str, commit: str | None) -> datase
         plain = part.split("[")[0].strip()
         if known and plain not in known:
             raise UserError(f"dataset {path} has no split {plain!r}: it has {', '.join(known)}")
+    if tell is not None:
+        whole = (builder.info.splits or {}).get(split)
+        tell(whole.num_examples if whole is not None else None, builder.info.download_size)
     builder.download_and_prepare()
     return builder.as_dataset(split=split)
 

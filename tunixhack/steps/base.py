@@ -14,6 +14,7 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``searches``       whether it judges each row by itself, at a price, and cannot say which share it will keep: then it
                    is given candidates in rank order, more and more of them, until as many are kept as are wanted
 ``makes``          whether it returns `Made`; a return annotation says the same
+``asks``           whether it asks a teacher
 ``teacher``        the teacher that it asks, where it is another than the run's
 =================  ===================================================================================
 
@@ -126,6 +127,8 @@ class Verdict:
     """New columns, named ``<step>_…``; a column is written once."""
     note: str | None = None
     """What the funnel says of the judgement as a whole, such as the limit that was applied."""
+    details: Mapping[str, Any] | None = None
+    """What run.json keeps in the funnel's line beside the note, as a JSON-able mapping."""
     remedy: str | None = None
     """Which option keeps the rows that were dropped; told where too many were, and not kept."""
     order: pl.Series | None = None
@@ -237,6 +240,11 @@ def makes_rows(step: Step) -> bool:
     function = step if hasattr(step, "__name__") else type(step).__call__
     annotated = getattr(function, "__annotations__", {}).get("return")
     return annotated is Made or str(annotated).rpartition(".")[2] == "Made"
+
+
+def asks_teacher(step: Step) -> bool:
+    """Tell whether a step says that it asks a teacher."""
+    return bool(getattr(step, "asks", False)) or isinstance(getattr(step, "teacher", None), str)
 
 
 def candidates_needed(quota: int, keep: float) -> int:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
-from tunixhack._util.texts import is_blank
 from tunixhack.errors import UserError
-from tunixhack.sources.files import Row, file_rows
-from tunixhack.sources.hub import hub_rows
-from tunixhack.sources.source import is_file
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.benchmark_index import BenchmarkIndex, Match
-
-COLUMN, SPLIT = "question", "test"
-"""The column and the split that are read where none is named."""
-_MOST_SHOWN = 8
+from tunixhack.steps.benchmark_texts import BenchmarkTexts, read_benchmark
+from tunixhack.steps.benchmarks import Benchmark
 
 
 @dataclass(frozen=True)
@@ -58,13 +52,16 @@ class Decontaminate:
     ``Decontaminate(against=(…,))(rows, Context())``, which needs the column ``question``.
 
     Attributes:
-        against: the benchmarks, each a local file (`tunixhack.sources.files` lists the kinds) or a Hub dataset:
-            ``tests.jsonl``, ``tests.csv:problem`` with the name of the column, ``openai/gsm8k:main:test:question`` as
-            ``ORG/NAME:config:split:column``, of which parts at the end, and ones left empty between the colons, are
-            the dataset's own config, the split ``test`` and the column ``question``. Hub datasets are read as sources
-            are, so that ``HF_ENDPOINT``, ``HF_TOKEN`` and the cache hold for them.
+        against: the benchmarks, each by its name (``gsm8k``; see `tunixhack.steps.benchmarks.KNOWN`), a local file
+            (`tunixhack.sources.files` lists the kinds) or a Hub dataset: ``tests.jsonl``, ``tests.csv:problem`` with
+            the name of the column, ``openai/gsm8k:main:test:question@revision`` as
+            ``ORG/NAME:config:split:column@revision``, of which parts at the end, and ones left empty between the
+            colons, are the dataset's own config, the split ``test`` and the column ``question``. Hub datasets are read
+            as sources are, so that ``HF_ENDPOINT`` and ``HF_TOKEN`` hold for them, and once: see
+            `tunixhack.steps.benchmark_texts.read_benchmark`.
         similarity: the least similarity of questions that are alike, above 0 and at most 100. Short questions that
             differ in one word can reach 75: "What is the capital of Spain?" is like that of France.
+        why_none: why ``against`` is empty, where it is to be; every question is kept then, and the funnel says this.
 
     Raises:
         UserError: no benchmark is named, one is spelt wrongly, or cannot be read, found or reached. None is left out
@@ -84,6 +81,7 @@ class Decontaminate:
 
     against: tuple[str, ...]
     similarity: float = 75.0
+    why_none: str | None = None
 
     def __post_init__(self) -> None:
         named: Any = self.against  # of a recipe that nobody checks the types of
@@ -91,7 +89,7 @@ class Decontaminate:
             raise UserError(
                 f'Decontaminate(against={named!r}): name the benchmarks as a tuple, as in against=("tests.jsonl",)'
             )
-        if not named:
+        if not named and not self.why_none:
             raise UserError(
                 "Decontaminate(against=()) has nothing to compare with: name the benchmarks that the student will be "
                 'evaluated on, as in against=("tests.jsonl", "openai/gsm8k:main"), or leave the step out'
@@ -112,9 +110,12 @@ class Decontaminate:
         gated or private, and of a Hub dataset that is read from the cache alone, which does not tell: nobody should
         publish the questions of those in a table of rejected rows.
         """
-        loaded = [_load(Benchmark.named(spec), ctx) for spec in self.against]
-        entries = [entry for one in loaded for entry in one]
-        index = _index(entries, self.similarity)
+        if not self.against:
+            keep = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
+            return Verdict(keep=keep, note=f"compared with no benchmark: {self.why_none}", details={"benchmarks": []})
+        loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in self.against]
+        entries = [_Entry(one.name, row, text, one.public is True) for one in loaded for row, text in one.texts]
+        index = BenchmarkIndex([entry.text for entry in entries], self.similarity)
         found = index.find(rows["question"].fill_null("").to_list())
         if "context" in rows.columns:
             pairs = enumerate(zip(rows["question"], rows["context"], strict=True))
@@ -127,7 +128,8 @@ class Decontaminate:
             keep=pl.Series("keep", [match is None for match in found], dtype=pl.Boolean),
             reason="in_benchmark",
             evidence=evidence,
-            note=_note(self.against, loaded),
+            note=_note(loaded),
+            details={"benchmarks": [one.describe() for one in loaded]},
             remedy="leave a benchmark that you do not evaluate on out of Decontaminate(against=…)",
         )
 
@@ -138,59 +140,8 @@ def benchmark_index(step: Decontaminate, ctx: Context) -> BenchmarkIndex:
     Raises:
         UserError: one cannot be read.
     """
-    return _index([entry for spec in step.against for entry in _load(Benchmark.named(spec), ctx)], step.similarity)
-
-
-def _index(entries: list[_Entry], similarity: float) -> BenchmarkIndex:
-    return BenchmarkIndex([entry.text for entry in entries], similarity)
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A place that benchmark questions are read from."""
-
-    place: str
-    """A file's path, or a Hub dataset's id."""
-    config: str | None = None
-    split: str | None = None
-    """None of a file."""
-    column: str = COLUMN
-
-    @classmethod
-    def named(cls, spec: str) -> Benchmark:
-        """Read what `Decontaminate` takes for a benchmark.
-
-        Raises:
-            UserError: it names neither a file nor a Hub dataset.
-
-        >>> Benchmark.named("data/tests.csv:problem")
-        Benchmark(place='data/tests.csv', config=None, split=None, column='problem')
-        >>> Benchmark.named("openai/gsm8k:main")
-        Benchmark(place='openai/gsm8k', config='main', split='test', column='question')
-        """
-        if Path(spec).expanduser().is_file():
-            return cls(spec)
-        for at, sign in enumerate(spec):
-            if sign == ":" and spec[at + 1 :] and _is_named_file(spec[:at]):
-                return cls(spec[:at], column=spec[at + 1 :])
-        if is_file(spec) and "://" not in spec:
-            return cls(spec)
-        dataset, *parts = spec.split(":")
-        owner, slash, name = dataset.partition("/")
-        if not (owner and slash and name) or "/" in name or len(parts) > 3:
-            raise UserError(
-                f"{spec!r} is no benchmark: name a file as FILE or FILE:column, or a Hub dataset as "
-                "ORG/NAME:config:split:column, of which all but ORG/NAME may be left out"
-            )
-        config, split, column = (*parts, "", "", "")[:3]
-        return cls(dataset, config or None, split or SPLIT, column or COLUMN)
-
-    @property
-    def name(self) -> str:
-        """Return what tables call it: of a file the name alone, since a folder's can tell of its user."""
-        if self.split is None:
-            return Path(self.place).name
-        return ":".join(filter(None, (self.place, self.config, self.split)))
+    loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in step.against]
+    return BenchmarkIndex([text for one in loaded for _, text in one.texts], step.similarity)
 
 
 @dataclass(frozen=True)
@@ -204,54 +155,6 @@ class _Entry:
     """Whether its text may be shown."""
 
 
-def _is_named_file(path: str) -> bool:
-    return len(path) > 1 and (Path(path).expanduser().is_file() or (is_file(path) and bool(Path(path).suffix)))
-
-
-def _load(benchmark: Benchmark, ctx: Context) -> list[_Entry]:
-    ctx.say(f"reading the benchmark {benchmark.name}")
-    try:
-        rows: Iterable[Row]
-        if benchmark.split is None:
-            rows, shown = file_rows(Path(benchmark.place).expanduser()), True
-        else:
-            opened = hub_rows(benchmark.place, benchmark.config, benchmark.split, None)
-            rows, shown = opened.rows, opened.public is True
-        found = [_Entry(benchmark.name, row, text, shown) for row, text in _texts(rows, benchmark)]
-        if not found:
-            raise UserError(f"{benchmark.name} has no question in its column {benchmark.column}")
-    except UserError as error:
-        raise UserError(
-            f"no question was compared with the benchmark {benchmark.name}: {error}; or take it out of "
-            "Decontaminate(against=…) to go on without it"
-        ) from error
-    return found
-
-
-def _texts(rows: Iterable[Row], benchmark: Benchmark) -> Iterator[tuple[int, str]]:
-    column, name = benchmark.column, benchmark.name
-    seen: dict[str, None] = {}
-    for number, row in enumerate(rows):
-        seen |= dict.fromkeys(map(str, row)) if len(seen) < _MOST_SHOWN else {}
-        text = row.get(column)
-        if text is not None and not isinstance(text, str):
-            raise UserError(
-                f"{name}, row {number} (from 0): the column {column} holds {_kind(text)}, not text: name another one"
-            )
-        if text is not None and not is_blank(text):
-            yield number, text
-    if seen and column not in seen:
-        colons = "FILE:column" if benchmark.split is None else "ORG/NAME:config:split:column"
-        raise UserError(
-            f"{name} has no column {column}: it has {', '.join(list(seen)[:_MOST_SHOWN])}; name the one with the "
-            f"questions, as {colons}"
-        )
-
-
-def _kind(value: Any) -> str:
-    return {"list": "lists", "dict": "mappings", "int": "numbers", "float": "numbers"}.get(type(value).__name__, "data")
-
-
 def _evidence(match: Match, entry: _Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"benchmark": entry.benchmark, "row": entry.row, "rule": match.rule}
     if match.similarity is not None:
@@ -261,6 +164,6 @@ def _evidence(match: Match, entry: _Entry) -> dict[str, Any]:
     return found
 
 
-def _note(against: tuple[str, ...], loaded: list[list[_Entry]]) -> str:
-    parts = [f"{len(one):,} of {one[0].benchmark}" for one in loaded]
-    return f"compared with {' and '.join(parts) if len(against) < 3 else ', '.join(parts)}"
+def _note(loaded: Sequence[BenchmarkTexts]) -> str:
+    parts = [f"{len(one.texts):,} of {one.name}" for one in loaded]
+    return f"compared with {' and '.join(parts) if len(parts) < 3 else ', '.join(parts)}"

@@ -42,6 +42,7 @@ class LengthFilter:
     """
 
     stage: ClassVar[str] = "questions"
+    asks: ClassVar[bool] = True
     writes: ClassVar[tuple[str, ...]] = ("length_filter_length", "length_filter_unit")
 
     keep: float = 0.5
