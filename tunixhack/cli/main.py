@@ -14,6 +14,7 @@ import typer
 from tunixhack import __version__
 from tunixhack._util.credentials import without_credentials
 from tunixhack._util.safe_text import for_terminal, print_json, print_result, print_text
+from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
 from tunixhack.cli import teachers as cli_teachers
 from tunixhack.cli import train as cli_train
@@ -28,7 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-VERBS = "build, show, price, push, teachers, fetch-local, train, generate, export, lint or doctor"
+VERBS = (
+    "build, show, price, push, teachers, fetch-local, train, generate, export, decontaminate, dedup, convert, lint or "
+    "doctor"
+)
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
 INTERRUPTED = 130
@@ -327,6 +331,9 @@ app.add_typer(cli_teachers.app, name="teachers")
 app.command(cls=cli_train.TrainVerb)(cli_train.train)
 for verb in (cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
+app.command(cls=Verb)(cli_files.decontaminate)
+app.command(cls=Verb)(cli_files.dedup)
+app.command(cls=Verb)(cli_files.convert)
 
 
 app.command(

@@ -15,6 +15,8 @@ from tunixhack.steps.benchmark_index import BenchmarkIndex, Match
 from tunixhack.steps.benchmark_texts import BenchmarkTexts, read_benchmark
 from tunixhack.steps.benchmarks import Benchmark
 
+Evidence = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Decontaminate:
@@ -113,35 +115,57 @@ class Decontaminate:
         if not self.against:
             keep = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
             return Verdict(keep=keep, note=f"compared with no benchmark: {self.why_none}", details={"benchmarks": []})
-        loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in self.against]
-        entries = [_Entry(one.name, row, text, one.public is True) for one in loaded for row, text in one.texts]
-        index = BenchmarkIndex([entry.text for entry in entries], self.similarity)
-        found = index.find(rows["question"].fill_null("").to_list())
-        if "context" in rows.columns:
-            pairs = enumerate(zip(rows["question"], rows["context"], strict=True))
-            open_rows = [at for at, (_, context) in pairs if context and found[at] is None]
-            both = [f"{rows['question'][at]}\n\n{rows['context'][at]}" for at in open_rows]
-            for at, match in zip(open_rows, index.find(both), strict=True):
-                found[at] = match
-        evidence = [None if match is None else _evidence(match, entries[match.question]) for match in found]
+        comparison = Comparison.read(self, ctx)
+        contexts = rows["context"].to_list() if "context" in rows.columns else None
+        evidence = comparison.find(rows["question"].fill_null("").to_list(), contexts)
         return Verdict(
-            keep=pl.Series("keep", [match is None for match in found], dtype=pl.Boolean),
+            keep=pl.Series("keep", [one is None for one in evidence], dtype=pl.Boolean),
             reason="in_benchmark",
             evidence=evidence,
-            note=_note(loaded),
-            details={"benchmarks": [one.describe() for one in loaded]},
+            note=comparison.note,
+            details={"benchmarks": [one.describe() for one in comparison.loaded]},
             remedy="leave a benchmark that you do not evaluate on out of Decontaminate(against=…)",
         )
 
 
-def benchmark_index(step: Decontaminate, ctx: Context) -> BenchmarkIndex:
-    """Read a step's benchmarks once, for tables that come in batches.
+class Comparison:
+    """Benchmarks that were read, for any number of questions.
 
-    Raises:
-        UserError: one cannot be read.
+    Args:
+        loaded: the benchmarks.
+        similarity: see `Decontaminate`.
     """
-    loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in step.against]
-    return BenchmarkIndex([text for one in loaded for _, text in one.texts], step.similarity)
+
+    def __init__(self, loaded: Sequence[BenchmarkTexts], similarity: float) -> None:
+        self.loaded = loaded
+        self._entries = [_Entry(one.name, row, text, one.public is True) for one in loaded for row, text in one.texts]
+        self._index = BenchmarkIndex([entry.text for entry in self._entries], similarity)
+
+    @classmethod
+    def read(cls, step: Decontaminate, ctx: Context) -> Comparison:
+        """Read the benchmarks of a step.
+
+        Raises:
+            UserError: one cannot be read, found or reached.
+        """
+        loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in step.against]
+        return cls(loaded, step.similarity)
+
+    def find(self, questions: Sequence[str], contexts: Sequence[str | None] | None = None) -> list[Evidence | None]:
+        """Return for each question the evidence that a benchmark has it, alone or with its context; None if none."""
+        found = self._index.find(questions)
+        if contexts is not None:
+            open_rows = [at for at, context in enumerate(contexts) if context and found[at] is None]
+            both = [f"{questions[at]}\n\n{contexts[at]}" for at in open_rows]
+            for at, match in zip(open_rows, self._index.find(both), strict=True):
+                found[at] = match
+        return [None if match is None else _evidence(match, self._entries[match.question]) for match in found]
+
+    @property
+    def note(self) -> str:
+        """Say what was compared with."""
+        parts = [f"{len(one.texts):,} of {one.name}" for one in self.loaded]
+        return f"compared with {' and '.join(parts) if len(parts) < 3 else ', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -162,8 +186,3 @@ def _evidence(match: Match, entry: _Entry) -> dict[str, Any]:
     if entry.open:
         found["text"] = entry.text if match.text is None else match.text
     return found
-
-
-def _note(loaded: Sequence[BenchmarkTexts]) -> str:
-    parts = [f"{len(one.texts):,} of {one.name}" for one in loaded]
-    return f"compared with {' and '.join(parts) if len(parts) < 3 else ', '.join(parts)}"

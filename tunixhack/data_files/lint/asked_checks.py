@@ -11,7 +11,7 @@ from tunixhack.data_files.lint.turn_checks import Found
 from tunixhack.data_files.lint.turn_table import TurnTable
 from tunixhack.errors import UserError, nearest
 from tunixhack.steps.base import Context
-from tunixhack.steps.decontaminate import Decontaminate, benchmark_index
+from tunixhack.steps.decontaminate import Comparison, Decontaminate
 from tunixhack.tokenizers import student_counter
 
 _WORDS = {
@@ -69,11 +69,11 @@ def contamination(against: tuple[str, ...]) -> Check:
     Raises:
         UserError: a benchmark cannot be read.
     """
-    index = benchmark_index(Decontaminate(against=against), Context())
+    benchmarks = Comparison.read(Decontaminate(against=against), Context())
 
     def check(table: TurnTable) -> Iterator[Found]:
         asked = table.turns.filter((pl.col("speaker") == "user") & (pl.col("text") != ""))
-        found = index.find(asked["text"].to_list())
+        found = benchmarks.find(asked["text"].to_list())
         yield (
             "contamination",
             asked["row"].filter(pl.Series([match is not None for match in found], dtype=pl.Boolean)).unique(),
