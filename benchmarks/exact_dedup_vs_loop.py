@@ -16,8 +16,9 @@ blank lines (real sources: 1 to 6 %, 0 to 25 %). One in ten is a duplicate, half
 case, spacing, Unicode form or wrapper.
 
 Prints medians over interleaved rounds: ``exact_dedup_vs_loop`` (goal: ≥ 10) and ``exact_dedup_vs_column_loop``, and
-both again with raw strings as keys on all sides (``…_raw``); then the peak memory of a fresh process that does each
-once, over one that only loads the memory-mapped data.
+both again with raw strings as keys on all sides (``…_raw``); ``exact_dedup_vs_unique``: finding the first of equal
+questions over a bare ``unique`` of the same normalised column (goal: ≤ 1.5); then the peak memory of a fresh process
+that does each once, over one that only loads the memory-mapped data.
 
     python benchmarks/exact_dedup_vs_loop.py [--rows 1000000] [--rounds 5]
 """
@@ -138,9 +139,30 @@ def compare(ds: Dataset, rounds: int, raw: bool) -> None:
         times.append(took)
         told = ", ".join(f"{work.__name__} {took[work]:.2f} s" for work in ways)
         print(f"  {'raw' if raw else 'normalised'}: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
+    if not raw:
+        compare_with_unique(ds, rounds)
     for peer in (loop, column_loop):
         ratio = statistics.median(took[peer] / took[ours] for took in times)
         print(f"exact_dedup_vs_{peer.__name__}{'_raw' if raw else ''}: {ratio:.1f}")
+
+
+def compare_with_unique(ds: Dataset, rounds: int) -> None:
+    """Time both on one normalised column in interleaved rounds."""
+    keys = normalise(pl.Series("question", pl.from_arrow(ds.with_format("arrow")[:]["question"]))).rechunk()
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: first_of_equal(keys.to_frame("question")),
+        lambda: keys.unique(maintain_order=True),
+    )
+    times: list[list[float]] = []
+    for number in range(rounds + 1):
+        took = [0.0, 0.0]
+        for at in (0, 1) if number % 2 else (1, 0):
+            start = time.perf_counter()
+            ways[at]()
+            took[at] = time.perf_counter() - start
+        times.append(took)
+    ratio = statistics.median(own / other for own, other in times[1:])
+    print(f"exact_dedup_vs_unique: {ratio:.2f} (goal ≤ 1.5)", flush=True)
 
 
 def peak(data: str, work: Callable[[Dataset, bool], Dataset] | None) -> int:

@@ -19,6 +19,10 @@ near-duplicates above the threshold that are in one cluster with what they are a
 questions that were not planted and are in one cluster with another such one; ``fuzzy_dedup_growth_processor`` and
 ``…_memory``: processor time and memory of 100,000 over ten times those of 10,000; and what the 100,000 took.
 
+``fuzzy_dedup_vs_openthoughts_SIZE``: processor time of OpenThoughts' fuzzy dedup, as it is described (arXiv 2506.04178:
+``rapidfuzz.process.extract`` of each string among all, with a cutoff of 95 and five matches), over ours. Theirs is
+measured on 100 of the questions, and extrapolated, since each takes the same.
+
     python benchmarks/fuzzy_dedup_vs_pairs.py [--pairs-of 2000] [--questions 100000] [--rounds 3]
 """
 
@@ -180,6 +184,15 @@ def alone(count: int) -> dict[str, float]:
     }
 
 
+def openthoughts(count: int, sample: int = 100) -> float:
+    """Measure the processor time of a part of OpenThoughts' fuzzy dedup; returns that of the whole."""
+    texts = synthetic(count)["question"].to_list()
+    start = time.process_time()
+    for text in texts[:sample]:
+        process.extract(text, texts, scorer=fuzz.ratio, score_cutoff=THRESHOLD, limit=5)
+    return (time.process_time() - start) * count / sample
+
+
 def peak() -> int:
     """Return this process's peak memory in MB."""
     # not ru_maxrss, which a process inherits from the one that started it
@@ -202,6 +215,9 @@ def main() -> None:
         seconds, processor, memory = (measured[count][key] for key in ("seconds", "processor", "memory"))
         told = f"{seconds:.2f} s, {processor:.2f} s of processor time, {memory:.0f} MB more"
         print(f"  {count:,} questions: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
+        theirs = openthoughts(count)
+        print(f"  OpenThoughts' rule {theirs:,.0f} s of processor time (extrapolated from 100 questions)")
+        print(f"fuzzy_dedup_vs_openthoughts_{count}: {theirs / processor:.0f} (goal at 1,000,000: ≥ 1000)", flush=True)
     tenth, whole = measured.values()
     print(f"fuzzy_dedup_recall_planted: {whole['recall']:.4f} of {whole['near']:.0f}")
     print(f"fuzzy_dedup_others: {whole['others']:.0f}")

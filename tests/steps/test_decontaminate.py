@@ -566,3 +566,17 @@ def test_most_questions_of_one_template_are_kept(shared_data: Path):
     index = BenchmarkIndex(real(shared_data, "mbpp/test.jsonl", "text"), 75.0)
     found = index.find(real(shared_data, "mbpp/train.jsonl", "text"))
     assert 0 < sum(one is not None for one in found) <= 0.1 * len(found)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Which glacier feeds 12 lakes, 5?", "Which glacier feeds 7 lakes, 9?"),
+        ("Why do magnets attract rusty nails?", "Why do magnets repel rusty nails?"),
+    ],
+)
+def test_a_short_question_with_a_word_or_its_numbers_replaced_is_found(one: str, other: str):
+    """None of these shares four words in a row with its copy."""
+    found = match(other, [one, *BENCHMARK, *UNRELATED])
+    assert found is not None
+    assert (found.question, found.rule) == (0, "similar")

@@ -1,7 +1,7 @@
 """An index of benchmark questions, which finds the one that a text repeats, in time linear in the texts.
 
 Runs of words are compared as 64-bit hashes of polars columns, and what is equal by hash is compared word by word
-before it counts. Only the pairs that share a run of four words are compared as a whole.
+before it counts. Only the pairs that share a run of four words, or of short questions a word, are compared as a whole.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ SHORTEST = 5
 MOST_QUESTIONS = 2
 """A run that stands in more benchmark questions than this is a turn of phrase, and shows nothing by itself."""
 SHARED = 4
-"""Words of the run that two questions must share to be compared as a whole."""
+"""Words of the run that two questions must share to be compared as a whole; of one with fewer words than `LONGEST`, one
+word that is not frequent will do, since a word that is replaced leaves no longer run there."""
 
 _MOST_SHARED = 100
-"""A run of four that stands in more benchmark questions than this does not lead to a comparison."""
+"""A run, or a word, that stands in more benchmark questions than this does not lead to a comparison."""
 _MOST_COMPARED = 20
 """Benchmark questions that one text is compared with as a whole: those with which it shares the rarest runs."""
 _PIECE = 4096
@@ -112,9 +113,9 @@ class _Form:
         runs = _runs_of(list(wholes), SHARED, SHARED).get(SHARED, _NONE)
         shared = runs.select("key", "text").unique()
         often = shared.group_by("key").len()
-        self._shared = shared.join(often.filter(pl.col("len") <= _MOST_SHARED), on="key").select(
-            "key", pl.col("text").alias("other"), weight=1 / pl.col("len").cast(pl.Float64)
-        )
+        self._shared = _rare(shared)
+        if not self.masks:
+            self._shared = pl.concat([self._shared, _rare(_short_keys(list(wholes), LONGEST - 1))])
         phrases = runs.join(often.filter(pl.col("len") > MOST_QUESTIONS), on="key", how="semi")
         by_text = phrases.group_by("text").agg("start").iter_rows()
         whole_words = list(wholes)
@@ -158,11 +159,14 @@ class _Form:
         from rapidfuzz import fuzz, process
 
         runs = _runs_of(texts, SHARED, SHARED).get(SHARED, _NONE).select("key", "text").unique()
+        if not self.masks:
+            runs = pl.concat([runs, _short_keys(texts, 2 * LONGEST)])
         joined = [" ".join(words) for words in texts]
         sizes = pl.Series("size", [len(text) for text in joined], dtype=pl.UInt32)
-        pairs = runs.join(self._shared, on="key").group_by("text", "other").agg(pl.col("weight").sum())
+        pairs = runs.join(self._shared, on="key")
         pairs = pairs.with_columns(sizes.gather(pairs["text"]), self._sizes.gather(pairs["other"]))
-        pairs = pairs.filter(self._possible()).sort("text", -pl.col("weight").round(9), "other")
+        pairs = pairs.filter(self._possible()).group_by("text", "other").agg(pl.col("weight").sum())
+        pairs = pairs.sort("text", -pl.col("weight").round(9), "other")
         pairs = pairs.filter(pl.int_range(pl.len()).over("text") < _MOST_COMPARED)
         if pairs.is_empty():
             return
@@ -220,6 +224,20 @@ def _runs_of(texts: Sequence[Words], shortest: int, longest: int) -> dict[int, p
             inside = (text.shift(1 - length) == text).fill_null(False)
             found[length] = pl.DataFrame([key.alias("key"), text.alias("text"), start.alias("start")]).filter(inside)
     return found
+
+
+def _short_keys(texts: Sequence[Words], most: int) -> pl.DataFrame:
+    """Return the words and pairs of words of texts of at most so many words: key, and the text that has it."""
+    short = [words if len(words) <= most else () for words in texts]
+    return pl.concat([_NONE, *_runs_of(short, 1, 2).values()]).select("key", "text").unique()
+
+
+def _rare(keys: pl.DataFrame) -> pl.DataFrame:
+    """Return the keys that lead to a comparison: key, the benchmark question, and how much it counts."""
+    often = keys.group_by("key").len().filter(pl.col("len") <= _MOST_SHARED)
+    return keys.join(often, on="key").select(
+        "key", pl.col("text").alias("other"), weight=1 / pl.col("len").cast(pl.Float64)
+    )
 
 
 def _outside(words: Words, starts: Sequence[int]) -> Words:

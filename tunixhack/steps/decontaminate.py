@@ -35,20 +35,22 @@ class Decontaminate:
                                 counts for nothing here.
     ``ngram_numbers_masked``    The same where all numbers, in digits or as English words, are taken for equal, if at
                                 least 5 words of the run are none.
-    ``similar``                 It shares 4 words in a row with the benchmark question, and their normalised Indel
-                                similarity (``rapidfuzz.fuzz.ratio``) is at least ``similarity``. Where parts of the
-                                benchmark question are phrases, 4 words or more in a row that stand in more than two of
-                                them, the same percentage of its other words must be there as well, in their order.
-    ``similar_numbers_masked``  The same where all numbers are taken for equal.
+    ``similar``                 It shares 4 words in a row with the benchmark question, or a word that is not
+                                frequent where that has fewer than 13 words, and their normalised Indel similarity
+                                (``rapidfuzz.fuzz.ratio``) is at least ``similarity``. Where parts of the
+                                benchmark question are phrases, 4 words or more in a row that stand in more than
+                                two of them, the same percentage of its other words must be there as well, in
+                                their order.
+    ``similar_numbers_masked``  The same where all numbers are taken for equal, with 4 words in a row.
     =========================== ==================================================================================
 
     The rules are those of OpenThoughts (arXiv 2506.04178: 13-grams of tokens, or an Indel similarity of 75) but for
     what slips through there: short questions, wrapped ones and other numbers; and a phrase that many benchmark
     questions have does not reject a row by itself. A question with a context is looked for alone and together with it.
 
-    So that the time is linear in the questions, those that share runs of four words with many benchmark questions are
-    compared as a whole with the 20 with which they share the rarest, and a run that stands in more than 100 does not
-    count among those. Translations and free rewording are not found.
+    So that the time is linear in the questions, those that share runs of four words, or a word, with many benchmark
+    questions are compared as a whole with the 20 with which they share the rarest, and what stands in more than 100
+    does not count among those. Translations and free rewording are not found.
 
     The step is meant to stand before the first one that asks a teacher. On a table of your own it is called as
     ``Decontaminate(against=(…,))(rows, Context())``, which needs the column ``question``.
