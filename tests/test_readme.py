@@ -63,7 +63,7 @@ def test_the_row_that_it_shows_is_what_its_source_becomes(tmp_path: Path, monkey
     asked = {"question": shown["question"], "answer": json.loads(shown["inputs"])["solution"]}
     shorter = {"question": "What is 1 + 1?", "answer": "1 + 1 = 2 #### 2"}
     Path("train.jsonl").write_text("\n".join(map(json.dumps, [asked, shorter])), encoding="utf-8")
-    run = math.recipe.replace(source="train.jsonl").build("reference", questions=1, report=QUIET)
+    run = math.recipe.replace(source="train.jsonl", against="none").build("reference", questions=1, report=QUIET)
     (made,) = map(named, run.train.iter_rows(named=True))
     assert made == shown | {"source_row": 0}
 
@@ -74,7 +74,7 @@ def test_the_row_that_it_shows_is_one_of_the_build_that_it_names(
     from tunixhack.recipes import math
 
     monkeypatch.chdir(tmp_path)
-    recipe = math.recipe.replace(source=shared_data / "gsm8k" / "train.jsonl")
+    recipe = math.recipe.replace(source=shared_data / "gsm8k" / "train.jsonl", against="none")
     run = recipe.build("reference", questions=400, report=QUIET)
     assert row_shown() in [named(row) for row in run.train.iter_rows(named=True)]
 

@@ -447,7 +447,7 @@ def problems(path: Path, count: int) -> Path:
 
 @pytest.fixture
 def sums(tmp_path: Path) -> Recipe:
-    return math.recipe.replace(source=problems(tmp_path / "problems.jsonl", 8), samples=2)
+    return math.recipe.replace(source=problems(tmp_path / "problems.jsonl", 8), samples=2, against="none")
 
 
 def test_the_reference_gives_one_row_a_question_and_asks_nobody(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
@@ -95,7 +96,12 @@ def masked(words: Sequence[str]) -> tuple[str, ...]:
     >>> masked(("buys", "three", "pens", "for", "1.50"))
     ('buys', '#', 'pens', 'for', '#')
     """
-    return tuple(NUMBER if word[0].isdigit() or word in _NUMERAL else word for word in words)
+    return tuple(map(_masked, words))
+
+
+@lru_cache(maxsize=2**17)
+def _masked(word: str) -> str:
+    return NUMBER if word[0].isdigit() or word in _NUMERAL else word
 
 
 def _without_markup(text: str) -> str:
@@ -123,4 +129,6 @@ def _read(text: str, original: str) -> QuestionWords:
 
 def _words(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
     found = pattern.findall(text)
+    if "," not in text:
+        return tuple(found)
     return tuple(word.replace(",", "") if "," in word and _THOUSANDS.fullmatch(word) else word for word in found)
