@@ -150,10 +150,13 @@ def test_the_command_that_it_names_builds_with_what_is_there(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(module, "ROWS", 16)
-    common = ["--source", source, "--max-tokens", "900", "--json"]
+    benchmark = write_questions(tmp_path / "tests.jsonl", [{"question": "Which river is the longest in Africa?"}])
+    against = f"default,-humaneval,-mbpp,{benchmark}"
+    common = ["--source", source, "--max-tokens", "900", "--against", against, "--json"]
     compare_code = ["teachers", "compare", "--teachers", teacher.url, "--domain", "code", "--questions", "3"]
     compared = tunixhack(*compare_code, *common)
     (entry,) = compared.json["teachers"]
+    assert f"--against {against}" in entry["command"]
     teacher.reset()
     assert tunixhack(*entry["command"].split()[1:]).code == 0
     assert asked(teacher) == 16 - 1  # one question, as its recipe has sixteen answers to each

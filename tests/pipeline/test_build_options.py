@@ -17,8 +17,9 @@ from tunixhack.testing import ScriptedTeacher
 
 
 def build(tunixhack: Command, teacher: ScriptedTeacher, source: Path, *more: str | Path):
+    against = () if "--against" in more else ("--against", "none")
     return tunixhack(
-        *("build", "math", "--source", source, "--against", "none"),
+        *("build", "math", "--source", source, *against),
         *("--questions", "2", "--samples", "2", "--teacher", teacher.url, *more),
     )
 
@@ -160,3 +161,21 @@ def test_json_of_an_export(tunixhack: Command, teacher: ScriptedTeacher, source:
     done = tunixhack("export", tmp_path / "run", tmp_path / "rows.jsonl", "--json")
     assert done.json == {"file": str(tmp_path / "rows.jsonl"), "format": "messages", "rows": 4, "rejected": 0}
     assert len([json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]) == 4
+
+
+def test_benchmarks_are_named_on_the_command_line_and_kept_by_the_command_that_goes_on(
+    tunixhack: Command, teacher: ScriptedTeacher, own: Path, tmp_path: Path
+):
+    benchmark = write_questions(tmp_path / "exam.jsonl", [{"question": "What is 3 + 3?"}])
+    columns = ("--columns", "question=problem,reference=result")
+    against = ("--against", f"default,-gsm8k,-math-500,-aime24,-aime25,{benchmark}")
+    done = build(tunixhack, teacher, own, *columns, *against, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    run = Run.load(tmp_path / "run")
+    assert run.rejected.filter(step="decontaminate")["question"].to_list() == ["What is 3 + 3?"]
+    asked = teacher.stats["requests"]
+    assert again(tunixhack, run).code == 0
+    assert teacher.stats["requests"] == asked
+    assert [line["rejected"] for line in run.state()["funnel"] if line["step"] == "decontaminate"] == [1]
+    unknown = build(tunixhack, teacher, own, *columns, "--against", "default,-gsm", "--out", tmp_path / "other")
+    assert (unknown.code, "takes out what is not there" in unknown.err) == (2, True)

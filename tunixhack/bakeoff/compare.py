@@ -44,6 +44,7 @@ def compare(
     trace: str | None = None,
     student: str | None = None,
     max_tokens: int | None = None,
+    against: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     ask_again: bool = False,
@@ -61,6 +62,7 @@ def compare(
         trace: native, written or guided; the recipe's when None.
         student: whose tokens lengths are counted in; characters when None.
         max_tokens: the limit of one answer as sent to the teacher.
+        against: the benchmarks whose questions are left out, as ``--against`` of build takes them.
         out: the folder of the runs, one for each teacher and prompt; ``runs/compare-<domain>`` when None.
         seed: which questions are taken, and the base of every sample's seed.
         ask_again: ask anew where the prompt, teacher or sampling has changed since answers were paid for.
@@ -74,7 +76,7 @@ def compare(
         TeacherFailed: no teacher has a result, and a teacher failed for too long.
     """
     report = report or Reporter()
-    changes = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
+    changes = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens, "against": against}
     changed = {name: value for name, value in changes.items() if value is not None}
     recipes = {name: recipe.replace(**changed) for name, recipe in recipes_of(domain).items()}
     _check(recipes)
@@ -144,7 +146,9 @@ class _BakeOff:
 
     def _one(self, spec: str, name: str, label: str, folder: Path) -> Entry:
         recipe, run = self.recipes[name], Run(folder)
-        small = recipe.replace(samples=self.samples, steps=_unselecting(recipe.steps))
+        small = recipe.replace(
+            samples=self.samples, steps=_unselecting(recipe.steps), decontaminate=recipe.decontaminate
+        )
         before, problem, exit_code = _written(run), None, 0
         try:
             build(small, replace(self.order, teacher=spec), folder, self.report)

@@ -55,6 +55,7 @@ def compare_teachers(
     trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
     student: Annotated[str | None, typer.Option(help="Whose tokens lengths are counted in.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
+    against: Annotated[str | None, typer.Option(help="As for build.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="For a folder of each teacher; runs/compare-DOMAIN if left out.")
     ] = None,
@@ -69,6 +70,7 @@ def compare_teachers(
     from tunixhack.bakeoff.compare import compare
 
     how: dict[str, Any] = {"source": source, "trace": trace, "student": student, "max_tokens": max_tokens}
+    how["against"] = against
     sizes: dict[str, Any] = {"questions": questions, "samples": samples, "seed": seed}
     found = compare(teachers, domain, out=out, ask_again=ask_again, **how, **sizes)
     if as_json:
