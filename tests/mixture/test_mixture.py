@@ -309,6 +309,19 @@ def test_a_part_is_decontaminated_before_anything_is_asked(two: tuple[Path, Path
         assert asked(teacher) == 0
 
 
+def test_every_part_is_compared_with_the_benchmarks_of_all(two: tuple[Path, Path], tmp_path: Path):
+    tests = write_questions(tmp_path / "tests.jsonl", toy_questions(3))
+    first, second = plain(two[0]), plain(two[1])
+    second = second.replace(steps=(Decontaminate(against=(str(tests),)), *second.steps))
+    mixed = mixture(Part(recipe=first, questions=17), Part(recipe=second, questions=2, name="other"))
+    with ScriptedTeacher() as teacher:
+        run = build(mixed, teacher, tmp_path / "run")
+        found = run.rejected.filter(pl.col("reason") == "in_benchmark")
+        assert sorted(found["part"]) == ["creative"] * 3 + ["other"] * 3, "and so are their twins"
+        alone = build(mixed.replace(against="none"), teacher, tmp_path / "none")
+        assert alone.rejected.filter(pl.col("reason") == "in_benchmark").is_empty()
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [

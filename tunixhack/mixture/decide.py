@@ -31,6 +31,8 @@ from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.recipe import Recipe
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import Run
+from tunixhack.sources.source import SHIPPED
+from tunixhack.steps.against import NONE, named_in, read_against
 from tunixhack.steps.base import Ask, Context, Step
 from tunixhack.steps.request import Request
 from tunixhack.steps.sample import Sample
@@ -116,7 +118,9 @@ def _decide_part(
     taken: TakenQuestions,
 ) -> Decision:
     source = PartSource.of(part.recipe.source, part.where, taken.copy())
-    recipe = dataclasses.replace(part.recipe, source=source, samples=samples_of(mixture, part))
+    recipe = part.recipe.replace(source=source, samples=samples_of(mixture, part))
+    if mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
+        recipe = recipe.replace(against=benchmarks_of(mixture) or NONE)
     each = dataclasses.replace(options.each, teacher=part.teacher or options.each.teacher)
     check_options(recipe, each)
     run = Run(folder)
@@ -144,6 +148,13 @@ def _decide_part(
         short=short,
         twins=found.twins,
     )
+
+
+def benchmarks_of(mixture: MixtureSpec) -> tuple[str, ...]:
+    """Return the benchmarks that every part is compared with: those of all parts, since one student learns from all."""
+    of_parts = (named_in(part.recipe.steps) for part in mixture.parts)
+    every = tuple(dict.fromkeys(one for step in of_parts if step is not None for one in step.against))
+    return every if mixture.against is None else read_against(mixture.against, every)
 
 
 @dataclass(frozen=True)

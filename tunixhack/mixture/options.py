@@ -92,6 +92,7 @@ def command(mixture: MixtureSpec, options: MixtureOptions, out: Path) -> str:
         ("--questions", options.questions),
         ("--rows", options.rows),
         ("--samples", mixture.samples),
+        ("--against", mixture.against if isinstance(mixture.against, str | None) else ",".join(mixture.against)),
         ("--student", recipe.student),
         ("--max-length", recipe.max_length),
         ("--concurrency", each.concurrency),

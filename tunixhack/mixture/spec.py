@@ -55,6 +55,9 @@ class MixtureSpec:
     ``"keep"`` takes what there is, ``"repeat"`` repeats kept rows in the mixture's table until the quota is there."""
     rows: int | None = None
     """Answers that are asked for where parts have shares and a build says no number."""
+    against: str | tuple[str, ...] | None = None
+    """The benchmarks that all parts are compared with, as ``--against`` names them, where ``default`` stands for those
+    of all parts; None for those."""
     file: Path | None = None
     """The file that it was read from, for the command that goes on."""
 
