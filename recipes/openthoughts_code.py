@@ -6,7 +6,7 @@ every larger one. What differs from the paper:
 * Questions of the same text are asked once; there code is not deduplicated, and a question can be there twice.
 * The scale of difficulty is in this package's words, and half of the candidates is kept; the paper does not say its
   share.
-* OpenCodeReasoning is read at its config split_0 alone.
+* OpenCodeReasoning is read at its config split_0 alone; two open benchmarks are compared with, not twelve.
 * The teacher is whichever is named; the paper's is QwQ-32B, at temperature 1 and with answers of up to 32k tokens.
 
     tunixhack build openthoughts_code --teacher http://127.0.0.1:8000/v1#Qwen/QwQ-32B --rows 31600
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack import Difficulty, MaxLength, Mixture, Parse, Part, ReasoningLLM, Recipe, Sample, Source
+from tunixhack import Decontaminate, Difficulty, MaxLength, Mixture, Parse, Part, ReasoningLLM, Recipe, Sample, Source
 
 
 def first_turn(row: Mapping[str, Any]) -> str:
@@ -33,6 +33,7 @@ golf = Recipe(
     max_tokens=32_768,
     sampling={"temperature": 1.0},
     steps=(
+        Decontaminate(against=("humaneval", "mbpp")),
         Difficulty(keep=0.5, teacher="openai/gpt-4o-mini"),
         Sample(),
         Parse(),

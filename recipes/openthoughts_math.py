@@ -5,7 +5,7 @@ every larger one. What differs from the paper:
 
 * The source is nvidia/OpenMathInstruct-2, of which the paper's OpenMath-2-Math is a copy of the rows made from MATH.
 * Half of the candidates is kept by length; the paper does not say its share.
-* Questions are compared in normalised form, not as raw strings, and are decontaminated before anything is paid.
+* Questions are compared in normalised form, not as raw strings, and with four open benchmarks, not twelve.
 * The teacher is whichever is named; the paper's is QwQ-32B, at temperature 1 and with answers of up to 32k tokens.
 
     tunixhack build openthoughts_math --teacher http://127.0.0.1:8000/v1#Qwen/QwQ-32B --rows 31600
@@ -13,7 +13,19 @@ every larger one. What differs from the paper:
 
 from __future__ import annotations
 
-from tunixhack import ExactDedup, LengthFilter, MaxLength, Mixture, Parse, Part, ReasoningLLM, Recipe, Sample, Source
+from tunixhack import (
+    Decontaminate,
+    ExactDedup,
+    LengthFilter,
+    MaxLength,
+    Mixture,
+    Parse,
+    Part,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
 
 recipe = Recipe(
     domain="math",
@@ -28,6 +40,7 @@ recipe = Recipe(
     sampling={"temperature": 1.0},
     steps=(
         ExactDedup(),
+        Decontaminate(against=("gsm8k", "math-500", "aime24", "aime25")),
         LengthFilter(keep=0.5, teacher="openai/gpt-4.1-mini"),
         Sample(),
         Parse(),

@@ -5,7 +5,7 @@ of every larger one. What differs from the paper:
 
 * One source, StackExchange's physics, where the paper has a second one, questions out of chemistry textbooks.
 * Half of the candidates is kept by length; the paper does not say its share.
-* Questions are compared in normalised form, not as raw strings, and are decontaminated before anything is paid.
+* Questions are compared in normalised form, not as raw strings, and with two open benchmarks, not twelve.
 * The teacher is whichever is named; the paper's is QwQ-32B, at temperature 1 and with answers of up to 32k tokens.
 
     tunixhack build openthoughts_science --teacher http://127.0.0.1:8000/v1#Qwen/QwQ-32B --rows 31600
@@ -16,7 +16,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunixhack import ExactDedup, LengthFilter, MaxLength, Mixture, Parse, Part, ReasoningLLM, Recipe, Sample, Source
+from tunixhack import (
+    Decontaminate,
+    ExactDedup,
+    LengthFilter,
+    MaxLength,
+    Mixture,
+    Parse,
+    Part,
+    ReasoningLLM,
+    Recipe,
+    Sample,
+    Source,
+)
 
 
 def first_turn(row: Mapping[str, Any]) -> str:
@@ -37,6 +49,7 @@ recipe = Recipe(
     sampling={"temperature": 1.0},
     steps=(
         ExactDedup(),
+        Decontaminate(against=("arc-challenge", "mmlu-pro")),
         LengthFilter(keep=0.5, teacher="openai/gpt-4.1-mini"),
         Sample(),
         Parse(),

@@ -105,6 +105,7 @@ def test_the_papers_recipe_is_held(name: str):
         code = name == "openthoughts_code"
         assert isinstance(chosen, Difficulty if code else LengthFilter)
         assert ("ExactDedup" in kinds) is not code
+        assert "Decontaminate" in kinds[: kinds.index(type(chosen).__name__)], "before anything is paid"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("openthoughts")])
@@ -120,7 +121,7 @@ def test_twenty_rows_in_the_sources_columns_are_built(name: str, tmp_path: Path)
             ]
             source = Source(str(file), columns=recipe.source.columns)
             parts.append(dataclasses.replace(part, recipe=recipe.replace(source=source, steps=tuple(own))))
-        small = mixture(name).replace(parts=tuple(parts), samples=2)
+        small = mixture(name).replace(parts=tuple(parts), samples=2, against="none")
         run = small.build(teacher.url, rows=8, out=tmp_path / "run", report=QUIET, yes=True)
     assert run.train["question_id"].n_unique() == 4
     assert run.train.filter(pl.col("question").str.len_chars() == 0).is_empty()
