@@ -79,12 +79,12 @@ def _build_parts(
         TeacherFailed: for the second part in a row.
     """
     start, failures, failed = time.monotonic(), 0, None
-    for decision in decided:
+    for number, decision in enumerate(decided, 1):
         name = decision.name
         if not decision.questions:
             report.warn(f"part {name} is left out: no question of its source is left for it")
             continue
-        report.say(f"part {name} ({decided.index(decision) + 1} of {len(decided)}): {out / name}")
+        report.say(f"part {name} ({number} of {len(decided)}): {out / name}")
         each = _with_what_is_left(decision, decided, options, out, start)
         try:
             pipeline.build(decision.recipe, each, out / name, report)

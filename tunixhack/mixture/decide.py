@@ -96,11 +96,11 @@ def decide(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Rep
             Nothing has been asked by then.
     """
     _warn_of_many_sources(mixture, report)
-    taken, decided = TakenQuestions(), []
+    decider, decided = _Decider(mixture, options.each), []
     for (name, part), wanted in zip(mixture.named(), quotas(mixture, options), strict=True):
         report.say(f"part {name}: reading its questions …")
         try:
-            decision = _decide_part(mixture, part, name, wanted, options, out / name, taken)
+            decision = decider.decide(part, name, wanted, Run(out / name))
         except TunixHackError as error:
             raise type(error)(f"part {name} of mixture {mixture.name}: {error}") from error
         report.say(f"part {name}: {decision.sentence()}")
@@ -108,46 +108,51 @@ def decide(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Rep
     return decided
 
 
-def _decide_part(
-    mixture: MixtureSpec,
-    part: Part,
-    name: str,
-    wanted: int,
-    options: MixtureOptions,
-    folder: Path,
-    taken: TakenQuestions,
-) -> Decision:
-    source = PartSource.of(part.recipe.source, part.where, taken.copy())
-    recipe = part.recipe.replace(source=source, samples=samples_of(mixture, part))
-    if mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
-        recipe = recipe.replace(against=benchmarks_of(mixture) or NONE)
-    each = dataclasses.replace(options.each, teacher=part.teacher or options.each.teacher)
-    check_options(recipe, each)
-    run = Run(folder)
-    check_folder(run, recipe)
-    found = _candidates(recipe, each, run)
-    available = most_questions(found.rows.height, found.selecting)
-    short = part.short or mixture.short
-    if short == "error":
-        _raise_if_short(part, wanted, available, found, recipe.samples)
-    taken.add(name, found.rows)
-    if part.rows is None:
-        each = dataclasses.replace(each, questions=min(wanted, available) or None)
-    else:
-        most = available * (1 if each.teacher == REFERENCE else recipe.samples)
-        goal = min(wanted, most)
-        each = dataclasses.replace(each, accepted=goal or None, ceiling=available or None)
-    check_options(recipe, each)  # again: now with its number
-    return Decision(
-        name=name,
-        part=part,
-        recipe=recipe,
-        options=each,
-        wanted=wanted,
-        available=available,
-        short=short,
-        twins=found.twins,
-    )
+class _Decider:
+    """Decides one part after the other."""
+
+    def __init__(self, mixture: MixtureSpec, each: BuildOptions) -> None:
+        self._mixture, self._each = mixture, each
+        self._taken, self._earlier = TakenQuestions(), list[str]()
+
+    def decide(self, part: Part, name: str, wanted: int, run: Run) -> Decision:
+        """Decide what a part takes of what the parts before it leave."""
+        each = dataclasses.replace(self._each, teacher=part.teacher or self._each.teacher)
+        recipe = self._recipe(part)
+        check_options(recipe, each)
+        check_folder(run, recipe)
+        found = _candidates(recipe, each, run)
+        available = most_questions(found.rows.height, found.selecting)
+        samples = 1 if each.teacher == REFERENCE else recipe.samples
+        short = part.short or self._mixture.short
+        if short == "error":
+            _raise_if_short(part, wanted, available, found, samples)
+        if part.rows is None:
+            each = dataclasses.replace(each, questions=min(wanted, available) or None)
+        else:
+            goal = min(wanted, available * samples)
+            each = dataclasses.replace(each, accepted=goal or None, ceiling=available or None)
+        check_options(recipe, each)  # again: now with its number
+        self._taken.add(name, found.rows)
+        self._earlier.append(name)
+        return Decision(
+            name=name,
+            part=part,
+            recipe=recipe,
+            options=each,
+            wanted=wanted,
+            available=available,
+            short=short,
+            twins=found.twins,
+        )
+
+    def _recipe(self, part: Part) -> Recipe:
+        """Return the recipe that the part's run builds."""
+        source = PartSource.of(part.recipe.source, part.where, self._taken, self._earlier)
+        recipe = part.recipe.replace(source=source, samples=samples_of(self._mixture, part))
+        if self._mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
+            recipe = recipe.replace(against=benchmarks_of(self._mixture) or NONE)
+        return recipe
 
 
 def benchmarks_of(mixture: MixtureSpec) -> tuple[str, ...]:

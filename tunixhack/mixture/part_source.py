@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,12 +23,12 @@ STEP, REASON = "other_parts", "in_earlier_part"
 
 
 class TakenQuestions:
-    """The questions of earlier parts, by their normalised text and context.
+    """The first part that has a question, by the question's normalised text and context.
 
     >>> taken = TakenQuestions()
     >>> rows = pl.DataFrame({"question_id": ["a"], "question": ["What is rain?"], "context": [None]})
     >>> taken.add("weather", rows)
-    >>> taken.find(rows.with_columns(question=pl.lit("what is  rain?")))
+    >>> taken.find(rows.with_columns(question=pl.lit("what is  rain?")), parts=["weather"])
     [('weather', 'a')]
     """
 
@@ -41,18 +41,10 @@ class TakenQuestions:
         for text, question in zip(_texts(rows), rows["question_id"], strict=True):
             self._by_text.setdefault(text, (part, question))
 
-    def find(self, rows: pl.DataFrame) -> list[tuple[str, str] | None]:
-        """Return for each row the part that has its question, and that question's id; None where none has."""
-        return [self._by_text.get(text) for text in _texts(rows)]
-
-    def copy(self) -> TakenQuestions:
-        """Return the questions as they are now, to which nothing is added later."""
-        other = TakenQuestions()
-        other._by_text = dict(self._by_text)
-        return other
-
-    def __len__(self) -> int:
-        return len(self._by_text)
+    def find(self, rows: pl.DataFrame, parts: Collection[str]) -> list[tuple[str, str] | None]:
+        """Return for each row which of some parts has its question, and that question's id; None where none has."""
+        found = (self._by_text.get(text) for text in _texts(rows))
+        return [one if one is not None and one[0] in parts else None for one in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +59,18 @@ class PartSource:
     """What is read."""
     where: Where | None = None
     taken: TakenQuestions | None = field(default=None, repr=False, compare=False)
-    """The questions of earlier parts."""
+    """Which part has which question; those of later parts may be in it, too."""
+    earlier: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """The parts before this one."""
 
     @classmethod
-    def of(cls, whole: QuestionSource, where: Where | None, taken: TakenQuestions | None = None) -> PartSource:
+    def of(
+        cls,
+        whole: QuestionSource,
+        where: Where | None,
+        taken: TakenQuestions | None = None,
+        earlier: Sequence[str] = (),
+    ) -> PartSource:
         """Make a part's source out of another one.
 
         Raises:
@@ -84,7 +84,7 @@ class PartSource:
                 )
         elif where is not None and not callable(where):
             raise UserError(f"where={where!r} is a mapping of columns to values, or a function of a question's row")
-        return cls(whole=whole, where=where, taken=taken)
+        return cls(whole=whole, where=where, taken=taken, earlier=tuple(earlier))
 
     @property
     def path(self) -> str:
@@ -123,7 +123,7 @@ class PartSource:
         if rows.is_empty():
             raise UserError(f"{self.whole.path} has no question where {describe(self.where)}: see `where=` of the part")
         aside = loaded.rows.height - rows.height
-        twins = [None] * rows.height if self.taken is None else self.taken.find(rows)
+        twins = [None] * rows.height if self.taken is None else self.taken.find(rows, self.earlier)
         is_twin = pl.Series([twin is not None for twin in twins], dtype=pl.Boolean)
         evidence = [json.dumps({"part": twin[0], "question_id": twin[1]}) for twin in twins if twin is not None]
         rejected = rows.filter(is_twin).with_columns(
