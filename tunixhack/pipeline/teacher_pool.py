@@ -150,12 +150,12 @@ class TeacherPool:
             if spec == REFERENCE:
                 return self._solved(rows, requests, step)
             engine = self._engine(spec)
-            wanted = engine.wanted(requests)  # once: it hashes the messages of every request
+            wanted = engine.wanted(requests)
             self._take_over(wanted)
             if self.stored_only:
                 return engine.stored(wanted)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
-            answers = engine.ask(requests, step, on_answers, at_once=self.at_once, earlier=earlier)
+            answers = engine.ask(requests, step, on_answers, at_once=self.at_once, wanted=wanted, earlier=earlier)
             asked.wanted.append(wanted)
             missing = samples - answers.height
             if missing and self.limits.reached:

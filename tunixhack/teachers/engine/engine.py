@@ -96,6 +96,7 @@ class Engine:
         on_answers: OnAnswers | None = None,
         *,
         at_once: bool = False,
+        wanted: pl.DataFrame | None = None,
         earlier: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
         """Return the answers to requests, asking for those only that the store lacks.
@@ -105,6 +106,7 @@ class Engine:
             step: the asking step's name, for the funnel.
             on_answers: called with new answers (rows of `journal.FIELDS`) while they come.
             at_once: ask one by one, even in a build that asks in batches.
+            wanted: what `wanted` lists of the requests, where that is known already: it hashes every one of them.
             earlier: what the step has asked before, as `wanted` lists it; None where this is all.
 
         Returns:
@@ -115,7 +117,7 @@ class Engine:
             TeacherFailed: the teacher failed for too long; what was received is stored.
             UserError: the server refuses, or this would replace answers already paid for.
         """
-        wanted = self.wanted(requests)
+        wanted = self.wanted(requests) if wanted is None else wanted
         missing = self._missing(wanted)
         if not at_once:  # a pilot, which is part of the whole
             self._report_other_seeds(wanted, step)
