@@ -67,7 +67,13 @@ class OtherProcess:
         assert told is not None
         asked.write(json.dumps([function.__module__, function.__name__, arguments], default=str) + "\n")
         asked.flush()
-        line = told.readline()
+        try:
+            line = told.readline()
+        except BaseException:  # a test's time is up: whoever asks next needs a process that answers
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+            raise
         if not line:
             self._stderr.seek(0)
             raise AssertionError(f"it ended with {self._child.wait()}: {self._stderr.read()[-3000:]}")

@@ -14,4 +14,6 @@ FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_collective_call_term
 
 def eight_devices() -> OtherProcess:
     """Return a process that calls functions where there are eight devices."""
-    return OtherProcess({**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS})
+    # what is dispatched at once to eight devices can wait for ever for threads that two cores do not have
+    one_by_one = {"JAX_CPU_ENABLE_ASYNC_DISPATCH": "false"}
+    return OtherProcess({**os.environ, **one_by_one, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS})
