@@ -16,7 +16,7 @@ import pytest
 from tests.test_import import ROOT
 from tunixhack import __version__
 from tunixhack._util import installation
-from tunixhack._util.installation import install_command, pip_install
+from tunixhack._util.installation import install_command, installed_version, pip_install
 from tunixhack.errors import MissingExtra
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -168,3 +168,8 @@ def test_a_wheel_that_pip_has_installed_names_itself(tmp_path: Path):
     run(*pip, str(wheel), cwd=tmp_path)
     assert run("-m", "tunixhack", "--version", cwd=tmp_path) == f"tunixhack {__version__}\n"
     assert run("-c", tell, cwd=tmp_path).strip().endswith(f'"{wheel}[train]"')
+
+
+def test_the_version_of_what_is_not_installed_is_none():
+    assert installed_version("no-such-package") is None
+    assert installed_version("pytest") == pytest.__version__

@@ -73,10 +73,7 @@ def test_a_dataset_of_the_hub_is_still_one():
 
 
 def test_without_the_extra_the_sentence_says_what_brings_it(monkeypatch: pytest.MonkeyPatch):
-    def gone(name: str) -> str:
-        raise gym_family.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(gym_family.metadata, "version", gone)
+    monkeypatch.setattr(gym_family, "installed_version", lambda distribution: None)
     with pytest.raises(MissingExtra, match=r"\[gym\]"):
         GymSource().load("gym")
 

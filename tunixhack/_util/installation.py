@@ -52,6 +52,18 @@ def pip_install(*requirements: str) -> str:
     return " ".join([_pip_install(), *map(_quoted, requirements)])
 
 
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a package that is installed, by its name on the index; None where it is not.
+
+    >>> installed_version("no-such-package") is None
+    True
+    """
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
 def _pip_install() -> str:
     """Name the pip of this very Python: a terminal's ``pip`` can be another's, as where no environment is activated."""
     cell = _in_notebook()
@@ -127,10 +139,8 @@ def _same(one: str, other: Path) -> bool:
 
 def _constraints() -> str:
     """Name the constraints file of the jax that is installed; that of the older one where there is none."""
-    try:
-        newer = f"constraints-jax-{'.'.join(version('jax').split('.')[:2])}.txt"
-    except PackageNotFoundError:
-        return CONSTRAINTS
+    jax = installed_version("jax") or "none"
+    newer = f"constraints-jax-{'.'.join(jax.split('.')[:2])}.txt"
     return newer if (_PACKAGE.parent / newer).is_file() else CONSTRAINTS
 
 

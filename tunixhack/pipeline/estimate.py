@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tunixhack._util.installation import installed_version
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError, nearest
 from tunixhack.pipeline.recipe_spec import RecipeSpec
@@ -139,7 +139,7 @@ def estimate(
         assumed=f"as {' and '.join(given)} say{'s' if len(given) == 1 else ''}; else {assumed}" if given else assumed,
         price=price,
         batch=batch,
-        prices_of=f"the table of litellm {_litellm()}",
+        prices_of=f"the table of litellm {installed_version('litellm') or '(not installed)'}",
         steps=tuple(_step_costs(recipe, teacher, questions, batch=batch, like=like)),
     )
 
@@ -230,10 +230,3 @@ def _assumed(recipe: RecipeSpec) -> tuple[int, int, str]:
         f"by the domain's prompts on its {where} questions at {CHARACTERS_A_TOKEN} characters a token, and a rough "
         f"guess for {recipe.trace} traces (--like RUN takes a preview's)",
     )
-
-
-def _litellm() -> str:
-    try:
-        return version("litellm")
-    except PackageNotFoundError:
-        return "(not installed)"

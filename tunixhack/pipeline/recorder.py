@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from tunixhack import __version__
 from tunixhack._util.files import write_parquet, write_text
+from tunixhack._util.installation import installed_version
 from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.options import BuildOptions
@@ -289,10 +289,6 @@ def _now() -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("tunixhack", "bespokelabs-curator", "datasets", "polars", "xllamacpp"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    names = ("tunixhack", "bespokelabs-curator", "datasets", "polars", "xllamacpp")
+    found = {name: number for name in names if (number := installed_version(name))}
+    return {"python": platform.python_version()} | found

@@ -7,12 +7,12 @@ import json
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tunixhack
 from tunixhack._util.files import write_json
+from tunixhack._util.installation import installed_version
 from tunixhack.errors import UserError
 from tunixhack.train.data.token_set import Domain
 from tunixhack.train.old_names import renamed_record
@@ -170,13 +170,7 @@ def write(folder: Path, record: TrainingRecord) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions that a training was made with."""
-    found = {"tunixhack": tunixhack.__version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    return {"tunixhack": tunixhack.__version__} | {name: installed_version(name) or "unknown" for name in _PACKAGES}
 
 
 def refuse_changes(folder: Path, before: TrainingRecord, now: TrainingRecord) -> None:

@@ -11,9 +11,9 @@ import functools
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from importlib import metadata
 from typing import Any
 
+from tunixhack._util.installation import installed_version
 from tunixhack.errors import MissingExtra
 
 SEED = 0
@@ -31,10 +31,10 @@ def version() -> str:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        return metadata.version("reasoning-gym")
-    except metadata.PackageNotFoundError as error:
-        raise MissingExtra("gym", "the domain gym") from error
+    installed = installed_version("reasoning-gym")
+    if installed is None:
+        raise MissingExtra("gym", "the domain gym")
+    return installed
 
 
 def item(family: str, difficulty: str, number: int) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import NamedTuple
 
+from tunixhack._util.installation import installed_version
 from tunixhack.verifiers.bounded_process import BoundedProcess
 
 LONGEST = 20_000
@@ -24,10 +24,8 @@ class Claim(NamedTuple):
 
 def reader() -> str | None:
     """Return the version of math-verify, which comes with ``tunixhack[generate]``; None where it is not installed."""
-    try:
-        return f"math-verify {metadata.version('math-verify')}"
-    except metadata.PackageNotFoundError:
-        return None
+    version = installed_version("math-verify")
+    return f"math-verify {version}" if version else None
 
 
 def claims(pairs: Iterable[tuple[str, str]]) -> list[Claim]:
