@@ -19,6 +19,7 @@ from tunixhack.train.export.exported import Exported
 from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.machine import doctor
 from tunixhack.train.machine.facts import Device, Facts
+from tunixhack.train.machine.versions import TESTED
 from tunixhack.train.old_names import OPTIONS
 
 
@@ -208,11 +209,9 @@ def test_without_the_extra_a_sentence_points_to_the_doctor(
 def test_the_doctor_ends_with_0_where_a_training_can_start_and_2_where_not(
     tunixhack: Command, monkeypatch: pytest.MonkeyPatch
 ):
-    versions = {name: spec.removeprefix("==").replace("*", "8") for name, spec in doctor.TESTED.items()} | {
-        "jax": "0.11.2"
-    }
+    versions = {name: spec.removeprefix("==").replace("*", "8") for name, spec in TESTED.items()} | {"jax": "0.11.2"}
     facts = Facts(devices=(Device("cpu", "cpu", None),), versions=versions)
-    monkeypatch.setattr(doctor, "gather", lambda names, root: facts)
+    monkeypatch.setattr(doctor, "gather", lambda root: facts)
     assert tunixhack("doctor").code == 0
     assert tunixhack("doctor", "--json").json["well"] is True
     facts = dataclasses.replace(facts, versions=versions | {"flax": "0.10.0"}, tunix_error="ImportError: no name")

@@ -1,6 +1,6 @@
-"""The doctor's child: it imports the trainer, asks jax for its devices, or trains for a step, and prints what it finds.
+"""The doctor's child: it imports the trainer, asks jax for its devices, or trains for a step, and prints how that went.
 
-What fails ends it with a traceback.
+What it prints is one line of JSON, the devices and the error; either may be null.
 """
 
 from __future__ import annotations
@@ -9,33 +9,39 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import astuple
 from pathlib import Path
 
 from tunixhack._util.child_process import end_with_parent
+from tunixhack.train.machine.facts import Device, ProbeResult, devices_of
 
 
-def main(question: str, *platforms: str) -> None:
+def answer(question: str, *platforms: str) -> ProbeResult:
     """Answer one question.
 
     Args:
         question: ``"tunix"``: can it and the trainer be imported? ``"trial"``: does a step of training on the CPU
-            work? ``"devices"``: print jax's, as JSON.
-        platforms: those that must be among the devices; another traceback says why one is not.
+            work? ``"devices"``: which does jax see?
+        platforms: those that must be among the devices; the error says why one is not.
     """
-    if question == "tunix":
-        import tunix  # noqa: F401
+    devices: tuple[Device, ...] | None = None
+    try:
+        if question == "tunix":
+            import tunix  # noqa: F401
 
-        import tunixhack.train.supervised  # noqa: F401
+            import tunixhack.train.supervised  # noqa: F401
+        elif question == "trial":
+            _train_a_step()
+        else:
+            import jax
 
-        return
-    if question == "trial":
-        return _train_a_step()
-    import jax
-
-    found = [(one.platform, one.device_kind, (one.memory_stats() or {}).get("bytes_limit")) for one in jax.devices()]
-    print(json.dumps(found), flush=True)
-    for platform in platforms:
-        jax.devices(platform)
+            devices = devices_of(jax)
+            for platform in platforms:
+                jax.devices(platform)
+    except Exception as error:  # noqa: BLE001  # whatever a clash of versions raises is the answer
+        first_line = str(error).strip().partition("\n")[0]
+        return ProbeResult(devices, f"{type(error).__name__}: {first_line}"[:400])
+    return ProbeResult(devices, None)
 
 
 def _train_a_step() -> None:
@@ -45,24 +51,17 @@ def _train_a_step() -> None:
     from tunixhack.testing.student import write_tiny_student
     from tunixhack.train.supervised import sft
 
-    with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "rows.jsonl"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = folder / "rows.jsonl"
         rows.write_text('{"prompt": "What is 1 + 1?", "response": "<think>I add.</think>2"}\n', encoding="utf-8")
-        student = write_tiny_student(Path(folder) / "student")
-        out = Path(folder) / "out"
-        sft(
-            rows,
-            student,
-            out=out,
-            steps=1,
-            samples=0,
-            max_seq_len=128,
-            batch_size=1,
-            cpu=True,
-            report=Reporter(quiet=True),
-        )
+        student, out, report = write_tiny_student(folder / "student"), folder / "out", Reporter(quiet=True)
+        sft(rows, student, out=out, steps=1, samples=0, max_seq_len=128, batch_size=1, cpu=True, report=report)
 
 
 if __name__ == "__main__":
     end_with_parent()
-    main(*sys.argv[1:])
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is no part of the answer
+    told = astuple(answer(*sys.argv[1:]))
+    os.write(stdout, json.dumps(told).encode())

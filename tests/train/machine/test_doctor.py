@@ -11,8 +11,9 @@ import pytest
 from tunixhack.errors import UserError
 from tunixhack.train.machine import doctor
 from tunixhack.train.machine.doctor import Report, describe, examine, require_device
-from tunixhack.train.machine.facts import Device, Facts, ProbeResult
-from tunixhack.train.machine.findings import TESTED, judge
+from tunixhack.train.machine.facts import Device, Facts, ProbeResult, gather
+from tunixhack.train.machine.findings import judge
+from tunixhack.train.machine.versions import TESTED
 
 CPU, TPU, GPU = Device("cpu", "cpu", None), Device("tpu", "TPU v5 lite", 16 * 10**9), Device("gpu", "Tesla T4", 10**10)
 VERSIONS: dict[str, str | None] = {name: spec.removeprefix("==").replace("*", "8") for name, spec in TESTED.items()} | {
@@ -21,8 +22,11 @@ VERSIONS: dict[str, str | None] = {name: spec.removeprefix("==").replace("*", "8
 WELL = Facts(devices=(CPU,), versions=VERSIONS)
 
 
-def test_json_tells_no_variable_that_was_not_judged():
-    facts = dataclasses.replace(WELL, environment={"JAX_PLATFORMS": "cpu", "HF_TOKEN": "hf_secret"})
+def test_json_tells_no_variable_that_was_not_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.delenv("COLAB_RELEASE_TAG", raising=False)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    facts = gather(root=tmp_path, jax=ProbeResult((CPU,), None))
     told = Report(facts, tuple(judge(facts))).as_dict()
     assert told["facts"]["environment"] == {"JAX_PLATFORMS": "cpu"}
     assert "hf_secret" not in str(told)
@@ -39,11 +43,11 @@ def test_versions_that_were_not_tested_together_are_tried_and_a_problem_only_whe
         return ProbeResult(None, error)
 
     monkeypatch.setattr(doctor, "probe", trial)
-    monkeypatch.setattr(doctor, "gather", lambda names, root: WELL)
+    monkeypatch.setattr(doctor, "gather", lambda root: WELL)
     assert examine().well
     assert not asked, "these were tested"
     newer = dataclasses.replace(WELL, versions=VERSIONS | {"jax": "0.12.0.1"})
-    monkeypatch.setattr(doctor, "gather", lambda names, root: newer)
+    monkeypatch.setattr(doctor, "gather", lambda root: newer)
     report = examine()
     assert asked == ["trial"]
     assert report.well is (error is None)
@@ -54,7 +58,7 @@ def test_versions_that_were_not_tested_together_are_tried_and_a_problem_only_whe
 
 def test_what_cannot_be_imported_is_not_tried(monkeypatch: pytest.MonkeyPatch):
     broken = dataclasses.replace(WELL, versions=VERSIONS | {"flax": "0.10.0"}, tunix_error="ImportError: no name")
-    monkeypatch.setattr(doctor, "gather", lambda names, root: broken)
+    monkeypatch.setattr(doctor, "gather", lambda root: broken)
     monkeypatch.setattr(doctor, "probe", lambda question: pytest.fail("nothing to try"))
     assert not examine().well
 

@@ -14,9 +14,9 @@ from tunixhack.train.machine.facts import (
     ProbeResult,
     find_accelerators,
     find_holders,
-    last_raised,
     probe,
 )
+from tunixhack.train.machine.versions import DECISIVE
 
 
 def put(root: Path, *files: str) -> None:
@@ -86,15 +86,6 @@ def test_whoever_has_a_device_file_open_holds_the_tpu(tmp_path):
     assert find_holders(tmp_path) == (Holder(42, "python -m 42"), Holder(100, "python -m 100"))
 
 
-def test_what_ended_a_process_is_the_last_line_that_is_an_exception():
-    told = (
-        "W0000 a warning: x\nTraceback\n  File\ngoogle.protobuf.VersionError: Detected\n more\n-----\nFor simplicity, x"
-    )
-    assert last_raised(told) == "google.protobuf.VersionError: Detected"
-    assert last_raised("KeyboardInterrupt\n") == "KeyboardInterrupt"
-    assert last_raised("Killed by\nnobody") is None
-
-
 def test_a_child_that_does_not_answer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(machine, "PATIENCE", 0.0)
     assert probe("devices") == ProbeResult(None, "no answer within 0 s")
@@ -116,6 +107,25 @@ def test_a_child_tells_why_tunix_cannot_be_imported(monkeypatch, tmp_path):
     assert probe("tunix") == ProbeResult(None, "ImportError: no name in it")
 
 
+def test_a_child_tells_of_an_error_its_first_line_whatever_else_it_prints(monkeypatch, tmp_path):
+    (tmp_path / "tunix.py").write_text(
+        "import os, sys\nprint('loading')\nos.write(1, b'{}' * 10**6)\nprint('W: x', file=sys.stderr)\n"
+        "raise type('VersionError', (Exception,), {})('Detected\\n more')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert probe("tunix") == ProbeResult(None, "VersionError: Detected")
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [("os.kill(os.getpid(), 6)", "ended with signal 6"), ("sys.exit(3)", "ended with code 3")],
+)
+def test_a_child_that_ends_without_an_answer_is_told_by_how_it_ended(monkeypatch, tmp_path, ending, told):
+    (tmp_path / "tunix.py").write_text(f"import os, sys\n{ending}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert probe("tunix") == ProbeResult(None, told)
+
+
 def test_a_child_trains_for_a_step_and_tells_nothing_where_that_works():
     pytest.importorskip("tunix", reason="needs tunixhack[train]")
     assert probe("trial") == ProbeResult(None, None)
@@ -129,12 +139,12 @@ def test_a_child_tells_why_a_step_of_training_fails(monkeypatch, tmp_path):
 
 
 def test_what_is_installed_here_is_read(tmp_path):
-    facts = machine.gather(["pytest", "no-such-thing"], root=tmp_path, jax=ProbeResult(None, "unasked"))
-    assert facts.versions["pytest"]
-    assert facts.versions["no-such-thing"] is None
+    facts = machine.gather(root=tmp_path, jax=ProbeResult(None, "unasked"))
+    assert facts.versions["protobuf"]
+    assert set(facts.versions) == set(DECISIVE)
     assert not facts.lockfile
 
 
 def test_jaxs_own_metadata_says_which_plugins_fit():
     pytest.importorskip("jax", reason="needs tunixhack[train]")
-    assert {"libtpu", "jax-cuda12-plugin"} <= set(machine.gather([], jax=ProbeResult(None, None)).plugins)
+    assert {"libtpu", "jax-cuda12-plugin"} <= set(machine.gather(jax=ProbeResult(None, None)).plugins)

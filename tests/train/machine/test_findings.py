@@ -13,7 +13,8 @@ from packaging.specifiers import SpecifierSet
 from tunixhack.train.machine import findings
 from tunixhack.train.machine.doctor import Report
 from tunixhack.train.machine.facts import Accelerator, Device, Facts, Holder, ProbeResult
-from tunixhack.train.machine.findings import BESIDE, TESTED, judge
+from tunixhack.train.machine.findings import judge
+from tunixhack.train.machine.versions import DECISIVE, TESTED
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU, TPU, GPU = Device("cpu", "cpu", None), Device("tpu", "TPU v5 lite", 16 * 10**9), Device("gpu", "Tesla T4", 10**10)
@@ -258,4 +259,4 @@ def test_the_tested_versions_are_those_of_the_extra():
 
 
 def test_every_plugin_is_among_the_versions_that_are_told():
-    assert {"libtpu", "jax-cuda12-plugin", "jax-cuda13-plugin", "perfetto", "protobuf"} <= set(BESIDE)
+    assert {"libtpu", "jax-cuda12-plugin", "jax-cuda13-plugin", "perfetto", "protobuf"} <= set(DECISIVE)

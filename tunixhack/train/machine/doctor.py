@@ -7,26 +7,16 @@ cause is an accelerator that jax does not see: it trains on the CPU then, a thou
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.train.machine.facts import ROOT, Device, Facts, ProbeResult, find_accelerators, gather, probe
-from tunixhack.train.machine.findings import (
-    BESIDE,
-    MEMORY_FRACTION,
-    TESTED,
-    Finding,
-    clashing_versions,
-    judge,
-    judge_devices,
-)
+from tunixhack.train.machine.facts import ROOT, Device, Facts, ProbeResult, devices_of, gather, probe
+from tunixhack.train.machine.findings import Finding, clashing_versions, judge, judge_devices
 from tunixhack.train.optional_imports import import_optional
 
-_JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", MEMORY_FRACTION)
-"""Of the environment's variables, those whose values are shown."""
+_RESTART = "in a notebook, restart the kernel after mending"
 
 
 @dataclass(frozen=True)
@@ -55,14 +45,11 @@ class Report:
         for one in self.findings:
             lines += ["", f"{'PROBLEM' if one.grave else 'note'}: {one.sentence}"]
             lines += [f"  {one.mend}"] if one.mend else []
-        return [*lines, "", "ready to train" if self.well else "mend the first problem, then ask again"]
+        return [*lines, "", "ready to train" if self.well else f"mend the first problem, then ask again; {_RESTART}"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON; of the environment nothing but what was judged."""
-        facts = asdict(self.facts)
-        environment = facts.pop("environment")
-        facts["environment"] = {name: environment[name] for name in _JUDGED if name in environment}
-        return {"well": self.well, "findings": [asdict(one) for one in self.findings], "facts": facts}
+        """Return it for JSON."""
+        return {"well": self.well, **asdict(self)}
 
 
 def examine(root: Path = ROOT) -> Report:
@@ -71,7 +58,7 @@ def examine(root: Path = ROOT) -> Report:
     Args:
         root: where ``dev``, ``proc``, ``sys`` and ``tmp`` are.
     """
-    facts = gather([*TESTED, *BESIDE], root=root)
+    facts = gather(root=root)
     if facts.tunix_error is None and clashing_versions(facts):
         facts = replace(facts, trial=probe("trial"))
     return Report(facts, tuple(judge(facts)))
@@ -94,25 +81,22 @@ def require_device(cpu: bool = False, *, root: Path = ROOT) -> str:
     jax = import_optional("jax", "training")
     if cpu:
         jax.config.update("jax_platforms", "cpu")
-    devices: tuple[Device, ...] | None = None
-    error = None
     try:
-        devices = tuple(Device(one.platform, one.device_kind, _memory(one)) for one in jax.devices())
+        seen = ProbeResult(devices_of(jax), None)
     except RuntimeError as raised:  # jax's word for a backend that does not start
-        error = str(raised)
-    if devices and cpu and any(one.platform != "cpu" for one in devices):
+        seen = ProbeResult(None, str(raised))
+    devices = seen.devices or ()
+    accelerated = any(one.platform != "cpu" for one in devices)
+    if cpu and accelerated:
         raise UserError(
             f"this process has {describe(devices)} already, and cannot change to the CPU: restart it (in a notebook, "
             "the kernel), and ask for the CPU first"
         )
-    if devices and (cpu or any(one.platform != "cpu" for one in devices)):
-        return describe(devices)
-    if devices is None or find_accelerators(root, os.environ):
-        facts = gather([*TESTED, *BESIDE], root=root, jax=ProbeResult(devices, error))
-        for one in judge_devices(facts):
+    if not devices or not (cpu or accelerated):
+        for one in judge_devices(gather(root=root, jax=seen)):
             if one.grave:
-                raise UserError(f"{one.line()} (or insist on the CPU: --cpu, in Python cpu=True)")
-    return describe(devices or ())
+                raise UserError(f"{one.line()} ({_RESTART}; or insist on the CPU: --cpu, in Python cpu=True)")
+    return describe(devices)
 
 
 def describe(devices: tuple[Device, ...]) -> str:
@@ -125,12 +109,10 @@ def describe(devices: tuple[Device, ...]) -> str:
     """
     if all(one.platform == "cpu" for one in devices):
         return "the CPU" if len(devices) < 2 else f"the CPU as {len(devices)} devices"
-    first = devices[0]
-    count = f"{len(devices)} × " if len(devices) > 1 else ""
-    memory = f", {first.memory / 1e9:.1f} GB{' each' if count else ''}" if first.memory else ""
-    return f"{count}{first.kind}{memory}{' for jax' if memory and first.platform == 'gpu' else ''}"
-
-
-def _memory(device: Any) -> int | None:
-    found: int | None = (device.memory_stats() or {}).get("bytes_limit")
-    return found
+    first, many = devices[0], len(devices) > 1
+    told = f"{len(devices)} × {first.kind}" if many else first.kind
+    if not first.memory:
+        return told
+    return (
+        f"{told}, {first.memory / 1e9:.1f} GB{' each' if many else ''}{' for jax' if first.platform == 'gpu' else ''}"
+    )

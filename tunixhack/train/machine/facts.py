@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
-import threading
-from collections.abc import Iterable, Mapping
+import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from tunixhack._util.child_process import end, spawn
+from tunixhack._util.installation import installed_version
+from tunixhack.train.machine.versions import DECISIVE
 
 ROOT = Path("/")
 LOCKFILE = Path("tmp/libtpu_lockfile")
@@ -32,7 +33,9 @@ PATIENCE = 300.0
 _TPU_CHIPS = {"0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076"}
 """PCI ids of Google's TPUs, by which jax tells one as well (`jax._src.hardware_utils`)."""
 _TPU_VARIABLES = ("COLAB_TPU_ADDR", "TPU_ACCELERATOR_TYPE", "TPU_NAME")
-_EXCEPTION = re.compile(r"[\w.]+: .+|[\w.]+(Error|Exception|Interrupt)")
+MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""The environment variable for the share of a GPU's memory that jax takes at its start; 0.75 unless it is set."""
+_JUDGED = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES", MEMORY_FRACTION, "COLAB_RELEASE_TAG")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Accelerator:
     @property
     def name(self) -> str:
         """The name that a user knows it by."""
-        return "TPU" if self.platform == "tpu" else "NVIDIA GPU"
+        return "a TPU" if self.platform == "tpu" else "an NVIDIA GPU"
 
 
 @dataclass(frozen=True)
@@ -100,13 +103,13 @@ class Facts:
     holders: tuple[Holder, ...] = ()
     lockfile: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    """The variables that are judged, and no others: they are shown."""
 
 
-def gather(names: Iterable[str], *, root: Path = ROOT, jax: ProbeResult | None = None) -> Facts:
+def gather(*, root: Path = ROOT, jax: ProbeResult | None = None) -> Facts:
     """Look at everything, which takes some seconds.
 
     Args:
-        names: the distributions whose versions matter.
         root: where ``dev``, ``proc``, ``sys`` and ``tmp`` are.
         jax: what is known of jax's devices already; then no child is asked, and Tunix is not looked at.
     """
@@ -122,11 +125,11 @@ def gather(names: Iterable[str], *, root: Path = ROOT, jax: ProbeResult | None =
         devices=jax.devices,
         jax_error=jax.error,
         tunix_error=tunix_error,
-        versions={name: _version(name) for name in names},
+        versions={name: installed_version(name) for name in DECISIVE},
         plugins=_plugins(),
         holders=find_holders(root),
         lockfile=(root / LOCKFILE).exists(),
-        environment=dict(os.environ),
+        environment={name: os.environ[name] for name in _JUDGED if name in os.environ},
     )
 
 
@@ -137,77 +140,69 @@ def find_accelerators(root: Path, environ: Mapping[str, str]) -> tuple[Accelerat
         _text(device).strip() in _TPU_CHIPS and _text(device.with_name("vendor")).strip() == "0x1ae0"
         for device in (root / "sys/bus/pci/devices").glob("*/device")
     )
-    nodes = _nodes(root, "dev/accel") or (_nodes(root, "dev/vfio/") if chips else "")
+    # virtual machines use vfio for other devices as well
+    files = _device_files(root, "dev/accel[0-9]*") or (_device_files(root, "dev/vfio/[0-9]*") if chips else "")
     variable = next((name for name in _TPU_VARIABLES if environ.get(name)), None)
-    if nodes or chips:
-        found.append(Accelerator("tpu", nodes or f"{chips} chips on the PCI bus"))
+    if files or chips:
+        found.append(Accelerator("tpu", files or f"{chips} chips on the PCI bus"))
     elif variable:
         found.append(Accelerator("tpu", variable, here=False))
-    nodes = _nodes(root, "dev/nvidia")
-    if not nodes and all((root / name).exists() for name in ("dev/dxg", "usr/lib/wsl/lib/libcuda.so.1")):
-        nodes = "/dev/dxg"  # WSL2, where Windows' driver stands behind one device for all
-    if nodes:
+    files = _device_files(root, "dev/nvidia[0-9]*")
+    if not files and all((root / name).exists() for name in ("dev/dxg", "usr/lib/wsl/lib/libcuda.so.1")):
+        files = "/dev/dxg"  # WSL2, where Windows' driver stands behind one device for all
+    if files:
         driver = re.search(r"\b(\d{3})\.\d+", _text(root / "proc/driver/nvidia/version"))
-        found.append(Accelerator("cuda", nodes, driver=int(driver[1]) if driver else None))
+        found.append(Accelerator("cuda", files, driver=int(driver[1]) if driver else None))
     return tuple(found)
 
 
 def find_holders(root: Path) -> tuple[Holder, ...]:
     """Find the processes that have a TPU's device file open, as far as this user may look."""
-    holders = []
-    for process in sorted((root / "proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        with suppress(OSError):  # it ended, or is another user's
-            if any(re.fullmatch(r"/dev/(accel|vfio/)\d+", os.readlink(link)) for link in (process / "fd").iterdir()):
-                command = _text(process / "cmdline").replace("\0", " ").strip()
-                holders.append(Holder(int(process.name), command[:120]))
-    return tuple(holders)
+    # psutil's open_files() names regular files alone
+    pids = set()
+    for link in root.glob("proc/[0-9]*/fd/*"):
+        with suppress(OSError):  # it was closed, or is another user's
+            if re.fullmatch(r"/dev/(accel|vfio/)\d+", os.readlink(link)):
+                pids.add(int(link.parent.parent.name))
+    return tuple(
+        Holder(pid, _text(root / f"proc/{pid}/cmdline").replace("\0", " ").strip()[:120]) for pid in sorted(pids)
+    )
+
+
+def devices_of(jax: Any) -> tuple[Device, ...]:
+    """Ask jax for the devices that it sees, which takes them for this process."""
+    return tuple(
+        Device(one.platform, one.device_kind, (one.memory_stats() or {}).get("bytes_limit")) for one in jax.devices()
+    )
 
 
 def probe(question: Literal["tunix", "devices", "trial"], *platforms: str) -> ProbeResult:
     """Let a child of ours try something, and return jax's devices where it found them, or how it failed.
 
     Args:
-        question: see `tunixhack.train.device_probe.main`.
+        question: see `tunixhack.train.device_probe.answer`.
         platforms: likewise.
     """
-    with tempfile.TemporaryFile() as errors:
-        child = spawn("tunixhack.train.device_probe", question, *platforms, stderr=errors)
-        assert child.stdout is not None
-        late = threading.Timer(PATIENCE, child.kill)
-        late.start()
-        try:
-            output, code = child.stdout.read(), child.wait()
-        finally:
-            in_time = late.is_alive()
-            late.cancel()
-            end(child)
-        errors.seek(0)
-        error = last_raised(errors.read().decode(errors="replace")) if code else None
-    if not in_time:
+    with open(os.devnull, "wb") as nothing:
+        child = spawn("tunixhack.train.device_probe", question, *platforms, stderr=nothing)
+    assert child.stdout is not None
+    try:
+        code = child.wait(PATIENCE)
+        lines = child.stdout.read().decode().splitlines()
+    except subprocess.TimeoutExpired:
         return ProbeResult(None, f"no answer within {PATIENCE:.0f} s")
-    if code and not error:
-        error = f"ended with signal {-code}" if code < 0 else f"ended with code {code}"
-    lines = output.decode().splitlines()
-    return ProbeResult(tuple(Device(*one) for one in json.loads(lines[-1])) if lines else None, error)
+    finally:
+        end(child)
+    if not lines:
+        return ProbeResult(None, f"ended with signal {-code}" if code < 0 else f"ended with code {code}")
+    devices, error = json.loads(lines[-1])
+    return ProbeResult(None if devices is None else tuple(Device(*one) for one in devices), error)
 
 
-def last_raised(output: str) -> str | None:
-    r"""Find the exception that ended a Python process in its standard error.
-
-    >>> last_raised("Traceback …\n  File …\nImportError: no name\n  found in x\nbye")
-    'ImportError: no name'
-    """
-    raised = [line for line in output.splitlines() if _EXCEPTION.fullmatch(line)]
-    return raised[-1][:400] if raised else None
-
-
-def _nodes(root: Path, stem: str) -> str:
+def _device_files(root: Path, pattern: str) -> str:
     """Name the first and the last of numbered device files; empty without any."""
-    numbers = sorted(
-        int(number) for path in root.glob(f"{stem}*") if (number := str(path.relative_to(root))[len(stem) :]).isdigit()
-    )
-    ends = [f"/{stem}{number}" for number in dict.fromkeys((*numbers[:1], *numbers[-1:]))]
-    return " to ".join(ends)
+    found = sorted((f"/{path.relative_to(root)}" for path in root.glob(pattern)), key=lambda name: (len(name), name))
+    return " to ".join(dict.fromkeys(found[:1] + found[-1:]))
 
 
 def _text(path: Path) -> str:
@@ -218,20 +213,9 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _plugins() -> dict[str, str]:
     """Read in the installed jax's own metadata which versions of its plugins it takes."""
-    plugins = {}
     with suppress(PackageNotFoundError):
-        for line in requires("jax") or []:
-            with suppress(InvalidRequirement):  # of a later pip: the versions that were tested have none
-                need = Requirement(line)
-                if re.fullmatch(r"libtpu|jax-cuda\d+-plugin", need.name):
-                    plugins[need.name] = str(need.specifier)
-    return plugins
+        needs = [Requirement(line) for line in requires("jax") or []]
+        return {one.name: str(one.specifier) for one in needs if re.fullmatch(r"libtpu|jax-cuda\d+-plugin", one.name)}
+    return {}

@@ -10,27 +10,10 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 
 from tunixhack._util.installation import install_command, pip_install
-from tunixhack.train.machine.facts import LOCKFILE, Accelerator, Facts
-
-TESTED: Mapping[str, str] = {
-    "google-tunix": "==0.1.7",
-    "jax": ">=0.10,<0.12",
-    "flax": "==0.12.*",
-    "qwix": "==0.1.8",
-    "grain": "==0.2.*",
-    "optax": "==0.2.*",
-    "orbax-checkpoint": "==0.12.*",
-}
-"""The versions of the extra `[train]`, which were tested together."""
-DRIVERS = {"jax-cuda12-plugin": ("CUDA 12", 525), "jax-cuda13-plugin": ("CUDA 13", 580)}
-"""What each plugin brings, and the oldest driver of NVIDIA that it runs on."""
-BESIDE = ("jaxlib", "libtpu", *DRIVERS, "perfetto", "protobuf", "sentencepiece", "wandb")
-"""What else decides whether these work."""
-MEMORY_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
-"""The environment variable for the share of a GPU's memory that jax takes at its start; 0.75 unless it is set."""
+from tunixhack.train.machine.facts import LOCKFILE, MEMORY_FRACTION, Accelerator, Facts
+from tunixhack.train.machine.versions import DRIVERS, TESTED
 
 _OLD_PROTOBUF = re.compile(r".*VersionError: .*/perfetto/\S*: gencode (\S+) runtime (\S+)\. ")
-_RESTART = "  # in a notebook, restart the kernel then"
 _REINSTALL = "--upgrade --force-reinstall"
 
 
@@ -57,39 +40,35 @@ def judge(facts: Facts) -> list[Finding]:
 def _versions(facts: Facts) -> Iterator[Finding]:
     """Find what was not tested together, and what is known to break."""
     extra = next((one.platform for one in facts.accelerators if one.here), "train")
-    missing = [name for name in TESTED if facts.versions.get(name) is None]
-    if missing:
-        yield Finding(f"{', '.join(missing)} not installed", f"{install_command(extra)}{_RESTART}")
+    if missing := [name for name in TESTED if not facts.versions.get(name)]:
+        yield Finding(f"{', '.join(missing)} not installed", install_command(extra))
         return
-    failed = facts.tunix_error or (facts.trial and facts.trial.error)
+    error = facts.tunix_error or (facts.trial and facts.trial.error)
     if older := _OLD_PROTOBUF.match(facts.tunix_error or ""):
-        failed = None
+        error = None
         yield Finding(
             f"perfetto {facts.versions.get('perfetto')} needs protobuf {older[1]} or later, and {older[2]} is "
             "installed: Tunix cannot be imported",
-            f"{pip_install('perfetto<0.50')}{_RESTART}",
+            pip_install("perfetto<0.50"),
         )
-    clashing = clashing_versions(facts)
-    versions = ", ".join(f"{name} is {facts.versions[name]}, tested {spec}" for name, spec in clashing.items())
-    mend = pip_install(*(f"{name}{spec}" for name, spec in clashing.items()))
-    sentence = f"versions that were not tested together: {versions}"
-    if clashing and failed:
-        yield Finding(f"{sentence}, and with them training fails ({failed})", f"{mend}{_RESTART}")
-    elif clashing:
-        works = "; a step of training on the CPU works with them" if facts.trial else ""
-        yield Finding(f"{sentence}{works}", f"{mend}  # only if a training fails", grave=False)
-    elif failed:
-        mend = install_command(extra, options=_REINSTALL)
-        yield Finding(f"Tunix cannot be imported ({failed})", f"{mend}{_RESTART}")
+    if clashing := clashing_versions(facts):
+        versions = ", ".join(f"{name} is {facts.versions[name]}, tested {spec}" for name, spec in clashing.items())
+        outcome = "; a step of training on the CPU works with them" if facts.trial else ""
+        outcome = f", and with them training fails ({error})" if error else outcome
+        mend = pip_install(*(f"{name}{spec}" for name, spec in clashing.items()))
+        yield Finding(
+            f"versions that were not tested together: {versions}{outcome}",
+            mend if error else f"{mend}  # only if a training fails",
+            grave=bool(error),
+        )
+    elif error:
+        yield Finding(f"Tunix cannot be imported ({error})", install_command(extra, options=_REINSTALL))
 
 
 def clashing_versions(facts: Facts) -> dict[str, str]:
     """Name what is installed in a version that was not tested with the others: distribution to tested versions."""
-    return {
-        name: spec
-        for name, spec in {**TESTED, **facts.plugins}.items()
-        if facts.versions.get(name) and not _fits(facts, name, spec)
-    }
+    wanted = {**TESTED, **facts.plugins}
+    return {name: spec for name, spec in wanted.items() if _installed_outside(facts, name, spec)}
 
 
 def judge_devices(facts: Facts) -> Iterator[Finding]:
@@ -97,79 +76,70 @@ def judge_devices(facts: Facts) -> Iterator[Finding]:
     seen = {"cuda" if one.platform == "gpu" else one.platform for one in facts.devices or ()}
     for one in facts.accelerators:
         if one.platform not in seen:
-            article = "an" if one.name.startswith("N") else "a"
-            what = f"{article} {one.name} is here ({one.source})" if one.here else f"{one.source} tells of a TPU"
-            reason, mend = next(_reasons(one, facts))
+            what = f"{one.name} is here ({one.source})" if one.here else f"{one.source} tells of a TPU"
+            reason, mend = _reason(one, facts)
             sentence = f"{what}, but jax sees {'only the CPU' if facts.devices else 'no device'}{reason}"
             # where jax sees another accelerator, a training has one
             yield Finding(sentence, mend, grave=not seen - {"cpu"})
     if facts.devices is None and not any(one.here for one in facts.accelerators) and facts.versions.get("jax"):
         blamed = facts.environment.get("JAX_PLATFORMS")
         mend = "unset JAX_PLATFORMS" if blamed else install_command("train", options="--upgrade")
-        yield Finding(f"jax has no device at all ({facts.jax_error})", f"{mend}{_RESTART}")
+        yield Finding(f"jax has no device at all ({facts.jax_error})", mend)
     elif not facts.accelerators and seen == {"cpu"}:
         yield Finding("no accelerator is here: a training on the CPU is for trying out", grave=False)
 
 
-def _reasons(one: Accelerator, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Name the known reasons why jax does not see an accelerator, each with what mends it; the first one counts."""
+def _reason(one: Accelerator, facts: Facts) -> tuple[str, str]:
+    """Return the first known reason why jax does not see an accelerator, and what mends it."""
+    tpu = one.platform == "tpu"
     platforms = facts.environment.get("JAX_PLATFORMS", "")
-    if platforms and not {one.platform, "tpu" if one.platform == "tpu" else "gpu"} & set(platforms.split(",")):
-        yield f", because JAX_PLATFORMS is {platforms}", f"unset JAX_PLATFORMS{_RESTART}"
+    if platforms and not {one.platform, "tpu" if tpu else "gpu"} & set(platforms.split(",")):
+        return f", because JAX_PLATFORMS is {platforms}", "unset JAX_PLATFORMS"
     if not one.here:
-        yield (
+        return (
             ", and there is no device file: it is one of the old TPUs behind the network, which jax no longer reaches, "
             "or the variable is left over",
             "choose a runtime whose TPU is in the machine (Colab: v5e-1 or v6e-1; Kaggle: TPU VM v5e-8), or unset "
             f"{one.source}",
         )
-    if one.platform == "cuda" and facts.environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        yield ", because CUDA_VISIBLE_DEVICES hides it", f"unset CUDA_VISIBLE_DEVICES{_RESTART}"
-    plugins = ["libtpu"] if one.platform == "tpu" else list(DRIVERS)
+    if not tpu and facts.environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return ", because CUDA_VISIBLE_DEVICES hides it", "unset CUDA_VISIBLE_DEVICES"
+    plugins = ["libtpu"] if tpu else list(DRIVERS)
     installed = [name for name in plugins if facts.versions.get(name)]
     if not installed:
-        yield f", because {' or '.join(plugins)} is not installed", f"{install_command(one.platform)}{_RESTART}"
+        return f", because {' or '.join(plugins)} is not installed", install_command(one.platform)
     for name in installed:
-        wanted = facts.plugins.get(name)
-        if wanted and not _fits(facts, name, wanted):
-            jax = facts.versions.get("jax")
-            yield (
-                f", whose version {jax} needs {name}{wanted}, and {facts.versions[name]} is installed",
-                f"{pip_install(f'{name}{wanted}')}{_RESTART}",
-            )
-    for holder in facts.holders if one.platform == "tpu" else ():
-        if holder.pid != os.getpid():
-            yield (
-                f", because process {holder.pid} ({holder.command}) holds it",
-                f"kill {holder.pid}  # or, if it is a notebook, restart its kernel",
-            )
-    if one.platform == "tpu" and facts.lockfile and not facts.holders:
-        yield (
+        needed = f"{name}{facts.plugins.get(name, '')}"
+        if name in clashing_versions(facts):
+            jax, found = facts.versions.get("jax"), facts.versions[name]
+            return f", whose version {jax} needs {needed}, and {found} is installed", pip_install(needed)
+    other = next((holder for holder in facts.holders if holder.pid != os.getpid()), None)
+    if tpu and other:
+        reason = f", because process {other.pid} ({other.command}) holds it"
+        return reason, f"kill {other.pid}  # or, if it is a notebook, restart its kernel"
+    if tpu and facts.lockfile and not facts.holders:
+        return (
             f", and /{LOCKFILE} is left from a process that is gone or another user's",
             f"rm -f /{LOCKFILE}  # with sudo, if it is another user's",
         )
     needs = [DRIVERS[name] for name in installed if name in DRIVERS]
     if one.driver is not None and needs and all(one.driver < oldest for _, oldest in needs):
         oldest = " or ".join(f"{cuda} needs {driver}" for cuda, driver in needs)
-        yield (
-            f", because its driver is version {one.driver}, and {oldest}",
-            "update NVIDIA's driver to its latest version",
-        )
-    yield (
-        f" ({facts.jax_error or 'it gives no reason'})",
-        f"{install_command(one.platform, options=_REINSTALL)}{_RESTART}",
-    )
+        reason = f", because its driver is version {one.driver}, and {oldest}"
+        return reason, "update NVIDIA's driver to its latest version"
+    return f" ({facts.jax_error or 'it gives no reason'})", install_command(one.platform, options=_REINSTALL)
 
 
 def _notes(facts: Facts) -> Iterator[Finding]:
+    """Find what keeps no training from starting."""
     first = next(iter(facts.devices or ()), None)
     if first is not None and first.platform == "gpu" and first.memory:
         yield Finding(
-            f"a training has {first.memory / 1e9:.1f} GB on each GPU, {memory_share('gpu', facts.environment)}",
+            f"a training has {first.memory / 1e9:.1f} GB on each GPU, {gpu_memory_share(facts.environment)}",
             f"export {MEMORY_FRACTION}=0.9  # before jax starts, for more; other programs on the GPU have the rest",
             grave=False,
         )
-    if _fits(facts, "sentencepiece", ">=0.2.2"):
+    if _installed_outside(facts, "sentencepiece", "<0.2.2"):
         yield Finding(
             f"sentencepiece {facts.versions['sentencepiece']} has no SetEncodeExtraOptions, which Tunix's own "
             "tokenizer calls; ours does not use it",
@@ -184,25 +154,18 @@ def _notes(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def memory_share(platform: str, environ: Mapping[str, str]) -> str:
-    """Say what share of a device's memory jax has; nothing where it has all of it.
+def gpu_memory_share(environ: Mapping[str, str]) -> str:
+    """Say what share of a GPU's memory jax has: it takes a part at its start, and never more.
 
-    Args:
-        platform: as jax names it; of a ``gpu`` it takes a part at its start, and never more.
-        environ: the environment that jax was started in.
-
-    >>> memory_share("gpu", {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9"})
+    >>> gpu_memory_share({"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.9"})
     'by XLA_PYTHON_CLIENT_MEM_FRACTION, which is 0.9'
-    >>> memory_share("tpu", {})
-    ''
     """
-    if platform != "gpu":
-        return ""
     if environ.get(MEMORY_FRACTION):
         return f"by {MEMORY_FRACTION}, which is {environ[MEMORY_FRACTION]}"
     return f"three quarters of the GPU's memory, which is jax's share unless {MEMORY_FRACTION} says otherwise"
 
 
-def _fits(facts: Facts, name: str, wanted: str) -> bool:
+def _installed_outside(facts: Facts, name: str, wanted: str) -> bool:
+    """Tell whether a package is installed, and in none of the versions wanted."""
     installed = facts.versions.get(name)
-    return installed is not None and SpecifierSet(wanted).contains(installed, prereleases=True)
+    return installed is not None and not SpecifierSet(wanted).contains(installed, prereleases=True)

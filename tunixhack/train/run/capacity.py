@@ -22,7 +22,7 @@ from tunixhack.train.core.memory_estimate import (
     longest_that_fits,
     shape_of,
 )
-from tunixhack.train.machine.findings import memory_share
+from tunixhack.train.machine.findings import gpu_memory_share
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.run.job import RunOptions
 from tunixhack.train.settings import Settings
@@ -39,8 +39,7 @@ def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -
     """
     shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
     free = free_memory()
-    share = memory_share(jax.default_backend(), os.environ)
-    has = in_gb(free) + (f" ({share})" if share else "")
+    has = in_gb(free) + (f" ({gpu_memory_share(os.environ)})" if jax.default_backend() == "gpu" else "")
     plain, remat = (estimate_memory(shape, chosen, devices=devices, remat=twice) for twice in (False, True))
     short = plain.total > free * SPARE
     needed = remat if short else plain
