@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import asdict
 
 import polars as pl
 import pytest
@@ -26,7 +27,7 @@ def stored(*usages: tuple[int, dict[str, int] | None]) -> pl.DataFrame:
 def test_a_steps_own_words_have_no_effect_in_the_table():
     stage = FunnelLine(hostile.ALL, 3, kept=3, reasons={f"{hostile.ALL}!": 1}, note=hostile.ALL)
     console = Console(file=io.StringIO(), width=1000, force_terminal=True, color_system=None)
-    console.print(table([stage.as_dict()]))
+    console.print(table([asdict(stage)]))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert len(written.splitlines()) == 2
     assert written.count(hostile.WORDS["markup"]) == 3
@@ -39,7 +40,7 @@ def test_a_reason_that_is_called_as_its_step_is_not_told_twice():
         FunnelLine("dedup_answers", 9, kept=6, rejected=3, reasons={"dedup_answers": 3}),
         FunnelLine("parse", 9, kept=6, rejected=3, reasons={"truncated": 2, "parse": 1}),
     ]
-    console.print(table([line.as_dict() for line in lines]))
+    console.print(table([asdict(line) for line in lines]))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert written.count("dedup_answers") == 1
     assert "truncated 2, parse 1" in written

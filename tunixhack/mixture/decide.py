@@ -235,7 +235,7 @@ def _asks(step: Step, error: UserError) -> bool:
 class _ContextsWithoutTeacher(StepContexts):
     """Contexts in which asking ends the loop."""
 
-    def __call__(self, step: Step, rows: pl.DataFrame, *arguments: object, **named: object) -> Context:
+    def __call__(self, step: str, rows: pl.DataFrame, *arguments: object, **named: object) -> Context:
         context = super().__call__(step, rows, *arguments, **named)  # type: ignore[arg-type]
         return dataclasses.replace(context, ask=_refuse)
 

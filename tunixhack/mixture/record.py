@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,9 +88,7 @@ class MixtureRecord:
         runs = [Run(self._run.folder / one.name) for one in decided]
         states = [run.state() for run in runs]
         self._state["parts"] = [_part(one, state) for one, state in zip(decided, states, strict=True)]
-        self._state["funnel"] = [
-            _line(one, state).as_dict() for one, state in zip(decided, states, strict=True) if state
-        ]
+        self._state["funnel"] = [asdict(_line(one, state)) for one, state in zip(decided, states, strict=True) if state]
         self._state["teachers"] = {name: told for state in states for name, told in state.get("teachers", {}).items()}
 
     def write_card(self, kept: pl.DataFrame) -> None:

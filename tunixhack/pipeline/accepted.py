@@ -172,7 +172,7 @@ class AcceptedSearch:
             return
         monitor.expect(new)
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
+        def context(step: str, rows: pl.DataFrame) -> Context:
             return self.contexts(step, rows, partial=True, on_answers=monitor)
 
         (asked,) = run_steps([self.sample], new, context, stage=self.recorder.timed_stage)
@@ -194,8 +194,8 @@ class AcceptedSearch:
         rows = self.selection.rows.head(chosen.pool)
         places = {question: at for at, question in enumerate(rows["question_id"])}
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self.contexts(step, rows, chosen.quotas.get(step_name(step)))
+        def context(step: str, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, chosen.quotas.get(step))
 
         for result in run_steps(
             self.selection.steps[self.selection.first :], rows, context, stage=self.recorder.timed_stage
@@ -219,7 +219,7 @@ class AcceptedSearch:
         return quota
 
     def _monitor_context(self) -> Context:
-        return self.contexts(self.sample, self.selection.rows.head(0))
+        return self.contexts(step_name(self.sample), self.selection.rows.head(0))
 
 
 def count_missing(questions: pl.DataFrame, answers: pl.DataFrame, samples: int, declined: Collection[str]) -> int:

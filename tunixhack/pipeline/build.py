@@ -33,7 +33,7 @@ from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import DONE, STOPPED, Run, lenders
 from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded
-from tunixhack.steps.base import Context, Step
+from tunixhack.steps.base import Context, step_name
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.engine.copies import count_copies
 from tunixhack.teachers.reference import REFERENCE
@@ -248,10 +248,10 @@ class _Build:
     def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Ask for the answers to the selected questions."""
         sample = self.steps[self.at]
-        monitor = DropMonitor(self.judges, self.contexts(sample, rows), self.report.warn)
+        monitor = DropMonitor(self.judges, self.contexts(step_name(sample), rows), self.report.warn)
         monitor.expect(rows)
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
+        def context(step: str, rows: pl.DataFrame) -> Context:
             return self.contexts(step, rows, partial=True, on_answers=monitor)
 
         (result,) = run_steps([sample], rows, context, stage=self.recorder.stage)

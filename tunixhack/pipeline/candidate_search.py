@@ -119,8 +119,8 @@ class CandidateSearch:
         chosen = choose(self.rows.height, given, self._before)
         rows = self.rows.head(chosen.pool) if self._before else self.rows.slice(self._given, size)
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self.contexts(step, rows, chosen.quotas.get(step_name(step)))
+        def context(step: str, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, chosen.quotas.get(step))
 
         *_, last = run_steps(self._until, rows, context, stage=self.recorder.timed_stage)
         if self._before:

@@ -205,10 +205,11 @@ class Pilot:
 
     def _ask(self, rows: pl.DataFrame, first: int, small: Chosen, samples: int) -> pl.DataFrame | None:
         """Return the answers to a few questions; None where a step fails on so few, or leaves none."""
+        sample = step_name(self.steps[self.at])
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            quota, partial = small.quotas.get(step_name(step)), step is self.steps[self.at]
-            return replace(self.contexts(step, rows, quota, partial=partial), samples=samples)
+        def context(step: str, rows: pl.DataFrame) -> Context:
+            own = self.contexts(step, rows, small.quotas.get(step), partial=step == sample)
+            return replace(own, samples=samples)
 
         steps, last = self.steps[first : self.at + 1], None
         for last in run_steps(steps, rows, context, stage=self.recorder.timed_stage, forgive=self._forgive):

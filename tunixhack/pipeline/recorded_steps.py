@@ -15,7 +15,7 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.funnel import FunnelLine
-from tunixhack.steps.base import Context, Step, step_name
+from tunixhack.steps.base import Context, Step
 
 
 class StepRecorder(Protocol):
@@ -71,8 +71,8 @@ class RecordedSteps:
             NearlyAllDropped: one of them dropped nearly everything, before anything is paid.
         """
 
-        def context(step: Step, rows: pl.DataFrame) -> Context:
-            return self.contexts(step, rows, (quotas or {}).get(step_name(step)))
+        def context(step: str, rows: pl.DataFrame) -> Context:
+            return self.contexts(step, rows, (quotas or {}).get(step))
 
         loop = run_steps(steps, rows, context, stage=self.recorder.stage, candidates=candidates, forgive=self.forgive)
         for result in loop:

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -263,7 +263,7 @@ class Recorder:
         """Put together what run.json keeps."""
         known: RunRecord = {
             "teachers": self._earlier_teachers | self.pool.remembered(),
-            "funnel": [stage.as_dict() for stage in self.funnel],
+            "funnel": [asdict(stage) for stage in self.funnel],
         }
         return self._state | known
 
@@ -280,7 +280,7 @@ def _kept_table(rows: pl.DataFrame) -> pl.DataFrame:
 def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Put the rows that steps dropped, if any, into the columns and the order of rejected.parquet."""
     empty = pl.DataFrame(schema=CORE | REJECTION)
-    rows = pl.concat([empty, *(conform(part, CORE | REJECTION) for part in parts)], how="diagonal_relaxed")
+    rows = pl.concat([empty, *[conform(part, CORE | REJECTION) for part in parts]], how="diagonal_relaxed")
     return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
 
 

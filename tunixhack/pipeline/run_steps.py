@@ -69,7 +69,7 @@ class StepResult:
 def run_steps(
     steps: Sequence[Step],
     rows: pl.DataFrame,
-    context: Callable[[Step, pl.DataFrame], Context],
+    context: Callable[[str, pl.DataFrame], Context],
     *,
     stage: Callable[[str, int], AbstractContextManager[FunnelLine]] = lambda name, rows: nullcontext(
         FunnelLine(name, rows)
@@ -82,7 +82,7 @@ def run_steps(
     Args:
         steps: of a recipe, numbered.
         rows: that go into the first.
-        context: from a step and its rows to what it may know.
+        context: from a step's name and its rows to what it may know.
         stage: from a step's name and the number of its rows to the line of the funnel that is filled in meanwhile.
         candidates: the questions to which a step may add rows; None where none may be made.
         forgive: whether the loop just ends where a step fails, from the step and the error.
@@ -97,21 +97,20 @@ def run_steps(
         name = step_name(step)
         with stage(name, rows.height) as line:
             try:
-                returned = call(step, rows, context(step, rows))
+                returned = call(step, rows, context(name, rows))
             except UserError as error:
                 if forgive(step, error):
                     return
                 raise
-            result = _carry_out(step, rows, returned, line, candidates)
+            result = _carry_out(step, name, rows, returned, line, candidates)
         yield result
         rows = result.kept
 
 
 def _carry_out(
-    step: Step, rows: pl.DataFrame, result: Any, line: FunnelLine, candidates: Candidates | None
+    step: Step, name: str, rows: pl.DataFrame, result: Any, line: FunnelLine, candidates: Candidates | None
 ) -> StepResult:
     """Do what a step's return value says; it can be the user's own, and untyped."""
-    name = step_name(step)
     if isinstance(step, Sample):
         if not isinstance(result, pl.DataFrame):
             raise UserError("the sampling step must return rows")

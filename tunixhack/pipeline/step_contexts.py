@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 
 from tunixhack._util.cache import cache_dir
 from tunixhack.errors import UserError
 from tunixhack.pipeline.teacher_pool import TeacherPool
-from tunixhack.steps.base import Ask, Context, Step, step_name
+from tunixhack.steps.base import Ask, Context
 from tunixhack.steps.request import Request
 from tunixhack.teachers.engine.sender import OnAnswers
 
@@ -19,7 +20,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class StepContexts:
-    """A callable that makes a step's context, which is all that the step may know, from the step and its rows."""
+    """A callable that makes a step's context, all that the step may know, from its name and its rows."""
 
     domain: str
     seed: int
@@ -29,12 +30,13 @@ class StepContexts:
     count_tokens: CountTokens | None
     pool: TeacherPool
     say: Callable[[str], None]
+    cache: Path = field(default_factory=cache_dir)
     unpaid: frozenset[str] = frozenset()
     """Steps that must not ask; see `tunixhack.pipeline.step_checks.unpaid`."""
 
     def __call__(
         self,
-        step: Step,
+        step: str,
         rows: pl.DataFrame,
         quota: int | None = None,
         *,
@@ -44,13 +46,13 @@ class StepContexts:
         """Make a step's context.
 
         Args:
-            step: that will be called.
+            step: the name of the step that will be called.
             rows: that it will be given.
             quota: how many of them it has to keep, where it selects.
             partial: whether it can do with a part of the answers that it asks for; see `TeacherPool.asker`.
             on_answers: called with new answers while they come.
         """
-        name, pool = step_name(step), self.pool
+        pool = self.pool
         return Context(
             seed=self.seed,
             domain=self.domain,
@@ -62,11 +64,11 @@ class StepContexts:
             max_tokens=pool.max_tokens,
             count_tokens=self.count_tokens,
             student=self.student,
-            ask=_refuser(name) if name in self.unpaid else pool.asker(name, rows, on_answers, partial),
+            ask=_refuser(step) if step in self.unpaid else pool.asker(step, rows, on_answers, partial),
             declined=pool.declined,
             why_missing=pool.why_missing,
             say=self.say,
-            cache=cache_dir() / "steps" / name,
+            cache=self.cache / "steps" / step,
         )
 
 

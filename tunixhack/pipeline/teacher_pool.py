@@ -14,7 +14,6 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.errors import LimitReached, UserError
 from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
-from tunixhack.pipeline.pool_records import charge, remembered
 from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.replies.token_usage import token_count
 from tunixhack.runs.answer_store import KEY
@@ -67,6 +66,8 @@ class TeacherPool:
         self.settings, self.run, self.report = settings, run, report
         state = run.state()  # as earlier starts left it; what this one adds is in the engines
         self._earlier: dict[str, Any] = state.get("teachers", {})
+        # some servers tell their context only while the model is loaded
+        self._earlier_contexts = {name: token_count(kept.get("context")) for name, kept in self._earlier.items()}
         earlier = state.get("order")
         self.earlier_seed: int | None = None if earlier is None else earlier.get("seed") or 0
         """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
@@ -109,12 +110,12 @@ class TeacherPool:
             return None
         return self._engine(self.settings.teacher).teacher
 
-    @property
+    @cached_property
     def trace(self) -> str:
         """The run's kind of trace; a solution of the source is its author's own."""
         return "native" if self.settings.teacher == REFERENCE else self.settings.trace
 
-    @property
+    @cached_property
     def max_tokens(self) -> int | None:
         """The limit of one answer as it is really sent."""
         return None if self.main is None else self.main.limit
@@ -201,14 +202,23 @@ class TeacherPool:
         return {name: one for name, one in found.items() if name not in set(answered)}
 
     def _context(self, teacher: Teacher) -> int | None:
-        """Return the context that the server tells, or has told: some know it only while the model is loaded."""
-        earlier = self._earlier.get(teacher.name, {})
-        return teacher.context or token_count(earlier.get("context")) or None
+        """Return the context that the server tells, or has told."""
+        return teacher.context or self._earlier_contexts.get(teacher.name) or None
 
     def remembered(self) -> dict[str, Any]:
         """Return what run.json keeps of the teachers that were reached, so that answers are found without them."""
-        engines = self._engines.values()
-        return {engine.teacher.name: remembered(engine, self._context(engine.teacher)) for engine in engines}
+        found = {}
+        for engine in self._engines.values():
+            teacher = engine.teacher
+            found[teacher.name] = {
+                "model": teacher.model,
+                "identity": dict(teacher.identity),
+                "context": self._context(teacher),
+                "models": engine.models.known,
+                "pace": {step: list(pace) for step, pace in engine.measured_seconds.items()},
+                "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
+            }
+        return found
 
     @property
     def prices(self) -> dict[str, Price | None]:
@@ -224,7 +234,7 @@ class TeacherPool:
         paid = self.run.store.answers()
         for lent in self._lent:
             paid = paid.join(lent, on=[*KEY, "when"], how="anti", maintain_order="left")
-        charge(self.limits, paid, self.prices, self.report.warn)
+        self.limits.charge_stored(paid, self.prices, self.report.warn)
 
     def questions_in_flight(self, samples: int) -> int:
         """Return how many questions the run's teacher is asked at once; 1 until it is reached."""

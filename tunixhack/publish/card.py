@@ -60,12 +60,13 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
         "|---|---:|---:|---|",
     ]
     room = MOST_LINES - len(lines) - 2
-    for line in state["funnel"][:room]:
-        reasons = listed(dict(list(line["reasons"].items())[:4]), line["step"])
+    funnel = state["funnel"][:room]
+    reasons = [listed(dict(list(line["reasons"].items())[:4]), line["step"]) for line in funnel]
+    for line, most in zip(funnel, reasons, strict=True):
         aside = f"{line['set_aside']:,} not needed" if line["set_aside"] else ""
         missing = f"{line['missing']:,} not received" if line["missing"] else ""
-        why = for_markdown("; ".join(part for part in (reasons, aside, missing) if part))
-        lines.append(f"| {for_markdown(line['step'])} | {line['rows_in']:,} | {line['kept']:,} | {why} |")
+        step, why = for_markdown(line["step"]), for_markdown("; ".join(filter(None, [most, aside, missing])))
+        lines.append(f"| {step} | {line['rows_in']:,} | {line['kept']:,} | {why} |")
     lines += ["", "Columns: `question`, `context`, `reasoning`, `answer`, and where each row comes from."]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ are shown as "at least".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 SEPARATOR = -1
 """Sent between two texts; no token has this id."""
@@ -35,6 +35,22 @@ def token_count(value: Any) -> int | None:
     (12, None, None, None, None, None)
     """
     return value if type(value) is int and 0 <= value <= MOST else None
+
+
+class TokenCounts(NamedTuple):
+    """The tokens of a ``usage``, as far as they are known."""
+
+    prompt: int | None
+    completion: int | None
+
+
+def token_counts(usage: Mapping[str, Any]) -> TokenCounts:
+    """Read the counts of a ``usage``.
+
+    >>> token_counts({"prompt_tokens": 12, "completion_tokens": -1})
+    TokenCounts(prompt=12, completion=None)
+    """
+    return TokenCounts(token_count(usage.get("prompt_tokens")), token_count(usage.get("completion_tokens")))
 
 
 def tokenizer_url(url: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tunixhack.runs.batch_ledger import BatchLedger
 from tunixhack.runs.journal import FIELDS, count_choices, read_journal, with_all_fields
 
 KEY = ["request_key", "sample"]
+KEY_FIELDS = {name: FIELDS[name] for name in KEY}
 LOST = (
     "if you have a copy of it, put that in its place; otherwise the next build of this run sets it aside, and asks and "
     "pays again for the answers that were in it alone"
@@ -69,12 +70,12 @@ class AnswerStore:
         Raises:
             UserError: a file cannot be read.
         """
-        return self._all(list(FIELDS), [*KEY, "seed"])
+        return self._all(FIELDS, [*KEY, "seed"])
 
     def keys(self, *more: str) -> pl.DataFrame:
         """Return `KEY` and further columns of all stored answers, without reading the answers themselves."""
-        columns = [*KEY, *more]
-        return self._all(columns, columns)
+        fields = KEY_FIELDS | {name: FIELDS[name] for name in more}
+        return self._all(fields, list(fields))
 
     def lent(self) -> pl.DataFrame:
         """Return all answers for another run, also those that a killed call left; all stay where they are."""
@@ -132,7 +133,7 @@ class AnswerStore:
         keys, damaged = [pl.DataFrame(schema=FIELDS).select(KEY)], []
         for path in self._files():
             try:
-                keys.append(_read(path, KEY))
+                keys.append(_read(path, KEY_FIELDS))
             except UserError:
                 damaged.append(path)
         stored = pl.concat(keys).unique(KEY).height
@@ -149,7 +150,7 @@ class AnswerStore:
         """
         for path in self._files():
             try:
-                _read(path, list(FIELDS))  # whole: of a damaged file, the keys alone may be readable
+                _read(path, FIELDS)  # whole: of a damaged file, the keys alone may be readable
             except DamagedFile:
                 aside = _free_name(path)
                 try:
@@ -163,9 +164,9 @@ class AnswerStore:
                     "old name, and build again"
                 )
 
-    def _all(self, columns: list[str], key: list[str]) -> pl.DataFrame:
+    def _all(self, fields: Mapping[str, pl.DataType], key: list[str]) -> pl.DataFrame:
         """Read columns of all files, each value of the key once."""
-        rows = [pl.DataFrame(schema=FIELDS).select(columns), *(_read(path, columns) for path in self._files())]
+        rows = [pl.DataFrame(schema=fields), *[_read(path, fields) for path in self._files()]]
         return pl.concat(rows).unique(key, keep="first", maintain_order=True)
 
     def _files(self) -> list[Path]:
@@ -178,11 +179,11 @@ class AnswerStore:
         return 1 + max(map(_number, self.folder.glob("*.parquet*")), default=-1)
 
 
-def _read(path: Path, columns: list[str]) -> pl.DataFrame:
+def _read(path: Path, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Read columns of one file, which have to be those of stored answers."""
     # all of them are read whole, since files of earlier versions lack some, which are null then
-    rows = with_all_fields(read_parquet(path, LOST)) if columns == list(FIELDS) else read_parquet(path, LOST, columns)
-    if dict(rows.schema) != {name: FIELDS[name] for name in columns}:
+    rows = with_all_fields(read_parquet(path, LOST)) if fields is FIELDS else read_parquet(path, LOST, list(fields))
+    if dict(rows.schema) != fields:
         raise DamagedFile(f"{path} does not hold answers: {LOST}")
     return rows
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import listed
-from tunixhack.replies.token_usage import OF_CHOICES, token_count
+from tunixhack.replies.token_usage import MOST, OF_CHOICES, token_counts
 
 NEARLY_ALL = 0.9
 FEW = 50
@@ -73,10 +73,6 @@ class FunnelLine:
                 f"{self.set_aside} set aside"
             )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the line as run.json keeps it."""
-        return asdict(self)
-
 
 def nearly_all_dropped(rows_in: int, dropped: int, keep: float) -> bool:
     """Tell whether a step dropped over 90 % of at least 50 rows, beyond what it was asked to drop (contract 11).
@@ -101,13 +97,20 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     """
     requests = answers.filter(pl.col("usage").is_not_null())["usage"]
     usages = [json.loads(usage) for usage in requests.to_list()]
-    totals: dict[str, Any] = {}
-    for name in ("prompt_tokens", "completion_tokens"):
-        known = [count for usage in usages if (count := token_count(usage.get(name))) is not None]
-        totals[name] = token_count(sum(known)) if known else None  # a sum that no table holds is not told either
+    counts = [token_counts(usage) for usage in usages]
     answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
-    in_part = any(OF_CHOICES in one or token_count(one.get("completion_tokens")) is None for one in usages)
-    return totals | {"at_least": in_part or len(usages) + 0.5 < answered}
+    whole = [one.completion is not None and OF_CHOICES not in usage for one, usage in zip(counts, usages, strict=True)]
+    return {
+        "prompt_tokens": _total([one.prompt for one in counts if one.prompt is not None]),
+        "completion_tokens": _total([one.completion for one in counts if one.completion is not None]),
+        "at_least": not all(whole) or len(usages) + 0.5 < answered,
+    }
+
+
+def _total(known: Sequence[int]) -> int | None:
+    """Add up counts; None of none, and for a sum that no table holds."""
+    total = sum(known)
+    return total if known and total <= MOST else None
 
 
 def as_frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import polars as pl
 from tunixhack._util.ids import SEED_MODULUS
 from tunixhack._util.wire_json import read_json
 from tunixhack.replies.choices import choices_of, match_choices, usage_of
-from tunixhack.replies.token_usage import BY_CHOICE, token_count
+from tunixhack.replies.token_usage import BY_CHOICE, token_count, token_counts
 
 FIELDS: dict[str, pl.DataType] = {
     "request_key": pl.String(),
@@ -67,6 +67,8 @@ def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     sent = line["generic_request"]["original_row"]
     completion = line["response_message"]
     choices, usage = choices_of(completion), usage_of(completion)
+    tokens = token_counts(usage)
+    of_one = tokens.completion if sent["count"] == 1 else None
     for number, (offset, place) in enumerate(match_choices(choices, sent["count"])):
         choice = choices[place]
         yield {
@@ -79,8 +81,8 @@ def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "count": sent["count"],
             "choice": json.dumps(choice, ensure_ascii=False),
             "finish_reason": _text(choice.get("finish_reason")) if isinstance(choice, dict) else None,
-            "prompt_tokens": token_count(usage.get("prompt_tokens")),
-            "completion_tokens": _of_choice(usage, place, sent["count"]),
+            "prompt_tokens": tokens.prompt,
+            "completion_tokens": _of_choice(usage, place, of_one),
             "usage": json.dumps(usage) if usage and not number else None,
             "when": line["finished_at"],
             "model": _text(completion.get("model")),
@@ -101,11 +103,11 @@ def _lines(folder: Path) -> Iterator[dict[str, Any]]:
                     yield read
 
 
-def _of_choice(usage: Mapping[str, Any], place: int, asked: int) -> int | None:
+def _of_choice(usage: Mapping[str, Any], place: int, of_one: int | None) -> int | None:
     each = usage.get(BY_CHOICE)
     if isinstance(each, list):
         return token_count(each[place]) if place < len(each) else None
-    return token_count(usage.get("completion_tokens")) if asked == 1 else None
+    return of_one
 
 
 def _text(value: Any) -> str | None:

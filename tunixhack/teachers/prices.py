@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tunixhack.replies.token_usage import IN_BATCH, OF_CHOICES, token_count
+from tunixhack.replies.token_usage import IN_BATCH, OF_CHOICES, token_counts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,9 +46,10 @@ class Price:
             listed: return the price outside of a batch.
         """
         reported = usage if isinstance(usage, Mapping) else {}
-        tokens = [reported.get("prompt_tokens"), None if OF_CHOICES in reported else reported.get("completion_tokens")]
-        counts = [token_count(one) for one in tokens]
-        prompt, completion = (-(-len(text) // CHARACTERS) if one is None else one for one in counts)
+        prompt, completion = token_counts(reported)
+        at_most = -(-len(text) // CHARACTERS)
+        prompt = at_most if prompt is None else prompt
+        completion = at_most if completion is None or OF_CHOICES in reported else completion
         return self.of(prompt, completion) * (1.0 if listed else _share(reported))
 
     def in_batches(self) -> Price:
@@ -77,7 +78,8 @@ def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: b
         if price is None or (price != FREE and not usages):
             return None
         for usage in usages:
-            one = price.of(*(token_count(usage.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens")))
+            tokens = token_counts(usage)
+            one = price.of(tokens.prompt or 0, tokens.completion or 0)
             total += one if listed else one * _share(usage)
     return total
 

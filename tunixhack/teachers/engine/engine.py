@@ -24,7 +24,6 @@ from tunixhack.teachers.engine import plan, seeds
 from tunixhack.teachers.engine.batch_mode import BatchSender
 from tunixhack.teachers.engine.online_mode import OnlineSender
 from tunixhack.teachers.engine.preflight import check_fit, examine, takes_schema
-from tunixhack.teachers.engine.replaced import count_replaced
 from tunixhack.teachers.engine.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.engine.spending_limits import Admission, SpendingLimits
 from tunixhack.teachers.registry.models import Models
@@ -118,11 +117,12 @@ class Engine:
             UserError: the server refuses, or this would replace answers already paid for.
         """
         wanted = self.wanted(requests) if wanted is None else wanted
-        missing = self._missing(wanted)
+        stored = self.store.keys("question_id", "step", "teacher", "seed")
+        missing = self._missing(wanted, stored)
         if not at_once:  # a pilot, which is part of the whole
-            self._report_other_seeds(wanted, step)
+            self._report_other_seeds(wanted, stored, step)
         if missing.height:
-            self._report_plan(wanted, missing, step, wanted.clear() if earlier is None else earlier)
+            self._report_plan(wanted, missing, step, stored, wanted.clear() if earlier is None else earlier)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, on_answers, at_once)
         return self.stored(wanted)
@@ -135,9 +135,8 @@ class Engine:
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(*FIELDS, *ROW_COLUMNS)
 
-    def _missing(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        stored = self._reusable(self.store.keys("question_id", "seed"))
-        missing = wanted.join(stored, on=KEY, how="anti", maintain_order="left")
+    def _missing(self, wanted: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+        missing = wanted.join(self._reusable(stored), on=KEY, how="anti", maintain_order="left")
         return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
 
     def _reusable(self, stored: pl.DataFrame) -> pl.DataFrame:
@@ -145,27 +144,29 @@ class Engine:
         again = self.ask_again and self.teacher.seeded
         return stored.filter(seeds.has_seed_of_run(stored, self.seed)) if again else stored
 
-    def _report_other_seeds(self, wanted: pl.DataFrame, step: str) -> None:
+    def _report_other_seeds(self, wanted: pl.DataFrame, stored: pl.DataFrame, step: str) -> None:
         """Say that stored answers have the seeds of another run's seed, where they are not to be asked for again."""
         if not self.teacher.seeded or self.ask_again:
             return
-        said = seeds.describe_other_seeds(self.store.keys("question_id", "seed"), wanted, self.seed, self.earlier_seed)
+        said = seeds.describe_other_seeds(stored, wanted, self.seed, self.earlier_seed)
         if said:
             self.report.say(f"{step}: {said}")
 
-    def _report_plan(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> None:
+    def _report_plan(
+        self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, stored: pl.DataFrame, earlier: pl.DataFrame
+    ) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""
         reused = wanted.height - missing.height
-        missing, coming = self._split_under_way(missing)
+        under_way = self.store.batches.keys()
+        missing, coming = self._split(missing, under_way)
         coming_too = f"{coming.height:,} under way in batches, " if coming.height else ""
         self.report.say(
             f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
             f"{self.teacher.name}"
         )
-        known = (self.store.keys("question_id", "step", "teacher"), self.store.batches.keys())
-        paid = pl.concat(known, how="diagonal").filter(step=step)
+        paid = pl.concat([stored.drop("seed"), under_way], how="diagonal").filter(step=step)
         own = pl.col("teacher").fill_null(self.teacher.name) == self.teacher.name
-        replaced = count_replaced(missing, paid.with_columns(own=own), pl.concat([earlier, wanted]))
+        replaced = plan.count_replaced(missing, paid.with_columns(own=own), pl.concat([earlier, wanted]))
         if replaced and not self.ask_again:
             raise UserError(
                 f"{counted(replaced, 'answer')} of step {step} {verb(replaced, 'is', 'are')} paid for already, and the "
@@ -174,8 +175,11 @@ class Engine:
             )
 
     def _split_under_way(self, missing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return self._split(missing, self.store.batches.keys())
+
+    def _split(self, missing: pl.DataFrame, under_way: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Split missing answers into those to be asked and those in batches; see `plan.split_under_way`."""
-        return plan.split_under_way(missing, self.store.batches.keys(), batch=self.batch, ask_again=self.ask_again)
+        return plan.split_under_way(missing, under_way, batch=self.batch, ask_again=self.ask_again)
 
     def _fetch(
         self,
@@ -206,7 +210,8 @@ class Engine:
                 sender.send(rows, set(missing["request_key"]), collector)
             finally:
                 self._take_results(collector, step)
-            before, new = new.height, self._split_under_way(self._missing(wanted))[0]
+            missing = self._missing(wanted, self.store.keys("question_id", "seed"))
+            before, new = new.height, self._split_under_way(missing)[0]
             if new.height == before:
                 return
             new = new.filter(~pl.col("request_key").is_in(list(collector.unanswered)))

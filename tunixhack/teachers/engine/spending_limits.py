@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import polars as pl
+
+from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
+from tunixhack.teachers.prices import Price, dollars
 
 RESERVE = 1.1
 """Factor by which the proposed budget exceeds what the answers so far let expect."""
@@ -66,6 +70,23 @@ class SpendingLimits:
         self.spent += dollars
         self.listed += dollars if listed is None else listed
         self.answers += answers
+
+    def charge_stored(
+        self, paid: pl.DataFrame, prices: Mapping[str, Price | None], warn: Callable[[str], None]
+    ) -> None:
+        """Note answers that were paid for before; says whose cost is unknown.
+
+        Args:
+            paid: stored answers, columns `journal.FIELDS`.
+            prices: of the teachers, by name.
+            warn: takes a sentence.
+        """
+        for (teacher,), rows in paid.group_by("teacher"):
+            cost = dollars(rows, prices)
+            if cost is None:
+                warn(f"what the {counted(rows.height, 'answer')} of {teacher} cost is unknown: not in the budget")
+            else:
+                self.charge(cost, rows.height, dollars(rows, prices, listed=True))
 
     def out_of_time(self) -> bool:
         """Return whether the hours are over."""

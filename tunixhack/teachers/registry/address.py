@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from tunixhack._util.api_keys import KEY_VARIABLE, find_key
 from tunixhack.errors import UserError
@@ -43,11 +43,7 @@ def address_in(spec: str) -> str | None:
 
 def split_credentials(address: str) -> Address:
     """Take the credentials out of an address, or else the key for it from its variable."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # its text can hold the credentials
-        raise UserError("the address in --teacher cannot be read: it is http://HOST:PORT/v1") from None
-    url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    parts, url = _split(address)
     if parts.password or parts.username:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -65,4 +61,13 @@ def public_name(spec: str) -> str:
     address = address_in(spec)
     if address is None:
         return re.sub("//[^/#]*@", "//", spec)  # a mistyped address is no less secret
-    return split_credentials(address).url + spec[len(spec.partition("#")[0]) :]
+    return _split(address)[1] + spec[len(spec.partition("#")[0]) :]
+
+
+def _split(address: str) -> tuple[SplitResult, str]:
+    """Return the parts of an address, and the address without its credentials."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # its text can hold the credentials
+        raise UserError("the address in --teacher cannot be read: it is http://HOST:PORT/v1") from None
+    return parts, urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

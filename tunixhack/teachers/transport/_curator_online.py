@@ -264,7 +264,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse:
     usage, first = usage_of(completion), completion["choices"][0]
-    prompt, output = (counting.token_count(usage.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
+    tokens = counting.token_counts(usage)
     return GenericResponse(
         response_message=completion,
         raw_response=None,
@@ -272,7 +272,7 @@ def _generic(request: APIRequest, completion: dict[str, Any]) -> GenericResponse
         created_at=request.created_at,
         finished_at=datetime.datetime.now(datetime.UTC),
         # Curator adds these up and cannot do without; our own counts are read from the completion, null if unknown
-        token_usage=_TokenUsage(input=prompt, output=output),
+        token_usage=_TokenUsage(input=tokens.prompt or 0, output=tokens.completion or 0),
         response_cost=0.0,
         finish_reason=str(first.get("finish_reason") if isinstance(first, dict) else None),
     )
