@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,13 @@ from tunixhack.errors import MissingExtra, UserError
 from tunixhack.sources.gym import MOST, GymSource, families, split_of
 from tunixhack.sources.source import Source
 from tunixhack.verifiers import gym_family
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what these tests make out of the user's cache, and what is in that out of these tests."""
+    monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "cache"))
+
 
 needed = pytest.mark.skipif(not pytest.importorskip("importlib.util").find_spec("reasoning_gym"), reason="needs [gym]")
 
@@ -114,7 +122,7 @@ def test_a_smaller_source_is_the_beginning_of_a_larger_one():
 
 
 @needed
-def test_another_process_makes_the_same():
+def test_another_process_makes_the_same(tmp_path: Path):
     code = (
         "from tunixhack.sources.gym import GymSource\n"
         "from tunixhack._util.ids import digest\n"
@@ -126,7 +134,7 @@ def test_another_process_makes_the_same():
             capture_output=True,
             text=True,
             check=True,
-            env=os.environ | {"PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed, "TUNIXHACK_CACHE": str(tmp_path / seed)},
         ).stdout
         for seed in ("3", "4")
     }
@@ -140,3 +148,42 @@ def test_another_version_is_another_source(monkeypatch: pytest.MonkeyPatch):
     after = GymSource().describe()
     assert before != after
     assert after["version"] == "0.2.0"
+
+
+@needed
+def test_a_second_start_makes_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = GymSource(families=("chain_sum", "gcd"), size=30)
+    first = source.load("gym")
+
+    def made(*_: object) -> dict[str, object]:
+        raise AssertionError("a question was made again")
+
+    monkeypatch.setattr("tunixhack.sources.gym.item", made)
+    second = source.load("gym")
+    assert second.rows.equals(first.rows)
+    assert second.resolved == first.resolved
+    others = [
+        GymSource(families=("chain_sum",), size=30),
+        GymSource(families=("chain_sum", "gcd"), size=31),
+        GymSource(families=("chain_sum", "gcd"), size=30, split="test"),
+        GymSource(families=("chain_sum", "gcd"), size=30, difficulty="easy"),
+    ]
+    for other in others:
+        with pytest.raises(AssertionError, match="made again"):
+            other.load("gym")
+    monkeypatch.setattr("tunixhack.sources.gym.version", lambda: "0.2.0")
+    with pytest.raises(AssertionError, match="made again"):
+        source.load("gym")
+
+
+@needed
+def test_a_cache_that_is_damaged_or_cannot_be_written_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = GymSource(families=("gcd",), size=9)
+    whole = source.load("gym")
+    (file,) = (tmp_path / "cache" / "gym").iterdir()
+    for content in (b"", b"no parquet", file.read_bytes()[:-9]):
+        file.write_bytes(content)
+        assert source.load("gym").rows.equals(whole.rows)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TUNIXHACK_CACHE", str(tmp_path / "file"))
+    assert source.load("gym").rows.equals(whole.rows)

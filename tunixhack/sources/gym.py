@@ -19,6 +19,7 @@ import polars as pl
 
 from tunixhack._util.ids import digest
 from tunixhack.errors import UserError, nearest
+from tunixhack.sources.gym_cache import COUNTS, cached, keep
 from tunixhack.sources.mapping import questions
 from tunixhack.sources.source import SHIPPED, Loaded, Source
 from tunixhack.verifiers.gym_family import DEFAULT, DIFFICULTIES, item, score, version
@@ -33,6 +34,8 @@ MOST = 1_000_000
 """Questions of one source; more is a slip of the finger."""
 DRY = 500
 """Items in a row without a new question, after which a family counts as used up."""
+MAKING = 1
+"""The number of this way to make questions, which is raised with every change of it: others' caches do not count."""
 COLUMNS = {"question": "question", "reference": "answer", "category": "family", "inputs": "inputs"}
 _SPEC = re.compile(
     r"gym(:(?P<families>[^/@:]*))?(/(?P<split>[^/@:]*))?(@(?P<difficulty>[^/@:]*))?(:(?P<size>[0-9]+))?", re.ASCII
@@ -162,7 +165,7 @@ class GymSource:
         }
 
     def load(self, domain: str) -> Loaded:
-        """Make the questions.
+        """Make the questions, or take them from the cache where the same were made before.
 
         Args:
             domain: the recipe's domain; part of every question_id.
@@ -170,7 +173,13 @@ class GymSource:
         Raises:
             MissingExtra: reasoning-gym is not installed.
         """
-        made, counts = self._made()
+        decides = (MAKING, version(), DRY, TEST_SHARE, FIRST[self.split], *self._asked())
+        found = cached(*decides)
+        if found is None:
+            made_now, left_out = self._made()
+            found = keep(made_now, left_out, *decides), left_out
+        table, counts = found
+        made = [row | {"inputs": self._inputs(row["family"], row["item"])} for row in table.iter_rows(named=True)]
         kept, rejected, _ = questions(made, COLUMNS, or_plain=False, domain=domain, source=self.path)
         numbers = pl.Series([one["item"] for one in made], dtype=pl.Int64)
         kept, rejected = (rows.with_columns(source_row=numbers.gather(rows["source_row"])) for rows in (kept, rejected))
@@ -184,9 +193,15 @@ class GymSource:
         }
         return Loaded(kept, rejected, resolved)
 
-    def _made(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _asked(self) -> tuple[object, ...]:
+        return ",".join(self.chosen), self.difficulty, self.split, self.size
+
+    def _inputs(self, family: str, number: int) -> dict[str, Any]:
+        return {"family": family, "difficulty": self.difficulty, "item": number, "reasoning_gym": version()}
+
+    def _made(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
         """Return the questions, and what was left out of the items on the way."""
-        counts = {"of_other_split": 0, "repeated": 0, "without_answer": 0, "refused_answer": 0}
+        counts = dict.fromkeys(COUNTS, 0)
         seen: set[str] = set()
         turns = [self._new(family, seen, counts) for family in self.chosen]
         made: list[dict[str, Any]] = []
@@ -218,13 +233,11 @@ class GymSource:
             else:
                 seen.add(text)
                 dry = 0
-                inputs = {"family": family, "difficulty": self.difficulty, "item": number, "reasoning_gym": version()}
                 yield {
                     "question": one["question"],
                     "answer": one["answer"].strip(),
                     "family": family,
                     "item": number,
-                    "inputs": inputs,
                 }
             number += 1
 
