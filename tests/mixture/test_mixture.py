@@ -10,10 +10,12 @@ import polars as pl
 import pytest
 
 from tests.builds import QUIET, asked, small_recipe, write_questions
+from tests.commands import Command
 from tunixhack import Mixture, Part, Recipe
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.pipeline import build as pipeline
+from tunixhack.recipes import creative
 from tunixhack.runs.run import Run
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.decontaminate import Decontaminate
@@ -122,6 +124,18 @@ def test_a_part_that_finds_all_of_its_questions_taken_is_left_out(two: tuple[Pat
     assert run.done
     assert set(run.train["part"]) == {"creative"}
     assert not (run.folder / "again").exists()
+    told = run.state()["funnel"][1]
+    assert (told["step"], told["rows_in"], told["rejected"], told["kept"]) == ("again", 20, 20, 0)
+    assert run.rejected.filter(pl.col("part") == "again").height == 20, "no row disappears"
+
+
+def test_a_part_that_is_left_out_now_leaves_no_rows_of_an_earlier_start(two: tuple[Path, Path], tmp_path: Path):
+    first, second = Part(recipe=plain(two[0]), questions=5), Part(recipe=plain(two[0]), questions=5, name="again")
+    with ScriptedTeacher() as teacher:
+        build(mixture(first, second, short="keep"), teacher, tmp_path / "run")
+        turned = build(mixture(second, first, short="keep"), teacher, tmp_path / "run")
+    assert set(turned.train["part"]) == {"again"}
+    assert [part["kept"] for part in turned.state()["parts"]] == [10, 0]
 
 
 def test_a_part_at_the_end_leaves_the_others_questions_alone(two: tuple[Path, Path], tmp_path: Path):
@@ -199,6 +213,7 @@ def test_the_same_command_asks_nothing_again_and_a_kill_loses_nothing(two: tuple
         cut = Run.load(tmp_path / "cut")
         assert not cut.done
         assert set(cut.train["part"]) == {"creative"}, "what there is can be used"
+        assert "; 10 answers received;" in cut.status
         before = asked(teacher)
         build(mixed, teacher, tmp_path / "cut")
         assert asked(teacher) - before == 10, "the second part's answers alone"
@@ -329,6 +344,8 @@ def test_every_part_is_compared_with_the_benchmarks_of_all(two: tuple[Path, Path
         ({"name": "A b"}, "a name is made of"),
         ({"short": "maybe"}, "short"),
         ({"rows": 100}, "for parts with shares"),
+        ({"parts": 5}, r"write parts=\(Part\(…\), Part\(…\)\), and not 5"),
+        ({"parts": (Part(recipe=creative, questions=1),)}, "creative is none: .* as in creative.recipe"),  # type: ignore[arg-type]
     ],
 )
 def test_what_makes_no_sense_is_told_at_once(fields: dict[str, Any], sentence: str, two: tuple[Path, Path]):
@@ -347,6 +364,7 @@ def test_what_makes_no_sense_is_told_at_once(fields: dict[str, Any], sentence: s
         ({"share": 0.5}, "add up to 0.5"),
         ({"questions": 1, "short": "some"}, "short"),
         ({"questions": 1, "name": "../up"}, "a name is made of"),
+        ({"questions": 1, "name": "answers"}, "the name answers, which something else in its folder has"),
     ],
 )
 def test_a_quota_that_makes_no_sense_is_told_at_once(quota: dict[str, Any], sentence: str, two: tuple[Path, Path]):
@@ -362,3 +380,41 @@ def test_replace_changes_the_mixture_and_all_of_its_recipes(two: tuple[Path, Pat
     assert [name for name, _ in mixed.named()] == ["creative", "creative-2"]
     with pytest.raises(UserError, match="a mixture has no 'colour'"):
         mixed.replace(colour="red")
+
+
+def test_the_command_that_goes_on_has_all_that_was_changed(two: tuple[Path, Path], tmp_path: Path):
+    mixed = mixture(Part(recipe=plain(two[0]), questions=5), Part(recipe=plain(two[1]), questions=3, name="other"))
+    changes = {"source": str(two[1]), "trace": "written", "max_tokens": 900, "system": "Be brief.", "against": "none"}
+    changed = mixed.replace(**changes, max_length="2000chars", sampling={"temperature": 0.5, "top_p": 0.9})
+    with ScriptedTeacher() as teacher:
+        run = build(changed.replace(short="keep"), teacher, tmp_path / "run", scale=0.123456789)
+    command = run.state()["command"]
+    for option in (
+        f"--source {two[1]}",
+        "--trace written",
+        "--max-tokens 900",
+        "--system 'Be brief.'",
+        "--against none",
+        "--max-length 2000chars",
+        "--temperature 0.5",
+        "--top-p 0.9",
+        "--scale 0.123456789",
+    ):
+        assert f" {option} " in command
+
+
+def test_a_preview_shows_the_answers_of_every_part(
+    two: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tunixhack: Command
+):
+    monkeypatch.chdir(tmp_path)
+    part = "Part(recipe=creative.recipe.replace(source={!r}).without(LengthFilter), questions=5, name={!r})"
+    parts = ", ".join(part.format(str(path), name) for path, name in zip(two, ("one", "other"), strict=True))
+    Path("own.py").write_text(
+        "from tunixhack import LengthFilter, Mixture, Part\nfrom tunixhack.recipes import creative\n"
+        f"mixture = Mixture(name='own', parts=({parts}), samples=2)\n"
+    )
+    with ScriptedTeacher() as teacher:
+        result = tunixhack("build", "own.py", "--teacher", teacher.url, "--preview", "2")
+    assert result.code == 0, result.err
+    assert result.out.count("sample 0") == 4
+    assert "; 4 answers received;" in " ".join(result.out.split())

@@ -68,3 +68,38 @@ def test_the_folder_of_a_part_belongs_to_its_rows():
     assert one.describe() != other.describe()
     assert one.license == "mit"
     assert one.spelling() == whole.spelling()
+
+
+@pytest.mark.parametrize("given", [None, [], [None], {"a": 1}])
+def test_a_value_that_is_none_is_told(given: object):
+    with pytest.raises(UserError, match="each a text or a number"):
+        PartSource.of(Source("rows.jsonl"), {"category": given})  # type: ignore[dict-item]
+
+
+def test_numbers_are_values_too(tmp_path: Path):
+    source = write_questions(tmp_path / "rows.jsonl", 6)
+    part = PartSource.of(Source(str(source)), {"source_row": [1, 4]})
+    assert part.load("creative").rows["source_row"].to_list() == [1, 4]
+    assert part.describe()["where"] == "source_row is 1 or 4"
+    with pytest.raises(UserError, match="no row's category is 3"):
+        PartSource.of(Source(str(source)), {"category": 3}).load("creative")
+
+
+def test_a_function_that_fails_is_told_with_its_row(tmp_path: Path):
+    source = write_questions(tmp_path / "rows.jsonl", 3)
+
+    def longer(row: dict[str, str]) -> bool:
+        return len(row["context"]) > 3
+
+    with pytest.raises(UserError, match=r"where=longer failed with TypeError.*source_row 0.*None"):
+        PartSource.of(Source(str(source)), longer).load("creative")
+
+
+def test_a_misspelt_category_is_told_with_the_one_that_is_near(tmp_path: Path):
+    rows = [{"question": f"What is {n}?", "category": "open_qa"} for n in range(3)]
+    source = write_questions(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(UserError, match=r"no row's category is 'openqa': did you mean open_qa\?"):
+        PartSource.of(Source(str(source)), {"category": "openqa"}).load("creative")
+    loaded = PartSource.of(Source(str(source)), {"category": ("open_qa", "general")}).load("creative")
+    assert loaded.rows.height == 3
+    assert loaded.resolved["where_without_rows"] == ["no row's category is 'general': Known: open_qa"]

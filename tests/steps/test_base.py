@@ -97,7 +97,8 @@ def fails_on(*bad: str) -> Any:
 MANY = pl.DataFrame({"question_id": [f"q{n}" for n in range(23)], "sample": [0] * 23})
 
 
-@given(st.sets(st.integers(0, 22), min_size=1, max_size=10))
+@given(st.sets(st.integers(0, 22), min_size=1, max_size=8))
+# of more, all that are tried could be among them, and then no row is blamed
 def test_the_first_row_on_which_a_step_fails_is_named(bad: set[int]):
     with pytest.raises(UserError, match=rf"^step step failed on question q{min(bad)}, sample 0: ValueError: bad$"):
         call(fails_on(*(f"q{n}" for n in bad)), MANY, Context())

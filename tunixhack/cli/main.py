@@ -222,7 +222,8 @@ def build(
     order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
     run = dataset.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
-    _show(run, samples=preview or 0, as_json=as_json)
+    # a preview asks so many questions of each part of a mixture
+    _show(run, samples=(preview or 0) * max(1, len(run.parts())), as_json=as_json)
     if not as_json and run.done:
         from tunixhack.publish.card import publish_command
 

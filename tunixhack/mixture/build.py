@@ -45,8 +45,7 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
         try:
             failed = _build_parts(decided, options, out, report)
         except KeyboardInterrupt:
-            _finish(record, run, decided, STOPPED, "interrupted")
-            report.say(f"to go on: {record.command}")
+            _finish(record, run, decided, STOPPED, "interrupted")  # its part has said how to go on
             raise
         except TunixHackError as error:
             if isinstance(error, UserError) and began and not any(Run(out / one.name).state() for one in decided):
@@ -130,9 +129,10 @@ def _say_what_is_left(run: Run, decided: Sequence[Decision], report: Reporter) -
 
 def _finish(record: MixtureRecord, run: Run, decided: Sequence[Decision], state: str, why: str | None) -> None:
     """Write the mixture's tables out of what its parts have so far, and note how it ended."""
-    built = [one for one in decided if (run.folder / one.name / "train.parquet").exists()]
+    built = [one for one in decided if one.questions and (run.folder / one.name / "train.parquet").exists()]
     record.note_parts(decided)
     if built:
-        kept = write_tables(run, built)
+        left_out = {one.name: one.rejected for one in decided if one.rejected is not None}
+        kept = write_tables(run, built, left_out)
         record.write_card(kept)
     record.finish(state, why)

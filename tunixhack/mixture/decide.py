@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.recipe import Recipe
-from tunixhack.runs.funnel import FunnelLine
+from tunixhack.runs.funnel import FunnelLine, count_reasons
 from tunixhack.runs.run import Run
 from tunixhack.sources.source import SHIPPED
 from tunixhack.steps.against import NONE, named_in, read_against
@@ -63,6 +63,12 @@ class Decision:
     short: str
     twins: Mapping[str, int] = field(default_factory=dict)
     """Questions that an earlier part has too, by its name."""
+    funnel: Sequence[FunnelLine] = ()
+    """Of a part that is left out, since no question is left for it: what became of its rows."""
+    rejected: pl.DataFrame | None = field(default=None, repr=False, compare=False)
+    """Of such a part, the rows that were rejected; None of others, whose runs have them."""
+    where_without_rows: Sequence[str] = ()
+    """The values in ``where`` that no row of the source has."""
 
     @property
     def questions(self) -> int:
@@ -103,6 +109,8 @@ def decide(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Rep
             decision = decider.decide(part, name, wanted, Run(out / name))
         except TunixHackError as error:
             raise type(error)(f"part {name} of mixture {mixture.name}: {error}") from error
+        for sentence in decision.where_without_rows:
+            report.warn(f"part {name}: {sentence}")
         report.say(f"part {name}: {decision.sentence()}")
         decided.append(decision)
     return decided
@@ -144,6 +152,9 @@ class _Decider:
             available=available,
             short=short,
             twins=found.twins,
+            funnel=() if available else found.funnel,
+            rejected=None if available else pl.concat(found.rejected, how="diagonal_relaxed"),
+            where_without_rows=found.where_without_rows,
         )
 
     def _recipe(self, part: Part) -> Recipe:
@@ -168,6 +179,9 @@ class _Found:
     """What the steps that ask nobody keep."""
     selecting: Sequence[Step]
     twins: Mapping[str, int]
+    where_without_rows: Sequence[str]
+    funnel: Sequence[FunnelLine]
+    rejected: Sequence[pl.DataFrame]
 
 
 def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
@@ -175,8 +189,11 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
     loaded = recipe.source.load(recipe.domain)
     evidence = loaded.rejected.filter(pl.col("reason") == REASON)["evidence"]
     twins = Counter(str(json.loads(one)["part"]) for one in evidence)
+    told, unrecorded = loaded.resolved["where_without_rows"], _Unrecorded(options)
     if loaded.rows.is_empty():
-        return _Found(loaded.rows, (), twins)
+        rows_in = loaded.rejected.height + loaded.set_aside
+        unrecorded.add_stage(FunnelLine("source", rows_in, set_aside=loaded.set_aside), loaded.rejected)
+        return _Found(loaded.rows, (), twins, told, unrecorded.funnel, unrecorded.rejected)
     quiet = Reporter(quiet=True)
     pool = TeacherPool(settings_of(recipe, options), run, quiet)
     try:
@@ -192,14 +209,12 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
             pool=pool,
             say=quiet.say,
         )
-        recorded = RecordedSteps(
-            _Unrecorded(options), contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher)
-        )
+        recorded = RecordedSteps(unrecorded, contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher))
         selection = QuestionSelection(steps[:at], recorded, pool, quiet)
         selection.judge(loaded)
     finally:
         pool.close()
-    return _Found(selection.rows, selection.selecting, twins)
+    return _Found(selection.rows, selection.selecting, twins, told, unrecorded.funnel, unrecorded.rejected)
 
 
 def _raise_if_short(part: Part, wanted: int, available: int, found: _Found, samples: int) -> None:
@@ -251,17 +266,21 @@ class _Unrecorded:
     """What `Recorder` is to steps, for a loop of which nothing is written."""
 
     def __init__(self, options: BuildOptions) -> None:
-        self.options, self.rejected = options, list[pl.DataFrame]()
+        self.options, self.rejected, self.funnel = options, list[pl.DataFrame](), list[FunnelLine]()
 
     @contextmanager
     def stage(self, name: str, rows_in: int) -> Iterator[FunnelLine]:
-        yield FunnelLine(name, rows_in)
+        self.funnel.append(FunnelLine(name, rows_in))
+        yield self.funnel[-1]
 
     def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
-        pass
+        if rejected is not None:
+            self.rejected.append(rejected)
+            stage.rejected, stage.reasons = rejected.height, count_reasons(rejected)
+        self.funnel.append(stage)
 
     def timed_stage(self, name: str, rows_in: int) -> AbstractContextManager[FunnelLine]:
-        return self.stage(name, rows_in)
+        return nullcontext(FunnelLine(name, rows_in))
 
     def suggest(self, **changes: Any) -> None:
         pass

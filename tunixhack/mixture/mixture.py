@@ -59,7 +59,7 @@ class Mixture(MixtureSpec):
         Raises:
             UserError: a field that neither has.
         """
-        own = {field.name for field in dataclasses.fields(self)}
+        own = {field.name for field in dataclasses.fields(self)} - {"changes"}
         of_recipes = {name: value for name, value in changes.items() if name not in own}
         known = own | {field.name for field in dataclasses.fields(Recipe)}
         for name in of_recipes:
@@ -68,7 +68,8 @@ class Mixture(MixtureSpec):
         parts = self.parts
         if of_recipes:
             parts = tuple(dataclasses.replace(part, recipe=part.recipe.replace(**of_recipes)) for part in parts)
-        return dataclasses.replace(self, **({"parts": parts} | {n: v for n, v in changes.items() if n in own}))
+        fields = {"parts": parts, "changes": {**self.changes, **of_recipes}}
+        return dataclasses.replace(self, **fields | {name: value for name, value in changes.items() if name in own})
 
     def build(
         self,

@@ -83,18 +83,25 @@ def _shares(total: int, parts: tuple[Part, ...]) -> list[int]:
 
 
 def command(mixture: MixtureSpec, options: MixtureOptions, out: Path) -> str:
-    """Return the command line that goes on with a mixture."""
-    each, recipe = options.each, mixture.parts[0].recipe
+    """Return the command line that goes on with a mixture, with what was changed in all of its recipes."""
+    each, changes = options.each, mixture.changes
+    sampling = changes.get("sampling", {})
     parts = ["tunixhack", "build", str(mixture.file or mixture.name)]
     for option, value in (
-        ("--scale", None if options.scale == 1 else f"{options.scale:g}"),
+        ("--source", changes.get("source")),
+        ("--scale", None if options.scale == 1 else str(options.scale)),
         ("--teacher", public_name(each.teacher)),
         ("--questions", options.questions),
         ("--rows", options.rows),
         ("--samples", mixture.samples),
+        ("--trace", changes.get("trace")),
         ("--against", mixture.against if isinstance(mixture.against, str | None) else ",".join(mixture.against)),
-        ("--student", recipe.student),
-        ("--max-length", recipe.max_length),
+        ("--student", changes.get("student")),
+        ("--max-length", changes.get("max_length")),
+        ("--max-tokens", changes.get("max_tokens")),
+        ("--temperature", sampling.get("temperature")),
+        ("--top-p", sampling.get("top_p")),
+        ("--system", changes.get("system")),
         ("--concurrency", each.concurrency),
         ("--seed", each.seed or None),
         ("--budget", each.budget),

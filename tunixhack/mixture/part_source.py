@@ -10,16 +10,21 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack.errors import UserError
+from tunixhack.errors import TunixHackError, UserError, nearest
 from tunixhack.runs.schema import QUESTION, REJECTION, conform
 from tunixhack.sources.question_source import QuestionSource
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.exact_dedup import normalise
 
-Where = Mapping[str, str | Sequence[str]] | Callable[[dict[str, Any]], bool]
+Value = str | int | float
+Where = Mapping[str, Value | Sequence[Value]] | Callable[[dict[str, Any]], bool]
 """Which rows of a source a part takes: the values that columns of ours may have, or a function of a question's row."""
 STEP, REASON = "other_parts", "in_earlier_part"
 """What rejected.parquet says of a question that an earlier part has as well."""
+
+
+MOST_KNOWN = 20
+"""A column with more values than this is not one of categories, and they are not listed."""
 
 
 class TakenQuestions:
@@ -82,6 +87,13 @@ class PartSource:
                 raise UserError(
                     f"where={dict(where)!r}: {unknown[0]!r} is no column of a question: {', '.join(QUESTION)}"
                 )
+            for column, given in where.items():
+                values: Sequence[object] = _values(given)
+                if not values or not all(isinstance(one, str | int | float) for one in values):
+                    raise UserError(
+                        f"where={{{column!r}: {given!r}}}: give the values that {column} may have, each a text or a "
+                        "number"
+                    )
         elif where is not None and not callable(where):
             raise UserError(f"where={where!r} is a mapping of columns to values, or a function of a question's row")
         return cls(whole=whole, where=where, taken=taken, earlier=tuple(earlier))
@@ -121,7 +133,8 @@ class PartSource:
         if self.where is not None:
             rows = rows.filter(wanted(rows, self.where))
         if rows.is_empty():
-            raise UserError(f"{self.whole.path} has no question where {describe(self.where)}: see `where=` of the part")
+            hint = "; ".join(values_without_rows(loaded.rows, self.where)) or "see `where=` of the part"
+            raise UserError(f"{self.whole.path} has no question where {describe(self.where)}: {hint}")
         aside = loaded.rows.height - rows.height
         twins = [None] * rows.height if self.taken is None else self.taken.find(rows, self.earlier)
         is_twin = pl.Series([twin is not None for twin in twins], dtype=pl.Boolean)
@@ -130,7 +143,8 @@ class PartSource:
             step=pl.lit(STEP), reason=pl.lit(REASON), evidence=pl.Series(evidence, dtype=pl.String)
         )
         both = pl.concat([loaded.rejected, conform(rejected, QUESTION | REJECTION)])
-        return Loaded(rows.filter(~is_twin), both, loaded.resolved, set_aside=loaded.set_aside + aside)
+        resolved = loaded.resolved | {"where_without_rows": values_without_rows(loaded.rows, self.where)}
+        return Loaded(rows.filter(~is_twin), both, resolved, set_aside=loaded.set_aside + aside)
 
     def describe(self) -> dict[str, Any]:
         """Say which rows of which source these are."""
@@ -155,9 +169,29 @@ def wanted(rows: pl.DataFrame, where: Where) -> pl.Series:
     if isinstance(where, Mapping):
         keep = pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True)
         for column, values in where.items():
-            keep &= rows[column].is_in([values] if isinstance(values, str) else list(values)).fill_null(False)
+            allowed = set(_values(values))
+            keep &= pl.Series([value in allowed for value in rows[column]], dtype=pl.Boolean)
         return keep
-    return pl.Series([bool(where(row)) for row in rows.iter_rows(named=True)], dtype=pl.Boolean)
+    return pl.Series([_says(where, row) for row in rows.iter_rows(named=True)], dtype=pl.Boolean)
+
+
+def values_without_rows(rows: pl.DataFrame, where: Where | None) -> list[str]:
+    """Say of each value that a part wants and no row has which one may have been meant.
+
+    >>> rows = pl.DataFrame({"category": ["open_qa", "closed_qa", None]})
+    >>> values_without_rows(rows, {"category": ("open_qa", "closedqa")})
+    ["no row's category is 'closedqa': did you mean closed_qa? Known: closed_qa, open_qa"]
+    """
+    if not isinstance(where, Mapping):
+        return []
+    told = []
+    for column, values in where.items():
+        there = rows[column].drop_nulls().unique().to_list()
+        for value in _values(values):
+            if value not in there:
+                known = nearest(str(value), sorted(map(str, there))) if 0 < len(there) <= MOST_KNOWN else ""
+                told.append(f"no row's {column} is {value!r}" + (f": {known}" if known else ""))
+    return told
 
 
 def describe(where: Where | None) -> str:
@@ -167,9 +201,24 @@ def describe(where: Where | None) -> str:
     'category is open_qa or closed_qa'
     """
     if isinstance(where, Mapping):
-        told = ((name, [values] if isinstance(values, str) else list(values)) for name, values in where.items())
-        return " and ".join(f"{name} is {' or '.join(values)}" for name, values in told)
+        return " and ".join(f"{name} is {' or '.join(map(str, _values(values)))}" for name, values in where.items())
     return getattr(where, "__name__", "a function says so")
+
+
+def _values(given: Value | Sequence[Value]) -> list[Value]:
+    return list(given) if isinstance(given, Sequence | set | frozenset) and not isinstance(given, str) else [given]
+
+
+def _says(where: Callable[[dict[str, Any]], bool], row: dict[str, Any]) -> bool:
+    try:
+        return bool(where(row))
+    except TunixHackError:
+        raise
+    except Exception as error:  # the user's own function can raise anything
+        raise UserError(
+            f"where={describe(where)} failed with {type(error).__name__}: {error}, for the question of source_row "
+            f"{row['source_row']}; a row has the columns {', '.join(row)}, and what is not known in it is None"
+        ) from error
 
 
 def _texts(rows: pl.DataFrame) -> list[bytes]:

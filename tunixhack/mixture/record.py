@@ -88,7 +88,9 @@ class MixtureRecord:
         runs = [Run(self._run.folder / one.name) for one in decided]
         states = [run.state() for run in runs]
         self._state["parts"] = [_part(one, state) for one, state in zip(decided, states, strict=True)]
-        self._state["funnel"] = [asdict(_line(one, state)) for one, state in zip(decided, states, strict=True) if state]
+        self._state["funnel"] = [
+            asdict(_line(one, state)) for one, state in zip(decided, states, strict=True) if state or one.funnel
+        ]
         self._state["teachers"] = {name: told for state in states for name, told in state.get("teachers", {}).items()}
 
     def write_card(self, kept: pl.DataFrame) -> None:
@@ -103,6 +105,7 @@ class MixtureRecord:
 
 
 def _part(decision: Decision, state: RunRecord) -> dict[str, Any]:
+    state = {} if decision.funnel else state  # of an earlier start, in which it was not left out
     sample = next((line for line in state.get("funnel", []) if line["step"] == "sample"), None)
     return {
         "name": decision.name,
@@ -122,7 +125,7 @@ def _part(decision: Decision, state: RunRecord) -> dict[str, Any]:
 
 def _line(decision: Decision, state: RunRecord) -> FunnelLine:
     """Sum a part's funnel up in one line: from its source's rows to its kept answers."""
-    lines = state["funnel"]
+    lines = [asdict(line) for line in decision.funnel] or state["funnel"]
     made = [line["made"] for line in lines if line["step"] == "sample"]
     reasons: Counter[str] = Counter()
     for line in lines:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tunixhack.errors import UserError, nearest
 from tunixhack.mixture.part_source import Where
@@ -13,6 +15,8 @@ from tunixhack.recipe import Recipe
 
 SHORT = ("error", "keep", "repeat")
 """What is done where a part has fewer questions than its quota."""
+RESERVED = ("answers", "batches", "lock", "pilot")
+"""Names of what stands in a run's folder, which no part's folder can have."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -60,6 +64,8 @@ class MixtureSpec:
     of all parts; None for those."""
     file: Path | None = None
     """The file that it was read from, for the command that goes on."""
+    changes: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What `replace` changed in all recipes, for the command that goes on."""
 
     def __post_init__(self) -> None:
         """Check all that can be known before sources are read.
@@ -71,12 +77,24 @@ class MixtureSpec:
             raise UserError(
                 f"Mixture(name={self.name!r}): a name is made of a-z, 0-9, _ and -, and begins with a letter"
             )
+        parts: object = self.parts  # of a caller that nobody checks the types of
+        if isinstance(parts, Part):
+            object.__setattr__(self, "parts", (parts,))
+        elif not isinstance(parts, Sequence):
+            raise UserError(f"mixture {self.name}: write parts=(Part(…), Part(…)), and not {parts!r}")
         if not self.parts:
             raise UserError(f"mixture {self.name} has no parts")
         for part in self.parts:
             if not isinstance(part, Part):
                 raise UserError(
                     f"mixture {self.name}: {type(part).__name__} is no Part: write Part(recipe=…, questions=…)"
+                )
+            recipe: object = part.recipe
+            if not isinstance(recipe, Recipe):
+                name = getattr(recipe, "__name__", type(recipe).__name__).rpartition(".")[2]
+                raise UserError(
+                    f"mixture {self.name}: Part(recipe=…) takes a Recipe, and {name} is none: a domain's module has it "
+                    "as `recipe`, as in creative.recipe"
                 )
         object.__setattr__(self, "parts", tuple(self.parts))
         for name, part in self.named():
@@ -99,7 +117,7 @@ class MixtureSpec:
         """Return the parts with their names, each of which is there once.
 
         Raises:
-            UserError: two parts were given the same name, or one that no folder can have.
+            UserError: two parts were given the same name, or one that no folder of a part can have.
         """
         given = [part.name for part in self.parts if part.name is not None]
         twice = next((name for name, count in Counter(given).items() if count > 1), None)
@@ -116,6 +134,12 @@ class MixtureSpec:
                 name = f"{part.recipe.domain}-{number}"
             taken.add(name)
             named.append((name, part))
+        reserved = next((name for name in taken if name in RESERVED), None)
+        if reserved is not None:
+            raise UserError(
+                f"mixture {self.name} has a part of the name {reserved}, which something else in its folder has: give "
+                "it another one with Part(name=…)"
+            )
         return named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -17,12 +17,13 @@ PART, REPEAT = "part", "repeat"
 """Columns of a mixture's tables: the part's name, and how often the row stands there before this one."""
 
 
-def write_tables(run: Run, built: Sequence[Decision]) -> pl.DataFrame:
+def write_tables(run: Run, built: Sequence[Decision], left_out: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Write train, rejected and questions.parquet of a mixture out of its parts'.
 
     Args:
         run: the mixture's.
         built: the parts that have tables.
+        left_out: the rejected rows of each part that no question is left for.
 
     Returns:
         The kept rows.
@@ -36,6 +37,8 @@ def write_tables(run: Run, built: Sequence[Decision]) -> pl.DataFrame:
     train = publish_names(train, names)
     for name, schema in (("rejected", CORE | REJECTION), ("questions", QUESTION)):
         tables = [_table(run, one, name).with_columns(pl.lit(one.name).alias(PART)) for one in built]
+        if name == "rejected":
+            tables += [rows.with_columns(pl.lit(part).alias(PART)) for part, rows in left_out.items()]
         rows = conform(pl.concat(tables, how="diagonal_relaxed"), schema)
         keys = [key for key in ("question_id", "sample", "step", PART, "source_row") if key in rows.columns]
         write_parquet(run.folder / f"{name}.parquet", rows.sort(keys))

@@ -29,7 +29,7 @@ from tunixhack._util.lock import owner
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import TunixHackError, UserError
-from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.runs.answer_store import AnswerStore, Received
 from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.signature import is_own, quoted
@@ -154,13 +154,19 @@ class Run:
         """Say in a sentence whether the run is finished, at work, or interrupted, and how it goes on."""
         state, worker = self.state(), owner(self.folder)
         if worker and worker.running():
-            return f"at work ({worker}): {self.store.received()}; the files below are of an earlier state"
+            return f"at work ({worker}): {self._received()}; the files below are of an earlier state"
         unseen = f" (unless {worker}, which cannot be seen from here, is still at work)" if worker else ""
         if state.get("state") == DONE:
             but = f", but {state['why']}" if state.get("why") else ""
             return f"finished{but}{unseen}"
         why = f": {state['why']}" if state.get("why") else ""
-        return f"not finished{why}{unseen}; {self.store.received()}; {_how_to_go_on(state)}"
+        return f"not finished{why}{unseen}; {self._received()}; {_how_to_go_on(state)}"
+
+    def _received(self) -> Received:
+        """Count what the run has received, and what the parts of a mixture have."""
+        found = [one.store.received() for one in (self, *self.parts())]
+        damaged = tuple(path for one in found for path in one.damaged)
+        return Received(sum(one.answers for one in found), damaged)
 
     @property
     def condition(self) -> str:
@@ -283,13 +289,16 @@ class Run:
             name: train or rejected.
 
         Returns:
-            The table; None where there is none yet.
+            The table; None where there is none yet. Of a mixture that has none, such as behind a preview, its parts'.
         """
         state = self.state()
         told = state.get("pilot")
         pilot = isinstance(told, dict) and told.get("ended_here") is True and state.get("state") == STOPPED
         path = (self.pilot_folder if pilot else self.folder) / f"{name}.parquet"
-        return read_parquet(path, REMEDY) if path.exists() else None
+        if path.exists():
+            return read_parquet(path, REMEDY)
+        tables = [table for part in self.parts() if (table := part.latest_table(name)) is not None]
+        return pl.concat(tables, how="diagonal_relaxed") if tables else None
 
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
         """Yield a few kept answers, of different questions, the same ones every time.
