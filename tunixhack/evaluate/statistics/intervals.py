@@ -33,9 +33,11 @@ Floats: TypeAlias = NDArray[np.float64]
 Bounds: TypeAlias = tuple[float, float]
 
 SHARE: Bounds = (0.0, 1.0)
-"""Bounds of a share, and of a win."""
+"""Bounds of a share."""
 DIFFERENCE: Bounds = (-1.0, 1.0)
 """Bounds of the difference of two shares."""
+WIN: Bounds = (-0.5, 0.5)
+"""Bounds of a win, which is 1, ½ or 0, minus the ½ of two arms that are alike, so that 0 is no difference here, too."""
 LEVEL = 0.95
 """The level of an interval where nothing else is asked for."""
 
