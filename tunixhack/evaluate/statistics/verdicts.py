@@ -120,8 +120,8 @@ def verdict(found: Interval, p: float | None, circumstances: Circumstances | Non
     >>> from tunixhack.evaluate.statistics.intervals import difference
     >>> found = verdict(difference([0.0] * 60, [1.0, 0.0, 0.0] * 20), 2e-6, Circumstances(trainings=1))
     >>> print(found.sentence("steps", "direct"))
-    steps minus direct: +33.3 points (95 %: +19.4 to +45.1), better; 60 questions × 1 reply, 1 training each: 80 % of such
-    comparisons tell 18.9 points; these students, not yet these recipes
+    steps minus direct: +33.3 points (95 %: +19.4 to +45.1), better; 60 questions × 1 reply, 1 training each: 80 % of
+    such comparisons tell 18.9 points; these students, not yet these recipes
     """
     asked = circumstances or Circumstances()
     if min(asked.samples, asked.comparisons, asked.trainings or 1) < 1:
