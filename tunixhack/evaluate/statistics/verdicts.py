@@ -124,9 +124,10 @@ def verdict(found: Interval, p: float | None, circumstances: Circumstances | Non
     such comparisons tell 18.9 points; these students, not yet these recipes
     """
     asked = circumstances or Circumstances()
-    if min(asked.samples, asked.comparisons, asked.trainings or 1) < 1:
+    trainings = 1 if asked.trainings is None else asked.trainings
+    if min(asked.samples, asked.comparisons, trainings) < 1:
         raise ValueError("a comparison has at least one sample, one training and one arm beside the baseline")
-    if p is not None and (asked.trainings or 1) > 1:
+    if p is not None and trainings > 1:
         raise ValueError("a p of flipped signs is of one training's students, and says nothing over several trainings")
     level = shared_level(asked.comparisons)
     decided = found.at(level)
