@@ -117,7 +117,7 @@ def test_a_sentence_has_numbers_and_what_could_have_been_told():
     said = verdict(slightly(8, 30), 0.0078125, Circumstances(samples=4, trainings=1))
     assert said.sentence("steps", "direct") == (
         "steps minus direct: +6.7 points (95 %: -3.7 to +16.2), perhaps better; 30 questions × 4 replies, 1 training "
-        "each, p = 0.0078: 80 % of such comparisons tell 15.1 points; these students, not yet these recipes"
+        "each, p = 0.0078: 80 % of such comparisons tell 12.4 points; these students, not yet these recipes"
     )
 
 

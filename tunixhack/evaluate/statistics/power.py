@@ -1,14 +1,17 @@
 """The smallest difference that a comparison can tell, before it is paid for and after it was seen.
 
-A difference is told where 0 is out of its interval. With N = n + 2 questions, the added pair included, and a standard
-error of the padded mean, the smallest difference that a share ``power`` of comparisons tells is::
+A difference is told where 0 is out of its interval. With N = n + 2 questions, the added pair included, the smallest
+difference that a share ``power`` of comparisons tells is::
 
-    detectable = (t(level) + t(power)) · error · N / n
+    detectable = (t(level) · error + t(power) · deviation) · N / n
 
-Before anything was asked, error² = (n · v + 2 + 2 · n · detectable² / N) / (N · (N - 1)), where v is the variance of a
-question's difference: omega² + (sigma_A² + sigma_B²) / samples, with omega² that of the difference of two arms' true
-shares, and sigma² an arm's mean variance of one reply at a question. This is the sample-size formula of Miller, Adding
-Error Bars to Evals (arXiv:2411.00640, 2024, section 5), in the padded sample.
+where error is the standard error of the padded mean, and deviation how far that mean moves from comparison to
+comparison: the error without the pair's own part, since the pair never moves.
+
+Before anything was asked, error² = (n · v + 2 + 2 · n · detectable² / N) / (N · (N - 1)), with v the variance of a
+question's difference: omega² + (sigma_A² + sigma_B²) / samples, where omega² is that of the difference of two arms'
+true shares, and sigma² an arm's mean variance of one reply at a question. This is the sample-size formula of Miller,
+Adding Error Bars to Evals (arXiv:2411.00640, 2024, section 5), in the padded sample.
 """
 
 from __future__ import annotations
@@ -73,7 +76,7 @@ def detectable(plan: Plan, *, level: float = LEVEL, power: float = POWER) -> flo
         power: share of such comparisons that tell a difference of this size.
 
     >>> round(detectable(Plan(questions=300)), 3), round(detectable(Plan(questions=300, samples=4)), 3)
-    (0.089, 0.056)
+    (0.089, 0.055)
     """
     level = shared_level(plan.arms - 1, level)
     low = min(plan.score, 1 - plan.score)
@@ -87,7 +90,7 @@ def detectable(plan: Plan, *, level: float = LEVEL, power: float = POWER) -> flo
         if plan.trainings > 1:
             noise = (1 - plan.icc) * sum(parts) / (plan.samples * plan.questions) / 2
             error, degrees = _with_trainings(error, degrees, noise, plan)
-        return _reach(error, degrees, level, power) * (plan.questions + 2) / plan.questions
+        return _reach((error, _foretold_pair(size, plan.questions), degrees), plan.questions, level, power)
 
     return _smallest(told, 1 - low)
 
@@ -131,7 +134,8 @@ def detectable_from_pilot(
     expected = seen * questions / numbers.size + 1
 
     def told(size: float) -> float:
-        return _reach(_foretold_error(variance, size, questions), expected, level, power) * (questions + 2) / questions
+        error, pair = _foretold_error(variance, size, questions), _foretold_pair(size, questions)
+        return _reach((error, pair, expected), questions, level, power)
 
     return _smallest(told, 1.0)
 
@@ -148,18 +152,37 @@ def detectable_by(found: Interval, *, power: float = POWER) -> float | None:
     """
     if found.low is None:
         return None
-    padding = (found.clusters + 2) / found.clusters if found.bounds else 1.0
-    size = _reach(found.error, found.degrees, found.level, power) * padding
+    count, pair = found.clusters, 0.0
+    if found.bounds:
+        squares = sum((bound - found.centre) ** 2 for bound in found.bounds)
+        pair = squares / ((count + 1) * (count + 2))
+    size = _reach((found.error, pair, found.degrees), count if found.bounds else None, found.level, power)
     return None if found.bounds and size > found.bounds[1] else size
 
 
-def _reach(error: float, degrees: float, level: float, power: float) -> float:
-    return float(quantile((1 + level) / 2, degrees) + quantile(power, degrees)) * error
+def _reach(estimate: tuple[float, float, float], count: int | None, level: float, power: float) -> float:
+    """Return the smallest difference that is told.
+
+    Args:
+        estimate: standard error of the padded mean, the part of its square that the pair makes, degrees of freedom.
+        count: number of clusters, by which the pair draws the mean towards the middle; None without a pair.
+        level: of the interval.
+        power: share of comparisons that tell it.
+    """
+    error, pair, degrees = estimate
+    deviation = math.sqrt(max(error**2 - pair, 0.0))
+    size = float(quantile((1 + level) / 2, degrees)) * error + float(quantile(power, degrees)) * deviation
+    return size if count is None else size * (count + 2) / count
 
 
 def _foretold_error(variance: float, size: float, count: int) -> float:
     padded = count + 2
     return math.sqrt((count * variance + 2 + 2 * count * size**2 / padded) / (padded * (padded - 1)))
+
+
+def _foretold_pair(size: float, count: int) -> float:
+    padded = count + 2
+    return (2 + 2 * (count * size / padded) ** 2) / (padded * (padded - 1))
 
 
 def _with_trainings(error: float, degrees: float, noise: float, plan: Plan) -> tuple[float, float]:

@@ -121,7 +121,7 @@ def verdict(found: Interval, p: float | None, circumstances: Circumstances | Non
     >>> found = verdict(difference([0.0] * 60, [1.0, 0.0, 0.0] * 20), 2e-6, Circumstances(trainings=1))
     >>> print(found.sentence("steps", "direct"))
     steps minus direct: +33.3 points (95 %: +19.4 to +45.1), better; 60 questions × 1 reply, 1 training each: 80 % of
-    such comparisons tell 18.9 points; these students, not yet these recipes
+    such comparisons tell 18.5 points; these students, not yet these recipes
     """
     asked = circumstances or Circumstances()
     trainings = 1 if asked.trainings is None else asked.trainings
