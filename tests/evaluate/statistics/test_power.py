@@ -141,3 +141,13 @@ def test_a_comparison_that_could_tell_nothing():
 def test_arms_share_the_level():
     assert shared_level(1) == pytest.approx(0.95)
     assert shared_level(5) == pytest.approx(0.99)
+
+
+def test_the_arms_of_a_plan_share_its_level():
+    plan = Plan(questions=200)
+    assert size(dataclasses.replace(plan, arms=3)) == size(plan, level=0.975) > size(plan)
+
+
+def test_replies_of_all_trainings_count():
+    many = Plan(questions=1000, trainings=40)
+    assert size(many) == pytest.approx(size(Plan(questions=1000, samples=40)), rel=0.02)

@@ -113,6 +113,12 @@ def test_cut_off_replies_that_leave_it_open_turn_nothing():
     assert verdict(won(6, 6, 100), 1.0, open_still).suffixes == ()
 
 
+def test_cut_off_replies_are_judged_at_the_level_that_decides():
+    asked = Circumstances(comparisons=3, if_cut_off=[won(15, 5, 100)])
+    assert won(15, 5, 100).sign == 1
+    assert verdict(won(10, 8, 100), None, asked).suffixes == ()
+
+
 def test_a_sentence_has_numbers_and_what_could_have_been_told():
     said = verdict(slightly(8, 30), 0.0078125, Circumstances(samples=4, trainings=1))
     assert said.sentence("steps", "direct") == (
