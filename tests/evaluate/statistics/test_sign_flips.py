@@ -56,6 +56,21 @@ def test_draws_come_near_what_is_exact(monkeypatch):
     assert drawn != sign_flip_p(differences, seed=1)
 
 
+@pytest.mark.parametrize("differences", [
+    np.random.default_rng(0).normal(0.1, 1, 1500), np.random.default_rng(0).integers(-15, 17, 5000) / 16,
+    np.repeat(np.random.default_rng(0).normal(0.1, 1, 60), 2),
+])  # fmt: skip
+def test_draws_come_near_the_normal_of_many_questions(differences):
+    z = abs(differences.sum()) / np.sqrt((differences**2).sum())
+    assert sign_flip_p(differences) == pytest.approx(2 * stats.norm.sf(z), abs=0.01)
+
+
+def test_thirds_of_many_questions_are_as_far_as_they_are():
+    # 1/3 and 2/3 sum up with errors that grow with the questions; whole numbers do not
+    thirds = np.repeat([1, 2, -1, -2], [2100, 1500, 2000, 1480])
+    assert sign_flip_p(thirds / 3) == sign_flip_p(thirds)
+
+
 def test_draws_are_never_quite_certain():
     differences = np.random.default_rng(1).uniform(0.5, 1, 100)
     assert sign_flip_p(differences) == 1 / (sign_flips.DRAWS + 1)

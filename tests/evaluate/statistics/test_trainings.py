@@ -85,6 +85,11 @@ def test_clusters_and_values_without_bounds():
     assert found.error >= alone.error
 
 
+def test_one_cluster_has_no_interval():
+    found = over_trainings([[1, 0], [0, 0]], NONE, clusters=["text", "text"])
+    assert (found.mean, found.low, found.high) == (0.25, None, None)
+
+
 def test_many_at_once_are_as_one_by_one():
     draws = np.random.default_rng(4)
     tables, variances = draws.choice([-1, 0, 1], (5, 20, 2)).astype(float), draws.uniform(0, 0.01, 5)

@@ -153,6 +153,7 @@ def training_error(
     of_both = (residuals**2).sum(axis=(-2, -1)) / residual_degrees / (count * trainings)
     total = np.maximum(of_questions + of_trainings - of_both, of_questions)
     terms = of_questions**2 / most + of_trainings**2 / degrees + of_both**2 / residual_degrees
-    found = np.divide(total**2, terms, out=np.full_like(total, most), where=terms > 0)
+    known = (terms > 0) & np.isfinite(terms)
+    found = np.divide(total**2, terms, out=np.full_like(total, most), where=known)
     # few questions can have fewer degrees than the trainings, and then theirs bind
     return centre, np.sqrt(total), np.clip(found, min(degrees, most), most)
