@@ -28,11 +28,11 @@ def same(one: Interval, other: Interval) -> bool:
     return all(math.isclose(getattr(one, name), getattr(other, name), abs_tol=1e-9) for name in numbers)
 
 
-def by_paper(values: np.ndarray, clusters: np.ndarray) -> float:
+def squared_error_by_paper(values: np.ndarray, clusters: np.ndarray) -> float:
     """Miller's equation 4, pair by pair of questions of a cluster, with the factor for few clusters."""
     rest, count = values - values.mean(), len(set(clusters))
     pairs = sum(rest[i] * rest[j] for i in range(len(rest)) for j in range(len(rest)) if clusters[i] == clusters[j])
-    return math.sqrt(pairs * count / (count - 1)) / len(values)
+    return pairs * count / (count - 1) / len(values) ** 2
 
 
 def test_ten_questions_by_hand():
@@ -74,8 +74,16 @@ def test_without_the_pair_it_is_the_paired_t_interval(rows):
 def test_without_the_pair_the_error_is_that_of_the_paper(rows):
     values, clusters = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     if len(set(clusters)) > 1:
-        expected = by_paper(values, clusters)
-        assert interval(values, clusters=list(clusters)).error == pytest.approx(expected, abs=1e-12)
+        # squares, since the root of a sum that cancels is all rounding
+        expected = squared_error_by_paper(values, clusters)
+        assert interval(values, clusters=list(clusters)).error ** 2 == pytest.approx(expected, rel=1e-12, abs=1e-15)
+
+
+def test_without_the_pair_the_error_is_that_of_the_paper_to_twelve_digits():
+    draws = np.random.default_rng(0)
+    values, clusters = draws.normal(size=200), draws.integers(0, 30, 200)
+    expected = math.sqrt(squared_error_by_paper(values, clusters))
+    assert interval(values, clusters=list(clusters)).error == pytest.approx(expected, rel=1e-12)
 
 
 @given(shares, st.sampled_from([0.9, 0.95, 0.99]))
