@@ -19,6 +19,8 @@ USERS_VERBS = {
     "tunixhack/mixture/mixture.py:Mixture.build",
     "tunixhack/bakeoff/compare.py:compare",
     "tunixhack/train/supervised.py:sft",
+    "tunixhack/evaluate/runner.py:evaluate",
+    "tunixhack/evaluate/plan.py:plan",
 }
 """Functions whose arguments are what a user can ask for, and whose calls name them."""
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))

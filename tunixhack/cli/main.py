@@ -14,6 +14,7 @@ import typer
 from tunixhack import __version__
 from tunixhack._util.credentials import without_credentials
 from tunixhack._util.safe_text import for_terminal, print_json, print_result, print_text
+from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
 from tunixhack.cli import teachers as cli_teachers
@@ -30,8 +31,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, show, price, push, teachers, fetch-local, train, generate, export, decontaminate, dedup, convert, lint or "
-    "doctor"
+    "build, show, price, push, teachers, fetch-local, train, generate, evaluate, export, decontaminate, dedup, "
+    "convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
@@ -330,11 +331,11 @@ def push(
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")
 app.command(cls=cli_train.TrainVerb)(cli_train.train)
+app.command(cls=Verb, epilog=cli_evaluate.EXAMPLES)(cli_evaluate.evaluate)
 for verb in (cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
-app.command(cls=Verb)(cli_files.decontaminate)
-app.command(cls=Verb)(cli_files.dedup)
-app.command(cls=Verb)(cli_files.convert)
+for of_files in (cli_files.decontaminate, cli_files.dedup, cli_files.convert):
+    app.command(cls=Verb)(of_files)
 
 
 app.command(

@@ -1,1 +1,27 @@
 """Evaluation: which answers are right, how good each arm is, and whether one is better than another."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunixhack.evaluate.evaluation import Evaluation
+    from tunixhack.evaluate.plan import plan
+    from tunixhack.evaluate.runner import evaluate
+
+__all__ = ["Evaluation", "evaluate", "plan"]
+
+_HOME = {"Evaluation": "evaluation", "evaluate": "runner", "plan": "plan"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # the next use does not come here again
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,13 @@ class RecipeSpec:
     """The step as ``steps`` had it by themselves; None takes it from there."""
     solution: Solution | None = None
     """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
+    test: QuestionSource | str | None = None
+    """Questions that `tunixhack.evaluate` asks, and no dataset of this recipe has: a source, or what ``--source`` would
+    name, such as ``"openai/gsm8k:test"``; None where the domain has none."""
+    score: Callable[[Mapping[str, Any]], bool | float | None] | None = None
+    """From a row, with ``question``, ``reference``, ``inputs`` and ``answer``, to whether the answer is right, a share
+    from 0 to 1, or None where it cannot be read. Where it is None, the recipe's `Verify` says, or else the reference
+    is read as a number, a formula, an option's letter or a few words."""
     file: Path | None = None
     """The domain file that it was read from, for the command that goes on; None for the package's own."""
 

@@ -41,5 +41,6 @@ recipe = Recipe(
         DedupAnswers(),
         MaxLength(),
     ),
+    test=GymSource(split="test", size=1000),
 )
 build = recipe.build

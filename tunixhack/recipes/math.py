@@ -53,5 +53,6 @@ recipe = Recipe(
         MaxLength(),
     ),
     solution=worked,
+    test="openai/gsm8k:test",
 )
 build = recipe.build

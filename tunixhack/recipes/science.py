@@ -37,9 +37,8 @@ class ScienceQuestions(ReasoningLLM):
     system = SYSTEM
 
 
-SOURCE = Source(
-    "allenai/sciq", license="cc-by-nc-3.0", columns=OPTIONS.hidden(support="support"), shipped="science.jsonl"
-)
+HIDDEN = OPTIONS.hidden(support="support")
+SOURCE = Source("allenai/sciq", license="cc-by-nc-3.0", columns=HIDDEN, shipped="science.jsonl")
 recipe = Recipe(
     domain="science",
     source=SOURCE,
@@ -55,6 +54,7 @@ recipe = Recipe(
         DedupAnswers(),
         MaxLength(),
     ),
+    test=OPTIONS.shown_by(SOURCE).override("allenai/sciq:test"),
 )
 build = recipe.build
 multiple_choice = recipe.replace(source=OPTIONS.shown_by(SOURCE))

@@ -10,8 +10,6 @@ from typing import Any, Self
 import jax
 
 from tunixhack._util.progress import Reporter
-from tunixhack.errors import UserError
-from tunixhack.train import record
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.compilation_cache import enable_compilation_cache
 from tunixhack.train.core.mesh import device_mesh
@@ -20,8 +18,8 @@ from tunixhack.train.export.export import export
 from tunixhack.train.export.exported import Exported
 from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.inference.generate import generate
-from tunixhack.train.models.load import find
 from tunixhack.train.student import Student
+from tunixhack.train.trained import find_trained
 
 
 class StudentHandle(Student):
@@ -69,23 +67,11 @@ class StudentHandle(Student):
                 gone or another.
         """
         enable_compilation_cache()
-        folder = Path(folder)
-        kept = record.read(folder)
-        settings = kept.settings
-        found = checkpoints.newest(folder, kept.scratch, checkpoints.weights_problem)
-        if found.place is None:
-            raise UserError(
-                f"{folder} has no intact checkpoint: {'; '.join(found.messages)}. Give an undamaged copy back"
-                if found.skipped
-                else f"{folder} has no checkpoint yet: let its training go on until the first is saved"
-            )
+        found = find_trained(Path(folder), accept_terms=accept_terms)
         for sentence in found.messages:
             (report or Reporter()).warn(sentence)
-        base = find(kept.base.name, accept_terms=accept_terms)
-        if base.fingerprint != kept.base.fingerprint:
-            raise UserError(f"{base.name} is no longer the student that {folder} was trained from: give it back")
-        student = cls.prepare(base, settings, device_mesh(jax.device_count()))
-        checkpoints.restore(found.place, student.model, settings)
-        student.step = int(found.place.name)
-        student.folder = folder
+        student = cls.prepare(found.base, found.settings, device_mesh(jax.device_count()))
+        checkpoints.restore(found.checkpoint, student.model, found.settings)
+        student.step = found.step
+        student.folder = found.folder
         return student

@@ -147,7 +147,7 @@ def test_adapters_are_in_the_replies(tiny):
 
 @pytest.mark.parametrize("base", [{"dtype": jnp.bfloat16}, {"quantised": True}])
 def test_base_and_adapters_may_differ_in_their_numbers(base, monkeypatch):
-    monkeypatch.setattr(module, "_compute_dtype", lambda mesh: jnp.bfloat16)  # as on an accelerator
+    monkeypatch.setattr(module, "compute_dtype", lambda mesh: jnp.bfloat16)  # as on an accelerator
     (reply,) = generate(adapted(**base), QUESTIONS[:1], max_new_tokens=8)
     assert reply.tokens == 8
 
@@ -309,3 +309,18 @@ def test_one_and_eight_devices_write_the_same(eight):
     one = replies()
     assert len(one) == 9
     assert eight(replies) == one
+
+
+def test_with_a_seed_of_its_own_a_reply_is_the_questions_alone(tiny):
+    """Whatever else is asked: a draw of each token turns with the slightest difference in how it was computed."""
+    options = {"max_new_tokens": 12, "temperature": 1.0}
+    asked = [*QUESTIONS, "And " * 60 + "why?", *(f"What is {n}?" for n in range(5))]
+    seeds = [7, 2**31 - 1, 0, *range(100, 106)]
+    whole = generate(tiny, asked, seed=seeds, **options)
+    assert len(set(whole)) == len(whole)
+    assert [generate(tiny, [one], seed=[seed], **options)[0] for one, seed in zip(asked, seeds, strict=True)] == whole
+    turned = generate(tiny, asked[::-1], seed=seeds[::-1], **options)
+    assert turned[::-1] == whole
+    assert generate(tiny, [asked[0]] * 2, seed=[7, 8], **options)[1] != whole[0]
+    with pytest.raises(UserError, match="one seed, or one for each"):
+        generate(tiny, asked, seed=[1, 2], **options)

@@ -21,7 +21,8 @@ from tunixhack.train.settings import Settings
 FOLDER = "actor"
 """As the hackathon's judges look for it: ``actor/<step>/model_params``."""
 
-_WEIGHTS, _OPTIMIZER = "model_params", "optimizer_state"
+WEIGHTS, _OPTIMIZER = "model_params", "optimizer_state"
+"""The folders of a checkpoint that hold the weights, and the optimizer's state."""
 _DESCRIPTION = "_CHECKPOINT_METADATA"
 """Orbax's, with the place in the data in it."""
 _STEP = re.compile(r"[0-9]+")
@@ -54,7 +55,7 @@ def restore(place: Path, model: nnx.Module, settings: Settings) -> None:
     try:
         with ocp.PyTreeCheckpointer() as reader:
             found = reader.restore(
-                place.resolve() / _WEIGHTS,
+                place.resolve() / WEIGHTS,
                 args=ocp.args.PyTreeRestore(
                     item=wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted)
                 ),
@@ -104,9 +105,9 @@ def newest(folder: Path, scratch: str | None, problem: Callable[[Path], str | No
 
 def weights_problem(place: Path) -> str | None:
     """Say why the weights of a checkpoint cannot be used; None where they can."""
-    if not (place / _WEIGHTS).is_dir():
-        return f"{_WEIGHTS} is missing"
-    return checksums.damage(place, _WEIGHTS) if checksums.sealed(place) else unreadable(place / _WEIGHTS)
+    if not (place / WEIGHTS).is_dir():
+        return f"{WEIGHTS} is missing"
+    return checksums.damage(place, WEIGHTS) if checksums.sealed(place) else unreadable(place / WEIGHTS)
 
 
 def training_problem(place: Path, batch_size: int) -> str | None:
@@ -124,16 +125,16 @@ def training_problem(place: Path, batch_size: int) -> str | None:
     return _structure_problem(place, batch_size) or (
         checksums.damage(place)
         if checksums.sealed(place)
-        else next(filter(None, (unreadable(place / part) for part in (_WEIGHTS, _OPTIMIZER))), None)
+        else next(filter(None, (unreadable(place / part) for part in (WEIGHTS, _OPTIMIZER))), None)
     )
 
 
 def weights_alone(place: Path) -> bool:
     """Tell whether a checkpoint is a copy of the weights, without what it takes to train on."""
-    if (place / _OPTIMIZER).exists() or (place / _DESCRIPTION).exists() or not (place / _WEIGHTS).is_dir():
+    if (place / _OPTIMIZER).exists() or (place / _DESCRIPTION).exists() or not (place / WEIGHTS).is_dir():
         return False
     try:
-        return all(name.startswith(f"{_WEIGHTS}/") for name in checksums.read(place))
+        return all(name.startswith(f"{WEIGHTS}/") for name in checksums.read(place))
     except FileNotFoundError:
         return True  # a copy by an earlier version, which wrote no checksums
     except (OSError, ValueError):
@@ -141,7 +142,7 @@ def weights_alone(place: Path) -> bool:
 
 
 def _structure_problem(place: Path, batch_size: int) -> str | None:
-    for part in (_WEIGHTS, _OPTIMIZER):
+    for part in (WEIGHTS, _OPTIMIZER):
         if not (place / part).is_dir():
             return f"{part} is missing"
     try:
@@ -206,7 +207,7 @@ def copy_latest(source: Path, target: Path, *, share: float) -> tuple[Path, int]
     copy = target / place.name
     if weights_problem(copy) is not None:  # not there, or a copy that something happened to
         target.mkdir(parents=True, exist_ok=True)
-        _copy(place, copy, "" if size <= shutil.disk_usage(target).free * share else _WEIGHTS)
+        _copy(place, copy, "" if size <= shutil.disk_usage(target).free * share else WEIGHTS)
     try:
         for old in saved(target):
             if old != copy:

@@ -57,7 +57,7 @@ def generate(
     temperature: float = 0.0,
     top_p: float | None = None,
     top_k: int | None = None,
-    seed: int = SEED,
+    seed: int | Sequence[int] = SEED,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[StudentReply]:
     """Let a student reply to questions.
@@ -69,7 +69,9 @@ def generate(
         temperature: 0 for the likeliest token each time.
         top_p: see `Sampling`.
         top_k: see `Sampling`.
-        seed: with a temperature, a reply is a function of the seed, the question, and its place among them.
+        seed: with a temperature, a reply is a function of the seed, the question, and its place among them. Given a
+            seed of each question's own, below 2³¹, a reply is a function of its question and its seed alone: neither
+            the other questions nor their order or number change it.
         progress: called with the questions done and all questions, after each batch.
 
     Returns:
@@ -84,18 +86,26 @@ def generate(
     prompts = [_prompt(student, question) for question in questions]
     control = student.renderer.tokenizer.control_ids
     stops = jnp.array([control[stop] for stop in student.base.family.stops if stop in control], jnp.int32)
-    key = jax.random.key(seed)
+    own = list(seed) if isinstance(seed, Sequence) else None
+    key = jax.random.key(SEED if isinstance(seed, Sequence) else seed)
+    draws = list(range(len(prompts))) if own is None else own
+    if len(draws) != len(prompts):
+        raise UserError(f"{len(draws)} seeds are given for {len(prompts)} questions: give one seed, or one for each")
     replies: list[StudentReply | None] = [None] * len(prompts)
     # like lengths together, the longest first: what does not fit into memory shows at once
     order = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
     done = 0
     while done < len(order):
-        shape = _shape(student, len(prompts[order[done]]), max_new_tokens, len(order) - done)
+        left = len(order) - done
+        # another shape computes the same up to rounding, which a draw or a tie can turn: with seeds of their own, the
+        # shape follows the prompt alone
+        shape = _shape(student, len(prompts[order[done]]), max_new_tokens, left if own is None else MOST_ROWS)
         batch = order[done : done + shape.rows]
+        if own is not None:
+            batch = [number for number in batch if length_bucket(len(prompts[number])) == shape.prompt]
+        asked, drawn = [prompts[number] for number in batch], [draws[number] for number in batch]
         for number, reply in zip(
-            batch,
-            _reply(student, [prompts[number] for number in batch], batch, shape, max_new_tokens, stops, sampling, key),
-            strict=True,
+            batch, _reply(student, asked, drawn, shape, max_new_tokens, stops, sampling, key), strict=True
         ):
             replies[number] = reply
         done += len(batch)
@@ -127,12 +137,21 @@ class _Shape:
     """Tokens of prompt and reply."""
 
 
+def length_bucket(prompt: int) -> int:
+    """Return the length in tokens that a prompt is padded to.
+
+    >>> length_bucket(5), length_bucket(33), length_bucket(64)
+    (32, 64, 64)
+    """
+    return max(SHORTEST, 1 << (prompt - 1).bit_length())
+
+
 def _shape(student: Student, prompt: int, new: int, left: int) -> _Shape:
     """Choose the shape of the next batch, of prompts of at most a length, out of as many as are left."""
-    longest = max(SHORTEST, 1 << (prompt - 1).bit_length())
+    longest = length_bucket(prompt)
     total = longest + -(-new // STEP) * STEP
     config, devices = student.base.config, student.mesh.shape[FSDP]
-    numbers = jnp.dtype(_compute_dtype(student.mesh)).itemsize
+    numbers = jnp.dtype(compute_dtype(student.mesh)).itemsize
     cache = total * config.num_layers * 2 * config.num_kv_heads * config.head_dim * numbers
     attention = 2 * longest * total * config.num_heads * 4  # of one layer at a time, while the prompt is read
     fitting = max(1, MEMORY // (cache + attention))
@@ -140,7 +159,7 @@ def _shape(student: Student, prompt: int, new: int, left: int) -> _Shape:
     return _Shape(max(1, rows // devices) * devices, longest, total)
 
 
-def _compute_dtype(mesh: Mesh) -> Any:
+def compute_dtype(mesh: Mesh) -> Any:
     """Return fp32 on a processor, bf16 on an accelerator, whatever the weights are kept in."""
     return jnp.float32 if mesh.devices.flat[0].platform == "cpu" else jnp.bfloat16
 
@@ -155,7 +174,7 @@ def _reply(
     sampling: Sampling,
     key: jax.Array,
 ) -> list[StudentReply]:
-    """Reply to a batch of prompts; ``numbers`` are their places among all questions."""
+    """Reply to a batch of prompts; ``numbers`` decide their random numbers: places among all questions, or seeds."""
     tokens = np.zeros((shape.rows, shape.prompt), np.int32)
     first = np.full(shape.rows, shape.prompt - 1, np.int32)
     room = np.zeros(shape.rows, np.int32)  # none for rows without a question, which are done from the start
@@ -178,7 +197,7 @@ def _reply(
             compiled=_Compiled(
                 total=shape.total,
                 cache_shape=(config.num_layers, config.num_kv_heads, config.head_dim),
-                dtype=_compute_dtype(mesh),
+                dtype=compute_dtype(mesh),
                 split=split,
                 sampling=sampling,
             ),

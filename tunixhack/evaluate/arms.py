@@ -1,0 +1,111 @@
+"""The arms of an evaluation: what stands in the list of who is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tunixhack._util.ids import digest
+from tunixhack.errors import UserError
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.teachers.registry.address import address_in, public_name
+from tunixhack.teachers.registry.presets import PRESETS
+from tunixhack.train import record
+
+BASE = "base"
+Kind = Literal["student", "base", "teacher"]
+LONGEST = 100
+"""Most characters of a folder's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """Something that is asked."""
+
+    spec: str
+    """As it was named."""
+    kind: Kind
+    """``student``: a training's folder; ``base``: a model that was not trained here; ``teacher``."""
+    of: Path | None = None
+    """The training whose base it is; None for a base by name, and for others."""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables, without credentials."""
+        return public_name(self.spec)
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder: the same one each time, whoever else is asked."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", self.label)[:LONGEST].strip("-.")
+        return plain if plain == self.label else f"{plain or 'arm'}-{digest(self.label)[:6]}"
+
+
+def read_arms(named: str | Sequence[str | Path]) -> list[Arm]:
+    """Read a list of arms; a lone student gets its base in front.
+
+    Args:
+        named: a training's folder, ``base``, a base as ``--model`` of train names it, or a teacher as ``--teacher`` of
+            build does; the first is the baseline. A text is split at its commas.
+
+    Raises:
+        UserError: none is named, one twice, or one is nothing that can be asked.
+    """
+    listed = named.split(",") if isinstance(named, str) else [str(one) for one in named]
+    specs = [spec.strip() for spec in listed if spec.strip()]
+    if not specs:
+        raise UserError("no arm is named: give a training's folder, base, a base model or a teacher, commas between")
+    seen: set[str] = set()
+    for spec in specs:
+        same = str(Path(spec).resolve()) if Path(spec).exists() else spec
+        if same in seen:
+            raise UserError(f"{public_name(spec)} is named twice: name each arm once")
+        seen.add(same)
+    students = [Path(spec) for spec in specs if _kind(spec) == "student"]
+    if len(specs) == 1 and students:
+        specs.insert(0, BASE)
+    return [Arm(spec=spec, kind=_kind(spec), of=_base_of(students) if spec == BASE else None) for spec in specs]
+
+
+def _kind(spec: str) -> Kind:
+    if spec == BASE:
+        return "base"
+    if spec in ("local", REFERENCE) or address_in(spec) is not None:
+        return "teacher"
+    folder = Path(spec).expanduser()
+    if folder.is_dir():
+        if record.exists(folder):
+            return "student"
+        if (folder / "config.json").exists():
+            return "base"
+        raise UserError(
+            f"{spec} is neither the folder of a training, which has a {record.FILE}, nor that of a base model, which "
+            "has a config.json"
+        )
+    first = spec.partition("/")[0]
+    if first == "local" or first in PRESETS:
+        return "teacher"
+    if (folder.is_absolute() or spec.startswith((".", "~"))) and not folder.exists():
+        raise UserError(f"there is no folder or file {spec}")
+    return "base"
+
+
+def _base_of(students: Sequence[Path]) -> Path:
+    """Return the training that ``base`` is the base of.
+
+    Raises:
+        UserError: no student is named, or two that were made of different bases, or are asked differently.
+    """
+    if not students:
+        raise UserError("base is the model that the students were made of, and none is named: name the base itself")
+    kept = [record.read(folder) for folder in students]
+    ways = {(one.base.fingerprint, one.settings.format, one.settings.system, one.settings.compute) for one in kept}
+    if len(ways) > 1:
+        raise UserError(
+            "base is not one thing here, since the students differ in base, format or system text: name the base "
+            "itself, as after --model of train"
+        )
+    return students[0]

@@ -1,0 +1,84 @@
+"""The questions that students were trained on, so that a test leaves them out.
+
+They are read out of the tokens that a training keeps in its folder: datasets may be gone or changed meanwhile, and the
+tokens are what was learnt. A student's question is compared as text: letter case, white space and format characters
+make no difference (`tunixhack.steps.exact_dedup.normalise`). Equal ids mean equal texts, hence are found as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from tunixhack.errors import UserError
+from tunixhack.formats import user_message
+from tunixhack.steps.exact_dedup import normalise
+from tunixhack.train import record
+from tunixhack.train.data.chat import Chat
+from tunixhack.train.data.datasets import read
+from tunixhack.train.data.token_set import TokenSet, load
+from tunixhack.train.models.tokenizer import StudentTokenizer
+
+
+class LearntTexts:
+    """The questions that any arm was trained on.
+
+    >>> learnt = LearntTexts()
+    >>> learnt.add(["What is  rain?"])
+    >>> learnt.have(pl.DataFrame({"question": ["what is rain?", "Why?"], "context": [None, None]}))
+    [True, False]
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._texts: set[str] = set()
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Add questions, with their context, as a student saw them."""
+        self._texts.update(normalise(pl.Series(list(texts), dtype=pl.String)))
+
+    def have(self, rows: pl.DataFrame) -> list[bool]:
+        """Tell of each question whether an arm was trained on it."""
+        asked = [user_message(*row) for row in rows.select("question", "context").iter_rows()]
+        return [text in self._texts for text in normalise(pl.Series(asked, dtype=pl.String))]
+
+
+def learnt_questions(folder: Path, chat: Chat, tokenizer: StudentTokenizer) -> list[str] | None:
+    """Return the questions that a student was trained on, validation questions left out.
+
+    Args:
+        folder: of the training.
+        chat: how the student's family marks who speaks.
+        tokenizer: the student's.
+
+    Returns:
+        The texts; None where neither the tokens nor the datasets of the training are there any more.
+    """
+    kept = record.read(folder)
+    weights = tuple(one.weight for one in kept.data.datasets)
+    path = folder / f"tokens-{kept.data.key[:16]}.npz"
+    tokens = load(path, kept.data.key, weights) if path.exists() else None
+    if tokens is not None:
+        return list(_texts(tokens, chat, tokenizer))
+    try:
+        return [example.question for one in kept.data.datasets for example in read(one.name).examples]
+    except UserError:
+        return None
+
+
+def _texts(tokens: TokenSet, chat: Chat, tokenizer: StudentTokenizer) -> Iterator[str]:
+    """Yield the text of the last question of every row that was trained on."""
+    start, end = (tokenizer.control_ids[one] for one in (chat.start, chat.end))
+    for number in range(len(tokens)):
+        if tokens.validation[number]:
+            continue
+        row = tokens.row(number)
+        given = row.tokens[: int(row.loss_mask.argmax())].tolist()
+        question = [at for at, token in enumerate(given) if token == start][-2]  # the last turn is the reply's
+        text = tokenizer.decode(given[question + 1 : given.index(end, question)]).removeprefix("user\n")
+        yield text
+        while chat.system is None and "\n\n" in text:  # a system text may stand before the question
+            text = text.partition("\n\n")[2]
+            yield text

@@ -1,0 +1,147 @@
+"""`Evaluation`: the figures of an evaluation, as they stand in its folder.
+
+=================== =======================================================================================
+evaluation.json     who was asked what and how, the figures, what was left out, and the sentences
+replies.parquet     every reply, read and scored: `tunixhack.evaluate.replies.REPLY`
+scores.parquet      the mean of every question and arm: `tunixhack.evaluate.figures.by_question`
+TASK/ARM/           an arm's answer store; of a teacher it is the folder of a run
+=================== =======================================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from tunixhack._util.files import read_parquet, write_json, write_parquet
+from tunixhack._util.notebook_html import heading, paragraph, table
+from tunixhack._util.safe_text import for_terminal
+from tunixhack.errors import UserError
+
+FILE, REPLIES, SCORES = "evaluation.json", "replies.parquet", "scores.parquet"
+SCHEMA = 1
+"""The version of evaluation.json."""
+REMEDY = "the same command writes it anew from the stored replies"
+COLUMNS = ("", "right", "questions", "replies", "cut off", "unread", "form ok", "tokens")
+"""The columns of `Evaluation.cells`."""
+UNKNOWN = "–"
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """The figures of an evaluation.
+
+    >>> found = Evaluation.load("evals/math")  # doctest: +SKIP
+    >>> found.scores, found.differences, found.verdicts  # doctest: +SKIP
+    """
+
+    folder: Path
+    content: dict[str, Any]
+    """All that evaluation.json has."""
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read an evaluation that was written.
+
+        Raises:
+            UserError: there is none, or it is damaged or of a later version.
+        """
+        path = Path(folder) / FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{folder} is not the folder of an evaluation: it has no {FILE}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} cannot be read ({error}): {REMEDY}, after you have removed it") from error
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if not isinstance(schema, int):
+            raise UserError(f"{path} is not what an evaluation writes: {REMEDY}, after you have removed it")
+        if schema > SCHEMA:
+            raise UserError(f"{path} was written by a later version of tunixhack: use that one")
+        return cls(Path(folder), content)
+
+    def save(self, replies: pl.DataFrame, scores: pl.DataFrame) -> None:
+        """Replace the files of the folder, evaluation.json last.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        write_parquet(self.folder / REPLIES, replies)
+        write_parquet(self.folder / SCORES, scores)
+        write_json(self.folder / FILE, self.content)
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """A row for each task and arm: right with its interval, and beside it what can turn it."""
+        return pl.DataFrame(self.content["scores"])
+
+    @property
+    def differences(self) -> pl.DataFrame:
+        """A row for each task and arm but the baseline: the paired difference, its interval and the verdict."""
+        return pl.DataFrame(self.content["differences"])
+
+    @property
+    def replies(self) -> pl.DataFrame:
+        """Every reply, read and scored."""
+        return read_parquet(self.folder / REPLIES, REMEDY)
+
+    @property
+    def questions(self) -> pl.DataFrame:
+        """The mean of every question and arm."""
+        return read_parquet(self.folder / SCORES, REMEDY)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A sentence for each difference."""
+        return [f"{line['task']}: {line['sentence']}" for line in self.content["differences"]]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about what was left out, what went wrong, and what is not known."""
+        return list(self.content["notes"])
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code: 0 where every arm has all of its replies, else that of the first one without."""
+        return int(self.content["exit_code"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {"folder": str(self.folder), **self.content}
+
+    def cells(self, task: str) -> list[list[str]]:
+        """Return the table of a task as texts, in the columns `COLUMNS`."""
+        return [_cells(line) for line in self.content["scores"] if line["task"] == task]
+
+    def title(self, task: str) -> str:
+        """Return a line that says what a task is."""
+        told = self.content["tasks"][task]
+        return f"{task} ({told['source']['path']}, {told['asked']:,} questions × {self.content['order']['samples']:,})"
+
+    def __repr__(self) -> str:
+        """Say in a line what was compared."""
+        arms = ", ".join(arm["label"] for arm in self.content["arms"])
+        return for_terminal(f"Evaluation({str(self.folder)!r}: {arms} on {', '.join(self.content['tasks'])})")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a table a task, the verdicts and notes, escaped."""
+        tables = "".join(heading(self.title(task)) + table(COLUMNS, self.cells(task)) for task in self.content["tasks"])
+        return tables + "".join(map(paragraph, [*self.verdicts, *self.notes]))
+
+
+def _cells(line: dict[str, Any]) -> list[str]:
+    missing = f" ({line['missing']:,} missing)" if line["missing"] else ""
+    if not line["n"]:
+        return [line["arm"], *[UNKNOWN] * (len(COLUMNS) - 2), f"0{missing}"]
+    right = f"{100 * line['right']:.0f} %"
+    if line["low"] is not None:
+        right += f" ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
+    shares = [
+        UNKNOWN if line[name] is None else f"{100 * line[name]:.0f} %" for name in ("cut_off", "unread", "form_ok")
+    ]
+    tokens = UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}"
+    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['n'] * line['k']:,}", *shares, tokens]

@@ -1,0 +1,127 @@
+"""The figures of an evaluation out of its scored replies: a line for each arm, and one for each difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tunixhack.evaluate.replies import CUT_OFF
+from tunixhack.evaluate.scores import WRONG
+from tunixhack.evaluate.statistics.intervals import SHARE, difference, interval
+from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
+from tunixhack.evaluate.statistics.verdicts import Circumstances, Verdict, verdict
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmFacts:
+    """What the figures have to know of an arm beside its replies."""
+
+    label: str
+    kind: str
+    learnt_tokens: float | None = None
+    """Tokens that a student learnt, each as often as it was trained on; None where that is unknown."""
+
+
+def by_question(replies: pl.DataFrame, samples: int) -> pl.DataFrame:
+    """Return the mean of each question over an arm's replies; only questions that have all of their samples.
+
+    Args:
+        replies: the columns of `tunixhack.evaluate.replies.REPLY`.
+        samples: replies that each question is to have.
+
+    Returns:
+        ``task``, ``arm``, ``question_id``, ``k``, ``right``, ``if_right`` (the mean where every reply that was cut off
+        without being in a loop counts as right), ``cut_off``, ``unread``, ``form_ok``, ``tokens``; sorted.
+    """
+    cut = (pl.col("why") == CUT_OFF).fill_null(False)
+    unread = (pl.col("why").is_not_null() & ~pl.col("why").is_in([WRONG, CUT_OFF])).fill_null(False)
+    means = replies.group_by("task", "arm", "question_id").agg(
+        k=pl.len(),
+        right=pl.col("right").mean(),
+        if_right=pl.when(cut & ~pl.col("looping")).then(1.0).otherwise(pl.col("right")).mean(),
+        cut_off=cut.mean(),
+        unread=unread.mean(),
+        form_ok=pl.col("form_ok").mean(),
+        tokens=pl.col("tokens").mean(),
+    )
+    return means.filter(pl.col("k") >= samples).sort("task", "arm", "question_id")
+
+
+def score_line(of_arm: pl.DataFrame, arm: ArmFacts, asked: int) -> dict[str, Any]:
+    """Return the line of one arm on one task.
+
+    Args:
+        of_arm: its rows of `by_question`.
+        arm: the arm.
+        asked: number of questions that it was to be asked.
+    """
+    line: dict[str, Any] = {"arm": arm.label, "kind": arm.kind, "n": of_arm.height, "missing": asked - of_arm.height}
+    if of_arm.is_empty():
+        return line | dict.fromkeys(("k", "right", "low", "high", "cut_off", "unread", "form_ok", "tokens"))
+    found = interval(of_arm["right"].to_numpy(), bounds=SHARE, level=LEVEL)
+    means = {name: _mean(of_arm[name]) for name in ("cut_off", "unread", "form_ok", "tokens")}
+    return line | {"k": of_arm["k"].to_list()[0], "right": found.mean, "low": found.low, "high": found.high} | means
+
+
+def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> list[dict[str, Any]]:
+    """Compare every arm of one task with the first, on the questions that both have answered.
+
+    Returns:
+        A line for each arm but the first that has a question in common with it.
+    """
+    baseline, *others = arms
+    first = means.filter(pl.col("arm") == baseline.label)
+    scores = [_mean(means.filter(pl.col("arm") == arm.label)["right"]) for arm in arms]
+    lines = []
+    for arm in others:
+        both = first.join(means.filter(pl.col("arm") == arm.label), on="question_id", suffix="_arm").sort("question_id")
+        if both.is_empty():
+            continue
+        found = difference(both["right"].to_numpy(), both["right_arm"].to_numpy(), level=LEVEL)
+        circumstances = Circumstances(
+            samples=samples,
+            trainings=1 if "student" in (arm.kind, baseline.kind) else None,
+            comparisons=len(others),
+            if_cut_off=(
+                difference(both["right"].to_numpy(), both["if_right_arm"].to_numpy(), level=LEVEL),
+                difference(both["if_right"].to_numpy(), both["right_arm"].to_numpy(), level=LEVEL),
+            ),
+            token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
+            scores=tuple(score for score in scores if score is not None),
+        )
+        p = sign_flip_p(both["right_arm"].to_numpy() - both["right"].to_numpy())
+        judged = verdict(found, p, circumstances)
+        lines.append(_line(judged, baseline.label, arm.label))
+    return lines
+
+
+def _line(judged: Verdict, baseline: str, arm: str) -> dict[str, Any]:
+    found = judged.interval
+    return {
+        "arm": arm,
+        "baseline": baseline,
+        "n": found.n,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "level": found.level,
+        "p": judged.p,
+        "verdict": str(judged.word),
+        "detectable": judged.detectable,
+        "remarks": list(judged.suffixes),
+        "sentence": judged.sentence(arm, baseline),
+    }
+
+
+def _mean(values: pl.Series) -> float | None:
+    found: Any = values.mean()
+    return None if found is None else float(found)
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one and other else None

@@ -1,0 +1,210 @@
+"""What an evaluation will take, and the smallest difference that it could tell; nothing is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted
+from tunixhack.errors import UserError
+from tunixhack.evaluate.arms import Arm
+from tunixhack.evaluate.evaluation import FILE, SCORES, Evaluation
+from tunixhack.evaluate.order import QUESTIONS, Order
+from tunixhack.evaluate.runner import check_folder, default_folder
+from tunixhack.evaluate.setup import Setup
+from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
+from tunixhack.evaluate.stored import known_keys
+from tunixhack.evaluate.task import Task
+from tunixhack.evaluate.teachers import TABLE, teacher_recipe, teacher_replies
+from tunixhack.pipeline.estimate import estimate
+from tunixhack.runs.run import STATE, Run
+
+SCORES_ASSUMED = (0.05, 0.5)
+"""The baseline's shares of right replies that a plan tells the smallest difference for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmPlan:
+    """What one arm of one task will take."""
+
+    task: str
+    arm: str
+    stored: int
+    missing: int
+    hours: float | None
+    """None where no reply was timed yet."""
+    dollars: float | None
+    """0 for students and bases; None where the price is unknown."""
+
+    def line(self) -> str:
+        """Say it in a line."""
+        if not self.missing:
+            return f"  {self.arm}: nothing to ask, {counted(self.stored, 'reply', 'replies')} are stored"
+        stored = f" ({self.stored:,} are stored)" if self.stored else ""
+        hours = "time unknown before some replies were timed" if self.hours is None else _span(self.hours)
+        dollars = "price unknown" if self.dollars is None else f"${self.dollars:,.2f}"
+        return f"  {self.arm}: {counted(self.missing, 'reply', 'replies')} to ask{stored}, {hours}, {dollars}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """What could be told on one task."""
+
+    task: str
+    questions: int
+    samples: int
+    detectable: dict[str, float | None]
+    """The smallest difference that 80 % of such comparisons tell, by the baseline's assumed share of right replies."""
+    pilot: dict[str, float | None]
+    """The same by arm, from the differences of the questions that are stored already."""
+
+    def lines(self) -> list[str]:
+        """Say it in lines."""
+        told = ", ".join(f"{_points(size)} where the baseline is right in {at}" for at, size in self.detectable.items())
+        of = f"{counted(self.questions, 'question')} × {counted(self.samples, 'reply', 'replies')}"
+        lines = [f"{self.task}: {of}; {100 * POWER:.0f} % of such comparisons tell {told}"]
+        seen = [f"{arm} {_points(size)}" for arm, size in self.pilot.items()]
+        return [*lines, f"  by the replies that are stored: {', '.join(seen)}"] if seen else lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """What an evaluation will take and could tell."""
+
+    folder: Path
+    tasks: tuple[TaskPlan, ...]
+    arms: tuple[ArmPlan, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Say it for a terminal."""
+        found = []
+        for task in self.tasks:
+            found += [*task.lines(), *(arm.line() for arm in self.arms if arm.task == task.task)]
+        return [*found, *self.notes]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        return {
+            "folder": str(self.folder),
+            "tasks": [vars(task) for task in self.tasks],
+            "arms": [vars(arm) for arm in self.arms],
+            "notes": list(self.notes),
+        }
+
+
+def plan(
+    arms: str | Sequence[str | Path],
+    on: str | Sequence[str],
+    *,
+    source: str | None = None,
+    questions: int = QUESTIONS,
+    out: str | Path | None = None,
+    shard: str | None = None,
+    reuse: str | Path | Sequence[str | Path] = (),
+    report: Reporter | None = None,
+    **options: Any,
+) -> EvaluationPlan:
+    """Tell what an evaluation will take, and what it could tell; see `tunixhack.evaluate.runner.evaluate`.
+
+    Args:
+        arms: who is asked.
+        on: the tasks.
+        source: other test questions.
+        questions: of each task.
+        out: the folder of the evaluation, whose stored replies are not asked again.
+        shard: which part of the questions.
+        reuse: folders of other evaluations.
+        report: where progress goes.
+        options: ``samples``, ``temperature``, ``max_tokens``, ``seed`` and ``accept_terms``.
+
+    Raises:
+        UserError: as in `evaluate`, before anything is asked.
+    """
+    order = Order.read(shard, reuse, questions=questions, **options)
+    setup = Setup.find(arms, on, source, order, report or Reporter())
+    folder = Path(out) if out is not None else default_folder(setup)
+    check_folder(folder, setup.tasks)
+    pace = Evaluation.load(folder).content.get("seconds_a_reply", {}) if (folder / FILE).exists() else {}
+    return EvaluationPlan(
+        folder=folder,
+        tasks=tuple(_task(setup, task, folder) for task in setup.tasks),
+        arms=tuple(_arm(setup, arm, task, folder, pace) for task in setup.tasks for arm in setup.arms),
+        notes=tuple(setup.notes),
+    )
+
+
+def _task(setup: Setup, task: Task, folder: Path) -> TaskPlan:
+    asked, samples = setup.questions[task.name].rows.height, setup.order.samples
+    told = {}
+    if asked > 1 and len(setup.arms) > 1:
+        for score in SCORES_ASSUMED:
+            planned = Plan(questions=asked, samples=samples, arms=len(setup.arms), score=score)
+            told[f"{100 * score:.0f} %"] = detectable(planned)
+    return TaskPlan(
+        task=task.name, questions=asked, samples=samples, detectable=told, pilot=_pilot(setup, task, folder)
+    )
+
+
+def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
+    """Return what the stored scores foretell, for arms that have at least two questions in common with the first."""
+    if not (folder / SCORES).exists():
+        return {}
+    means = pl.read_parquet(folder / SCORES).filter(pl.col("task") == task.name)
+    baseline, *others = setup.arms
+    first, found = means.filter(pl.col("arm") == baseline.label), {}
+    for arm in others:
+        both = first.join(means.filter(pl.col("arm") == arm.label), on="question_id", suffix="_arm")
+        asked = setup.questions[task.name].rows.height
+        if both.height > 1 and asked > 1:
+            seen = (both["right_arm"] - both["right"]).to_numpy()
+            found[arm.label] = detectable_from_pilot(seen, asked, level=shared_level(len(others)))
+    return found
+
+
+def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: dict[str, float]) -> ArmPlan:
+    chosen, order = setup.questions[task.name], setup.order
+    wanted, seconds, dollars = (
+        chosen.rows.height * order.samples,
+        pace.get(arm.label),
+        0.0 if arm.kind != "teacher" else None,
+    )
+    if arm.kind == "teacher":
+        place = folder / task.name / arm.folder
+        stored = teacher_replies(arm, chosen, order, place).height if (place / TABLE).exists() else 0
+        seconds = _teacher_seconds(arm, place)
+        try:
+            dollars = estimate(teacher_recipe(chosen, order), arm.spec, -(-(wanted - stored) // order.samples)).dollars
+        except UserError:  # an address has no price, and nothing left to ask has none
+            dollars = 0.0 if wanted <= stored else None
+    else:
+        keys = {(one.key, one.sample) for one in setup.students[arm.label].wanted(chosen.rows, order)}
+        stored = len(keys & known_keys([folder, *order.reuse], task.name))
+    missing = max(0, wanted - stored)
+    return ArmPlan(
+        task=task.name,
+        arm=arm.label,
+        stored=stored,
+        missing=missing,
+        hours=None if seconds is None else missing * seconds / 3600,
+        dollars=dollars,
+    )
+
+
+def _teacher_seconds(arm: Arm, place: Path) -> float | None:
+    known: Any = Run(place).state().get("teachers", {}).get(arm.label, {}) if (place / STATE).exists() else {}
+    seconds: float | None = known.get("pace", {}).get("sample", (None, 0))[0]
+    return seconds
+
+
+def _span(hours: float) -> str:
+    return f"about {counted(max(1, round(60 * hours)), 'minute')}" if hours < 1 else f"about {hours:,.1f} hours"
+
+
+def _points(size: float | None) -> str:
+    return "no difference" if size is None else f"{100 * size:.1f} points"

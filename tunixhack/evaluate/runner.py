@@ -1,0 +1,267 @@
+"""An evaluation: the same questions with known answers to all arms, scored, and compared question by question.
+
+The unit is the question. Everything after the answer stores is recomputed from them: another scorer asks nothing, and
+more questions, samples or arms ask the difference.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import tunixhack
+from tunixhack._util.files import make_folder
+from tunixhack._util.lock import locked
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted
+from tunixhack.errors import TeacherFailed, TunixHackError, UserError
+from tunixhack.evaluate.arms import Arm
+from tunixhack.evaluate.evaluation import FILE, SCHEMA, Evaluation
+from tunixhack.evaluate.figures import by_question, differences, score_line
+from tunixhack.evaluate.order import QUESTIONS, Order
+from tunixhack.evaluate.replies import REPLY, scored_replies
+from tunixhack.evaluate.setup import Setup
+from tunixhack.evaluate.stored import KEY, borrow, store_of
+from tunixhack.evaluate.task import Task
+from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
+from tunixhack.runs.journal import FIELDS
+from tunixhack.runs.run import STATE
+from tunixhack.teachers.reference import REFERENCE
+from tunixhack.teachers.registry.address import public_name
+
+
+def evaluate(
+    arms: str | Sequence[str | Path],
+    on: str | Sequence[str],
+    *,
+    source: str | None = None,
+    questions: int = QUESTIONS,
+    samples: int = 1,
+    temperature: float = 0.0,
+    max_tokens: int | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    shard: str | None = None,
+    reuse: str | Path | Sequence[str | Path] = (),
+    accept_terms: bool = False,
+    report: Reporter | None = None,
+) -> Evaluation:
+    """Ask arms the same questions, and compare them with the first; or go on where that was interrupted.
+
+    Args:
+        arms: a training's folder, ``base``, a base as ``--model`` of train names it, or a teacher as ``--teacher`` of
+            build does; the first is the baseline. A text is split at its commas. A lone student gets its base in front.
+        on: domains, domain files, or files of questions with ``question`` and ``reference``; likewise.
+        source: other test questions than those of the one domain in ``on``, as ``--source`` of build names them.
+        questions: that each arm is asked, of each task: the first in the order of the seed.
+        samples: replies to each question; more than one needs a temperature.
+        temperature: of all arms; 0 takes the likeliest token each time.
+        max_tokens: where a reply is cut off; by default 768 for students and bases, and a teacher's own limit.
+        out: the evaluation's folder; ``evals/`` and the tasks' names when None.
+        seed: which questions are asked, and the base of every reply's seed.
+        shard: ``2/8`` asks every eighth question, beginning with the second. Afterwards the same call without it, and
+            with the folders of all shards in ``reuse``, asks nothing.
+        reuse: folders of other evaluations, whose replies to the same requests are taken over.
+        accept_terms: the terms of a base were read and accepted.
+        report: where progress goes; standard error when None.
+
+    Returns:
+        The figures. An arm that fails is named in them with its sentence, and the others go on.
+
+    Raises:
+        UserError: something that the user can mend, before anything is asked; or no arm has a result.
+        TeacherFailed: no arm has a result, and a teacher failed for too long.
+    """
+    report = report or Reporter()
+    order = Order.read(
+        shard, reuse, questions=questions, samples=samples, temperature=temperature, max_tokens=max_tokens, seed=seed,
+        accept_terms=accept_terms,
+    )  # fmt: skip
+    setup = Setup.find(arms, on, source, order, report)
+    folder = Path(out) if out is not None else default_folder(setup)
+    check_folder(folder, setup.tasks)
+    make_folder(folder)
+    with locked(folder, report.say):
+        return _Run(setup=setup, folder=folder, report=report, command=_command(arms, on, source, order, folder)).all()
+
+
+def default_folder(setup: Setup) -> Path:
+    """Return the folder of an evaluation where none is given: named for its tasks, and a shard for its number."""
+    part = "" if setup.order.shard is None else "-shard-{}-of-{}".format(*setup.order.shard)
+    return Path("evals") / ("-".join(task.name for task in setup.tasks) + part)
+
+
+def check_folder(folder: Path, tasks: Sequence[Task]) -> None:
+    """See that a folder is new, or holds an evaluation of the same questions.
+
+    Raises:
+        UserError: it holds something else, or a task of another source.
+    """
+    if (folder / STATE).exists():
+        raise UserError(f"{folder} is the folder of a run: choose another --out")
+    if not (folder / FILE).exists():
+        return
+    known = Evaluation.load(folder).content["tasks"]
+    for task in tasks:
+        there = known.get(task.name, {}).get("source")
+        if there is not None and there != task.source.describe():
+            raise UserError(
+                f"{folder} has the task {task.name} from another source ({there.get('path')}): choose another --out"
+            )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What came of asking one arm."""
+
+    answers: pl.DataFrame
+    problem: str | None = None
+    exit_code: int = 0
+    seconds: float | None = None
+    """Of one reply; None where nothing was asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """One evaluation at work."""
+
+    setup: Setup
+    folder: Path
+    report: Reporter
+    command: str
+
+    def all(self) -> Evaluation:
+        setup = self.setup
+        replies, problems, codes, pace = [pl.DataFrame(schema=REPLY)], [], [], dict(self._pace_before())
+        for task in setup.tasks:
+            rows = setup.questions[task.name].rows
+            for number, arm in enumerate(setup.arms, 1):
+                self.report.say(f"{task.name}, {number} of {len(setup.arms)}: {arm.label}")
+                asked = self._ask(arm, task)
+                replies.append(scored_replies(task, arm.label, setup.form(arm, task), rows, asked.answers))
+                if asked.problem is not None:
+                    problems.append(f"{arm.label}: {asked.problem}")
+                    codes.append(asked.exit_code)
+                    self.report.warn(problems[-1])
+                if asked.seconds is not None:
+                    pace[arm.label] = round(asked.seconds, 4)
+        table = pl.concat(replies)
+        if table.is_empty():
+            kind = TeacherFailed if TeacherFailed.exit_code in codes else UserError
+            raise kind("; ".join(dict.fromkeys(problems)) or "no arm has replied")
+        return self._written(table, problems, next(filter(None, codes), 0), pace)
+
+    def _ask(self, arm: Arm, task: Task) -> _Asked:
+        return self._ask_teacher(arm, task) if arm.kind == "teacher" else self._ask_student(arm, task)
+
+    def _ask_student(self, arm: Arm, task: Task) -> _Asked:
+        student, order = self.setup.students[arm.label], self.setup.order
+        store = store_of(self.folder, task.name, arm)
+        for sentence in store.set_aside_damaged():
+            self.report.warn(sentence)
+        wanted = student.wanted(self.setup.questions[task.name].rows, order)
+        keys = pl.DataFrame(
+            [(one.key, one.sample) for one in wanted],
+            schema={"request_key": pl.String, "sample": pl.Int64},
+            orient="row",
+        )
+        borrow(store, keys, [*order.reuse, self.folder], task.name)
+        there = set(store.keys().iter_rows())
+        missing = [one for one in wanted if (one.key, one.sample) not in there]
+        if len(missing) < len(wanted):
+            self.report.say(
+                f"  {counted(len(wanted) - len(missing), 'reply', 'replies')} of {len(wanted):,} are stored"
+            )
+        problem, code, seconds = None, 0, None
+        try:
+            seconds = student.ask(missing, store, order, arm.label, self.report)
+        except UserError as error:
+            problem, code = str(error), error.exit_code
+        answers = store.answers().join(keys, on=KEY, how="semi", maintain_order="left")
+        return _Asked(answers, problem, code, seconds)
+
+    def _ask_teacher(self, arm: Arm, task: Task) -> _Asked:
+        chosen, order = self.setup.questions[task.name], self.setup.order
+        folder = self.folder / task.name / arm.folder
+        before, problem, code = _written_at(folder), None, 0
+        try:
+            ask_teacher(arm, chosen, order, folder, self.report, self.command)
+        except TunixHackError as error:
+            problem, code = str(error), error.exit_code
+        if problem is not None and _written_at(folder) in (None, before):
+            return _Asked(pl.DataFrame(schema=FIELDS), problem, code)
+        return _Asked(teacher_replies(arm, chosen, order, folder), problem, code)
+
+    def _written(self, replies: pl.DataFrame, problems: list[str], code: int, pace: dict[str, float]) -> Evaluation:
+        setup, samples = self.setup, self.setup.order.samples
+        means = by_question(replies, 1 if all(arm.spec == REFERENCE for arm in setup.arms) else samples)
+        scores: list[dict[str, Any]] = []
+        compared: list[dict[str, Any]] = []
+        facts, notes = setup.facts(), list(setup.notes)
+        for task in setup.tasks:
+            of_task, chosen = means.filter(pl.col("task") == task.name), setup.questions[task.name]
+            for arm in facts:
+                line = score_line(of_task.filter(pl.col("arm") == arm.label), arm, chosen.rows.height)
+                scores.append({"task": task.name} | line)
+            compared += [{"task": task.name} | line for line in differences(of_task, facts, samples)]
+            left_out = chosen.left_out_sentence()
+            notes += [] if left_out is None else [left_out]
+        content = {
+            "schema": SCHEMA,
+            "tunixhack": tunixhack.__version__,
+            "command": self.command,
+            "order": setup.order.as_dict(),
+            "tasks": {
+                task.name: {
+                    "source": task.source.describe(),
+                    "commit": setup.questions[task.name].loaded.resolved.get("commit"),
+                    "sha256": setup.questions[task.name].loaded.resolved.get("sha256"),
+                    "scorer": task.scorer.name,
+                    "asked": setup.questions[task.name].rows.height,
+                    "looked_at": setup.questions[task.name].looked_at,
+                    "left_out": dict(setup.questions[task.name].left_out),
+                }
+                for task in setup.tasks
+            },
+            "arms": setup.describe_arms(),
+            "scores": scores,
+            "differences": compared,
+            "notes": [*problems, *notes],
+            "exit_code": code,
+            "seconds_a_reply": pace,
+        }
+        found = Evaluation(self.folder, content)
+        found.save(replies, means)
+        return found
+
+    def _pace_before(self) -> dict[str, float]:
+        """Return the seconds of a reply that earlier starts have measured."""
+        if not (self.folder / FILE).exists():
+            return {}
+        known = Evaluation.load(self.folder).content.get("seconds_a_reply")
+        return dict(known) if isinstance(known, dict) else {}
+
+
+def _written_at(folder: Path) -> int | None:
+    """Return the time at which a run's table was written; None before it is."""
+    table = folder / TABLE
+    return table.stat().st_mtime_ns if table.exists() else None
+
+
+def _command(
+    arms: str | Sequence[str | Path], on: str | Sequence[str], source: str | None, order: Order, folder: Path
+) -> str:
+    """Return the command line that goes on with an evaluation, without credentials."""
+    named = arms.split(",") if isinstance(arms, str) else list(map(str, arms))
+    parts = ["tunixhack", "evaluate", ",".join(public_name(one.strip()) for one in named)]
+    parts += ["--on", on if isinstance(on, str) else ",".join(on)]
+    parts += ["--source", source] if source is not None else []
+    for name, value in order.as_dict().items():
+        if value not in (None, Order.__dataclass_fields__[name].default):
+            parts += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*parts, "--out", str(folder)])

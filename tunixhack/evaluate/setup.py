@@ -1,0 +1,129 @@
+"""What an evaluation, and its plan, find out before anything is asked: arms, tasks and questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunixhack._util.progress import Reporter
+from tunixhack.errors import UserError
+from tunixhack.evaluate.arms import Arm, read_arms
+from tunixhack.evaluate.contamination import LearntTexts
+from tunixhack.evaluate.figures import ArmFacts
+from tunixhack.evaluate.order import Order
+from tunixhack.evaluate.task import Task, TaskQuestions, find_tasks
+from tunixhack.evaluate.teachers import trace_of
+from tunixhack.train import record
+from tunixhack.train.optional_imports import import_optional
+
+if TYPE_CHECKING:
+    from tunixhack.evaluate.students import StudentArm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The arms, tasks and questions of an evaluation."""
+
+    arms: Sequence[Arm]
+    students: Mapping[str, StudentArm]
+    """Students and bases by their label."""
+    tasks: Sequence[Task]
+    questions: Mapping[str, TaskQuestions]
+    """The questions of each task by its name."""
+    order: Order
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def find(
+        cls,
+        arms: str | Sequence[str | Path],
+        on: str | Sequence[str],
+        source: str | None,
+        order: Order,
+        report: Reporter,
+    ) -> Setup:
+        """Find everything on the disk, and choose the questions; nothing is asked and no weights are loaded.
+
+        Raises:
+            UserError: an arm, task or question is not there; the sentence says which and what to do.
+        """
+        listed, tasks = read_arms(arms), find_tasks(on, source)
+        students = {arm.label: _student(arm, order, report) for arm in listed if arm.kind != "teacher"}
+        _check_different(students)
+        learnt, notes = LearntTexts(), []
+        for label, student in students.items():
+            texts = student.learnt()
+            if texts is None:
+                notes.append(
+                    f"the training data of {label} are not there any more: whether it was trained on test questions is "
+                    "not known"
+                )
+                continue
+            learnt.add(texts)
+        questions = {}
+        for task in tasks:
+            found = task.questions(order.questions, learnt, order.seed)
+            if found.rows.height < order.questions:
+                notes.append(
+                    f"{task.name} has {found.rows.height:,} questions to ask, and {order.questions:,} were wanted: all "
+                    "of them are asked"
+                )
+            questions[task.name] = found if order.shard is None else found.shard(*order.shard)
+            if questions[task.name].rows.is_empty():
+                raise UserError(f"this shard of {task.name} has no questions: ask for more, or for fewer shards")
+        return cls(arms=listed, students=students, tasks=tasks, questions=questions, order=order, notes=notes)
+
+    def form(self, arm: Arm, task: Task) -> str:
+        """Return the form that an arm was trained or is asked to reply in."""
+        if arm.kind == "teacher":
+            return trace_of(task.recipe)
+        return self.students[arm.label].settings.format
+
+    def facts(self) -> list[ArmFacts]:
+        """Return what the figures have to know of the arms."""
+        return [ArmFacts(label=arm.label, kind=arm.kind, learnt_tokens=_learnt_tokens(arm)) for arm in self.arms]
+
+    def describe_arms(self) -> list[dict[str, Any]]:
+        """Return what evaluation.json keeps of the arms."""
+        told = []
+        for arm in self.arms:
+            one: dict[str, Any] = {"label": arm.label, "kind": arm.kind, "folder": arm.folder}
+            if arm.label in self.students:
+                student = self.students[arm.label]
+                one |= {
+                    "identity": student.identity,
+                    "base": Path(student.base.name).name,
+                    "step": None if student.trained is None else student.trained.step,
+                    "format": student.settings.format,
+                }
+            told.append(one)
+        return told
+
+
+def _student(arm: Arm, order: Order, report: Reporter) -> StudentArm:
+    found = import_optional("tunixhack.evaluate.students", f"asking {arm.label}")
+    student: StudentArm = found.StudentArm.find(arm, accept_terms=order.accept_terms, report=report)
+    return student
+
+
+def _check_different(students: Mapping[str, StudentArm]) -> None:
+    """See that no two arms are the same weights, asked the same way.
+
+    Raises:
+        UserError: two are.
+    """
+    seen: dict[str, str] = {}
+    for label, student in students.items():
+        other = seen.setdefault(student.identity, label)
+        if other != label:
+            raise UserError(f"{other} and {label} are the same weights, asked the same way: name one of them")
+
+
+def _learnt_tokens(arm: Arm) -> float | None:
+    if arm.kind != "student":
+        return None
+    kept = record.read(Path(arm.spec).expanduser())
+    learnt = sum(domain.learnt for domain in kept.data.domains)
+    return learnt * kept.epochs if kept.epochs else None

@@ -1,0 +1,191 @@
+"""Students and bases as arms: asked as in training, each reply stored under a key that names the weights.
+
+A reply is a function of its question, its own seed and the shape that it is computed in. That shape follows the length
+of the prompt alone, so that a kill, another order, a shard or more questions change no reply.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import polars as pl
+
+from tunixhack._util.ids import digest, request_key, sample_seed
+from tunixhack._util.progress import Reporter
+from tunixhack.evaluate.arms import Arm
+from tunixhack.evaluate.contamination import learnt_questions
+from tunixhack.evaluate.order import Order
+from tunixhack.formats import user_message
+from tunixhack.runs.answer_store import AnswerStore
+from tunixhack.runs.journal import FIELDS
+from tunixhack.train.core import checkpoints
+from tunixhack.train.core.compilation_cache import enable_compilation_cache
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.data.chat import Message, Renderer
+from tunixhack.train.inference.format_compliance import StudentReply
+from tunixhack.train.inference.generate import MAX_NEW_TOKENS, MOST_ROWS, compute_dtype, generate, length_bucket
+from tunixhack.train.models.base_model import Base
+from tunixhack.train.models.load import find
+from tunixhack.train.settings import Settings, settings
+from tunixhack.train.student import Student
+from tunixhack.train.trained import TrainedStudent, find_trained
+
+STEP = "sample"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One reply that is wanted of a student."""
+
+    question_id: str
+    messages: Sequence[Message]
+    sample: int
+    key: str
+    seed: int
+
+
+class StudentArm:
+    """A student or a base that can be asked; its weights are loaded when the first reply is missing."""
+
+    def __init__(self, base: Base, settings: Settings, trained: TrainedStudent | None) -> None:
+        """Take what was found on the disk."""
+        self.base, self.settings, self.trained = base, settings, trained
+
+    @classmethod
+    def find(cls, arm: Arm, *, accept_terms: bool, report: Reporter) -> Self:
+        """Find a student or base on the disk.
+
+        Raises:
+            UserError: it is not there, or has no intact checkpoint.
+        """
+        if arm.kind == "student":
+            trained = find_trained(Path(arm.spec).expanduser(), accept_terms=accept_terms)
+            for sentence in trained.messages:
+                report.warn(sentence)
+            return cls(trained.base, trained.settings, trained)
+        if arm.of is not None:
+            trained = find_trained(arm.of, accept_terms=accept_terms)
+            return cls(trained.base, trained.settings, None)
+        usual = settings(compute="float32" if jax.default_backend() == "cpu" else "bfloat16")
+        return cls(find(arm.spec, accept_terms=accept_terms, say=report.say), usual, None)
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """The renderer that it was trained with."""
+        return self.base.renderer(self.settings.format, self.settings.system)
+
+    @cached_property
+    def identity(self) -> str:
+        """64 hex digits of the weights, how conversations become tokens, and the numbers that are computed with."""
+        weights = "float32" if self.trained is not None and self.settings.method == "full" else self.settings.compute
+        return digest(
+            self.base.fingerprint,
+            None if self.trained is None else self.trained.checkpoint_digest(),
+            self.renderer.describe(),
+            [weights, jnp.dtype(compute_dtype(self._mesh)).name],
+        )
+
+    def learnt(self) -> list[str] | None:
+        """Return the questions that it was trained on; None where they are not known any more."""
+        if self.trained is None:
+            return []
+        return learnt_questions(self.trained.folder, self.base.family.chat, self.base.tokenizer)
+
+    def wanted(self, rows: pl.DataFrame, order: Order) -> list[Asked]:
+        """List the replies that are wanted, sample by sample and in the questions' order."""
+        sampling = {"temperature": order.temperature, "max_tokens": order.max_tokens or MAX_NEW_TOKENS}
+        found = []
+        for sample in range(order.samples):
+            for name, question, context in rows.select("question_id", "question", "context").iter_rows():
+                messages = [{"role": "user", "content": user_message(question, context)}]
+                key = request_key({"student": self.identity}, "student", messages, sampling)
+                seed = sample_seed(order.seed, name, sample)
+                found.append(Asked(question_id=name, messages=messages, sample=sample, key=key, seed=seed))
+        return found
+
+    def ask(
+        self, wanted: Sequence[Asked], store: AnswerStore, order: Order, label: str, report: Reporter
+    ) -> float | None:
+        """Ask for replies, and store them batch by batch; returns the seconds a reply took, None of nothing."""
+        if not wanted:
+            return None
+        student = self._student
+        lengths = [len(self.renderer.prompt(one.messages)) for one in wanted]
+        limit = order.max_tokens or MAX_NEW_TOKENS
+        full = [one for one, length in zip(wanted, lengths, strict=True) if length >= self.base.context]
+        self._store(store, label, [(one, StudentReply("", 0, False), self.base.context) for one in full])
+        started, done = time.monotonic(), 0
+        for batch in _batches(wanted, lengths, self.base.context):
+            replies = generate(
+                student,
+                [one.messages for one, _ in batch],
+                max_new_tokens=limit,
+                temperature=order.temperature,
+                seed=[one.seed for one, _ in batch],
+            )
+            self._store(store, label, [(one, reply, n) for (one, n), reply in zip(batch, replies, strict=True)])
+            done += len(batch)
+            report.say(f"  {label}: {done:,} of {len(wanted) - len(full):,} replies")
+        return (time.monotonic() - started) / done if done else None
+
+    def _store(self, store: AnswerStore, label: str, replies: Sequence[tuple[Asked, StudentReply, int]]) -> None:
+        if replies:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            rows = [self._row(one, reply, prompt, label, now) for one, reply, prompt in replies]
+            store.add(pl.DataFrame(rows, schema=FIELDS, orient="row"))
+
+    def _row(self, one: Asked, reply: StudentReply, prompt: int, label: str, now: str) -> dict[str, Any]:
+        finish = "stop" if reply.finished else "length"
+        choice = {"message": {"role": "assistant", "content": reply.text}, "finish_reason": finish}
+        usage = {"prompt_tokens": prompt, "completion_tokens": reply.tokens}
+        return {
+            "request_key": one.key,
+            "sample": one.sample,
+            "question_id": one.question_id,
+            "step": STEP,
+            "teacher": label,
+            "seed": one.seed,
+            "count": 1,
+            "choice": json.dumps(choice, ensure_ascii=False),
+            "finish_reason": finish,
+            **usage,
+            "usage": json.dumps(usage),
+            "when": now,
+            "model": Path(self.base.name).name,
+        }
+
+    @cached_property
+    def _mesh(self) -> Any:
+        return device_mesh(jax.device_count())
+
+    @cached_property
+    def _student(self) -> Student:
+        enable_compilation_cache()
+        if self.trained is None:
+            # full: no adapters are put on weights that were not trained
+            given = replace(self.settings, method="full")
+            model = self.base.load(self._mesh, jnp.dtype(self.settings.compute))
+            return Student(base=self.base, model=model, mesh=self._mesh, renderer=self.renderer, settings=given)
+        student = Student.prepare(self.base, self.settings, self._mesh)
+        checkpoints.restore(self.trained.checkpoint, student.model, self.settings)
+        return student
+
+
+def _batches(wanted: Sequence[Asked], lengths: Sequence[int], context: int) -> Iterator[list[tuple[Asked, int]]]:
+    """Yield replies to ask for at once, those of one shape together, each with the tokens of its prompt."""
+    buckets: dict[int, list[tuple[Asked, int]]] = {}
+    for one, length in zip(wanted, lengths, strict=True):
+        if length < context:
+            buckets.setdefault(length_bucket(length), []).append((one, length))
+    for _, members in sorted(buckets.items(), reverse=True):  # the longest first: what does not fit shows at once
+        for start in range(0, len(members), MOST_ROWS):
+            yield members[start : start + MOST_ROWS]

@@ -1,0 +1,245 @@
+"""A task: evaluation questions with known answers, how they are put, and how replies are scored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack._util.ids import rank
+from tunixhack.domain_files import find
+from tunixhack.errors import UserError
+from tunixhack.evaluate.contamination import LearntTexts
+from tunixhack.evaluate.scores import Scorer, scorer_of
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import domains
+from tunixhack.sources.question_source import QuestionSource
+from tunixhack.sources.source import Loaded, collapse_equal_ids, is_file
+
+CHUNK = 128
+"""Questions whose references are read at once."""
+NO_REFERENCE, UNREAD_REFERENCE, LEARNT, EQUAL = "no_reference", "unread_reference", "trained_on", "same_id"
+"""Why a test question is left out."""
+LEFT_OUT = {
+    LEARNT: "in the data that an arm was trained on",
+    UNREAD_REFERENCE: "whose own reference does not pass the scorer",
+    NO_REFERENCE: "without a reference",
+    EQUAL: "equal to another one",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Evaluation questions with known answers."""
+
+    name: str
+    recipe: Recipe
+    """How a teacher is asked, and whose domain is in every question_id."""
+    source: QuestionSource
+    scorer: Scorer
+
+    @classmethod
+    def find(cls, on: str, source: str | None = None) -> Task:
+        """Find a task.
+
+        Args:
+            on: a domain's name, the path of a domain file, or a file of questions with ``question`` and ``reference``.
+            source: other questions than the domain's own test questions, as ``--source`` of build names them.
+
+        Raises:
+            UserError: there is no such domain or file, or the domain has no test questions.
+        """
+        own_file = on not in domains() and is_file(on) and Path(on).suffix != ".py"
+        if own_file:
+            from tunixhack.recipes import general
+
+            name = re.sub(r"\W+", "_", Path(on).name.partition(".")[0]) or "questions"
+            recipe = general.recipe.replace(domain=name, source=on, trace="written")
+        else:
+            recipe = find(on)
+            name = recipe.domain
+        test = recipe.source if own_file else recipe.test
+        if isinstance(test, str):
+            test = recipe.source.override(test)
+        if source is not None:
+            test = (test or recipe.source).override(source)
+        if test is None:
+            raise UserError(
+                f"the domain {name} has no test questions: name some with --source FILE, a file with the columns "
+                "question and reference, or give its recipe `test=`"
+            )
+        return cls(name=name, recipe=recipe, source=test, scorer=scorer_of(recipe))
+
+    def questions(self, count: int, learnt: LearntTexts, seed: int) -> TaskQuestions:
+        """Choose the questions that are asked: the first by the seed that can be scored and are new to all arms.
+
+        A smaller number of questions is the beginning of a larger one, as long as no arm joins that was trained on one.
+
+        Args:
+            count: at most; there can be fewer.
+            learnt: the questions that arms were trained on.
+            seed: of the order.
+
+        Raises:
+            UserError: the source cannot be read, or no question is left.
+        """
+        loaded = self.source.load(self.recipe.domain)
+        rows, equal = collapse_equal_ids(loaded.rows)
+        ranks = pl.Series("_rank", [rank(seed, one) for one in rows["question_id"]], dtype=pl.String)
+        rows = rows.with_columns(ranks).sort("_rank").drop("_rank")
+        left_out = {EQUAL: equal.height, NO_REFERENCE: 0, UNREAD_REFERENCE: 0, LEARNT: 0}
+        kept: list[pl.DataFrame] = []
+        have = looked = 0
+        for start in range(0, rows.height, CHUNK):
+            for at, why in enumerate(self._reasons(rows.slice(start, CHUNK), learnt), start):
+                if have == count:
+                    break
+                looked += 1
+                if why is None:
+                    kept.append(rows.slice(at, 1))
+                    have += 1
+                else:
+                    left_out[why] += 1
+            if have == count:
+                break
+        if not kept:
+            raise UserError(self._nothing_left(rows.height, left_out))
+        return TaskQuestions(
+            task=self,
+            rows=pl.concat(kept),
+            left_out={why: number for why, number in left_out.items() if number},
+            looked_at=looked + equal.height,
+            loaded=loaded,
+        )
+
+    def _reasons(self, rows: pl.DataFrame, learnt: LearntTexts) -> Iterator[str | None]:
+        """Yield why each question is left out; None where it is asked."""
+        listed = list(rows.iter_rows(named=True))
+        accepted = self.scorer.accepts_reference(listed)
+        for row, passes, known in zip(listed, accepted, learnt.have(rows), strict=True):
+            if not row["reference"]:
+                yield NO_REFERENCE
+            elif known:
+                yield LEARNT
+            else:
+                yield None if passes else UNREAD_REFERENCE
+
+    def _nothing_left(self, rows: int, left_out: Mapping[str, int]) -> str:
+        if left_out[LEARNT] and not left_out[UNREAD_REFERENCE] + left_out[NO_REFERENCE]:
+            return (
+                f"all {rows:,} questions of {self.name} are in the data that an arm was trained on: name others with "
+                "--source"
+            )
+        none, unread, learnt = (left_out[why] for why in (NO_REFERENCE, UNREAD_REFERENCE, LEARNT))
+        return (
+            f"no question of {self.name} can be scored: {none:,} of {rows:,} have no reference, that of {unread:,} does "
+            f"not pass the scorer ({self.scorer.name}), and {learnt:,} are in the data that an arm was trained on; a "
+            "task needs known answers"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskQuestions:
+    """The questions of a task that are asked, in their order."""
+
+    task: Task
+    rows: pl.DataFrame
+    """In the QUESTION schema."""
+    left_out: Mapping[str, int]
+    """Number of test questions by the reason why they are not asked, among those that were looked at."""
+    looked_at: int
+    """Number of test questions that were looked at until there were enough."""
+    loaded: Loaded
+
+    def left_out_sentence(self) -> str | None:
+        """Say how many test questions were left out, and why; None where none was."""
+        if not self.left_out:
+            return None
+        why = "; ".join(f"{number:,} {LEFT_OUT[reason]}" for reason, number in self.left_out.items())
+        return f"{self.task.name}: of the first {self.looked_at:,} test questions are left out {why}"
+
+    def shard(self, number: int, of: int) -> TaskQuestions:
+        """Return every so many-th question, beginning with the number-th, counted from 1."""
+        return TaskQuestions(
+            task=self.task,
+            rows=self.rows.gather_every(of, number - 1),
+            left_out=self.left_out,
+            looked_at=self.looked_at,
+            loaded=self.loaded,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenQuestions:
+    """A source of the questions that an evaluation has chosen out of another source."""
+
+    chosen: TaskQuestions = field(repr=False)
+
+    shipped = None
+
+    @property
+    def whole(self) -> QuestionSource:
+        """The source that they were chosen from."""
+        return self.chosen.task.source
+
+    @property
+    def path(self) -> str:
+        """The whole source's name."""
+        return self.whole.path
+
+    @property
+    def name(self) -> str | None:
+        """The part of the whole source that is read."""
+        return self.whole.name
+
+    @property
+    def license(self) -> str | None:
+        """The whole source's licence."""
+        return self.whole.license
+
+    def override(self, spec: str) -> QuestionSource:
+        """Return what the whole source has at another place."""
+        return self.whole.override(spec)
+
+    def with_columns(self, columns: str | Mapping[str, str]) -> QuestionSource:
+        """Return the whole source with other columns."""
+        return self.whole.with_columns(columns)
+
+    def columns_spelling(self) -> str | None:
+        """Return what the whole source's columns are spelt as."""
+        return self.whole.columns_spelling()
+
+    def spelling(self) -> str:
+        """Return what the whole source is spelt as."""
+        return self.whole.spelling()
+
+    def describe(self) -> dict[str, Any]:
+        """Say which source this is: that of all questions, so that more of them go on in the same folder."""
+        return self.whole.describe()
+
+    def load(self, domain: str) -> Loaded:
+        """Return the chosen questions."""
+        return Loaded(self.chosen.rows, self.chosen.loaded.rejected.clear(), self.chosen.loaded.resolved)
+
+
+def find_tasks(on: str | Sequence[str], source: str | None) -> list[Task]:
+    """Find the tasks of a list with commas.
+
+    Raises:
+        UserError: none is named, one twice, or ``source`` is given with several.
+    """
+    listed = [one.strip() for one in (on.split(",") if isinstance(on, str) else on) if one.strip()]
+    if not listed:
+        raise UserError("--on names no task: give a domain, or a file of questions with references")
+    if source is not None and len(listed) > 1:
+        raise UserError("--source is for one task: name one after --on, or leave --source out")
+    tasks = [Task.find(one, source) for one in listed]
+    names = [task.name for task in tasks]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"--on names the task {twice} twice: name it once")
+    return tasks
