@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import hostile
 from tests.builds import QUIET, asked
 from tests.commands import Command
 from tests.evaluate.conftest import Toy, WriteTask, sums
@@ -251,6 +252,32 @@ def test_what_was_written_is_read_back(adder: ScriptedTeacher, write_task: Write
     assert "<script" not in found._repr_html_()
 
 
+def test_what_a_model_writes_has_no_effect(write_task: WriteTask, tmp_path: Path):
+    said = f"<reasoning>{hostile.ALL}</reasoning><answer>\ud800 {hostile.ALL} 20</answer>"
+    with ScriptedTeacher(answer=lambda messages, seed: said) as teacher:
+        found = run([teacher.url], write_task(), tmp_path / "out")
+    assert found.replies.height == 12
+    assert not hostile.obeyed(repr(found) + found._repr_html_() + "".join([*found.verdicts, *found.notes]))
+
+
+def test_a_scorer_that_raises_leaves_a_reply_unread_and_says_why(
+    adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path
+):
+    domain = tmp_path / "sums.py"
+    scorer = "lambda row: row['reference'] == row['answer'] or 1 / 0"
+    domain.write_text(DOMAIN.format(test=str(write_task()), score=scorer))
+    found = run([adder.url], domain, tmp_path / "out")
+    assert found.scores["unread"].to_list() == [1]
+    assert found.scores["right"].to_list() == [0]
+    assert found.replies["why"].unique().to_list() == ["the scorer raised ZeroDivisionError: division by zero"]
+
+
+def test_the_sources_own_solutions_are_one_sample_each_and_all_right(tmp_path: Path, teacher: ScriptedTeacher):
+    found = run(["reference", teacher.url], "math", tmp_path / "out", source="shipped", temperature=0.5, samples=2)
+    assert found.scores["k"].to_list() == [1, 2]
+    assert found.scores["right"][0] == 1
+
+
 # the command line, and what it refuses
 
 
@@ -271,7 +298,8 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
     arguments = ("evaluate", f"base,{toy.student},{adder.url}", "--on", write_task(), "--out", tmp_path / "out")
     told = tunixhack(*arguments, "--questions", "12", "--max-tokens", "4", "--plan")
     assert told.code == 0
-    assert "12 replies to ask, time unknown before some replies were timed, $0.00" in told.out
+    assert "base: 12 replies to ask, time unknown before some replies were timed, $0.00" in told.out
+    assert f"{adder.url}: 12 replies to ask, time unknown before some replies were timed, price unknown" in told.out
     assert "of such comparisons tell" in told.out
     assert (batches, asked(adder)) == ([], 0)
     assert not (tmp_path / "out").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tunixhack.errors import MissingExtra
+
 if TYPE_CHECKING:
     from tunixhack.evaluate.evaluation import Evaluation
     from tunixhack.evaluate.plan import plan
@@ -18,7 +20,13 @@ _HOME = {"Evaluation": "evaluation", "evaluate": "runner", "plan": "plan"}
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    try:
+        module = import_module(f"{__name__}.{_HOME[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("tunixhack"):
+            raise
+        raise MissingExtra("all", f"an evaluation ({error.name} is missing)", ask_doctor=True) from error
+    value = getattr(module, name)
     globals()[name] = value  # the next use does not come here again
     return value
 

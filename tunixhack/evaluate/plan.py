@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from tunixhack.evaluate.runner import check_folder, default_folder
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
 from tunixhack.evaluate.stored import known_keys
-from tunixhack.evaluate.task import Task
-from tunixhack.evaluate.teachers import TABLE, teacher_recipe, teacher_replies
+from tunixhack.evaluate.task import Task, TaskQuestions
+from tunixhack.evaluate.teachers import TABLE, samples_of, teacher_recipe, teacher_replies
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.runs.run import STATE, Run
+from tunixhack.teachers.reference import REFERENCE
 
 SCORES_ASSUMED = (0.05, 0.5)
 """The baseline's shares of right replies that a plan tells the smallest difference for."""
@@ -167,24 +168,16 @@ def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
     return found
 
 
-def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: dict[str, float]) -> ArmPlan:
-    chosen, order = setup.questions[task.name], setup.order
-    wanted, seconds, dollars = (
-        chosen.rows.height * order.samples,
-        pace.get(arm.label),
-        0.0 if arm.kind != "teacher" else None,
-    )
+def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, float]) -> ArmPlan:
+    chosen, order, place = setup.questions[task.name], setup.order, folder / task.name / arm.folder
+    wanted = chosen.rows.height * samples_of(arm, order)
     if arm.kind == "teacher":
-        place = folder / task.name / arm.folder
         stored = teacher_replies(arm, chosen, order, place).height if (place / TABLE).exists() else 0
         seconds = _teacher_seconds(arm, place)
-        try:
-            dollars = estimate(teacher_recipe(chosen, order), arm.spec, -(-(wanted - stored) // order.samples)).dollars
-        except UserError:  # an address has no price, and nothing left to ask has none
-            dollars = 0.0 if wanted <= stored else None
     else:
         keys = {(one.key, one.sample) for one in setup.students[arm.label].wanted(chosen.rows, order)}
         stored = len(keys & known_keys([folder, *order.reuse], task.name))
+        seconds = pace.get(arm.label)
     missing = max(0, wanted - stored)
     return ArmPlan(
         task=task.name,
@@ -192,8 +185,18 @@ def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: dict[str, float
         stored=stored,
         missing=missing,
         hours=None if seconds is None else missing * seconds / 3600,
-        dollars=dollars,
+        dollars=_dollars(arm, chosen, order, missing),
     )
+
+
+def _dollars(arm: Arm, chosen: TaskQuestions, order: Order, missing: int) -> float | None:
+    """Return what the missing replies cost by a price list and a rough guess of their length."""
+    if arm.kind != "teacher" or arm.spec == REFERENCE or not missing:
+        return 0.0
+    try:
+        return estimate(teacher_recipe(chosen, order), arm.spec, -(-missing // order.samples)).dollars
+    except UserError:  # a server by its address has no price
+        return None
 
 
 def _teacher_seconds(arm: Arm, place: Path) -> float | None:

@@ -70,11 +70,11 @@ def read_reply(choice: Mapping[str, Any], form: str) -> ReadReply:
     message = choice.get("message")
     message = message if isinstance(message, Mapping) else {}
     said = message_texts(message)
-    text = said.content or said.thinking or ""
+    text = _unicode(said.content or said.thinking or "")
     kind = choice_finish_kind(choice)
     own = next((layout for layout in get_args(Format) if layout == form), None)
     form_ok = read_choice(choice, form).problem is None if own is None else check(text, own)
-    answer = lenient_answer(message, said.content)
+    answer = _unicode(lenient_answer(message, said.content))
     problem = _ENDED.get(kind) or (EMPTY if is_blank(answer) else None)
     finished = kind == "complete"
     return ReadReply(text, answer, form_ok and finished, problem, looping(text, finished=finished))
@@ -121,8 +121,8 @@ def scored_replies(task: Task, arm: str, form: str, questions: pl.DataFrame, ans
                 "task": task.name,
                 "arm": arm,
                 "right": score.right or 0.0,
-                "claim": score.claim,
-                "why": score.why,
+                "claim": None if score.claim is None else _unicode(score.claim),
+                "why": None if score.why is None else _unicode(score.why),
                 "form_ok": one.form_ok,
                 "looping": one.looping,
                 "answer": one.answer,
@@ -132,6 +132,11 @@ def scored_replies(task: Task, arm: str, form: str, questions: pl.DataFrame, ans
             }
         )
     return pl.DataFrame(rows, schema=REPLY, orient="row").sort(ORDER)
+
+
+def _unicode(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can spell and no table can keep."""
+    return text.encode(errors="replace").decode()
 
 
 def _choice(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,10 +28,9 @@ from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
 from tunixhack.evaluate.task import Task
-from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
+from tunixhack.evaluate.teachers import TABLE, ask_teacher, samples_of, teacher_replies
 from tunixhack.runs.journal import FIELDS
 from tunixhack.runs.run import STATE
-from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.registry.address import public_name
 
 
@@ -199,7 +198,7 @@ class _Run:
 
     def _written(self, replies: pl.DataFrame, problems: list[str], code: int, pace: dict[str, float]) -> Evaluation:
         setup, samples = self.setup, self.setup.order.samples
-        means = by_question(replies, 1 if all(arm.spec == REFERENCE for arm in setup.arms) else samples)
+        means = by_question(replies, {arm.label: samples_of(arm, setup.order) for arm in setup.arms})
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         facts, notes = setup.facts(), list(setup.notes)

@@ -55,22 +55,29 @@ def scorer_of(recipe: Recipe) -> Scorer:
         return Scorer(f"reference ({reader() or 'math-verify is not installed'})", _by_reference)
     if verify.check is not None:
         return Scorer(_name(verify.check), partial(_each, verify.check))
-    return Scorer(_name(verify.read), partial(_by_claim, verify))
+    if verify.read is None:
+        raise UserError("Verify takes one function: check, of a row, or read, of a text")
+    return Scorer(_name(verify.read), partial(_by_claim, verify.read))
 
 
 def _each(function: Callable[[Row], bool | float | None], rows: Sequence[Row]) -> list[Score]:
     return [_one(function, row) for row in rows]
 
 
-def _one(function: Callable[[Row], Any], row: Row) -> Score:
+def _call(function: Callable[..., Any], given: Any) -> tuple[Any, str | None]:
+    """Call a function of the user's own, which can raise anything; returns its value, or what it raised."""
     try:
-        told = function(row)
+        return function(given), None
     except TunixHackError:
         raise
-    except Exception as error:  # noqa: BLE001  # the user's own function can raise anything: the answer is unread
-        return Score(None, None, f"the scorer raised {type(error).__name__}: {error}"[:200])
+    except Exception as error:  # noqa: BLE001  # the answer counts as unread, and says why
+        return None, f"the scorer raised {type(error).__name__}: {error}"[:200]
+
+
+def _one(function: Callable[[Row], Any], row: Row) -> Score:
+    told, raised = _call(function, row)
     if told is None:
-        return Score(None, None, UNREAD)
+        return Score(None, None, raised or UNREAD)
     try:
         right = float(told)
     except (TypeError, ValueError):
@@ -83,12 +90,12 @@ def _one(function: Callable[[Row], Any], row: Row) -> Score:
     return Score(right, None, None if right == 1 else WRONG)
 
 
-def _by_claim(verify: Verify, rows: Sequence[Row]) -> list[Score]:
+def _by_claim(read: Callable[[str], Any], rows: Sequence[Row]) -> list[Score]:
     def one(row: Row) -> Score:
-        claimed = verify.claim(row["answer"], row)
+        claimed, raised = _call(read, row["answer"])
         if claimed is None:
-            return Score(None, None, UNREAD)
-        right = claimed == verify.claim(row["reference"], row)
+            return Score(None, None, raised or UNREAD)
+        right = claimed == _call(read, row["reference"])[0]
         return Score(float(right), str(claimed), None if right else WRONG)
 
     return [one(row) for row in rows]

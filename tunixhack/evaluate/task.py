@@ -136,9 +136,9 @@ class Task:
             )
         none, unread, learnt = (left_out[why] for why in (NO_REFERENCE, UNREAD_REFERENCE, LEARNT))
         return (
-            f"no question of {self.name} can be scored: {none:,} of {rows:,} have no reference, that of {unread:,} does "
-            f"not pass the scorer ({self.scorer.name}), and {learnt:,} are in the data that an arm was trained on; a "
-            "task needs known answers"
+            f"no question of {self.name} can be scored: {none:,} of {rows:,} have no reference, {unread:,} have "
+            f"one that does not pass the scorer ({self.scorer.name}), and {learnt:,} are in the data that an arm was "
+            "trained on; a task needs known answers"
         )
 
 

@@ -62,11 +62,15 @@ def ask_teacher(
     build(recipe, options, folder, report)
 
 
+def samples_of(arm: Arm, order: Order) -> int:
+    """Return how many replies to a question an arm gives: the source's own solution is one."""
+    return 1 if arm.spec == REFERENCE else order.samples
+
+
 def teacher_replies(arm: Arm, chosen: TaskQuestions, order: Order, folder: Path) -> pl.DataFrame:
     """Return the replies that a teacher's folder has to the chosen questions, with their choices."""
     run = Run(folder)
-    samples = 1 if arm.spec == REFERENCE else order.samples
-    asked = run.train.select("request_key", "sample").filter(pl.col("sample") < samples)
+    asked = run.train.select("request_key", "sample").filter(pl.col("sample") < samples_of(arm, order))
     answers = run.store.answers().join(asked, on=["request_key", "sample"], how="semi")
     return answers.filter(pl.col("question_id").is_in(chosen.rows["question_id"].implode())).unique(
         ["question_id", "sample"], keep="first", maintain_order=True

@@ -59,7 +59,7 @@ class RecipeSpec:
     """A question row to the source's own (reasoning, answer), for ``teacher="reference"``."""
     test: QuestionSource | str | None = None
     """Questions that `tunixhack.evaluate` asks, and no dataset of this recipe has: a source, or what ``--source`` would
-    name, such as ``"openai/gsm8k:test"``; None where the domain has none."""
+    name, such as ``"openai/gsm8k:main/test"``; None where the domain has none."""
     score: Callable[[Mapping[str, Any]], bool | float | None] | None = None
     """From a row, with ``question``, ``reference``, ``inputs`` and ``answer``, to whether the answer is right, a share
     from 0 to 1, or None where it cannot be read. Where it is None, the recipe's `Verify` says, or else the reference

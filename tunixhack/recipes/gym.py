@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from tunixhack import DedupAnswers, GivesAway, MaxLength, Parse, ReasoningLLM, Recipe, Sample, Verify
 from tunixhack.sources.gym import GymSource
-from tunixhack.verifiers.gym import right
+from tunixhack.verifiers.gym import right, right_in_words
 
 SYSTEM = (
     "You solve puzzles and exercises with care. Say what is given and what is asked, work in small steps, and check "
@@ -42,5 +42,6 @@ recipe = Recipe(
         MaxLength(),
     ),
     test=GymSource(split="test", size=1000),
+    score=right_in_words,
 )
 build = recipe.build

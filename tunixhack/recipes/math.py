@@ -53,6 +53,6 @@ recipe = Recipe(
         MaxLength(),
     ),
     solution=worked,
-    test="openai/gsm8k:test",
+    test="openai/gsm8k:main/test",
 )
 build = recipe.build

@@ -12,6 +12,8 @@ from typing import Any
 
 from tunixhack.verifiers.bounded_process import BoundedProcess
 from tunixhack.verifiers.gym_family import version
+from tunixhack.verifiers.reference_match import is_number
+from tunixhack.verifiers.reference_match import right as by_reading
 
 LONGEST = 20_000
 """Characters of an answer that are read; the longest reference of the families has fewer."""
@@ -43,6 +45,28 @@ def right(row: Mapping[str, Any]) -> bool | None:
         reply = _process(os.getpid()).ask(place | {"question": row["question"], "answer": answer})
     right: bool | None = None if reply is None else reply["right"]
     return right
+
+
+def right_in_words(row: Mapping[str, Any]) -> bool | None:
+    """Tell whether a row's answer is right, also where it is a sentence around a number.
+
+    A verifier wants the bare result, which is a form: a model that was not trained for it says "The sum is 7.". Where
+    the reference is a number, the last number of the answer counts as well.
+
+    Args:
+        row: as for `right`, with ``reference``.
+
+    Returns:
+        As `right`.
+
+    Raises:
+        MissingExtra: reasoning-gym is not installed.
+    """
+    told = right(row)
+    if told or not is_number(row["reference"] or ""):
+        return told
+    said = by_reading(row["reference"])
+    return told if said is None or not said(row["answer"][-LONGEST:]) else True
 
 
 def _place(inputs: str | None) -> dict[str, Any] | None:

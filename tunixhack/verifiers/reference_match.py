@@ -104,12 +104,21 @@ def right(reference: str) -> Check | None:
     said = _TEXT.fullmatch(reference.strip())
     reference = said[1] if said else reference
     number = _numbers(reference)
-    if len(number) == 1 and _NUMBER.fullmatch(_THIN.sub("", reference).strip()):
+    if len(number) == 1 and is_number(reference):
         return lambda answer: _numbers(_claim(answer))[-1:] == number
     words = _words(reference)
     if not 0 < len(words) <= MOST_WORDS or not _PLAIN.fullmatch(reference):
         return None
     return lambda answer: _stands_in(words, _words(answer))
+
+
+def is_number(reference: str) -> bool:
+    """Tell whether a reference is one number and nothing else.
+
+    >>> is_number("1,003"), is_number("3 apples")
+    (True, False)
+    """
+    return _NUMBER.fullmatch(_THIN.sub("", reference).strip()) is not None
 
 
 def _by_letter(pair: Pair) -> Judgement | None:
