@@ -272,12 +272,6 @@ def test_a_scorer_that_raises_leaves_a_reply_unread_and_says_why(
     assert found.replies["why"].unique().to_list() == ["the scorer raised ZeroDivisionError: division by zero"]
 
 
-def test_the_sources_own_solutions_are_one_sample_each_and_all_right(tmp_path: Path, teacher: ScriptedTeacher):
-    found = run(["reference", teacher.url], "math", tmp_path / "out", source="shipped", temperature=0.5, samples=2)
-    assert found.scores["k"].to_list() == [1, 2]
-    assert found.scores["right"][0] == 1
-
-
 # the command line, and what it refuses
 
 
@@ -317,6 +311,7 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
         ("base", {}, "none is named"),
         (",", {}, "no arm is named"),
         ("nothing-like-it", {}, "nothing-like-it"),
+        ("local,reference", {}, "reference is no model"),
         ("./nothing", {}, "there is no folder or file ./nothing"),
         ("local", {"samples": 3}, "3 times the same reply"),
         ("local", {"shard": "9/8"}, "--shard 9/8"),

@@ -73,7 +73,9 @@ def read_arms(named: str | Sequence[str | Path]) -> list[Arm]:
 def _kind(spec: str) -> Kind:
     if spec == BASE:
         return "base"
-    if spec in ("local", REFERENCE) or address_in(spec) is not None:
+    if spec == REFERENCE:
+        raise UserError("reference is no model: the source's own answers are what replies are scored by; leave it out")
+    if spec == "local" or address_in(spec) is not None:
         return "teacher"
     folder = Path(spec).expanduser()
     if folder.is_dir():

@@ -26,8 +26,8 @@ FILE, REPLIES, SCORES = "evaluation.json", "replies.parquet", "scores.parquet"
 SCHEMA = 1
 """The version of evaluation.json."""
 REMEDY = "the same command writes it anew from the stored replies"
-COLUMNS = ("", "right", "questions", "replies", "cut off", "unread", "form ok", "tokens")
-"""The columns of `Evaluation.cells`."""
+COLUMNS = ("", "right", "n", "k", "cut off", "unread", "form ok", "tokens")
+"""The columns of `Evaluation.cells`: ``n`` questions with all of their replies, ``k`` replies to each."""
 UNKNOWN = "–"
 
 
@@ -136,7 +136,7 @@ class Evaluation:
 def _cells(line: dict[str, Any]) -> list[str]:
     missing = f" ({line['missing']:,} missing)" if line["missing"] else ""
     if not line["n"]:
-        return [line["arm"], *[UNKNOWN] * (len(COLUMNS) - 2), f"0{missing}"]
+        return [line["arm"], UNKNOWN, f"0{missing}", *[UNKNOWN] * (len(COLUMNS) - 3)]
     right = f"{100 * line['right']:.0f} %"
     if line["low"] is not None:
         right += f" ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
@@ -144,4 +144,4 @@ def _cells(line: dict[str, Any]) -> list[str]:
         UNKNOWN if line[name] is None else f"{100 * line[name]:.0f} %" for name in ("cut_off", "unread", "form_ok")
     ]
     tokens = UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}"
-    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['n'] * line['k']:,}", *shares, tokens]
+    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +27,12 @@ class ArmFacts:
     """Tokens that a student learnt, each as often as it was trained on; None where that is unknown."""
 
 
-def by_question(replies: pl.DataFrame, samples: Mapping[str, int]) -> pl.DataFrame:
+def by_question(replies: pl.DataFrame, samples: int) -> pl.DataFrame:
     """Return the mean of each question over an arm's replies; only questions that have all of their samples.
 
     Args:
         replies: the columns of `tunixhack.evaluate.replies.REPLY`.
-        samples: replies that each question is to have, by arm.
+        samples: replies that each question is to have.
 
     Returns:
         ``task``, ``arm``, ``question_id``, ``k``, ``right``, ``if_right`` (the mean where every reply that was cut off
@@ -49,8 +49,7 @@ def by_question(replies: pl.DataFrame, samples: Mapping[str, int]) -> pl.DataFra
         form_ok=pl.col("form_ok").mean(),
         tokens=pl.col("tokens").mean(),
     )
-    wanted = pl.col("arm").replace_strict(samples, return_dtype=pl.Int64)
-    return means.filter(pl.col("k") >= wanted).sort("task", "arm", "question_id")
+    return means.filter(pl.col("k") >= samples).sort("task", "arm", "question_id")
 
 
 def score_line(of_arm: pl.DataFrame, arm: ArmFacts, asked: int) -> dict[str, Any]:

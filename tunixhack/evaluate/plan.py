@@ -20,10 +20,9 @@ from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
 from tunixhack.evaluate.stored import known_keys
 from tunixhack.evaluate.task import Task, TaskQuestions
-from tunixhack.evaluate.teachers import TABLE, samples_of, teacher_recipe, teacher_replies
+from tunixhack.evaluate.teachers import TABLE, teacher_recipe, teacher_replies
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.runs.run import STATE, Run
-from tunixhack.teachers.reference import REFERENCE
 
 SCORES_ASSUMED = (0.05, 0.5)
 """The baseline's shares of right replies that a plan tells the smallest difference for."""
@@ -170,9 +169,9 @@ def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
 
 def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, float]) -> ArmPlan:
     chosen, order, place = setup.questions[task.name], setup.order, folder / task.name / arm.folder
-    wanted = chosen.rows.height * samples_of(arm, order)
+    wanted = chosen.rows.height * order.samples
     if arm.kind == "teacher":
-        stored = teacher_replies(arm, chosen, order, place).height if (place / TABLE).exists() else 0
+        stored = teacher_replies(chosen, order, place).height if (place / TABLE).exists() else 0
         seconds = _teacher_seconds(arm, place)
     else:
         keys = {(one.key, one.sample) for one in setup.students[arm.label].wanted(chosen.rows, order)}
@@ -191,7 +190,7 @@ def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, fl
 
 def _dollars(arm: Arm, chosen: TaskQuestions, order: Order, missing: int) -> float | None:
     """Return what the missing replies cost by a price list and a rough guess of their length."""
-    if arm.kind != "teacher" or arm.spec == REFERENCE or not missing:
+    if arm.kind != "teacher" or not missing:
         return 0.0
     try:
         return estimate(teacher_recipe(chosen, order), arm.spec, -(-missing // order.samples)).dollars

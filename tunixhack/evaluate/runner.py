@@ -28,7 +28,7 @@ from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
 from tunixhack.evaluate.task import Task
-from tunixhack.evaluate.teachers import TABLE, ask_teacher, samples_of, teacher_replies
+from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
 from tunixhack.runs.journal import FIELDS
 from tunixhack.runs.run import STATE
 from tunixhack.teachers.registry.address import public_name
@@ -194,11 +194,11 @@ class _Run:
             problem, code = str(error), error.exit_code
         if problem is not None and _written_at(folder) in (None, before):
             return _Asked(pl.DataFrame(schema=FIELDS), problem, code)
-        return _Asked(teacher_replies(arm, chosen, order, folder), problem, code)
+        return _Asked(teacher_replies(chosen, order, folder), problem, code)
 
     def _written(self, replies: pl.DataFrame, problems: list[str], code: int, pace: dict[str, float]) -> Evaluation:
         setup, samples = self.setup, self.setup.order.samples
-        means = by_question(replies, {arm.label: samples_of(arm, setup.order) for arm in setup.arms})
+        means = by_question(replies, samples)
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         facts, notes = setup.facts(), list(setup.notes)

@@ -15,7 +15,6 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
 from tunixhack.steps.sample import Sample
-from tunixhack.teachers.reference import REFERENCE
 
 TABLE = "train.parquet"
 
@@ -62,15 +61,10 @@ def ask_teacher(
     build(recipe, options, folder, report)
 
 
-def samples_of(arm: Arm, order: Order) -> int:
-    """Return how many replies to a question an arm gives: the source's own solution is one."""
-    return 1 if arm.spec == REFERENCE else order.samples
-
-
-def teacher_replies(arm: Arm, chosen: TaskQuestions, order: Order, folder: Path) -> pl.DataFrame:
+def teacher_replies(chosen: TaskQuestions, order: Order, folder: Path) -> pl.DataFrame:
     """Return the replies that a teacher's folder has to the chosen questions, with their choices."""
     run = Run(folder)
-    asked = run.train.select("request_key", "sample").filter(pl.col("sample") < samples_of(arm, order))
+    asked = run.train.select("request_key", "sample").filter(pl.col("sample") < order.samples)
     answers = run.store.answers().join(asked, on=["request_key", "sample"], how="semi")
     return answers.filter(pl.col("question_id").is_in(chosen.rows["question_id"].implode())).unique(
         ["question_id", "sample"], keep="first", maintain_order=True
