@@ -244,6 +244,16 @@ def test_an_arm_that_fails_does_not_end_the_others(adder: ScriptedTeacher, write
     assert any("127.0.0.1:9" in note for note in found.notes)
 
 
+def test_another_temperature_is_not_paid_for_unasked(adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path):
+    run([adder.url], write_task(), tmp_path / "out")
+    adder.reset()
+    with pytest.raises(UserError, match="--ask-again"):
+        run([adder.url], write_task(), tmp_path / "out", temperature=0.5)
+    assert asked(adder) == 0
+    found = run([adder.url], write_task(), tmp_path / "out", temperature=0.5, ask_again=True)
+    assert (asked(adder), found.replies.height) == (12, 12)
+
+
 def test_what_was_written_is_read_back(adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path):
     found = run([adder.url], write_task(), tmp_path / "out")
     assert Evaluation.load(tmp_path / "out").content == json.loads(json.dumps(found.content))

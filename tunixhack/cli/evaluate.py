@@ -10,7 +10,7 @@ import typer
 
 from tunixhack._util.safe_text import print_json, print_result
 from tunixhack.cli.help import examples
-from tunixhack.cli.train import Json, Terms
+from tunixhack.cli.train import Cpu, Json, Terms
 
 EXAMPLES = examples(
     "tunixhack evaluate students/math --on math",
@@ -46,7 +46,14 @@ def evaluate(
     reuse: Annotated[
         str, typer.Option(help="Folders of other evaluations, with commas between, whose replies are taken over.")
     ] = "",
+    budget: Annotated[
+        float | None, typer.Option(help="Dollars that each teacher's replies to each task may cost.")
+    ] = None,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Pay again for replies of teachers that a change made stale.")
+    ] = False,
     accept_terms: Terms = False,
+    cpu: Cpu = False,
     as_json: Json = False,
 ) -> None:
     """Ask students, bases and teachers questions with known answers: who is right, and is one better than another?"""
@@ -63,7 +70,10 @@ def evaluate(
         "seed": seed,
         "shard": shard,
         "reuse": reuse,
+        "budget": budget,
+        "ask_again": ask_again,
         "accept_terms": accept_terms,
+        "cpu": cpu,
     }
     if plan:
         planned = room.plan(arms, on, **options)

@@ -16,7 +16,7 @@ from tunixhack.errors import UserError
 from tunixhack.formats import user_message
 from tunixhack.steps.exact_dedup import normalise
 from tunixhack.train import record
-from tunixhack.train.data.chat import Chat
+from tunixhack.train.data.chat import Chat, broken
 from tunixhack.train.data.datasets import read
 from tunixhack.train.data.token_set import TokenSet, load
 from tunixhack.train.models.tokenizer import StudentTokenizer
@@ -71,6 +71,7 @@ def learnt_questions(folder: Path, chat: Chat, tokenizer: StudentTokenizer) -> l
 def _texts(tokens: TokenSet, chat: Chat, tokenizer: StudentTokenizer) -> Iterator[str]:
     """Yield the text of the last question of every row that was trained on."""
     start, end = (tokenizer.control_ids[one] for one in (chat.start, chat.end))
+    markers = sorted({*chat.markers, *(token for token in tokenizer.control_ids if len(token) > 1)})
     for number in range(len(tokens)):
         if tokens.validation[number]:
             continue
@@ -78,6 +79,8 @@ def _texts(tokens: TokenSet, chat: Chat, tokenizer: StudentTokenizer) -> Iterato
         given = row.tokens[: int(row.loss_mask.argmax())].tolist()
         question = [at for at, token in enumerate(given) if token == start][-2]  # the last turn is the reply's
         text = tokenizer.decode(given[question + 1 : given.index(end, question)]).removeprefix("user\n")
+        for marker in markers:  # content never spells one: a renderer breaks it
+            text = text.replace(broken(marker), marker)
         yield text
         while chat.system is None and "\n\n" in text:  # a system text may stand before the question
             text = text.partition("\n\n")[2]

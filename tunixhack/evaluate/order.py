@@ -23,7 +23,12 @@ class Order:
     seed: int = 0
     shard: tuple[int, int] | None = None
     reuse: tuple[Path, ...] = ()
+    budget: float | None = None
+    """Dollars that each teacher's replies to each task may cost, over every start."""
+    ask_again: bool = False
+    """Ask a teacher anew where its prompt or sampling has changed since replies were paid for."""
     accept_terms: bool = False
+    cpu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked.
@@ -35,6 +40,8 @@ class Order:
             given: Any = value  # which is the user's, and need not keep to its type
             if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
                 raise UserError(f"{name}={value!r}: give a whole number of at least 1")
+        if self.budget is not None and not self.budget > 0:
+            raise UserError(f"budget={self.budget}: it is dollars, more than 0")
         if not 0 <= self.temperature < float("inf"):
             raise UserError(f"temperature={self.temperature}: it is 0 (the likeliest token each time) or more")
         if self.samples > 1 and self.temperature == 0:

@@ -121,7 +121,7 @@ def plan(
         shard: which part of the questions.
         reuse: folders of other evaluations.
         report: where progress goes.
-        options: ``samples``, ``temperature``, ``max_tokens``, ``seed`` and ``accept_terms``.
+        options: the others of `evaluate`.
 
     Raises:
         UserError: as in `evaluate`, before anything is asked.

@@ -47,7 +47,10 @@ def evaluate(
     seed: int = 0,
     shard: str | None = None,
     reuse: str | Path | Sequence[str | Path] = (),
+    budget: float | None = None,
+    ask_again: bool = False,
     accept_terms: bool = False,
+    cpu: bool = False,
     report: Reporter | None = None,
 ) -> Evaluation:
     """Ask arms the same questions, and compare them with the first; or go on where that was interrupted.
@@ -66,7 +69,10 @@ def evaluate(
         shard: ``2/8`` asks every eighth question, beginning with the second. Afterwards the same call without it, and
             with the folders of all shards in ``reuse``, asks nothing.
         reuse: folders of other evaluations, whose replies to the same requests are taken over.
+        budget: dollars that each teacher's replies to each task may cost, over every start.
+        ask_again: ask a teacher anew where its prompt or sampling has changed since replies were paid for.
         accept_terms: the terms of a base were read and accepted.
+        cpu: ask students on the CPU though an accelerator is here.
         report: where progress goes; standard error when None.
 
     Returns:
@@ -79,7 +85,7 @@ def evaluate(
     report = report or Reporter()
     order = Order.read(
         shard, reuse, questions=questions, samples=samples, temperature=temperature, max_tokens=max_tokens, seed=seed,
-        accept_terms=accept_terms,
+        budget=budget, ask_again=ask_again, accept_terms=accept_terms, cpu=cpu,
     )  # fmt: skip
     setup = Setup.find(arms, on, source, order, report)
     folder = Path(out) if out is not None else default_folder(setup)

@@ -16,6 +16,7 @@ from tunixhack.evaluate.order import Order
 from tunixhack.evaluate.task import Task, TaskQuestions, find_tasks
 from tunixhack.evaluate.teachers import trace_of
 from tunixhack.train import record
+from tunixhack.train.machine.doctor import require_device
 from tunixhack.train.optional_imports import import_optional
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Setup:
 
 def _student(arm: Arm, order: Order, report: Reporter) -> StudentArm:
     found = import_optional("tunixhack.evaluate.students", f"asking {arm.label}")
+    require_device(order.cpu)
     student: StudentArm = found.StudentArm.find(arm, accept_terms=order.accept_terms, report=report)
     return student
 

@@ -55,6 +55,8 @@ def ask_teacher(
         questions=chosen.rows.height,
         seed=order.seed,
         reuse=tuple(Run(one) for one in lent if (one / STATE).exists()),
+        ask_again=order.ask_again,
+        budget=order.budget,
         yes=True,
         command=command,
     )
