@@ -501,7 +501,7 @@ def test_a_hub_that_is_not_there_is_a_sentence_that_offers_to_leave_the_benchmar
 def test_a_known_benchmark_that_is_not_reached_offers_first_to_leave_it_out(tmp_path: Path):
     with elsewhere("http://127.0.0.1:9", tmp_path) as process:
         error = process(evidence_of, "aime24")["error"]
-    assert error.startswith("no question was compared with the benchmark aime24: --against default,-aime24 goes on")
+    assert error.startswith("no question was compared with the benchmark aime24: --against none goes on")
 
 
 def kept_in(folder: str, spec: str) -> dict[str, Any]:
@@ -580,3 +580,18 @@ def test_a_short_question_with_a_word_or_its_numbers_replaced_is_found(one: str,
     found = match(other, [one, *BENCHMARK, *UNRELATED])
     assert found is not None
     assert (found.question, found.rule) == (0, "similar")
+
+
+@pytest.mark.parametrize(
+    ("against", "remedy"),
+    [(("gsm8k",), "none"), (("gsm8k", "aime25", "my exam.jsonl"), "'aime25,my exam.jsonl'")],
+)
+def test_the_remedy_for_a_known_benchmark_keeps_the_others(
+    against: tuple[str, ...], remedy: str, monkeypatch: pytest.MonkeyPatch
+):
+    def unreachable(*_: object) -> None:
+        raise UserError("the Hub cannot be reached")
+
+    monkeypatch.setattr("tunixhack.steps.benchmark_texts._of_hub", unreachable)
+    with pytest.raises(UserError, match=f"benchmark gsm8k: --against {remedy} goes on without it; the Hub"):
+        Decontaminate(against)(pl.DataFrame({"question": ["What?"]}), Context())

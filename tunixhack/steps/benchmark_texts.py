@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class BenchmarkTexts:
         return {"benchmark": self.name, "commit": self.commit, "sha256": self.sha256, "questions": len(self.texts)}
 
 
-def read_benchmark(benchmark: Benchmark, say: Callable[[str], None], cache: Path | None) -> BenchmarkTexts:
+def read_benchmark(
+    benchmark: Benchmark, say: Callable[[str], None], cache: Path | None, others: Sequence[str] = ()
+) -> BenchmarkTexts:
     """Read a benchmark's questions.
 
     A Hub dataset of no named revision is read at the newest commit once, and at the same from then on; one that is
@@ -53,6 +56,7 @@ def read_benchmark(benchmark: Benchmark, say: Callable[[str], None], cache: Path
         benchmark: which one.
         say: is told what is downloaded, before it is.
         cache: the folder to keep it in; None to keep nothing.
+        others: the benchmarks that are compared with besides, which the remedy keeps.
 
     Raises:
         UserError: it cannot be read, found or reached, or has no questions; says how to go on without it.
@@ -63,13 +67,13 @@ def read_benchmark(benchmark: Benchmark, say: Callable[[str], None], cache: Path
         return _of_hub(benchmark, say, cache)
     except UserError as error:
         raise UserError(
-            f"no question was compared with the benchmark {benchmark.name}: {_how_to_go_on(benchmark)}; {error}"
+            f"no question was compared with the benchmark {benchmark.name}: {_how_to_go_on(benchmark, others)}; {error}"
         ) from error
 
 
-def _how_to_go_on(benchmark: Benchmark) -> str:
+def _how_to_go_on(benchmark: Benchmark, others: Sequence[str]) -> str:
     if benchmark.known:
-        return f"--against default,-{benchmark.known} goes on without it"
+        return f"--against {shlex.quote(','.join(others) or 'none')} goes on without it"
     return "to go on without it, take it out of --against or Decontaminate(against=…)"
 
 

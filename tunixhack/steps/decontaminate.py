@@ -150,7 +150,12 @@ class Comparison:
         Raises:
             UserError: one cannot be read, found or reached.
         """
-        loaded = [read_benchmark(Benchmark.named(spec), ctx.say, ctx.cache) for spec in step.against]
+        loaded = [
+            read_benchmark(
+                Benchmark.named(spec), ctx.say, ctx.cache, others=[one for one in step.against if one != spec]
+            )
+            for spec in step.against
+        ]
         return cls(loaded, step.similarity)
 
     def find(self, questions: Sequence[str], contexts: Sequence[str | None] | None = None) -> list[Evidence | None]:
