@@ -60,7 +60,7 @@ def test_fix_counts_its_rows_and_replaces_nothing_unasked(tunixhack: Command, fa
     result = tunixhack("lint", faulty, "--fix", clean)
     assert result.code == 2  # tags that do not pair are not mended
     assert f"written to {clean}: 22 rows left as they were, 1 changed, 0 dropped" in result.out
-    assert "is there already" in tunixhack("lint", faulty, "--fix", clean).err
+    assert "name another file, or give --replace" in tunixhack("lint", faulty, "--fix", clean).err
     assert "is the file that is read" in tunixhack("lint", faulty, "--fix", faulty, "--replace").err
     assert tunixhack("lint", faulty, "--fix", clean, "--replace").code == 2
 

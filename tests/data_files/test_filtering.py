@@ -48,7 +48,8 @@ def test_equal_questions_go_and_the_lines_of_the_others_stay_as_they_are(tunixha
         (5, "duplicate_question", {"kept": 1}),
     ]
     again = tunixhack("dedup", file)
-    assert (again.code, "is there already" in again.err) == (2, True)
+    assert (again.code, "is there already, and is not replaced: delete it, or" in again.err) == (2, True)
+    assert "--replace" not in again.err, "which this verb does not have"
 
 
 def test_nearly_equal_questions_go_where_it_is_asked_for(tunixhack: Command, tmp_path: Path):

@@ -77,6 +77,8 @@ def test_every_kind_is_read_to_its_end(tmp_path: Path, name: str):
     assert (numbers, found) == (list(range(7)), rows)
     assert file.done == file.total > 0
     assert "7 rows (100 %)" in file.line()
+    file.read = 1
+    assert "1 row (100 %)" in file.line()
 
 
 def test_an_error_within_a_file_that_is_read_as_a_whole_ends_it(tmp_path: Path):

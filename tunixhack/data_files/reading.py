@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.sources.files import OpenedFile, check_file, decoded, file_rows, kind, open_file
 from tunixhack.sources.json_files import json_line
@@ -92,7 +93,7 @@ class RowFile:
     def line(self) -> str:
         """Describe how far it is, for a bar."""
         share = f" ({self.done * 100 // self.total} %)" if self.done else ""
-        return f"{self.path.name}: {self.read:,} rows{share}"
+        return f"{self.path.name}: {counted(self.read, 'row')}{share}"
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rows, in order.

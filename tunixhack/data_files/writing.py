@@ -24,13 +24,13 @@ Piece = Union[Sequence[Mapping[str, Any]], Sequence[bytes], "pa.Table"]
 _KINDS = (".jsonl", ".ndjson", ".parquet")
 
 
-def check_output(path: Path, source: Path | None = None, *, replace: bool = False) -> None:
+def check_output(path: Path, source: Path | None = None, *, replace: bool | None = None) -> None:
     """Say what is wrong with a file's name before there is anything to write.
 
     Args:
         path: the file to write.
         source: the file that is read meanwhile, which is never written.
-        replace: whether another file that stands there may be replaced.
+        replace: whether another file that stands there may be replaced; None where that cannot be asked for.
 
     Raises:
         UserError: it is of a kind that is not written, is the source, or stands there already.
@@ -45,10 +45,11 @@ def check_output(path: Path, source: Path | None = None, *, replace: bool = Fals
     if same:
         raise UserError(f"{path} is the file that is read: name another one to write")
     if path.exists() and not replace:
-        raise UserError(f"{path} is there already, and is not replaced: name another file, or give --replace")
+        mend = "delete it, or name another file by --out" if replace is None else "name another file, or give --replace"
+        raise UserError(f"{path} is there already, and is not replaced: {mend}")
 
 
-def write_rows(path: Path, pieces: Iterable[Piece], source: Path | None = None, *, replace: bool = False) -> None:
+def write_rows(path: Path, pieces: Iterable[Piece], source: Path | None = None, *, replace: bool | None = None) -> None:
     """Write a file of rows; its ending says of which kind.
 
     Args:
@@ -63,7 +64,7 @@ def write_rows(path: Path, pieces: Iterable[Piece], source: Path | None = None, 
     check_output(path, source, replace=replace)
     write = _write_parquet if kind(path) == ".parquet" else _write_lines
     try:
-        write_atomically(path, lambda draft: write(draft, path, pieces), replace=replace)
+        write_atomically(path, lambda draft: write(draft, path, pieces), replace=bool(replace))
     except FileExistsError as error:  # somebody wrote it in the meantime
         raise UserError(f"{path} is there already, and is not replaced: name another file") from error
 
