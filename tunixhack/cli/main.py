@@ -17,6 +17,7 @@ from tunixhack._util.safe_text import for_terminal, print_json, print_result, pr
 from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
+from tunixhack.cli import price as cli_price
 from tunixhack.cli import teachers as cli_teachers
 from tunixhack.cli import train as cli_train
 from tunixhack.cli.help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Group, Verb, examples
@@ -262,54 +263,6 @@ def show(
         print_rejected(found)
 
 
-@app.command(
-    cls=Verb,
-    epilog=examples(
-        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --batch",
-        "tunixhack price math --teacher openai/gpt-4.1-mini --questions 5000 --like runs/math",
-        "tunixhack price math --teacher openai/gpt-4.1-mini --accepted 5000 --ceiling 1000 --like runs/math",
-    ),
-)
-def price(
-    domain: Annotated[str, typer.Argument(help="A domain's name, or the path of a domain file.")],
-    teacher: Annotated[str, typer.Option(help="As after --teacher of build; no key is needed.")],
-    questions: Annotated[int | None, typer.Option(help="Questions that are sent for samples.")] = None,
-    accepted: Annotated[int | None, typer.Option(help="Answers that are kept, instead; needs --ceiling.")] = None,
-    ceiling: Annotated[int | None, typer.Option(help="The most questions to ask for --accepted.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Answers to each question.")] = None,
-    trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
-    batch: Annotated[bool, typer.Option("--batch", help="At the price of batches.")] = False,
-    prompt_tokens: Annotated[int | None, typer.Option(help="Of one request; else by the domain's own prompts.")] = None,
-    answer_tokens: Annotated[int | None, typer.Option(help="Of one answer; else by the kind of trace.")] = None,
-    like: Annotated[
-        Path | None, typer.Option(help="A run, or its pilot or preview, whose answers' tokens are taken.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Tell what a build would cost, by a table of prices and stated assumptions; nothing is asked."""
-    print("loading …", file=sys.stderr, flush=True)
-    from tunixhack.domain_files import find
-    from tunixhack.pipeline.accepted_estimate import AcceptedEstimate, estimate_accepted
-    from tunixhack.pipeline.estimate import Estimate, estimate
-
-    changes = {name: value for name, value in (("samples", samples), ("trace", trace)) if value is not None}
-    recipe = find(domain).replace(**changes)
-    assumed: dict[str, Any] = {
-        "batch": batch,
-        "like": like,
-        "prompt_tokens": prompt_tokens,
-        "answer_tokens": answer_tokens,
-    }
-    found: Estimate | AcceptedEstimate
-    if questions is not None and accepted is None and ceiling is None:
-        found = estimate(recipe, teacher, questions, **assumed)
-    elif questions is None and accepted is not None and ceiling is not None:
-        found = estimate_accepted(recipe, teacher, accepted, ceiling, **assumed)
-    else:
-        raise UserError("say what the price is of: either --questions N, or --accepted N with --ceiling M")
-    print_result("\n".join(found.lines()), found.as_dict() if as_json else None)
-
-
 @app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
 def push(
     folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
@@ -328,6 +281,7 @@ def push(
     print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
 
 
+app.command(cls=Verb, epilog=cli_price.EXAMPLES)(cli_price.price)
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")
 app.command(cls=cli_train.TrainVerb)(cli_train.train)
