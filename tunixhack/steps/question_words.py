@@ -25,6 +25,8 @@ _NO_SPACES = (
 _WORD = re.compile(rf"\d+(?:[.,]\d+)*|[{_NO_SPACES}]|[^\W\d_{_NO_SPACES}]+|[+*/=<>^%±≤≥≠√∑∏∫]|(?<![^\W\d_])-(?=\s*\d)")
 _ALL = re.compile(rf"{_WORD.pattern}|[^\w\s.,;:!?\"'`’‘“”$(){{}}\[\]\\]")
 """Words, and all other signs but those of punctuation and setting: what two very short questions are told apart by."""
+_OTHER_SIGN = re.compile(r"[^\w\s.,;:!?\"'`’‘“”$(){}\[\]\\+*/=<>^%±≤≥≠√∑∏∫]")
+"""A sign without which `_ALL` finds nothing but words."""
 
 _MARKED = re.compile("[<>`*#\\\\~_|\\[\u2212×÷·]")
 _LABEL = "question|problem|exercise|task|instruction|prompt|query|user|human|input|q"
@@ -121,7 +123,9 @@ def _read(text: str, original: str) -> QuestionWords:
     first = _FIRST_OPTION.search(text)
     stem = text[: first.start()] if first and _SECOND_OPTION.search(text, first.end()) else text
     # of what is nothing but markup the markup itself
-    words, key = _words(_WORD, text), _words(_ALL, text) or (text or original,)
+    words = _words(_WORD, text)
+    signs = _words(_ALL, text) if _OTHER_SIGN.search(text) else words
+    key = signs or (text or original,)
     if stem == text:
         return QuestionWords(words, words, key, key)
     return QuestionWords(words, _words(_WORD, stem), key, _words(_ALL, stem) or (stem or original,))
