@@ -20,7 +20,7 @@ USERS_VERBS = {
     "tunixhack/bakeoff/compare.py:compare",
     "tunixhack/train/supervised.py:sft",
     "tunixhack/evaluate/runner.py:evaluate",
-    "tunixhack/evaluate/plan.py:plan",
+    "tunixhack/evaluate/planning.py:plan",
 }
 """Functions whose arguments are what a user can ask for, and whose calls name them."""
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))

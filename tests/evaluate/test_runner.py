@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -318,6 +319,7 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
     ("arms", "options", "sentence"),
     [
         ("local,local", {}, "local is named twice"),
+        ("http://me:secret@h:1/v1,http://h:1/v1", {}, "http://h:1/v1 is named twice"),
         ("base", {}, "none is named"),
         (",", {}, "no arm is named"),
         ("nothing-like-it", {}, "nothing-like-it"),
@@ -364,6 +366,13 @@ def test_a_folder_without_a_checkpoint_is_named(toy: Toy, write_task: WriteTask,
         run([empty], write_task(), tmp_path / "out")
     with pytest.raises(UserError, match="the same weights"):
         run(["base", toy.base, toy.student], write_task(), tmp_path / "out")
+
+
+def test_the_names_of_the_package_are_its_functions_whatever_was_imported_before():
+    importlib.import_module("tunixhack.evaluate.planning")
+    importlib.import_module("tunixhack.evaluate.runner")
+    room = importlib.import_module("tunixhack.evaluate")
+    assert [callable(getattr(room, name)) for name in room.__all__] == [True] * len(room.__all__)
 
 
 @pytest.mark.parametrize("domain", ["math", "science", "gym"])

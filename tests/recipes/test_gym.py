@@ -13,7 +13,7 @@ from tunixhack.domain_files import find
 from tunixhack.errors import UserError
 from tunixhack.sources.gym import GymSource, families
 from tunixhack.testing import ScriptedTeacher
-from tunixhack.verifiers.gym import LONGEST, right
+from tunixhack.verifiers.gym import LONGEST, right, right_in_words
 from tunixhack.verifiers.gym_family import item
 
 pytest.importorskip("reasoning_gym", reason="needs tunixhack[gym]")
@@ -46,6 +46,21 @@ def test_a_hostile_answer_is_never_right_and_ends_nothing(answer: str):
     for row in made[::6]:
         assert right(row | {"answer": answer}) is not True
         assert right(row | {"answer": row["reference"]}) is True
+
+
+def test_in_an_evaluation_a_number_counts_in_a_sentence_and_everything_else_as_the_verifier_says():
+    made = rows(families=("chain_sum",), difficulty="medium", split="test", size=1)[0]
+    number = made["reference"]
+    for answer, bare, told in (
+        (number, True, True),
+        (f"The sum is {number}.", False, True),
+        (f"First {number}, and then it is {int(number) + 1}.", False, False),
+        ("No idea at all.", False, False),
+    ):
+        assert (right(made | {"answer": answer}), right_in_words(made | {"answer": answer})) == (bare, told)
+    for row in rows(size=len(families()))[::6]:
+        assert right_in_words(row | {"answer": row["reference"]}) is True
+        assert right_in_words(row | {"answer": "no idea at all"}) is False
 
 
 def test_what_cannot_be_told_is_neither_right_nor_wrong():

@@ -9,12 +9,12 @@ from tunixhack.errors import MissingExtra
 
 if TYPE_CHECKING:
     from tunixhack.evaluate.evaluation import Evaluation
-    from tunixhack.evaluate.plan import plan
+    from tunixhack.evaluate.planning import plan
     from tunixhack.evaluate.runner import evaluate
 
 __all__ = ["Evaluation", "evaluate", "plan"]
 
-_HOME = {"Evaluation": "evaluation", "evaluate": "runner", "plan": "plan"}
+_HOME = {"Evaluation": "evaluation", "evaluate": "runner", "plan": "planning"}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,7 +60,7 @@ def read_arms(named: str | Sequence[str | Path]) -> list[Arm]:
         raise UserError("no arm is named: give a training's folder, base, a base model or a teacher, commas between")
     seen: set[str] = set()
     for spec in specs:
-        same = str(Path(spec).resolve()) if Path(spec).exists() else spec
+        same = str(Path(spec).resolve()) if Path(spec).exists() else public_name(spec)
         if same in seen:
             raise UserError(f"{public_name(spec)} is named twice: name each arm once")
         seen.add(same)
