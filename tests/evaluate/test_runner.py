@@ -115,6 +115,16 @@ def test_shards_merged_by_reuse_equal_the_whole_and_ask_nothing(
     assert tables(merged) == tables(whole)
 
 
+def test_what_grew_question_by_question_equals_what_was_asked_in_one_go(
+    toy: Toy, write_task: WriteTask, tmp_path: Path
+):
+    task = write_task()
+    whole = run([toy.student], task, tmp_path / "whole", **DRAWN)
+    for questions in (1, 4, 9):
+        run([toy.student], task, tmp_path / "grown", questions=questions, **DRAWN | {"samples": 1})
+    assert tables(run([toy.student], task, tmp_path / "grown", **DRAWN)) == tables(whole)
+
+
 # what is asked, and what is not
 
 
