@@ -225,6 +225,18 @@ def test_the_same_command_asks_nothing_again_and_a_kill_loses_nothing(two: tuple
         assert one.equals(other), name
 
 
+def test_a_change_that_is_refused_leaves_the_folder_as_it_was(two: tuple[Path, Path], tmp_path: Path):
+    mixed = mixture(Part(recipe=plain(two[0]), questions=5))
+    with ScriptedTeacher() as teacher:
+        run = build(mixed, teacher, tmp_path / "run")
+        before = (run.folder / "run.json").read_bytes()
+        with pytest.raises(UserError, match="--ask-again"):
+            build(mixed.replace(system="Say it otherwise."), teacher, tmp_path / "run")
+        assert asked(teacher) == 10
+    assert (run.folder / "run.json").read_bytes() == before
+    assert run.done
+
+
 def test_a_teacher_of_its_own_answers_a_part(two: tuple[Path, Path], tmp_path: Path):
     own = plain(two[1]).replace(solution=lambda row: ("Because.", "42"))
     mixed = mixture(

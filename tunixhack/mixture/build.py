@@ -34,7 +34,6 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
         options.each, command=command(mixture, options, out), reuse=tuple(lenders(options.each.reuse))
     )
     options = dataclasses.replace(options, each=each)
-    began = not run.folder.exists()
     decided = decide(mixture, options, out, report)
     make_folder(out)
     with locked(out, report.say):
@@ -48,9 +47,8 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
             _finish(record, run, decided, STOPPED, "interrupted")  # its part has said how to go on
             raise
         except TunixHackError as error:
-            if isinstance(error, UserError) and began and not any(Run(out / one.name).state() for one in decided):
-                record.undo_start()
-            else:
+            # a mistake that cost nothing leaves the folder as it was
+            if not isinstance(error, UserError) or not record.undo_start():
                 _finish(record, run, decided, STOPPED, str(error))
             raise
         if options.each.preview:

@@ -50,6 +50,8 @@ class MixtureRecord:
 
     def start(self, decided: Sequence[Decision]) -> None:
         """Note a new start; one that is still noted as running was killed."""
+        self._folders = [self._run.folder / one.name for one in decided]
+        self._before = self._run.state(), self._received()
         starts = self._run.state().get("starts", [])
         for one in starts:
             one["state"] = "killed" if one["state"] == RUNNING else one["state"]
@@ -79,9 +81,16 @@ class MixtureRecord:
         self.note_parts(decided)
         self._run.save(self._state)
 
-    def undo_start(self) -> None:
-        """Leave a folder that this start made as if there had been none."""
-        (self._run.folder / STATE).unlink(missing_ok=True)
+    def undo_start(self) -> bool:
+        """Undo the start if no part has received an answer in it; returns whether it did."""
+        state, received = self._before
+        if state.get("state") == RUNNING or self._received() != received:
+            return False
+        if state:
+            self._run.save(state)
+        else:
+            (self._run.folder / STATE).unlink(missing_ok=True)
+        return True
 
     def note_parts(self, decided: Sequence[Decision]) -> None:
         """Take over what the parts' own records say by now."""
@@ -92,6 +101,10 @@ class MixtureRecord:
             asdict(_line(one, state)) for one, state in zip(decided, states, strict=True) if state or one.funnel
         ]
         self._state["teachers"] = {name: told for state in states for name, told in state.get("teachers", {}).items()}
+
+    def _received(self) -> int:
+        """Count the answers that all parts have received."""
+        return sum(Run(folder).store.received().answers for folder in self._folders)
 
     def write_card(self, kept: pl.DataFrame) -> None:
         """Write the mixture's card."""
