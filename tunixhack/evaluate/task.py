@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.scores import Scorer, scorer_of
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains
+from tunixhack.sources.chosen_rows import ChosenRows
 from tunixhack.sources.question_source import QuestionSource
 from tunixhack.sources.source import Loaded, collapse_equal_ids, is_file
 
@@ -174,52 +174,15 @@ class TaskQuestions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChosenQuestions:
-    """A source of the questions that an evaluation has chosen out of another source."""
+class ChosenQuestions(ChosenRows):
+    """A source of the questions that an evaluation has chosen; more of them go on in the same folder."""
 
     chosen: TaskQuestions = field(repr=False)
 
-    shipped = None
-
     @property
-    def whole(self) -> QuestionSource:
-        """The source that they were chosen from."""
-        return self.chosen.task.source
-
-    @property
-    def path(self) -> str:
-        """The whole source's name."""
-        return self.whole.path
-
-    @property
-    def name(self) -> str | None:
-        """The part of the whole source that is read."""
-        return self.whole.name
-
-    @property
-    def license(self) -> str | None:
-        """The whole source's licence."""
-        return self.whole.license
-
-    def override(self, spec: str) -> QuestionSource:
-        """Return what the whole source has at another place."""
-        return self.whole.override(spec)
-
-    def with_columns(self, columns: str | Mapping[str, str]) -> QuestionSource:
-        """Return the whole source with other columns."""
-        return self.whole.with_columns(columns)
-
-    def columns_spelling(self) -> str | None:
-        """Return what the whole source's columns are spelt as."""
-        return self.whole.columns_spelling()
-
-    def spelling(self) -> str:
-        """Return what the whole source is spelt as."""
-        return self.whole.spelling()
-
-    def describe(self) -> dict[str, Any]:
-        """Say which source this is: that of all questions, so that more of them go on in the same folder."""
-        return self.whole.describe()
+    def shipped(self) -> str | None:
+        """None: these questions have no stand-in."""
+        return None
 
     def load(self, domain: str) -> Loaded:
         """Return the chosen questions."""

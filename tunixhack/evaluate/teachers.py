@@ -24,7 +24,7 @@ def teacher_recipe(chosen: TaskQuestions, order: Order) -> Recipe:
     recipe = chosen.task.recipe
     changes = {} if order.max_tokens is None else {"max_tokens": order.max_tokens}
     return recipe.replace(
-        source=ChosenQuestions(chosen=chosen),
+        source=ChosenQuestions(whole=chosen.task.source, chosen=chosen),
         steps=(Sample(),),
         against=None,
         max_length=None,

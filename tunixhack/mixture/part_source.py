@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from tunixhack.errors import TunixHackError, UserError, nearest
 from tunixhack.runs.schema import QUESTION, REJECTION, conform
+from tunixhack.sources.chosen_rows import ChosenRows
 from tunixhack.sources.question_source import QuestionSource
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.exact_dedup import normalise
@@ -53,15 +54,13 @@ class TakenQuestions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartSource:
+class PartSource(ChosenRows):
     """A source's rows that belong to one part of a mixture.
 
     Rows that ``where`` does not want are none of the part's candidates. A question that an earlier part can take, by
     its normalised text (`tunixhack.steps.exact_dedup.normalise`) and context, is rejected as ``in_earlier_part``.
     """
 
-    whole: QuestionSource
-    """What is read."""
     where: Where | None = None
     taken: TakenQuestions | None = field(default=None, repr=False, compare=False)
     """Which part has which question; those of later parts may be in it, too."""
@@ -98,34 +97,6 @@ class PartSource:
             raise UserError(f"where={where!r} is a mapping of columns to values, or a function of a question's row")
         return cls(whole=whole, where=where, taken=taken, earlier=tuple(earlier))
 
-    @property
-    def path(self) -> str:
-        """The whole source's name."""
-        return self.whole.path
-
-    @property
-    def name(self) -> str | None:
-        """The part of the whole source that is read."""
-        return self.whole.name
-
-    @property
-    def license(self) -> str | None:
-        """The whole source's licence."""
-        return self.whole.license
-
-    @property
-    def shipped(self) -> str | None:
-        """The file of questions in the package that stands for the whole source."""
-        return self.whole.shipped
-
-    def override(self, spec: str) -> PartSource:
-        """Take the part of another source."""
-        return replace(self, whole=self.whole.override(spec))
-
-    def with_columns(self, columns: str | Mapping[str, str]) -> PartSource:
-        """Take the part of the same source with other columns."""
-        return replace(self, whole=self.whole.with_columns(columns))
-
     def load(self, domain: str) -> Loaded:
         """Read the part's questions; see `tunixhack.sources.question_source.QuestionSource`."""
         loaded = self.whole.load(domain)
@@ -149,14 +120,6 @@ class PartSource:
     def describe(self) -> dict[str, Any]:
         """Say which rows of which source these are."""
         return self.whole.describe() | ({} if self.where is None else {"where": describe(self.where)})
-
-    def spelling(self) -> str:
-        """Return what ``--source`` takes to name the whole source."""
-        return self.whole.spelling()
-
-    def columns_spelling(self) -> str | None:
-        """Return what ``--columns`` takes to name the whole source's columns."""
-        return self.whole.columns_spelling()
 
 
 def wanted(rows: pl.DataFrame, where: Where) -> pl.Series:
