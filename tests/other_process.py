@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -27,10 +28,11 @@ class OtherProcess:
     Args:
         environment: all of its variables; the checkout is put on its path.
         cwd: the folder that it works in.
+        patience: seconds without an answer after which it is made anew and asked once more; None to wait for ever.
     """
 
-    def __init__(self, environment: Mapping[str, str], cwd: Path = ROOT) -> None:
-        self._environment, self._cwd = environment, cwd
+    def __init__(self, environment: Mapping[str, str], cwd: Path = ROOT, patience: float | None = None) -> None:
+        self._environment, self._cwd, self._patience = environment, cwd, patience
         self._child: subprocess.Popen[str] | None = None
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed at the context's end
 
@@ -52,6 +54,13 @@ class OtherProcess:
         Raises:
             AssertionError: it raised; with its traceback.
         """
+        answer = self._answer(function, arguments, self._patience) or self._answer(function, arguments, None)
+        assert answer is not None
+        assert "raised" not in answer, answer["raised"]
+        return answer["returned"]
+
+    def _answer(self, function: Any, arguments: Any, patience: float | None) -> dict[str, Any] | None:
+        """Return what the process says, or None where it says nothing for so long: then it is gone."""
         if self._child is None or self._child.poll() is not None:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "tests.other_process"],
@@ -68,18 +77,24 @@ class OtherProcess:
         asked.write(json.dumps([function.__module__, function.__name__, arguments], default=str) + "\n")
         asked.flush()
         try:
+            if not select.select([told], [], [], patience)[0]:
+                self._kill()
+                return None
             line = told.readline()
         except BaseException:  # a test's time is up: whoever asks next needs a process that answers
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
+            self._kill()
             raise
         if not line:
             self._stderr.seek(0)
             raise AssertionError(f"it ended with {self._child.wait()}: {self._stderr.read()[-3000:]}")
-        found = json.loads(line)
-        assert "raised" not in found, found["raised"]
-        return found["returned"]
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _kill(self) -> None:
+        assert self._child is not None
+        self._child.kill()
+        self._child.communicate()
+        self._child = None
 
 
 def serve() -> None:
