@@ -17,7 +17,4 @@ one another in a step that takes seconds."""
 
 def eight_devices() -> OtherProcess:
     """Return a process that calls functions where there are eight devices."""
-    # what is dispatched at once to eight devices can wait for ever for threads that two cores do not have
-    one_by_one = {"JAX_CPU_ENABLE_ASYNC_DISPATCH": "false"}
-    environment = {**os.environ, **one_by_one, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
-    return OtherProcess(environment, patience=PATIENCE)
+    return OtherProcess({**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}, patience=PATIENCE)

@@ -33,7 +33,7 @@ from tunixhack.runs.funnel import FunnelLine, count_reasons
 from tunixhack.runs.run import Run
 from tunixhack.sources.source import SHIPPED
 from tunixhack.steps.against import NONE, named_in, read_against
-from tunixhack.steps.base import Ask, Context, Step
+from tunixhack.steps.base import Context, Step
 from tunixhack.steps.request import Request
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.reference import REFERENCE
@@ -121,6 +121,7 @@ class _Decider:
 
     def __init__(self, mixture: MixtureSpec, each: BuildOptions) -> None:
         self._mixture, self._each = mixture, each
+        self._benchmarks = benchmarks_of(mixture) or NONE
         self._taken, self._earlier = TakenQuestions(), list[str]()
 
     def decide(self, part: Part, name: str, wanted: int, run: Run) -> Decision:
@@ -162,7 +163,7 @@ class _Decider:
         source = PartSource.of(part.recipe.source, part.where, self._taken, self._earlier)
         recipe = part.recipe.replace(source=source, samples=samples_of(self._mixture, part))
         if self._mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
-            recipe = recipe.replace(against=benchmarks_of(self._mixture) or NONE)
+            recipe = recipe.replace(against=self._benchmarks)
         return recipe
 
 
@@ -209,7 +210,7 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
             pool=pool,
             say=quiet.say,
         )
-        recorded = RecordedSteps(unrecorded, contexts, forgive=lambda step, error: isinstance(error, _AsksTeacher))
+        recorded = RecordedSteps(unrecorded, contexts, forgive=_asks)
         selection = QuestionSelection(steps[:at], recorded, pool, quiet)
         selection.judge(loaded)
     finally:
@@ -255,11 +256,8 @@ class _ContextsWithoutTeacher(StepContexts):
         return dataclasses.replace(context, ask=_refuse)
 
 
-def _ask(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
+def _refuse(requests: Sequence[Request], teacher: str | None = None) -> pl.DataFrame:
     raise _AsksTeacher("asks a teacher")
-
-
-_refuse: Ask = _ask
 
 
 class _Unrecorded:

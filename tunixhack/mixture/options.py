@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from tunixhack.errors import UserError
 from tunixhack.mixture.spec import MixtureSpec, Part
+from tunixhack.pipeline.build_command import command_line, listed_benchmarks
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.runs.divide import apportion
-from tunixhack.runs.run import lenders
 from tunixhack.teachers.registry.address import public_name
 
 
@@ -84,32 +83,22 @@ def _shares(total: int, parts: tuple[Part, ...]) -> list[int]:
 
 def command(mixture: MixtureSpec, options: MixtureOptions, out: Path) -> str:
     """Return the command line that goes on with a mixture, with what was changed in all of its recipes."""
-    each, changes = options.each, mixture.changes
+    changes = mixture.changes
     sampling = changes.get("sampling", {})
-    parts = ["tunixhack", "build", str(mixture.file or mixture.name)]
-    for option, value in (
-        ("--source", changes.get("source")),
-        ("--scale", None if options.scale == 1 else str(options.scale)),
-        ("--teacher", public_name(each.teacher)),
-        ("--questions", options.questions),
-        ("--rows", options.rows),
-        ("--samples", mixture.samples),
-        ("--trace", changes.get("trace")),
-        ("--against", mixture.against if isinstance(mixture.against, str | None) else ",".join(mixture.against)),
-        ("--student", changes.get("student")),
-        ("--max-length", changes.get("max_length")),
-        ("--max-tokens", changes.get("max_tokens")),
-        ("--temperature", sampling.get("temperature")),
-        ("--top-p", sampling.get("top_p")),
-        ("--system", changes.get("system")),
-        ("--concurrency", each.concurrency),
-        ("--seed", each.seed or None),
-        ("--budget", each.budget),
-        ("--hours", each.hours),
-        ("--reuse", ",".join(str(other.folder) for other in lenders(each.reuse)) or None),
-        ("--out", out),
-    ):
-        if value is not None:
-            parts += [option, str(value)]
-    flags = {"--no-seed": each.seed is None, "--ask-again": each.ask_again, "--yes": each.yes, "--batch": each.batch}
-    return shlex.join([*parts, *(option for option, wanted in flags.items() if wanted)])
+    given = {
+        "--source": changes.get("source"),
+        "--scale": None if options.scale == 1 else options.scale,
+        "--teacher": public_name(options.each.teacher),
+        "--questions": options.questions,
+        "--rows": options.rows,
+        "--samples": mixture.samples,
+        "--trace": changes.get("trace"),
+        "--against": listed_benchmarks(mixture.against),
+        "--student": changes.get("student"),
+        "--max-length": changes.get("max_length"),
+        "--max-tokens": changes.get("max_tokens"),
+        "--temperature": sampling.get("temperature"),
+        "--top-p": sampling.get("top_p"),
+        "--system": changes.get("system"),
+    }
+    return command_line(str(mixture.file or mixture.name), given, options.each, out)

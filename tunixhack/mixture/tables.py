@@ -9,7 +9,6 @@ import polars as pl
 from tunixhack._util.files import read_parquet, write_parquet
 from tunixhack._util.ids import rank
 from tunixhack.mixture.decide import Decision
-from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.run import REMEDY, Run
 from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
 
@@ -18,7 +17,7 @@ PART, REPEAT = "part", "repeat"
 
 
 def write_tables(run: Run, built: Sequence[Decision], left_out: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Write train, rejected and questions.parquet of a mixture out of its parts'.
+    """Write train, rejected and questions.parquet of a mixture out of its parts', which have public names already.
 
     Args:
         run: the mixture's.
@@ -33,8 +32,6 @@ def write_tables(run: Run, built: Sequence[Decision], left_out: Mapping[str, pl.
         kept = [table if REPEAT in table.columns else table.with_columns(pl.lit(0).alias(REPEAT)) for table in kept]
     order = [name for name in ("question_id", "sample", REPEAT) if name in kept[0].columns]
     train = conform(pl.concat(kept, how="diagonal_relaxed"), CORE).sort(*order, PART)
-    names = published_names({name: told for one in built for name, told in _teachers(run, one).items()})
-    train = publish_names(train, names)
     for name, schema in (("rejected", CORE | REJECTION), ("questions", QUESTION)):
         tables = [_table(run, one, name).with_columns(pl.lit(one.name).alias(PART)) for one in built]
         if name == "rejected":
@@ -80,7 +77,3 @@ def _kept(run: Run, decision: Decision) -> pl.DataFrame:
 
 def _table(run: Run, decision: Decision, name: str) -> pl.DataFrame:
     return read_parquet(run.folder / decision.name / f"{name}.parquet", REMEDY)
-
-
-def _teachers(run: Run, decision: Decision) -> dict[str, dict[str, object]]:
-    return Run(run.folder / decision.name).state().get("teachers", {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
@@ -14,35 +16,55 @@ def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:
     """Return the command line that goes on with a run."""
     if options.command is not None:
         return options.command
-    parts = ["tunixhack", "build", str(recipe.file or recipe.domain), "--source", recipe.source.spelling()]
-    temperature, top_p = (recipe.sampling.get(name) for name in ("temperature", "top_p"))
-    for option, value in (
-        ("--columns", recipe.source.columns_spelling()),
-        ("--teacher", public_name(options.teacher)),
-        ("--questions", options.questions),
-        ("--rows", options.rows),
-        ("--accepted", options.accepted),
-        ("--ceiling", options.ceiling),
-        ("--samples", recipe.samples),
-        ("--trace", recipe.trace),
-        ("--student", recipe.student),
-        ("--max-length", recipe.max_length),
-        ("--against", recipe.against if isinstance(recipe.against, str | None) else ",".join(recipe.against)),
-        ("--max-tokens", recipe.max_tokens),
-        ("--temperature", temperature),
-        ("--top-p", top_p),
-        ("--system", recipe.system),
-        ("--concurrency", options.concurrency),
-        ("--seed", options.seed or None),
-        ("--budget", options.budget),
-        ("--hours", options.hours),
-        ("--reuse", ",".join(str(other.folder) for other in lenders(options.reuse)) or None),
-        ("--out", run.folder),
-    ):
-        if value is not None:
-            parts += [option, str(value)]
-    flags = {"--ask-again": options.ask_again, "--yes": options.yes, "--batch": options.batch}
-    for option, wanted in {"--no-seed": options.seed is None, **flags}.items():
-        if wanted:
-            parts.append(option)
-    return shlex.join(parts)
+    given = {
+        "--source": recipe.source.spelling(),
+        "--columns": recipe.source.columns_spelling(),
+        "--teacher": public_name(options.teacher),
+        "--questions": options.questions,
+        "--rows": options.rows,
+        "--accepted": options.accepted,
+        "--ceiling": options.ceiling,
+        "--samples": recipe.samples,
+        "--trace": recipe.trace,
+        "--student": recipe.student,
+        "--max-length": recipe.max_length,
+        "--against": listed_benchmarks(recipe.against),
+        "--max-tokens": recipe.max_tokens,
+        "--temperature": recipe.sampling.get("temperature"),
+        "--top-p": recipe.sampling.get("top_p"),
+        "--system": recipe.system,
+    }
+    return command_line(str(recipe.file or recipe.domain), given, options, run.folder)
+
+
+def listed_benchmarks(against: str | Sequence[str] | None) -> str | None:
+    """Return benchmarks as ``--against`` names them."""
+    return against if isinstance(against, str | None) else ",".join(against)
+
+
+def command_line(name: str, given: Mapping[str, object], options: BuildOptions, out: Path) -> str:
+    """Return the command that builds what has a name, with the options of any build behind those that are given.
+
+    Args:
+        name: a domain, a named dataset, or a file.
+        given: options to their values; those that are None are left out.
+        options: of the build.
+        out: its folder.
+    """
+    every = {
+        **given,
+        "--concurrency": options.concurrency,
+        "--seed": options.seed or None,
+        "--budget": options.budget,
+        "--hours": options.hours,
+        "--reuse": ",".join(str(other.folder) for other in lenders(options.reuse)) or None,
+        "--out": out,
+    }
+    words = [word for option, value in every.items() if value is not None for word in (option, str(value))]
+    flags = {
+        "--no-seed": options.seed is None,
+        "--ask-again": options.ask_again,
+        "--yes": options.yes,
+        "--batch": options.batch,
+    }
+    return shlex.join(["tunixhack", "build", name, *words, *(flag for flag, wanted in flags.items() if wanted)])

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack._util.safe_text import for_markdown, for_yaml
+from tunixhack._util.safe_text import for_markdown
 from tunixhack._util.wording import counted, listed
-from tunixhack.publish.licences import front_matter
+from tunixhack.publish.licences import header
 from tunixhack.publish.public_names import published_model, published_name, published_names
 from tunixhack.runs.sentences import WHY, accepted_sentence, reference_share_sentence
 from tunixhack.sources.question_source import QuestionSource
@@ -32,14 +32,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
     """
     recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
     lines = [
-        "---",
-        *(f"{name}: {for_yaml(value)}" for name, value in front_matter(source.license).items()),
-        "task_categories: [text-generation]",
-        "tags: [reasoning, synthetic, tunixhack]",
-        "configs:",
-        "- config_name: default",
-        "  data_files: [{split: train, path: train.parquet}]",
-        "---",
+        *header(source.license),
         f"# {for_markdown(state['domain'])}: a reasoning dataset",
         "",
         f"{counted(train.height, 'answer')} to {counted(train['question_id'].n_unique(), 'question')}, each with its "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from tunixhack._util.safe_text import for_yaml
+
 _IDENTIFIERS = """
 apache-2.0 mit openrail bigscience-openrail-m bigscience-bloom-rail-1.0 creativeml-openrail-m bigcode-openrail-m
 openrail++ deepfloyd-if-license llama2 gemma afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause
@@ -37,6 +39,20 @@ def front_matter(licence: str | None) -> dict[str, str]:
     if not name:
         return {"license": "unknown" if not licence else "other"}
     return {"license": name} if name in KNOWN else {"license": "other", "license_name": name}
+
+
+def header(licence: str | None) -> list[str]:
+    """Return the lines of front matter that make a folder a Hub dataset of its train.parquet, and of nothing else."""
+    return [
+        "---",
+        *(f"{name}: {for_yaml(value)}" for name, value in front_matter(licence).items()),
+        "task_categories: [text-generation]",
+        "tags: [reasoning, synthetic, tunixhack]",
+        "configs:",
+        "- config_name: default",
+        "  data_files: [{split: train, path: train.parquet}]",
+        "---",
+    ]
 
 
 def strictest(licences: Mapping[str, str | None]) -> tuple[str | None, list[str]]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from tunixhack._util.safe_text import for_markdown, for_yaml
+from tunixhack._util.safe_text import for_markdown
 from tunixhack._util.wording import counted
 from tunixhack.publish.card import received, teachers
-from tunixhack.publish.licences import front_matter, strictest
+from tunixhack.publish.licences import header, strictest
 
 MOST_PARTS = 20
 """Parts that the card lists, so that it stays readable."""
@@ -30,14 +30,7 @@ def mixture_card(state: Mapping[str, Any], train: pl.DataFrame) -> str:
     licence, of = strictest({part["name"]: part["license"] for part in parts})
     rows = dict(train.group_by("part").len().iter_rows())
     lines = [
-        "---",
-        *(f"{name}: {for_yaml(value)}" for name, value in front_matter(licence).items()),
-        "task_categories: [text-generation]",
-        "tags: [reasoning, synthetic, tunixhack]",
-        "configs:",
-        "- config_name: default",
-        "  data_files: [{split: train, path: train.parquet}]",
-        "---",
+        *header(licence),
         f"# {for_markdown(state['domain'])}: a mixture of reasoning datasets",
         "",
         f"{counted(train.height, 'row')} of {counted(train['question_id'].n_unique(), 'question')} in "
