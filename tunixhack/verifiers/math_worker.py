@@ -8,21 +8,14 @@ brackets and operators come to sympy's own parser. When its parent is gone, its 
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import re
-import resource
-import sys
-import time
 from typing import Any
+
+from tunixhack.verifiers.bounded_worker import reply_to_all
 
 SECONDS = 3
 """That one text, or one comparison, may take before it counts as unread."""
-CPU_SECONDS = 10
-"""Of the processor for one question; what comes to it is beyond a signal's reach."""
-MEMORY = 4 * 2**30
-"""Bytes."""
 
 _DELIMITERS = re.compile(r"\$|\\\(|\\\[|\\boxed")
 _LATEX = re.compile(r"\\[A-Za-z]+")
@@ -38,18 +31,7 @@ def main() -> None:
     from math_verify import parse, verify
 
     logging.disable(logging.CRITICAL)  # it warns of every text that it cannot read
-    with contextlib.suppress(ValueError, OSError):  # not every system has this limit
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    print("{}", flush=True)
-    for line in sys.stdin:
-        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + CPU_SECONDS, most))
-        question = json.loads(line)
-        try:
-            reply = _compare(question["reference"], question["answer"], parse, verify)
-        except Exception as error:  # noqa: BLE001  # an open set; the parent counts it as unread
-            reply = {"right": None, "why": type(error).__name__}
-        print(json.dumps(reply), flush=True)
+    reply_to_all(lambda asked: _compare(asked["reference"], asked["answer"], parse, verify))
 
 
 def _compare(reference: str, answer: str, parse: Any, verify: Any) -> dict[str, Any]:
