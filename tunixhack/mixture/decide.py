@@ -198,7 +198,7 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
     quiet = Reporter(quiet=True)
     pool = TeacherPool(settings_of(recipe, options), run, quiet)
     try:
-        pool.check(teacher for step in recipe.steps if isinstance(teacher := getattr(step, "teacher", None), str))
+        pool.check(recipe.steps)
         steps = numbered(recipe.steps)
         at = next(at for at, step in enumerate(steps) if isinstance(step, Sample))
         contexts = _ContextsWithoutTeacher(

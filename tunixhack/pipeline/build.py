@@ -52,7 +52,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     pool = TeacherPool(settings_of(recipe, options), run, report)
     try:
         # an unknown or absent teacher is told of before the source is loaded
-        pool.check(teacher for step in recipe.steps if isinstance(teacher := getattr(step, "teacher", None), str))
+        pool.check(recipe.steps)
         start = time.monotonic()
         loaded = recipe.source.load(recipe.domain)
         loading = time.monotonic() - start

@@ -18,7 +18,7 @@ from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_
 from tunixhack.replies.token_usage import token_count
 from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.journal import FIELDS
-from tunixhack.steps.base import Ask
+from tunixhack.steps.base import Ask, Step
 from tunixhack.steps.context_fit import Long, too_long
 from tunixhack.steps.request import Request
 from tunixhack.teachers import reference
@@ -81,18 +81,19 @@ class TeacherPool:
         self.stored_only = False
         """Whether only stored answers are returned: nothing is asked any more."""
 
-    def check(self, others: Iterable[str] = ()) -> None:
+    def check(self, steps: Iterable[Step]) -> None:
         """Find out who the run's teacher is, and those that steps name.
 
         Args:
-            others: as steps name them.
+            steps: of the recipe.
 
         Raises:
             UserError: one of them is unknown or not there; see `resolve`.
         """
         main = self.main
-        for other in others:
-            if other != REFERENCE:
+        for step in steps:
+            other = getattr(step, "teacher", None)
+            if isinstance(other, str) and other != REFERENCE:
                 self._engine(other)
         if self.settings.batch and (main is None or not main.batches):
             those = " and ".join(f"{name}/MODEL" for name, preset in PRESETS.items() if preset.batches)
