@@ -17,6 +17,7 @@ from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, User
 from tunixhack.pipeline import build as pipeline
 from tunixhack.recipes import creative
 from tunixhack.runs.run import Run
+from tunixhack.sources.source import Source
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.length_filter import LengthFilter
@@ -165,6 +166,19 @@ def test_where_takes_the_rows_of_a_category(tmp_path: Path):
     assert set(run.train.filter(pl.col("part") == "rest")["category"]) == {"other"}
     assert Run.load(run.folder / "creative").state()["funnel"][0]["set_aside"] == 5
     assert run.rejected.is_empty(), "a row of another category is no candidate, and not rejected"
+
+
+def test_a_source_of_several_parts_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [{"question": f"Name {n} things.", "category": "lists" if n % 2 else "other"} for n in range(10)]
+    recipe = plain(write_questions(tmp_path / "rows.jsonl", rows)).replace(columns={"category": "category"})
+    parts = [Part(recipe=recipe, questions=2, where={"category": name}, name=name) for name in ("lists", "other")]
+    read: list[str] = []
+    load = Source.load
+    monkeypatch.setattr(Source, "load", lambda source, domain: read.append(source.path) or load(source, domain))
+    with ScriptedTeacher() as teacher:
+        run = build(mixture(*parts), teacher, tmp_path / "run")
+    assert len(read) == 1
+    assert dict(run.train.group_by("part").len().iter_rows()) == {"lists": 4, "other": 4}
 
 
 def test_quotas_in_kept_rows_go_on_until_so_many_are_kept(two: tuple[Path, Path], tmp_path: Path):

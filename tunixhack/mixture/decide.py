@@ -17,7 +17,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, listed, verb
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.mixture.options import MixtureOptions, quotas, samples_of
-from tunixhack.mixture.part_source import REASON, PartSource, TakenQuestions
+from tunixhack.mixture.part_source import REASON, PartSource, SourceReader, TakenQuestions
 from tunixhack.mixture.spec import MixtureSpec, Part
 from tunixhack.pipeline.build_checks import check_folder, check_options
 from tunixhack.pipeline.options import BuildOptions
@@ -122,7 +122,7 @@ class _Decider:
     def __init__(self, mixture: MixtureSpec, each: BuildOptions) -> None:
         self._mixture, self._each = mixture, each
         self._benchmarks = benchmarks_of(mixture) or NONE
-        self._taken, self._earlier = TakenQuestions(), list[str]()
+        self._taken, self._earlier, self._reader = TakenQuestions(), list[str](), SourceReader()
 
     def decide(self, part: Part, name: str, wanted: int, run: Run) -> Decision:
         """Decide what a part takes of what the parts before it leave."""
@@ -161,6 +161,7 @@ class _Decider:
     def _recipe(self, part: Part) -> Recipe:
         """Return the recipe that the part's run builds."""
         source = PartSource.of(part.recipe.source, part.where, self._taken, self._earlier)
+        source = dataclasses.replace(source, reader=self._reader)
         recipe = part.recipe.replace(source=source, samples=samples_of(self._mixture, part))
         if self._mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
             recipe = recipe.replace(against=self._benchmarks)

@@ -20,6 +20,8 @@ from tunixhack.steps.exact_dedup import normalise
 Value = str | int | float
 Where = Mapping[str, Value | Sequence[Value]] | Callable[[dict[str, Any]], bool]
 """Which rows of a source a part takes: the values that columns of ours may have, or a function of a question's row."""
+MOST_KEPT = 256.0
+"""Megabytes of questions that are kept to be read again; larger sources are read anew."""
 STEP, REASON = "other_parts", "in_earlier_part"
 """What rejected.parquet says of a question that an earlier part has as well."""
 
@@ -53,6 +55,27 @@ class TakenQuestions:
         return [one if one is not None and one[0] in parts else None for one in found]
 
 
+class SourceReader:
+    """Reads each source once for all parts of one build, as long as what is kept is small."""
+
+    def __init__(self) -> None:
+        """Have read none."""
+        self._read: list[tuple[QuestionSource, str, Loaded]] = []
+        self._megabytes = 0.0
+
+    def load(self, source: QuestionSource, domain: str) -> Loaded:
+        """Return all questions of a source."""
+        for there, of, loaded in self._read:
+            if of == domain and there == source:
+                return loaded
+        loaded = source.load(domain)
+        size = loaded.rows.estimated_size("mb")
+        if self._megabytes + size <= MOST_KEPT:
+            self._megabytes += size
+            self._read.append((source, domain, loaded))
+        return loaded
+
+
 @dataclass(frozen=True, kw_only=True)
 class PartSource(ChosenRows):
     """A source's rows that belong to one part of a mixture.
@@ -66,6 +89,8 @@ class PartSource(ChosenRows):
     """Which part has which question; those of later parts may be in it, too."""
     earlier: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The parts before this one."""
+    reader: SourceReader = field(default_factory=SourceReader, repr=False, compare=False)
+    """Of all parts' sources: a part is decided before it is built, and several can be of one source."""
 
     @classmethod
     def of(
@@ -99,7 +124,7 @@ class PartSource(ChosenRows):
 
     def load(self, domain: str) -> Loaded:
         """Read the part's questions; see `tunixhack.sources.question_source.QuestionSource`."""
-        loaded = self.whole.load(domain)
+        loaded = self.reader.load(self.whole, domain)
         rows = loaded.rows
         if self.where is not None:
             rows = rows.filter(wanted(rows, self.where))
