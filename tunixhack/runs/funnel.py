@@ -95,15 +95,23 @@ def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
     Returns:
         ``prompt_tokens`` and ``completion_tokens``, None where nothing was told, and ``at_least`` where it was not all.
     """
-    requests = answers.filter(pl.col("usage").is_not_null())["usage"]
-    usages = [json.loads(usage) for usage in requests.to_list()]
+    return total_usage(answers["usage"].drop_nulls().to_list(), float(answers["count"].cast(pl.Float64).pow(-1).sum()))
+
+
+def total_usage(told: Sequence[str], requests: float) -> dict[str, Any]:
+    """Add up what a server told of the tokens of requests; returns what `count_tokens` does.
+
+    Args:
+        told: of each request that anything was told of, as JSON.
+        requests: how many there were; a part of one counts as that part.
+    """
+    usages = [json.loads(usage) for usage in told]
     counts = [token_counts(usage) for usage in usages]
-    answered = answers["count"].cast(pl.Float64).pow(-1).sum()  # requests that the choices came in
     whole = [one.completion is not None and OF_CHOICES not in usage for one, usage in zip(counts, usages, strict=True)]
     return {
         "prompt_tokens": _total([one.prompt for one in counts if one.prompt is not None]),
         "completion_tokens": _total([one.completion for one in counts if one.completion is not None]),
-        "at_least": not all(whole) or len(usages) + 0.5 < answered,
+        "at_least": not all(whole) or len(usages) + 0.5 < requests,
     }
 
 

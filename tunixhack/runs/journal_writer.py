@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from tunixhack._util.files import sync
@@ -30,6 +31,7 @@ class JournalWriter:
         self._on_error = on_error
         self._lock = threading.Lock()
         self._waiting: set[Path] = set()
+        self._journals: dict[Path, FileIO] = {}  # held open: opening one takes longer than writing a line
         self._grown, self._ending = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -44,15 +46,15 @@ class JournalWriter:
             line: with its newline.
         """
         try:
-            with path.open("ab", buffering=0) as journal:
-                size = journal.tell()
-                try:
-                    written = journal.write(line)
-                    while written < len(line):
-                        written += journal.write(line[written:])
-                except OSError:
-                    journal.truncate(size)
-                    raise
+            journal = self._journals.get(path) or self._journals.setdefault(path, path.open("ab", buffering=0))
+            size = journal.tell()
+            try:
+                written = journal.write(line)
+                while written < len(line):
+                    written += journal.write(line[written:])
+            except OSError:
+                journal.truncate(size)
+                raise
         except OSError as error:
             self._on_error(error)
             return
@@ -77,6 +79,8 @@ class JournalWriter:
                 self._waiting.clear()
             self._ending.set()
             self._grown.set()
+            while self._journals:
+                self._journals.popitem()[1].close()
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()

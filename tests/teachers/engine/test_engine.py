@@ -27,7 +27,7 @@ from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.preflight import TINY
 from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.teachers.registry.resolve import RequestOptions, resolve
-from tunixhack.teachers.transport import _curator, retries
+from tunixhack.teachers.transport import retries
 from tunixhack.teachers.transport.endpoint import Endpoint
 from tunixhack.teachers.transport.throughput import AnsweredRequest, Throughput
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
@@ -266,14 +266,14 @@ def test_more_requests_than_a_wave_holds_are_sent_in_waves(
     teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     sizes: list[int] = []
-    transport = _curator.transport
+    sent = online_mode.send_requests
 
-    def counted(llm: Any, rows: list[Any], *rest: Any) -> None:
+    def counted(rows: list[Any], *rest: Any) -> None:
         sizes.append(len(rows))
-        transport(llm, rows, *rest)
+        sent(rows, *rest)
 
     monkeypatch.setattr(online_mode, "WAVE", 5)
-    monkeypatch.setattr(_curator, "transport", counted)
+    monkeypatch.setattr(online_mode, "send_requests", counted)
     answers = engine_of(teacher, tmp_path).ask(requests(12, 2), "sample")
     assert sizes == [5, 5, 2]
     assert answers.height == 24

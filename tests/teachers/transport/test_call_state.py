@@ -89,15 +89,3 @@ def test_no_secret_is_in_the_reason():
     one = state(headers={"Authorization": "Bearer sk-123"}, secret="sk-123")
     one.give_up("HTTP 401: sk-123 is no key")
     assert one.gave_up == "HTTP 401: *** is no key"
-
-
-def test_each_request_goes_to_the_copy_with_the_fewest_choices_in_flight():
-    one = state(copies=("http://gpu2/v1",))
-    with one.address(3) as first, one.address(1) as second, one.address(1) as third:
-        assert [first, second, third] == ["http://gpu/v1", "http://gpu2/v1", "http://gpu2/v1"]
-        with pytest.raises(OSError, match="gone"), one.address(4) as fourth:
-            raise OSError("gone")
-        assert fourth == "http://gpu2/v1"
-        with one.address(1) as fifth:
-            assert fifth == "http://gpu2/v1", "what failed is in flight no more"
-    assert state().endpoint.addresses == ("http://gpu/v1",)

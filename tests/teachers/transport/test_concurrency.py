@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
@@ -15,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.teachers.odd_server import GOOD, completion, odd_server
-from tunixhack.teachers.llm import MessagesLLM
-from tunixhack.teachers.transport import _curator, retries
 from tunixhack.teachers.transport import concurrency as pacing
+from tunixhack.teachers.transport import retries
 from tunixhack.teachers.transport.call_state import CallState
-from tunixhack.teachers.transport.concurrency import Concurrency, ConcurrencyLimit
+from tunixhack.teachers.transport.concurrency import Concurrency
 from tunixhack.teachers.transport.endpoint import Endpoint
+from tunixhack.teachers.transport.request_loop import send_requests
 from tunixhack.teachers.transport.retries import http_failure
 from tunixhack.teachers.transport.threads import in_thread
 from tunixhack.testing import ScriptedTeacher
@@ -126,37 +125,6 @@ def test_what_counts_as_too_much_to_do(status: int, tries: int, counts: bool):
     assert failure.overloaded(tries) is counts
 
 
-# the limit
-
-
-def test_the_gate_lets_through_what_the_pace_allows_and_nobody_waits_for_ever():
-    concurrency, inside, most_inside = Concurrency(8), 0, []
-
-    async def one(number: int) -> None:
-        nonlocal inside
-        async with limit:
-            inside += 1
-            most_inside.append((inside, concurrency.current))
-            await asyncio.sleep(0.001)
-            if number == 10:
-                concurrency.refused()
-            else:
-                concurrency.answered()
-            inside -= 1
-
-    async def all_of_them() -> None:
-        await asyncio.wait_for(asyncio.gather(*(one(number) for number in range(200))), 240)
-
-    limit = ConcurrencyLimit(concurrency)
-    asyncio.run(all_of_them())
-    assert len(most_inside) == 200
-    assert max(count for count, _ in most_inside) == 8
-    assert min(allowed for _, allowed in most_inside) < 8
-    # those that were inside already when the concurrency fell stay until they are done
-    later = most_inside[30:]
-    assert all(count <= allowed for count, allowed in later)
-
-
 # on the call
 
 
@@ -179,8 +147,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 def send(url: str, count: int, folder: Path, **endpoint: Any) -> CallState:
     state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0} | endpoint)))
-    llm = MessagesLLM("odd", backend_params={"base_url": url, "max_concurrent_requests": state.endpoint.concurrency})
-    in_thread(lambda: _curator.transport(llm, rows(count), folder, state), state)
+    in_thread(lambda: send_requests(rows(count), {}, folder, state), state)
     return state
 
 
@@ -224,7 +191,7 @@ def test_a_server_that_takes_four_at_once_gets_all_its_requests_through(
         state = send(server.url, 150, tmp_path, concurrency=16)
     assert state.successes == 150
     assert not state.failures
-    assert state.concurrency.current < 16
+    assert state.servers.listed[0].concurrency.current < 16
     assert told in (state.slowed_by or "")
     assert narrow.refused < 75, "without the concurrency it is more than one for each answer"
 
@@ -237,7 +204,7 @@ def test_words_that_came_with_an_error_are_kept_and_the_next_are_sent_more_slowl
         state = send(server.url, 3, tmp_path, concurrency=8)
         assert len(server.asked) == 3
     assert state.successes == 3
-    assert state.concurrency.current < 8
+    assert state.servers.listed[0].concurrency.current < 8
     assert "slow down" in (state.slowed_by or "")
 
 
@@ -250,7 +217,7 @@ def test_one_row_that_the_server_always_breaks_on_slows_the_others_once(tmp_path
     with odd_server(reply) as server:
         state = send(server.url, 4, tmp_path, concurrency=8)
     assert state.successes == 3
-    assert state.concurrency.current == 4
+    assert state.servers.listed[0].concurrency.current == 4
 
 
 def test_no_secret_is_in_the_reason_for_slowing_down():
@@ -269,7 +236,6 @@ def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypa
     with ScriptedTeacher() as first:
         port = int(first.url.split(":")[2].removesuffix("/v1"))
     state = CallState(Endpoint(url=first.url, model="odd", timeout=5.0, patience=60))
-    llm = MessagesLLM("odd", backend_params={"base_url": first.url})
     again = ScriptedTeacher(port=port)
 
     def tick() -> None:
@@ -277,7 +243,7 @@ def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypa
             again.__enter__()
 
     try:
-        in_thread(lambda: _curator.transport(llm, rows(2), tmp_path, state), state, tick)
+        in_thread(lambda: send_requests(rows(2), {}, tmp_path, state), state, tick)
     finally:
         again.stop()
     assert state.successes == 2

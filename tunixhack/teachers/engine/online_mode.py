@@ -13,16 +13,17 @@ from tunixhack.teachers.base import Capabilities, Teacher
 from tunixhack.teachers.engine.sender import AnswerCollector, RequestRow
 from tunixhack.teachers.transport.call_state import CallState
 from tunixhack.teachers.transport.endpoint import Endpoint
+from tunixhack.teachers.transport.request_loop import send_requests
 from tunixhack.teachers.transport.threads import in_thread
 from tunixhack.teachers.transport.throughput import Throughput
 
 WAVE = 8192
-"""Requests handed to Curator at once: bounds its memory and its files; a kill loses nothing either way."""
+"""Requests between two imports of the journal into the store: bounds its size; a kill loses nothing either way."""
 
 
 @dataclass(frozen=True)
 class OnlineSender:
-    """Sends requests one by one over Curator, whose journal is imported into the store after each wave.
+    """Sends requests one by one; their journal is imported into the store after each wave.
 
     Args:
         teacher: the teacher that the requests are for.
@@ -49,24 +50,17 @@ class OnlineSender:
                 self._send_wave(admitted, collector)
 
     def _send_wave(self, rows: Sequence[RequestRow], collector: AnswerCollector) -> None:
-        from tunixhack.teachers.llm import MessagesLLM
-        from tunixhack.teachers.transport import _curator
-
         teacher, found = self.teacher, self.capabilities
         most = max(row["count"] for row in rows)
         endpoint = replace(self.endpoint, concurrency=teacher.requests_in_flight(self.endpoint, most))
         state = CallState(endpoint, collector.receive, found.counts_one_choice, found.tokenizer, found.context)
         state.admits = collector.admits
-        llm = MessagesLLM(
-            teacher.model,
-            generation_params=dict(teacher.sampling) | ({"grammar": teacher.grammar} if teacher.grammar else {}),
-            backend_params={"base_url": endpoint.url, "max_concurrent_requests": endpoint.concurrency},
-        )
+        sampling = dict(teacher.sampling) | ({"grammar": teacher.grammar} if teacher.grammar else {})
         before = collector.answers
 
         report = partial(collector.report_progress_and_limit, state)
         try:
-            in_thread(lambda: _curator.transport(llm, rows, self.store.work, state), state, report)
+            in_thread(lambda: send_requests(rows, sampling, self.store.work, state), state, report)
             if state.write_error:
                 raise state.write_error
         except OSError as error:

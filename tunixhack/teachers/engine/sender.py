@@ -12,11 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import polars as pl
-
 from tunixhack._util.progress import Reporter
-from tunixhack.runs.funnel import count_tokens
-from tunixhack.runs.journal import FIELDS, rows_of
+from tunixhack.runs.funnel import total_usage
+from tunixhack.runs.journal import rows_of
 from tunixhack.teachers.engine.spending_limits import Admission, SpendingLimits
 from tunixhack.teachers.prices import Price
 from tunixhack.teachers.registry.models import Models
@@ -129,7 +127,8 @@ class AnswerCollector:
             return
         for model in {row["model"]: None for row in new}:
             self.models.note(model)
-        tokens = count_tokens(pl.DataFrame(new, schema=FIELDS))
+        usages = [row["usage"] for row in new if row["usage"] is not None]
+        tokens = total_usage(usages, sum(1 / row["count"] for row in new))
         self.report.advance(len(new), tokens["completion_tokens"], tokens["at_least"])
         if self.on_answers:
             self.on_answers(new)

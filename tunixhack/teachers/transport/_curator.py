@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunixhack._util.ids import digest
 from tunixhack.errors import TeacherFailed, UserError, missing_curator
 from tunixhack.teachers.transport._curator_environment import close_log_files
-from tunixhack.teachers.transport.call_state import CallState
 from tunixhack.teachers.transport.threads import in_thread
 
 try:
     from bespokelabs.curator import LLM
-    from bespokelabs.curator.client import Client
     from bespokelabs.curator.llm.prompt_formatter import PromptFormatter
     from bespokelabs.curator.request_processor.config import OnlineRequestProcessorConfig
     from datasets import Dataset
@@ -158,25 +155,3 @@ class HardenedLLM(LLM):  # type: ignore[misc]  # Curator is untyped
         # Replaced, not extended: Curator's lacks the system prompt, the URL and everything that a prompt() of an
         # installed package calls, and so returns the old release's answers after an upgrade (curator A4).
         return self._fingerprint
-
-
-def transport(llm: HardenedLLM, rows: Sequence[Mapping[str, Any]], folder: Path, state: CallState) -> None:
-    """Send one request for each row and leave the completions in ``folder``'s journal; see `journal.read_journal`.
-
-    Blocks; call it in a thread. Returns early, with what was received, when the call is stopped.
-    """
-    processor = llm._request_processor
-    processor.state = state
-    processor.journal_only = True
-    processor.viewer_client = Client()
-    # Curator.__call__ would add metadata.db, whose locks a mounted drive lacks, and a log file that stays open
-    try:
-        processor.run(
-            dataset=Dataset.from_list(list(rows)),
-            working_dir=str(folder),
-            parse_func_hash="journal",
-            prompt_formatter=llm.prompt_formatter,
-        )
-    except asyncio.CancelledError:
-        if not state.stopping:
-            raise

@@ -8,16 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from tunixhack._util.wording import counted
-from tunixhack.teachers.transport.concurrency import Concurrency, ConcurrencyLimit
 from tunixhack.teachers.transport.endpoint import Endpoint
 from tunixhack.teachers.transport.proxies import proxy_for
+from tunixhack.teachers.transport.servers import Server, Servers
 from tunixhack.teachers.transport.throughput import AnsweredRequest
 
 WINDOW = 50
@@ -65,10 +64,8 @@ class CallState:
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
-        self.concurrency = Concurrency(self.endpoint.concurrency)
-        self.concurrency_limit = ConcurrencyLimit(self.concurrency)
-        """Entered for every attempt, in the event loop of the transport."""
-        self._in_flight = dict.fromkeys(self.endpoint.addresses, 0)
+        self.servers = Servers.of(self.endpoint.addresses, self.endpoint.concurrency)
+        """The servers that share the requests."""
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
         self._successes = self._refusals = 0
@@ -78,31 +75,24 @@ class CallState:
         self.trouble: str | None = None
         """A sentence for the user about a teacher that has not answered for a while; None while it answers."""
 
-    @contextmanager
-    def address(self, choices: int) -> Iterator[str]:
-        """Choose the server with the fewest choices in flight, and count those of a request on it meanwhile."""
-        least = min(self._in_flight, key=self._in_flight.__getitem__)
-        self._in_flight[least] += choices
-        try:
-            yield least
-        finally:
-            self._in_flight[least] -= choices
-
     @property
     def successes(self) -> int:
         """Requests answered so far."""
         return self._successes
 
-    def succeeded(self, sent: float | None = None, choices: int = 1, *, complete: bool = True) -> None:
+    def succeeded(
+        self, server: Server | None = None, sent: float | None = None, choices: int = 1, *, complete: bool = True
+    ) -> None:
         """Note an answered request, when it was sent, and how many choices came.
 
         Args:
+            server: that answered; the only one when None.
             sent: by `time.monotonic`.
             choices: how many came.
             complete: whether they came without an error beside them.
         """
         self._outcomes.append(True)
-        self.concurrency.answered()
+        (server or self.servers.listed[0]).succeeded(choices)
         if complete and (sent is None or sent > self._refused_at):
             self._refusals = 0  # one that was sent before the first refusal says nothing of what happened then
         self._successes += 1
@@ -135,9 +125,9 @@ class CallState:
         if failing and silent > self.endpoint.patience:
             self.give_up(f"the teacher at {self.endpoint.url} has not answered for {silent:.0f} s ({why})")
 
-    def refused(self, why: str, wait: float | None = None) -> None:
-        """Note that the server had too much to do, and send it fewer requests at once; call `failed` as well."""
-        if self.concurrency.refused(wait) and self.slowed_by is None:
+    def refused(self, why: str, wait: float | None = None, server: Server | None = None) -> None:
+        """Note that a server had too much to do, and send it fewer requests at once; call `failed` as well."""
+        if (server or self.servers.listed[0]).concurrency.refused(wait) and self.slowed_by is None:
             self.slowed_by = self.endpoint.redact(why)
 
     def give_up(self, why: str) -> None:

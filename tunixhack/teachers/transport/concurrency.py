@@ -6,9 +6,7 @@ know a provider's limits, which differ by account and change by the hour.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from types import TracebackType
 
 AT_MOST_EVERY = 1.0
 """Seconds within which several refusals count as one: they are of requests that were all sent before the first."""
@@ -58,29 +56,3 @@ class Concurrency:
         self._ignore_refusals_until = moment + max(AT_MOST_EVERY, wait or 0.0)
         before, self.current = self.current, max(1, self.current // 2)
         return self.current < before
-
-
-class ConcurrencyLimit:
-    """An asynchronous context manager that lets as many requests in at once as the concurrency allows; the others wait.
-
-    Use it with ``async with`` around each attempt, and note its outcome in the concurrency before leaving it.
-    """
-
-    def __init__(self, concurrency: Concurrency) -> None:
-        self._concurrency = concurrency
-        self._inside = 0
-        self._free = asyncio.Condition()
-
-    async def __aenter__(self) -> None:
-        """Wait for room."""
-        async with self._free:
-            await self._free.wait_for(lambda: self._inside < self._concurrency.current)
-            self._inside += 1
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Make room: for one request that waits, and for another if the concurrency has just allowed one more."""
-        async with self._free:
-            self._inside -= 1
-            self._free.notify(2)

@@ -28,7 +28,7 @@ def in_thread(work: Callable[[], T], state: CallState, tick: Callable[[], None] 
         except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
             failure.append(error)
 
-    thread = threading.Thread(target=run, name="curator", daemon=True)
+    thread = threading.Thread(target=run, name="requests", daemon=True)
     thread.start()
     try:
         while thread.is_alive():

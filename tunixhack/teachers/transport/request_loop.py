@@ -1,0 +1,89 @@
+"""The requests of a build: as many in flight as the servers allow, and each answer in the journal when it comes.
+
+Curator's own loop writes every request to a file, reads it back, and keeps statistics of it: on two cores that is most
+of a millisecond a request, four times as long as a scripted server and aiohttp need for it. What a request is, what
+counts as its answer and when it is tried again is the same here and there: `tunixhack.teachers.transport.client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tunixhack.runs.journal_writer import JournalWriter
+from tunixhack.teachers.transport.call_state import CallState
+from tunixhack.teachers.transport.client import Client, open_session
+from tunixhack.teachers.transport.retries import Failure
+
+JOURNAL = "responses_0.jsonl"
+LOOK = 0.1
+"""Seconds between two looks whether the call is to end."""
+
+
+def send_requests(
+    rows: Iterable[Mapping[str, Any]], sampling: Mapping[str, Any], folder: Path, state: CallState
+) -> None:
+    """Send one request for each row and leave the completions in ``folder``'s journal; see `journal.read_journal`.
+
+    Blocks; call it in a thread. Returns early, with what was received, when the call is stopped.
+
+    Args:
+        rows: see `tunixhack.teachers.engine.plan.request_row`.
+        sampling: goes into every request's body; a row's own parameters take precedence.
+        folder: made if it is not there.
+        state: of the call.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_send_all(rows, sampling, folder / JOURNAL, state))
+
+
+async def _send_all(
+    rows: Iterable[Mapping[str, Any]], sampling: Mapping[str, Any], path: Path, state: CallState
+) -> None:
+    journal, remaining, common = JournalWriter(state.record_write_error), iter(rows), dict(sampling)
+
+    async def work(client: Client) -> None:
+        for row in remaining:
+            if state.stopping:
+                return
+            if not state.admits(row):
+                continue
+            try:
+                completion = await client.answer(row, _body(row, state.endpoint.model, common))
+            except Failure:
+                continue  # noted in the state; not received, hence missing, and asked for again at the next start
+            journal.append(path, _line(row, completion))
+
+    try:
+        async with open_session() as session:
+            client = Client(state, session)
+            working = {asyncio.create_task(work(client)) for _ in range(state.servers.maximum)}
+            while working:
+                done, working = await asyncio.wait(working, timeout=LOOK)
+                if state.stopping:
+                    for task in working:
+                        task.cancel()
+                    await asyncio.gather(*working, return_exceptions=True)
+                    return
+                for task in done:
+                    task.result()
+    finally:
+        journal.close(flush=False)  # its answers go into the store now
+
+
+def _body(row: Mapping[str, Any], model: str, sampling: Mapping[str, Any]) -> dict[str, Any]:
+    own = json.loads(row.get("generation_params") or "{}")
+    return {"model": model, "messages": json.loads(row["messages"]), **sampling, **own}
+
+
+def _line(row: Mapping[str, Any], completion: Mapping[str, Any]) -> bytes:
+    line = {
+        "generic_request": {"original_row": {name: value for name, value in row.items() if name != "messages"}},
+        "response_message": completion,
+        "finished_at": datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z"),
+    }
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
