@@ -93,6 +93,7 @@ class Recipe(RecipeSpec):
         batch: bool = False,
         preview: int | None = None,
         concurrency: int | None = None,
+        same_model: str | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -121,6 +122,7 @@ class Recipe(RecipeSpec):
             preview: ask so many questions once each, tell what the whole would cost, and end there; the answers count
                 for a later build.
             concurrency: the most requests in flight at once, in place of the teacher's own number.
+            same_model: a name for what several servers serve, where they do not tell that it is the same.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -149,5 +151,6 @@ class Recipe(RecipeSpec):
             batch=batch,
             preview=preview,
             concurrency=concurrency,
+            same_model=same_model,
         )
         return build(self, options, Path(out or f"runs/{self.domain}"), report)

@@ -139,6 +139,14 @@ def build(
     concurrency: Annotated[
         int | None, typer.Option(help="The most requests in flight at once.", rich_help_panel=TEACHER)
     ] = None,
+    same_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name for what several servers serve, where they do not tell that it is the same.",
+            rich_help_panel=TEACHER,
+        ),
+    ] = None,
     no_seed: Annotated[
         bool,
         typer.Option(
@@ -223,6 +231,7 @@ def build(
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
+    order |= {"same_model": same_model}
     run = dataset.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     # a preview asks so many questions of each part of a mixture
     _show(run, samples=(preview or 0) * max(1, len(run.parts())), as_json=as_json)

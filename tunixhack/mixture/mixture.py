@@ -88,6 +88,7 @@ class Mixture(MixtureSpec):
         batch: bool = False,
         preview: int | None = None,
         concurrency: int | None = None,
+        same_model: str | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build all parts, or go on with what was interrupted.
@@ -108,6 +109,7 @@ class Mixture(MixtureSpec):
             batch: see there.
             preview: see there.
             concurrency: see there.
+            same_model: see there.
             report: see there.
 
         Returns:
@@ -130,6 +132,7 @@ class Mixture(MixtureSpec):
             batch=batch,
             preview=preview,
             concurrency=concurrency,
+            same_model=same_model,
         )
         order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
         return build(self, order, Path(out or f"runs/{self.name}"), report)

@@ -54,6 +54,7 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
     every = {
         **given,
         "--concurrency": options.concurrency,
+        "--same-model": options.same_model,
         "--seed": options.seed or None,
         "--budget": options.budget,
         "--hours": options.hours,

@@ -29,6 +29,7 @@ class BuildOptions:
     batch: bool = False
     preview: int | None = None
     concurrency: int | None = None
+    same_model: str | None = None
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
 

@@ -30,9 +30,9 @@ from tunixhack.teachers.engine.spending_limits import SpendingLimits
 from tunixhack.teachers.prices import BATCH_SHARE, Price
 from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.reference import REFERENCE, Solution
-from tunixhack.teachers.registry.address import public_name
 from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.teachers.registry.resolve import RequestOptions, resolve
+from tunixhack.teachers.registry.server_group import group_name
 
 if TYPE_CHECKING:
     from tunixhack.runs.run import Run
@@ -74,6 +74,7 @@ class TeacherPool:
         self._asked: dict[str, _Asked] = {}
         self._engines: dict[str, Engine] = {}
         self._lent: list[pl.DataFrame] = []
+        self._lenders: frozenset[str] = frozenset()
         share = BATCH_SHARE if settings.batch else 1.0
         self.limits = SpendingLimits(settings.budget, settings.hours, share=share)
         self.at_once = False
@@ -102,6 +103,7 @@ class TeacherPool:
     def borrow(self, runs: Sequence[Run]) -> None:
         """Take over from other runs whatever they received to the requests of this one, as they are made."""
         self._lent = [run.store.lent() for run in runs]
+        self._lenders = frozenset(name for lent in self._lent for name in lent["teacher"].unique() if name)
 
     @cached_property
     def main(self) -> Teacher | None:
@@ -152,8 +154,9 @@ class TeacherPool:
             if spec == REFERENCE:
                 return self._solved(rows, requests, step)
             engine = self._engine(spec)
+            engine.lenders = self._lenders
             wanted = engine.wanted(requests)
-            self._take_over(wanted)
+            self._take_over(engine, wanted)
             if self.stored_only:
                 return engine.stored(wanted)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
@@ -184,10 +187,10 @@ class TeacherPool:
         samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
         return found.with_columns(places, samples)
 
-    def _take_over(self, wanted: pl.DataFrame) -> None:
+    def _take_over(self, engine: Engine, wanted: pl.DataFrame) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
         for lent in self._lent:
-            asked = lent.join(wanted.select(KEY), on=KEY, how="semi", maintain_order="left")
+            asked = engine.as_own(lent).join(wanted.select(KEY), on=KEY, how="semi", maintain_order="left")
             self.run.store.add(one_per_key(asked, self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
@@ -199,7 +202,8 @@ class TeacherPool:
         found = too_long(rows, self.prompts.render, context, teacher.limit)
         asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
         wanted = self._engine(self.settings.teacher).wanted(asked)
-        answered = wanted.join(self.run.store.keys(), on="request_key", how="semi")["question_id"]
+        stored = self._engine(self.settings.teacher).as_own(self.run.store.keys())
+        answered = wanted.join(stored, on="request_key", how="semi")["question_id"]
         return {name: one for name, one in found.items() if name not in set(answered)}
 
     def _context(self, teacher: Teacher) -> int | None:
@@ -219,6 +223,8 @@ class TeacherPool:
                 "pace": {step: list(pace) for step, pace in engine.measured_seconds.items()},
                 "price": None if teacher.price is None else [teacher.price.prompt, teacher.price.completion],
             }
+            if teacher.aliases:
+                found[teacher.name]["members"] = {name: dict(one) for name, one in teacher.aliases.items()}
         return found
 
     @property
@@ -245,10 +251,14 @@ class TeacherPool:
     def answers_of(self, step: str) -> pl.DataFrame:
         """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
         specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]
-        names = [self._engine(spec).teacher.name for spec in specs if spec != REFERENCE]  # whose are in no store
+        engines = [self._engine(spec) for spec in specs if spec != REFERENCE]  # whose answers are in no store
+        names = [engine.teacher.name for engine in engines]
         if not names:
             return pl.DataFrame(schema=FIELDS)
-        stored = pl.concat([self.run.store.answers(), *self._lent]).unique(KEY, keep="first", maintain_order=True)
+        stored = pl.concat([self.run.store.answers(), *self._lent])
+        for engine in engines:
+            stored = engine.as_own(stored)
+        stored = stored.unique(KEY, keep="first", maintain_order=True)
         return stored.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
 
     def answers_per_row(self, step: str) -> float:
@@ -314,11 +324,16 @@ class TeacherPool:
 
     def _engine(self, spec: str) -> Engine:
         if spec not in self._engines:
-            known = self._earlier.get(public_name(spec))
+            known = self._earlier.get(group_name(spec, self._earlier))
             settings, main = self.settings, spec == self.settings.teacher
             # thinking is asked of the teacher whose traces are taught: others may keep theirs to themselves
             trace = "written" if not main and hides_thinking(spec) else settings.trace
-            options = RequestOptions(trace=trace, max_tokens=settings.max_tokens, sampling=settings.sampling)
+            options = RequestOptions(
+                trace=trace,
+                max_tokens=settings.max_tokens,
+                sampling=settings.sampling,
+                same_model=settings.same_model,
+            )
             teacher = resolve(spec, options, known, self.report.say)
             if self.settings.concurrency is not None:
                 teacher = replace(teacher, connect=at_most(self.settings.concurrency, teacher))

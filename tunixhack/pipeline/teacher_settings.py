@@ -40,6 +40,7 @@ class TeacherSettings:
     hours: float | None = None
     batch: bool = False
     concurrency: int | None = None
+    same_model: str | None = None
 
 
 def hides_thinking(spec: str) -> bool:
@@ -76,4 +77,5 @@ def settings_of(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
         hours=options.hours,
         batch=options.batch,
         concurrency=options.concurrency,
+        same_model=options.same_model,
     )

@@ -42,6 +42,8 @@ class Teacher:
     """The model name that is sent."""
     identity: Mapping[str, Any]
     """URL without credentials, or the model file's sha256; the served model and quantisation where reported."""
+    aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other identities under which its answers may be stored, by the names of the teachers that they are of."""
     sampling: Mapping[str, Any]
     """Sampling parameters of every request, without seed and n."""
     grammar: str | None = None

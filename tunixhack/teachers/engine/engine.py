@@ -21,9 +21,10 @@ from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.request import ROW_COLUMNS, Request
 from tunixhack.teachers.base import Capabilities, Teacher
 from tunixhack.teachers.engine import plan, seeds
+from tunixhack.teachers.engine.aliases import Aliases
 from tunixhack.teachers.engine.batch_mode import BatchSender
 from tunixhack.teachers.engine.online_mode import OnlineSender
-from tunixhack.teachers.engine.preflight import check_fit, examine, takes_schema
+from tunixhack.teachers.engine.preflight import check_fit, examine_all, takes_schema
 from tunixhack.teachers.engine.sender import AnswerCollector, OnAnswers, Sender
 from tunixhack.teachers.engine.spending_limits import Admission, SpendingLimits
 from tunixhack.teachers.registry.models import Models
@@ -67,6 +68,8 @@ class Engine:
     """The models that answered in earlier starts, by their own names."""
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the teacher refused in this start, by their ids, with what it said."""
+    lenders: frozenset[str] = frozenset()
+    """Names of the teachers whose answers other runs lend to this one."""
 
     def __post_init__(self) -> None:
         """Prepare; nothing is opened before an answer is missing."""
@@ -77,6 +80,7 @@ class Engine:
         self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's throughput is of
         self._tried_schema = False
+        self._aliases = Aliases()
         self._fitting = self._fitting_limit = 0  # characters of messages, and the limit, that are known to fit
 
     def close(self) -> None:
@@ -86,7 +90,17 @@ class Engine:
 
     def wanted(self, requests: Sequence[Request]) -> pl.DataFrame:
         """List the answers that requests ask for; see `plan.wanted_answers`."""
+        if self.teacher.aliases:
+            self._aliases.learn(requests, self.teacher, {*self.store.keys("teacher")["teacher"], *self.lenders})
         return plan.wanted_answers(requests, self.teacher, self.seed)
+
+    def as_own(self, stored: pl.DataFrame) -> pl.DataFrame:
+        """Return stored answers under the keys of this teacher, where they are known under another of its identities.
+
+        Args:
+            stored: with ``request_key``, and maybe ``teacher``; of requests that `wanted` has seen.
+        """
+        return self._aliases.as_own(stored, self.teacher)
 
     def ask(
         self,
@@ -117,7 +131,7 @@ class Engine:
             UserError: the server refuses, or this would replace answers already paid for.
         """
         wanted = self.wanted(requests) if wanted is None else wanted
-        stored = self.store.keys("question_id", "step", "teacher", "seed")
+        stored = self.as_own(self.store.keys("question_id", "step", "teacher", "seed"))
         missing = self._missing(wanted, stored)
         if not at_once:  # a pilot, which is part of the whole
             self._report_other_seeds(wanted, stored, step)
@@ -129,7 +143,7 @@ class Engine:
 
     def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
-        answers = seeds.one_per_key(self._reusable(self.store.answers()), self.seed)
+        answers = seeds.one_per_key(self._reusable(self.as_own(self.store.answers())), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY, *ROW_COLUMNS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
@@ -210,7 +224,7 @@ class Engine:
                 sender.send(rows, set(missing["request_key"]), collector)
             finally:
                 self._take_results(collector, step)
-            missing = self._missing(wanted, self.store.keys("question_id", "seed"))
+            missing = self._missing(wanted, self.as_own(self.store.keys("question_id", "seed")))
             before, new = new.height, self._split_under_way(missing)[0]
             if new.height == before:
                 return
@@ -276,7 +290,7 @@ class Engine:
         limit = asked.limit if isinstance(asked.limit, int) else 0
         if self._connected is None:
             endpoint = self._open.enter_context(self.teacher.connect())
-            found = examine(endpoint, asked, self.trace, plan.open_ended(requests, longest), self.report.say)
+            found = examine_all(endpoint, asked, self.trace, plan.open_ended(requests, longest), self.report.say)
             self._connected = endpoint, found
             self.teacher = replace(self.teacher, seeded=found.seeded, context=found.context)
             self.models.note(found.model)

@@ -52,7 +52,8 @@ class OnlineSender:
     def _send_wave(self, rows: Sequence[RequestRow], collector: AnswerCollector) -> None:
         teacher, found = self.teacher, self.capabilities
         most = max(row["count"] for row in rows)
-        endpoint = replace(self.endpoint, concurrency=teacher.requests_in_flight(self.endpoint, most))
+        now = self.endpoint.with_servers_now()
+        endpoint = replace(now, concurrency=teacher.requests_in_flight(now, most))
         state = CallState(endpoint, collector.receive, found.counts_one_choice, found.tokenizer, found.context)
         state.admits = collector.admits
         sampling = dict(teacher.sampling) | ({"grammar": teacher.grammar} if teacher.grammar else {})

@@ -60,6 +60,30 @@ def examine(
     return Capabilities(block=block, counts_one_choice=one, tokenizer=tokenizer, **seen)
 
 
+def examine_all(
+    endpoint: Endpoint, teacher: Teacher, trace: str, longest: Sequence[Mapping[str, str]], say: Say
+) -> Capabilities:
+    """Ask each of several servers what it can do; returns what all of them can.
+
+    Copies of an embedded server are equal, and one of them stands for all. See `examine`.
+    """
+    if endpoint.addresses_now is None:
+        return examine(endpoint, teacher, trace, longest, say)
+    found = [
+        examine(replace(endpoint, url=address, headers=endpoint.headers_of(address)), teacher, trace, longest, say)
+        for address in endpoint.addresses
+    ]
+    contexts = [one.context for one in found if one.context]
+    return replace(
+        found[0],
+        block=min(one.block for one in found),
+        seeded=all(one.seeded for one in found),
+        counts_one_choice=any(one.counts_one_choice for one in found),
+        tokenizer=next((one.tokenizer for one in found if one.tokenizer), None),
+        context=min(contexts) if contexts else None,
+    )
+
+
 def check_fit(endpoint: Endpoint, teacher: Teacher, messages: Sequence[Mapping[str, str]], say: Say) -> None:
     """Check that messages longer than those of `examine` fit, by one tiny request where the server reports its context.
 

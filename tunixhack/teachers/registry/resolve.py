@@ -7,6 +7,7 @@
 where
                              it is a server of yours that has one loaded, or one at all
 ``http://HOST:PORT/v1#MODEL``  any OpenAI-compatible server; ``#MODEL`` may be left out where it serves one only
+``URL1,URL2#MODEL``, ``@FILE#MODEL``  several of them that serve the same; the file has an address a line
 ``reference``                no model: the source's own solutions (see `tunixhack.teachers.reference`)
 ===========================  ==================================================================================
 """
@@ -14,7 +15,7 @@ where
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +25,19 @@ from tunixhack.teachers.base import Teacher
 from tunixhack.teachers.local import model_file, server_process
 from tunixhack.teachers.local.grammar import token_limit, written_grammar
 from tunixhack.teachers.prices import FREE
-from tunixhack.teachers.registry.address import Address, address_in, preset_address, public_name, split_credentials
+from tunixhack.teachers.registry.address import (
+    GROUP,
+    Address,
+    address_in,
+    is_group,
+    preset_address,
+    public_name,
+    split_credentials,
+)
 from tunixhack.teachers.registry.discovery import ServedModel, discover_any
 from tunixhack.teachers.registry.presets import ANY_SERVER, PRESETS, TEMPLATE_WITHOUT_THINKING, Preset
 from tunixhack.teachers.registry.price_table import price_at
+from tunixhack.teachers.registry.server_group import ServerGroup, group_name
 from tunixhack.teachers.registry.wsl import discover_models
 from tunixhack.teachers.transport.endpoint import LOCAL_PATIENCE, PATIENCE, Endpoint, is_local
 from tunixhack.teachers.transport.http import Say, Unreachable, get_json
@@ -50,13 +60,15 @@ its request waiting. The penalty ends them: of 96 answers the longest of each 16
 
 @dataclass(frozen=True, kw_only=True)
 class RequestOptions:
-    """Options of the user for every request to a teacher; each of these is part of every request_key."""
+    """Options of the user for every request to a teacher; all but the last are part of every request_key."""
 
     trace: str = "written"
     max_tokens: int | None = None
     """The limit of one answer; None for the teacher's default."""
     sampling: Mapping[str, Any] | None = None
     """Sampling parameters over the teacher's defaults."""
+    same_model: str | None = None
+    """The name under which the user declares several servers to serve the same."""
 
 
 class MissingKey(UserError):
@@ -82,6 +94,8 @@ def resolve(
     name, _, rest = spec.partition("/")
     if name == "local":
         return _local(spec, options)
+    if is_group(spec):
+        return _group(spec, options, remembered, say)
     if address_in(spec) is not None:
         preset, find = ANY_SERVER, lambda: _by_address(spec, options, say)
     elif name in PRESETS:
@@ -179,6 +193,29 @@ def _by_address(spec: str, options: RequestOptions, say: Say) -> Teacher:
     return _teacher(spec, ANY_SERVER, address, chosen, options, discover)
 
 
+def _group(spec: str, options: RequestOptions, remembered: Mapping[str, Any] | None, say: Say) -> Teacher:
+    """Find several servers that are one teacher, or what is remembered of them where none answers."""
+
+    def find(member: str) -> Teacher:
+        return _by_address(member, options, say)
+
+    group = ServerGroup(spec=spec, find=find, same_model=options.same_model, remembered=remembered, say=say)
+    try:
+        return group.teacher()
+    except Unreachable as error:
+        if not remembered or "model" not in remembered:
+            raise
+        away = error
+    return Teacher(
+        name=group_name(spec, {f"{GROUP}#{remembered['model']}": remembered}),
+        model=remembered["model"],
+        identity=remembered.get("identity", {}),
+        aliases=remembered.get("members") or {},
+        connect=_raising(away),
+        **_asked_with(ANY_SERVER, options),
+    )
+
+
 def _chosen(model: str, served: Mapping[str, ServedModel], server: str, how: str) -> ServedModel:
     """Return the model that is named, or where none is, the one that is loaded, or the only one there is."""
     if model:
@@ -262,17 +299,22 @@ def _or_remembered(
         if not remembered or "url" not in remembered.get("identity", {}) or "model" not in remembered:
             raise
         away = error
-
-    @contextmanager
-    def connect() -> Iterator[Endpoint]:
-        raise away
-        yield
-
     return Teacher(
         name=public_name(spec),
         model=remembered["model"],
         identity=remembered["identity"],
         price=price_at(remembered["identity"]["url"], remembered["model"], preset),
-        connect=connect,
+        connect=_raising(away),
         **_asked_with(preset, options),
     )
+
+
+def _raising(error: UserError) -> Callable[[], AbstractContextManager[Endpoint]]:
+    """Return the way to a teacher that is away."""
+
+    @contextmanager
+    def connect() -> Iterator[Endpoint]:
+        raise error
+        yield
+
+    return connect

@@ -146,7 +146,7 @@ class BatchClient:
     @asynccontextmanager
     async def _processor(self) -> AsyncIterator[Any]:
         endpoint = self.state.endpoint
-        proxy = self.state.proxies[endpoint.url]
+        proxy = self.state.proxy(endpoint.url)
         processor = OpenAIBatchRequestProcessor(
             BatchRequestProcessorConfig(
                 model=endpoint.model,

@@ -10,7 +10,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from tunixhack._util.wording import counted
@@ -57,15 +56,17 @@ class CallState:
     declined: dict[str, str] = field(default_factory=dict)
     """Questions whose content the server refuses, by their ids, with what it said."""
 
-    @cached_property
-    def proxies(self) -> Mapping[str, str | None]:
-        """The proxy of each of the endpoint's addresses; None for a direct connection."""
-        return {address: proxy_for(address) for address in self.endpoint.addresses}
+    def proxy(self, address: str) -> str | None:
+        """Return the proxy of one of the servers; None for a direct connection."""
+        if address not in self._proxies:
+            self._proxies[address] = proxy_for(address)
+        return self._proxies[address]
 
     def __post_init__(self) -> None:
         """Start the clock of the endpoint's patience, with as many requests at once as it allows."""
         self.servers = Servers.of(self.endpoint.addresses, self.endpoint.concurrency)
         """The servers that share the requests."""
+        self._proxies = {address: proxy_for(address) for address in self.endpoint.addresses}
         self._outcomes: deque[bool] = deque(maxlen=WINDOW)
         self._last_success = time.monotonic()
         self._successes = self._refusals = 0

@@ -109,7 +109,7 @@ class Client:
 
     async def _post(self, server: Server, body: Mapping[str, Any]) -> dict[str, Any]:
         endpoint = self._state.endpoint
-        proxy, headers = self._state.proxies[server.address], endpoint.headers
+        proxy, headers = self._state.proxy(server.address), endpoint.headers_of(server.address)
         url = f"{server.address}{PATH}"
         async with self._session.post(url, json=body, proxy=proxy, headers=headers, **self._options) as response:
             if 300 <= response.status < 400:
@@ -130,7 +130,7 @@ class Client:
         if state.tokenizer:
             options: dict[str, Any] = {"headers": state.endpoint.headers, "allow_redirects": False}
             options |= {"timeout": aiohttp.ClientTimeout(total=counting.SECONDS)}
-            options |= {"proxy": state.proxies[state.endpoint.url]}
+            options |= {"proxy": state.proxy(state.endpoint.url)}
             try:
                 async with self._session.post(state.tokenizer, json=counting.request_body(texts), **options) as counted:
                     tokens = counting.read_counts(read_json(await counted.read()), len(texts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from tunixhack._util.api_keys import KEY_VARIABLE
@@ -54,6 +54,10 @@ class Endpoint:
     """Base address, ending before ``/chat/completions``; without credentials."""
     copies: tuple[str, ...] = ()
     """Base addresses of servers that are equal to the one at ``url``, and share its requests."""
+    own_headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Authorisation by base address, where the servers' differ."""
+    addresses_now: Callable[[], Mapping[str, Mapping[str, str]]] | None = field(default=None, repr=False)
+    """Looks which servers there are by now, with their headers; blocks meanwhile. None where they stay the same."""
     model: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Authorisation; never printed, logged or stored."""
@@ -79,4 +83,18 @@ class Endpoint:
 
     def redact(self, text: str) -> str:
         """Take the secret out of a text that may reach a screen or a file."""
+        for headers in list(self.own_headers.values()):
+            text = redact(text, headers)
         return redact(text, self.headers, self.secret)
+
+    def with_servers_now(self) -> Endpoint:
+        """Look which servers there are by now; each may have as many requests in flight as before."""
+        now = list(self.addresses_now()) if self.addresses_now else []
+        if not now:
+            return self
+        each = max(1, self.concurrency // len(self.addresses))
+        return replace(self, url=now[0], copies=tuple(now[1:]), concurrency=each * len(now))
+
+    def headers_of(self, address: str) -> Mapping[str, str]:
+        """Return the authorisation for one of the servers."""
+        return self.own_headers.get(address, self.headers)

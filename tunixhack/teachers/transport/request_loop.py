@@ -22,6 +22,8 @@ from tunixhack.teachers.transport.retries import Failure
 JOURNAL = "responses_0.jsonl"
 LOOK = 0.1
 """Seconds between two looks whether the call is to end."""
+LOOK_FOR_SERVERS = 3.0
+"""Seconds between two looks which servers there are."""
 
 
 def send_requests(
@@ -60,19 +62,33 @@ async def _send_all(
 
     try:
         async with open_session() as session:
-            client = Client(state, session)
+            client, watching = Client(state, session), asyncio.create_task(_watch_servers(state))
             working = {asyncio.create_task(work(client)) for _ in range(state.servers.maximum)}
             while working:
                 done, working = await asyncio.wait(working, timeout=LOOK)
+                if not done:  # while requests remain, servers that have come get theirs
+                    more = state.servers.maximum - len(working)
+                    working |= {asyncio.create_task(work(client)) for _ in range(more)}
                 if state.stopping:
-                    for task in working:
+                    for task in (*working, watching):
                         task.cancel()
                     await asyncio.gather(*working, return_exceptions=True)
                     return
                 for task in done:
                     task.result()
+            watching.cancel()
     finally:
         journal.close(flush=False)  # its answers go into the store now
+
+
+async def _watch_servers(state: CallState) -> None:
+    """Look from time to time which servers there are."""
+    look = state.endpoint.addresses_now
+    while look is not None:
+        await asyncio.sleep(LOOK_FOR_SERVERS)
+        now = await asyncio.to_thread(look)
+        if now:
+            state.servers.update(list(now))
 
 
 def _body(row: Mapping[str, Any], model: str, sampling: Mapping[str, Any]) -> dict[str, Any]:

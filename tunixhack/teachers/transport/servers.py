@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -106,6 +106,18 @@ class Servers:
             server.requests -= 1
             server.choices -= choices
             self.wake(2)  # one for this one's place, and one where an answer has just allowed another
+
+    def update(self, addresses: Collection[str]) -> None:
+        """Take in servers that have come, and send no more requests to those that have gone.
+
+        A new one may have as many requests in flight as the others on average.
+        """
+        share = max(1, sum(one.concurrency.maximum for one in self.listed) // len(self.listed))
+        for server in self.listed:
+            server.leaving = server.address not in addresses
+        known = {server.address for server in self.listed}
+        self.listed += [Server(one, Concurrency(share)) for one in addresses if one not in known]
+        self.wake(len(self._waiting))
 
     def could_not_reach(self, server: Server) -> bool:
         """Set a server aside that could not be reached, unless it is the only one.

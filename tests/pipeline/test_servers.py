@@ -1,0 +1,208 @@
+"""Several servers as one teacher: what they answered is paid for once, whoever of them comes, goes or moves."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builds import asked, build, equal
+from tests.waiting import wait_for
+from tunixhack import LengthFilter
+from tunixhack._util.progress import Reporter
+from tunixhack.errors import UserError
+from tunixhack.recipe import Recipe
+from tunixhack.teachers.registry.address import addresses_in, is_group, public_name
+from tunixhack.teachers.transport import request_loop
+from tunixhack.testing import Faults, ScriptedTeacher
+
+ALIKE: dict[str, Any] = {"dialect": "vllm", "context": 8192}
+
+
+@pytest.fixture
+def recipe(recipe: Recipe) -> Recipe:
+    """A recipe that asks for samples and nothing else."""
+    return recipe.without(LengthFilter)
+
+
+@pytest.fixture
+def one() -> Iterator[ScriptedTeacher]:
+    with ScriptedTeacher(**ALIKE) as server:
+        yield server
+
+
+@pytest.fixture
+def two() -> Iterator[ScriptedTeacher]:
+    with ScriptedTeacher(**ALIKE) as server:
+        yield server
+
+
+def listed(*servers: ScriptedTeacher, model: str = "scripted") -> str:
+    return ",".join(server.url for server in servers) + f"#{model}"
+
+
+class Said(Reporter):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.sentences: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.sentences.append(message)
+
+
+def test_both_are_asked_and_the_run_equals_that_of_one(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+):
+    run = build(recipe, listed(one, two), tmp_path / "both", questions=8)
+    assert asked(one) > 0
+    assert asked(two) > 0
+    assert asked(one) + asked(two) == 8 * 4
+    assert set(run.train["teacher"]) == {"servers#scripted"}
+    alone = build(recipe, one, tmp_path / "alone", questions=8)
+    different = ["teacher", "request_key"]
+    ours, theirs = (each.train.drop(*different, "source_row") for each in (run, alone))
+    assert ours.sort("question_id", "sample").equals(theirs.sort("question_id", "sample"))
+
+
+def test_its_identity_is_fixed_at_its_first_start_and_servers_may_come_go_and_move(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+):
+    out = tmp_path / "run"
+    first = build(recipe, f"{one.url},{two.url}#scripted", out)
+    kept = json.loads((out / "run.json").read_text())["teachers"]["servers#scripted"]
+    assert kept["identity"] == {"group": {"model": "scripted", "quantisation": "scripted/scripted", "context": 8192}}
+    before = asked(one) + asked(two)
+    with ScriptedTeacher(**ALIKE) as moved:
+        again = build(recipe, f"{two.url},{moved.url}#scripted", out)
+        assert asked(moved) == 0
+        assert asked(one) + asked(two) == before
+        assert equal(first, again)
+        more = build(recipe, f"{moved.url},{two.url}#scripted", out, questions=9)
+        assert asked(one) + asked(two) + asked(moved) == 9 * 4
+    assert set(more.train["teacher"]) == {"servers#scripted"}
+
+
+def test_what_a_member_answered_under_its_own_address_counts_for_the_list(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+):
+    out, alone = tmp_path / "run", tmp_path / "alone"
+    build(recipe, one, out)
+    build(recipe, f"{one.url}#scripted", alone)
+    before = asked(one)
+    build(recipe, listed(one, two), out)
+    assert (asked(one), asked(two)) == (before, 0)
+    lent = build(recipe, listed(one, two), tmp_path / "lent", reuse=[alone])
+    assert (asked(one), asked(two)) == (before, 0)
+    assert lent.train.height == 6 * 4
+    # and still after that server has left
+    with ScriptedTeacher(**ALIKE) as new:
+        build(recipe, listed(two, new), out)
+        assert (asked(two), asked(new)) == (0, 0)
+
+
+def test_a_list_without_any_server_that_answers_still_gives_what_it_answered(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+):
+    first = build(recipe, listed(one, two), tmp_path / "run")
+    spec = listed(one, two)
+    one.stop()
+    two.stop()
+    assert equal(build(recipe, spec, tmp_path / "run"), first)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"dialect": "vllm", "context": 4096}, "another context than .* (4096, and not 8192)"),
+        ({"dialect": "llamacpp", "context": 8192}, "another quantisation than"),
+        ({"dialect": "vllm", "models": ("other",)}, "does not serve 'scripted'"),
+    ],
+)
+def test_servers_of_different_models_are_a_sentence(
+    other: dict[str, Any], told: str, recipe: Recipe, one: ScriptedTeacher, tmp_path: Path
+):
+    with ScriptedTeacher(**other) as different:
+        with pytest.raises(UserError, match=told.replace("(", r"\(").replace(")", r"\)")):
+            build(recipe, listed(one, different), tmp_path / "run")
+        assert asked(different) == 0
+    assert asked(one) == 0
+
+
+def test_servers_that_do_not_tell_what_they_serve_need_a_name_for_it(recipe: Recipe, tmp_path: Path):
+    with ScriptedTeacher() as silent, ScriptedTeacher() as other:
+        with pytest.raises(UserError, match="--same-model NAME"):
+            build(recipe, listed(silent, other), tmp_path / "run")
+        run = build(recipe, listed(silent, other), tmp_path / "run", same_model="mine")
+        before = asked(silent) + asked(other)
+        assert before == run.train.height == 24
+        # fixed at the first start, and named no more
+        build(recipe, listed(other, silent), tmp_path / "run")
+        assert asked(silent) + asked(other) == before
+
+
+def test_a_server_that_is_away_is_told_of_and_asked_as_soon_as_it_comes(
+    recipe: Recipe, one: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
+    one.change(faults=Faults(latency=0.2))
+    with ScriptedTeacher(**ALIKE) as gone:
+        port, url = int(gone.url.split(":")[2].removesuffix("/v1")), gone.url
+    said, late = Said(), ScriptedTeacher(port=port, **ALIKE)
+    coming = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), late.__enter__()))
+    coming.start()
+    try:
+        run = build(recipe, f"{one.url},{url}#scripted", tmp_path / "run", questions=10, report=said, concurrency=2)
+        coming.join()
+        assert asked(late) > 0
+        assert asked(one) + asked(late) == 40
+    finally:
+        late.stop()
+    assert run.train.height == 40
+    assert any(f"{url} does not answer" in one for one in said.sentences)
+    assert any(f"{url} has come" in one for one in said.sentences)
+
+
+def test_a_file_of_servers_is_read_again_while_it_runs(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
+    one.change(faults=Faults(latency=0.2))
+    file = tmp_path / "servers.txt"
+    file.write_text(f"# ours\n{one.url}\n\n")
+    changing = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), file.write_text(f"{two.url}\n")))
+    changing.start()
+    run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2)
+    changing.join()
+    assert asked(two) > 40
+    assert run.train.height == asked(one) + asked(two) == 80
+
+
+def test_bad_lists_are_a_sentence(recipe: Recipe, one: ScriptedTeacher, tmp_path: Path):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        build(recipe, f"@{tmp_path}/none.txt#m", tmp_path / "run")
+    empty = tmp_path / "empty.txt"
+    empty.write_text("# nothing yet\n")
+    with pytest.raises(UserError, match="lists no servers"):
+        build(recipe, f"@{empty}", tmp_path / "run")
+    with pytest.raises(UserError, match=r"'lmstudio/qwen3' in --teacher is no address"):
+        build(recipe, f"{one.url},lmstudio/qwen3#m", tmp_path / "run")
+
+
+def test_no_credentials_of_any_server_are_shown_or_kept(
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+):
+    spec = ",".join(re.sub("//", "//me:s3cret@", server.url) for server in (one, two)) + "#scripted"
+    assert "s3cret" not in public_name(spec)
+    assert is_group(spec)
+    assert len(addresses_in(spec)) == 2
+    run = build(recipe, spec, tmp_path / "run")
+    assert run.train.height == 24
+    for path in (tmp_path / "run").rglob("*"):
+        assert not path.is_file() or b"s3cret" not in path.read_bytes()
