@@ -35,14 +35,20 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 """What a child runs: the module it is told, of the very package that this is, wherever a notebook imported it from."""
 
+_BARE = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
+"""The environment of a bare child: sets have the same order in every run."""
 
-def spawn(module: str, *arguments: str, stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    """Start a module of this package as a process, which has to call `end_with_parent`.
+
+def spawn(
+    module: str, *arguments: str, stderr: IO[bytes] | int | None = None, bare: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start a module of this package as a process, which has to call `end_with_parent`, or to end with its input.
 
     Args:
         module: as after ``python -m``.
         arguments: of its command line.
-        stderr: a file for what it complains about; None for the parent's own standard error.
+        stderr: a file for what it complains about, or `subprocess.DEVNULL`; None for the parent's own standard error.
+        bare: without this process's environment and without installed packages: for what must not know them.
 
     Returns:
         The process, with pipes for its standard input and output.
@@ -50,11 +56,11 @@ def spawn(module: str, *arguments: str, stderr: IO[bytes] | None = None) -> subp
     home = Path(__file__).resolve().parents[1]
     return subprocess.Popen(
         # -P: without the working folder, which -c and -m put before everything else
-        [sys.executable, "-P", "-c", _START, str(home), module, *arguments],
+        [sys.executable, *(("-s", "-S") if bare else ()), "-P", "-c", _START, str(home), module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=without_working_folder(os.environ) | {PARENT: str(os.getpid())},
+        env=_BARE if bare else without_working_folder(os.environ) | {PARENT: str(os.getpid())},
         # Ctrl-C in a terminal reaches the whole process group: a child ends when its parent says so
         start_new_session=True,
     )
