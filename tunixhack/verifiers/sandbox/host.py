@@ -1,21 +1,25 @@
-"""The process between us and the processes that run code: prepared once, it forks one of them for each answer.
+"""The process between us and the processes that run code: prepared once, it forks two of them for each answer.
 
-What it reads: a message with the code of an answer, and one with its calls. It forks between the two, so that the
-process of the answer has no copy of the second. What it writes: a message with the values. It is started without
-environment and with nothing open but its two pipes; see `tunixhack.verifiers.sandbox.pool`.
+The first, the courier, reads a message with the answer's code, forks the second, which runs it, and only then reads the
+calls and asks for their values one by one. So the process that runs the code has no copy of what is asked next, and the
+host, from which all are forked, none of what any answer was or gave. It is started without environment and with nothing
+open but its two pipes; see `tunixhack.verifiers.sandbox.pool`.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import gc
 import importlib
 import json
 import os
 import platform
-import random
+import select
 import signal
+import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tunixhack.verifiers.sandbox import isolation
@@ -38,62 +42,77 @@ WALL = 10
 """Times as many seconds of the clock as of the processor: a busy machine is not the answer's fault."""
 
 
-def main() -> None:
-    """Prepare, say what stands, and serve jobs until there are no more."""
+def main(layered: bool) -> None:
+    """Prepare, say what stands, and serve jobs until there are no more.
+
+    Args:
+        layered: put up the layers of `tunixhack.verifiers.sandbox.isolation`; without them the filter stands alone.
+    """
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-    for name in PREPARED.split():
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    machine = platform.machine()
-    size = _address_space()
+    _prepare()
+    machine, size = platform.machine(), _address_space()
     isolation.leave_root()
-    layers = ["namespaces"] if isolation.own_namespaces() else []
-    _become_first_process(bool(layers))
-    isolation.die_with_parent()
-    if layers and isolation.empty_root(machine):
-        layers.append("empty root")
-    if isolation.no_files_by_landlock():
+    layers = []
+    if layered and isolation.own_namespaces():
+        layers.append("namespaces")
+        _become_first_process()
+        if isolation.empty_root(machine):
+            layers.append("empty root")
+    if layered and isolation.no_files_by_landlock():
         layers.append("landlock")
     isolation.drop_capabilities(machine)
-    random.seed(0)
     gc.collect()
     gc.freeze()
     send(RESULTS, json.dumps({"layers": layers, "not_refused": what_is_not_refused()}).encode())
-    with contextlib.suppress(Broken, OSError):
-        while True:
-            _serve(size)
+    while True:
+        select.select([JOBS], [], [])
+        courier = os.fork()
+        if not courier:
+            _exit_after(lambda: _serve(size))
+        _, status = os.waitpid(courier, 0)
+        if "namespaces" in layers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)  # all but the first process of the namespace, which this is
+        if status:
+            break
+
+
+def _prepare() -> None:
+    for name in PREPARED.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # as where Python finds installed packages
+    sys.path[:], sys.argv[:], sys.orig_argv[:] = [], [""], []
+
+
+def _exit_after(work: Callable[[], None]) -> None:
+    """End this process with 0 when the work is done, and with 1 when anything at all went wrong."""
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def _serve(size: int) -> None:
+    isolation.die_with_parent()
     job = json.loads(receive(JOBS))
     calls_out, calls_in = os.pipe()
     values_out, values_in = os.pipe()
     child = os.fork()
     if not child:
-        try:
-            run(job["code"], calls_out, values_in, job["seconds"], size + job["memory"])
-        finally:
-            os._exit(1)
+        _exit_after(lambda: run(job["code"], calls_out, values_in, job["seconds"], size + job["memory"]))
     os.close(calls_out)
     os.close(values_in)
     os.set_blocking(calls_in, False)
-    started = time.monotonic()
-    told, ended = _ask(calls_in, values_out, json.loads(receive(JOBS)), started + job["seconds"] * WALL, job["reply"])
+    deadline = time.monotonic() + job["seconds"] * WALL
+    told, ended = _ask(calls_in, values_out, json.loads(receive(JOBS)), deadline, job["reply"])
     os.close(calls_in)
     os.close(values_out)
     os.kill(child, signal.SIGKILL)
-    _, status, used = os.wait4(child, 0)
-    send(
-        RESULTS,
-        json.dumps(
-            {
-                "told": told,
-                "ended": ended,
-                "status": status,
-                "seconds": used.ru_utime + used.ru_stime,
-            }
-        ).encode(),
-    )
+    _, _, used = os.wait4(child, 0)
+    result = {"told": told, "ended": ended, "seconds": used.ru_utime + used.ru_stime}
+    send(RESULTS, json.dumps(result).encode())
 
 
 def _ask(
@@ -121,16 +140,15 @@ def _ask(
     return told, None
 
 
-def _become_first_process(own_processes: bool) -> None:
+def _become_first_process() -> None:
     """Go on in a child, the first process of its namespace; this one waits, and all end together."""
-    if not own_processes:
-        return
     child = os.fork()
     if child:
         os.close(JOBS)
         os.close(RESULTS)
         os.waitpid(child, 0)
         os._exit(0)
+    isolation.die_with_parent()
 
 
 def _address_space() -> int:
@@ -139,4 +157,4 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    main(layered=sys.argv[1:] != ["unlayered"])

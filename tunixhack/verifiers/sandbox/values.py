@@ -26,8 +26,8 @@ from typing import Any
 
 DEEPEST = 100
 """Containers within one another."""
-MOST_HASHED = 20_000
-"""Members of a set or a dict: with chosen hashes each costs as much as there are."""
+MOST_MEMBERS = 10_000
+"""Members of one container: in a set with chosen hashes each costs as much as there are."""
 LARGEST_EXPONENT = 1000
 _MANY_DIGITS = 10**LARGEST_EXPONENT
 
@@ -64,7 +64,7 @@ def decode(written: Any) -> Any:
     True
     """
     if isinstance(written, list):
-        return [decode(one) for one in written]
+        return _members(written)
     if not isinstance(written, dict):
         return written
     if len(written) != 1:
@@ -72,8 +72,6 @@ def decode(written: Any) -> Any:
     name, content = next(iter(written.items()))
     if name not in _READERS:
         raise ValueError("this is no value")
-    if name in ("set", "frozenset", "dict") and len(content) > MOST_HASHED:
-        raise ValueError(f"a {name} of more than {MOST_HASHED:,} members")
     try:
         return _READERS[name](content)
     except (TypeError, ArithmeticError) as error:
@@ -90,6 +88,12 @@ def parse(text: str) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("values within one another without end") from error
+
+
+def _members(content: list[Any]) -> list[Any]:
+    if len(content) > MOST_MEMBERS:
+        raise ValueError(f"a container of more than {MOST_MEMBERS:,} members")
+    return [decode(one) for one in content]
 
 
 def _moderate(value: Decimal) -> Decimal:
@@ -132,10 +136,10 @@ _WRITERS: tuple[tuple[type, Callable[[Any, int], Any]], ...] = (
 )
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "tuple": lambda content: tuple(map(decode, content)),
-    "set": lambda content: set(map(decode, content)),
-    "frozenset": lambda content: frozenset(map(decode, content)),
-    "dict": lambda content: {decode(key): decode(value) for key, value in content},
+    "tuple": lambda content: tuple(_members(content)),
+    "set": lambda content: set(_members(content)),
+    "frozenset": lambda content: frozenset(_members(content)),
+    "dict": lambda content: dict(_members(content)),
     "bytes": bytes.fromhex,
     "complex": lambda content: complex(*content),
     "int": lambda content: int(content, 16),
