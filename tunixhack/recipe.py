@@ -134,7 +134,9 @@ class Recipe(RecipeSpec):
             LimitReached: the budget or the hours are used up; what there is stands in the folder.
             NearlyAllDropped: a step dropped almost everything; when raised after sampling, all files are written.
         """
+        from tunixhack._util.progress import Reporter
         from tunixhack.pipeline.build import build
+        from tunixhack.report.write import with_report
 
         options = BuildOptions(
             teacher=teacher,
@@ -153,4 +155,7 @@ class Recipe(RecipeSpec):
             concurrency=concurrency,
             same_model=same_model,
         )
-        return build(self, options, Path(out or f"runs/{self.domain}"), report)
+        folder = Path(out or f"runs/{self.domain}")
+        report = report or Reporter()
+        with with_report(folder, report):
+            return build(self, options, folder, report)

@@ -25,6 +25,10 @@ from tunixhack.testing import ScriptedTeacher
 from tunixhack.train.export.exported import Exported
 
 OURS = {"p", "b", "table", "tr", "th", "td"}
+DRAWN = {"svg", "rect", "text", "polygon"}
+"""Elements of a picture, which has shapes and words and loads nothing."""
+SHAPES = {"x", "y", "width", "height", "points", "viewbox", "xmlns", "role", "class", "aria-label", "opacity"}
+SHAPES |= {"fill", "fill-opacity", "font-family", "font-size", "font-weight", "text-anchor"}
 
 
 class Page(html.parser.HTMLParser):
@@ -39,7 +43,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.elements.add(tag)
-        assert {name for name, _ in attrs} <= {"style"}
+        assert {name for name, _ in attrs} <= (SHAPES if tag in DRAWN else {"style"})
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -48,7 +52,7 @@ class Page(html.parser.HTMLParser):
 def harmless(text: str) -> str:
     """Return what a reader sees, and make sure that nothing else is in it."""
     page = Page(text)
-    assert page.elements <= OURS
+    assert page.elements <= OURS | DRAWN
     assert not hostile.obeyed(text)
     return page.text
 

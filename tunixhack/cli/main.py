@@ -18,6 +18,7 @@ from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
 from tunixhack.cli import price as cli_price
+from tunixhack.cli import report as cli_report
 from tunixhack.cli import teachers as cli_teachers
 from tunixhack.cli import train as cli_train
 from tunixhack.cli.help import ANSWERS, FOLDER, QUESTIONS, SPENDING, TEACHER, Group, Verb, examples
@@ -32,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, show, price, push, teachers, fetch-local, train, generate, evaluate, export, decontaminate, dedup, "
+    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, export, decontaminate, dedup, "
     "convert, lint or doctor"
 )
 PREVIEW = 4
@@ -290,6 +291,7 @@ def push(
     print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
 
 
+app.command(cls=Verb, epilog=cli_report.EXAMPLES)(cli_report.report)
 app.command(cls=Verb, epilog=cli_price.EXAMPLES)(cli_price.price)
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")

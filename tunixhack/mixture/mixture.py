@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError, nearest
 from tunixhack.mixture.build import build
 from tunixhack.mixture.options import MixtureOptions
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.recipe import Recipe
+from tunixhack.report.write import with_report
 
 if TYPE_CHECKING:
-    from tunixhack._util.progress import Reporter
     from tunixhack.runs.run import Run
 
 
@@ -135,4 +136,6 @@ class Mixture(MixtureSpec):
             same_model=same_model,
         )
         order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
-        return build(self, order, Path(out or f"runs/{self.name}"), report)
+        folder, report = Path(out or f"runs/{self.name}"), report or Reporter()
+        with with_report(folder, report):
+            return build(self, order, folder, report)

@@ -13,7 +13,7 @@ from tunixhack._util.safe_text import for_markdown
 from tunixhack._util.wording import counted, listed
 from tunixhack.publish.licences import header
 from tunixhack.publish.public_names import published_model, published_name, published_names
-from tunixhack.runs.sentences import WHY, accepted_sentence, reference_share_sentence
+from tunixhack.runs.sentences import WHY, accepted_sentence, cost_sentence, reference_share_sentence
 from tunixhack.sources.question_source import QuestionSource
 
 MOST_LINES = 40
@@ -86,18 +86,9 @@ def _where(resolved: Mapping[str, Any]) -> str:
 
 
 def received(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say how many tokens all steps' teachers wrote and read, and what that cost; nothing where none was asked."""
-    asking = [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
-    if not asking:
-        return []
-    least = "at least " if any(line["at_least"] for line in asking) else ""
-    told = [
-        f"{least}{counted(sum(line[f'{kind}_tokens'] or 0 for line in asking), 'token')} of {name}"
-        for kind, name in (("prompt", "prompts"), ("completion", "answers"))
-    ]
-    costs = [line["cost"] for line in asking]
-    cost = "at a price that is not known" if None in costs else f"for {least if sum(costs) else ''}${sum(costs):,.2f}"
-    return [f"- Received over all starts: {' and '.join(told)}, {cost}"]
+    """Return the card's line of tokens and cost; none where no teacher was asked."""
+    told = cost_sentence(funnel)
+    return [] if told is None else [f"- {told}"]
 
 
 def _right(found: Mapping[str, Any] | None) -> str:

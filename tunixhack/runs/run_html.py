@@ -1,4 +1,4 @@
-"""A run as a notebook shows it: its status, its funnel and a few kept answers."""
+"""A run as a notebook shows it: its status, its funnel as a picture and a table, and a few kept answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Any
 
 from tunixhack._util.notebook_html import heading, paragraph, table
 from tunixhack.runs.funnel import HEADER, cells
-
-DEMONSTRATION = (
-    "A demonstration: the embedded teacher has 135M parameters, so the form is right and the content is not. "
-    "Train on nothing of it."
-)
+from tunixhack.runs.funnel_picture import funnel_picture
+from tunixhack.runs.sentences import run_sentences
 
 
 def run_html(title: str, state: Mapping[str, Any], samples: Iterable[Mapping[str, Any]]) -> str:
@@ -22,19 +19,9 @@ def run_html(title: str, state: Mapping[str, Any], samples: Iterable[Mapping[str
         state: what run.json keeps.
         samples: kept answers to show below the funnel.
     """
-    shown = [heading(title), table(HEADER, map(cells, state.get("funnel", [])))]
-    if is_demonstration(state):
-        shown.append(paragraph(DEMONSTRATION))
+    shown = [heading(title), funnel_picture(state), table(HEADER, map(cells, state.get("funnel", [])))]
+    shown += map(paragraph, run_sentences(state))
     for row in samples:
         shown.append(heading(f"question {row['question_id']}, sample {row['sample']}"))
         shown += [paragraph(f"{part}: {row.get(part) or ''}") for part in ("question", "reasoning", "answer")]
     return "".join(shown)
-
-
-def is_demonstration(state: Mapping[str, Any]) -> bool:
-    """Tell whether the embedded teacher answered in a run.
-
-    >>> is_demonstration({"teachers": {"local": {}}})
-    True
-    """
-    return "local" in {name.partition("/")[0] for name in state.get("teachers", {})}

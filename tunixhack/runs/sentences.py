@@ -1,8 +1,8 @@
-"""Sentences about a run, out of what run.json keeps: the share of right answers, and the accepted ones."""
+"""Sentences about a run, out of what run.json keeps: the share of right answers, the accepted ones, and the cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunixhack._util.wording import counted
@@ -12,6 +12,12 @@ WHY = (
     "science (it did in law)"
 )
 """Why wrong answers stay; arXiv 2506.04178, table 6, and the project's legal demonstration."""
+
+
+DEMONSTRATION = (
+    "A demonstration: the embedded teacher has 135M parameters, so the form is right and the content is not. "
+    "Train on nothing of it."
+)
 
 
 def reference_share_sentence(found: Mapping[str, Any]) -> str:
@@ -40,6 +46,49 @@ def accepted_sentence(told: Mapping[str, Any]) -> str:
     questions = counted(told["questions"], "question")
     wanted = f"{told['kept']:,} of {told['wanted']:,} wanted answers accepted"
     return f"{wanted}, of {questions} (at most {told['ceiling']:,})"
+
+
+def cost_sentence(funnel: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say how many tokens all steps' teachers wrote and read, and what that cost; None where none was asked.
+
+    Args:
+        funnel: the lines of run.json.
+
+    >>> cost_sentence([{"at_least": False, "prompt_tokens": 10, "completion_tokens": 1200, "cost": 0.5}])
+    'Received over all starts: 10 tokens of prompts and 1,200 tokens of answers, for $0.50'
+    """
+    asking = [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
+    if not asking:
+        return None
+    least = "at least " if any(line["at_least"] for line in asking) else ""
+    told = [
+        f"{least}{counted(sum(line[f'{kind}_tokens'] or 0 for line in asking), 'token')} of {name}"
+        for kind, name in (("prompt", "prompts"), ("completion", "answers"))
+    ]
+    costs = [line["cost"] for line in asking]
+    cost = "at a price that is not known" if None in costs else f"for {least if sum(costs) else ''}${sum(costs):,.2f}"
+    return f"Received over all starts: {' and '.join(told)}, {cost}"
+
+
+def is_demonstration(state: Mapping[str, Any]) -> bool:
+    """Tell whether the embedded teacher answered in a run.
+
+    >>> is_demonstration({"teachers": {"local": {}}})
+    True
+    """
+    return "local" in {name.partition("/")[0] for name in state.get("teachers", {})}
+
+
+def run_sentences(state: Mapping[str, Any]) -> list[str]:
+    """Say what a person is told of a run beside its funnel: in a terminal, a notebook and the report alike.
+
+    Args:
+        state: what run.json keeps.
+    """
+    accepted, right = state.get("accepted"), state.get("right")
+    told = [accepted_sentence(accepted)] if accepted else []
+    told += [f"{reference_share_sentence(right)}; {WHY}"] if right else []
+    return told + [DEMONSTRATION] * is_demonstration(state)
 
 
 def _percent(share: float) -> str:

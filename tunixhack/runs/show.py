@@ -10,8 +10,7 @@ from rich.text import Text
 
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.runs.run import Run
-from tunixhack.runs.run_html import DEMONSTRATION, is_demonstration
-from tunixhack.runs.sentences import WHY, accepted_sentence, reference_share_sentence
+from tunixhack.runs.sentences import DEMONSTRATION, run_sentences
 
 WIDTH = 100
 
@@ -26,14 +25,8 @@ def print_run(run: Run, samples: int = 2) -> None:
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
     console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
-    accepted = run.state().get("accepted")
-    if accepted:
-        console.print(Text(f"\n{accepted_sentence(accepted)}"))
-    right = run.state().get("right")
-    if right:
-        console.print(Text(f"\n{reference_share_sentence(right)}; {WHY}"))
-    if is_demonstration(run.state()):
-        console.print(f"\n[yellow]{DEMONSTRATION}[/yellow]")
+    for sentence in run_sentences(run.state()):
+        console.print(Text(f"\n{sentence}", style="yellow" if sentence == DEMONSTRATION else ""))
     if samples:
         for row in run.samples(samples):
             console.print()

@@ -1,0 +1,71 @@
+"""What the browser knows of all rows before it reads their texts: enough to count, filter and sort them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tunixhack.report.report_rows import Entry, ReportRows
+from tunixhack.runs.schema import CORE, REJECTION, others
+
+
+class Index:
+    """Collects what is known of entries and their rows, as columns of numbers.
+
+    Args:
+        rows: of the report.
+    """
+
+    def __init__(self, rows: ReportRows) -> None:
+        answers = rows.answers
+        added = [name for name in others(answers, (*CORE, *REJECTION)) if name not in ("part", "repeat")]
+        measured = [name for name in added if answers[name].dtype.is_numeric() or answers[name].dtype == pl.Boolean]
+        self._scores: dict[str, list[Any]] = {name: [] for name in measured if answers[name].count()}
+        self._booleans = [name for name in self._scores if answers[name].dtype == pl.Boolean]
+        self._rows = rows
+        self._words: dict[str, dict[Any, int]] = {name: {} for name in ("reasons", "categories", "parts")}
+        self._entries: dict[str, list[int]] = {name: [] for name in ("kind", "chunk", "rows", "category", "part")}
+        self._of_rows: dict[str, list[int]] = {name: [] for name in ("reason", "trace", "answer")}
+
+    def add(self, entry: Entry, chunk: int) -> dict[str, Any]:
+        """Take in an entry that stands in a chunk, and return what the chunk has of it."""
+        content, told = entry.content, self._entries
+        told["kind"].append(entry.kind)
+        told["chunk"].append(chunk)
+        told["rows"].append(len(entry.rows))
+        told["category"].append(self._number("categories", content.get("category")))
+        told["part"].append(self._number("parts", content.get("part")))
+        for row in entry.rows:
+            trace, answer = row.pop("lengths")
+            step = row.get("step")
+            why = None if step is None else (step, row.get("reason"))
+            self._of_rows["reason"].append(self._number("reasons", why))
+            self._of_rows["trace"].append(trace)
+            self._of_rows["answer"].append(answer)
+            for name, values in self._scores.items():
+                values.append(_plain(row.get("more", {}).get(name)))
+        return content | {"rows": entry.rows}
+
+    def content(self, chunks: int) -> dict[str, Any]:
+        """Return the whole as JSON."""
+        scores = [
+            {"name": name, "boolean": name in self._booleans, "values": values} for name, values in self._scores.items()
+        ]
+        words = {name: list(numbers) for name, numbers in self._words.items()}
+        told = {"chunks": chunks, "longest": self._rows.longest, "leftOut": self._rows.left_out}
+        return told | words | {"entries": self._entries, "rows": self._of_rows, "scores": scores}
+
+    def _number(self, words: str, word: Any) -> int:
+        """Return the number of a word, from 0; -1 of none."""
+        if word is None:
+            return -1
+        known = self._words[words]
+        return known.setdefault(word, len(known))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: a number that it has not is none."""
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

@@ -1,0 +1,136 @@
+"""The parts of the report that no script draws: figures, pictures and tables, all text in them escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tunixhack._util.safe_text import for_html
+from tunixhack._util.wording import counted
+from tunixhack.publish.card import teachers
+from tunixhack.report.histogram import Distribution, histogram
+from tunixhack.report.report_rows import ReportRows
+from tunixhack.runs.funnel import HEADER, cells
+from tunixhack.runs.funnel_picture import funnel_picture
+from tunixhack.runs.schema import CORE, REJECTION, others
+from tunixhack.runs.sentences import cost_sentence, run_sentences
+
+WIDE, NARROW = 760, 340
+AGREEMENT = "_agreement"
+"""How a column ends that says how far the judges of another agree."""
+
+
+def section(name: str, title: str, *inner: str) -> str:
+    """Return a section with its heading; nothing where nothing is in it."""
+    return f'<section id="{name}"><h2>{for_html(title)}</h2>{"".join(inner)}</section>\n' if any(inner) else ""
+
+
+def figures(state: Mapping[str, Any], rows: ReportRows) -> str:
+    """Return the numbers that a person looks for first."""
+    kept, rejected = _kept(rows.answers)
+    right = state.get("right")
+    told = [
+        (f"{kept.height:,}", f"{'answer' if kept.height == 1 else 'answers'} kept", _of(kept, "question")),
+        (f"{rejected.height + rows.questions.height:,}", "rows rejected", _rejected(rejected, rows.questions)),
+    ]
+    if right and right["kept"]["of"]:
+        share = right["kept"]
+        percent = f"{100 * share['count'] / share['of']:.0f} %"
+        told.append((percent, "of the kept are right", f"by the reference, {share['count']:,} of {share['of']:,}"))
+    tiles = "".join(
+        f'<div class="tile"><dt>{for_html(what)}</dt><dd class="number">{for_html(number)}</dd>'
+        f"<dd>{for_html(more)}</dd></div>"
+        for number, what, more in told
+    )
+    sentences = [
+        *run_sentences(state),
+        *filter(None, [cost_sentence(state.get("funnel", []))]),
+        *_teachers(state, kept),
+    ]
+    return f'<dl class="tiles">{tiles}</dl>' + "".join(f"<p>{for_html(one)}</p>" for one in sentences)
+
+
+def _teachers(state: Mapping[str, Any], kept: pl.DataFrame) -> list[str]:
+    return [f"Teacher: {teachers({'teachers': {}} | dict(state), kept)}"] if kept.height else []
+
+
+def _of(rows: pl.DataFrame, noun: str) -> str:
+    return f"to {counted(rows['question_id'].n_unique(), noun)}"
+
+
+def _rejected(answers: pl.DataFrame, questions: pl.DataFrame) -> str:
+    return f"{counted(answers.height, 'answer')}, {counted(questions.height, 'question')}"
+
+
+def _kept(answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Divide answers into kept and rejected ones."""
+    return answers.filter(pl.col("step").is_null()), answers.filter(pl.col("step").is_not_null())
+
+
+def funnel_section(state: Mapping[str, Any]) -> str:
+    """Return the funnel: twice as a picture, for wide and narrow windows, and as the table that `show` prints."""
+    lines = state.get("funnel", [])
+    pictures = funnel_picture(state, WIDE) + funnel_picture(state, NARROW)
+    if not lines:
+        return section("funnel", "Funnel", "<p>No step has run yet.</p>")
+    shown = f"<details><summary>The same as a table</summary>{table(HEADER, map(cells, lines))}</details>"
+    return section("funnel", "Funnel", f"<figure>{pictures}</figure>", shown)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table that scrolls where it is wider than the window; the columns between first and last are numbers."""
+    head = "".join(f'<th scope="col">{for_html(one)}</th>' for one in header)
+    body = "".join(f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def lengths_section(answers: pl.DataFrame) -> str:
+    """Return how long traces and answers are."""
+    kept, rejected = _kept(answers)
+    wanted = [("Trace", "characters", pl.col("reasoning").str.len_chars())]
+    wanted += [("Answer", "characters", pl.col("answer").str.len_chars())]
+    wanted += [("Tokens of the reply, as the server counts", "tokens", pl.col("completion_tokens"))]
+    found = [
+        Distribution(name, unit, *(rows.select(value).to_series() for rows in (kept, rejected)))
+        for name, unit, value in wanted
+    ]
+    return section("lengths", "Lengths", *_cards(found))
+
+
+def scores_section(answers: pl.DataFrame) -> str:
+    """Return what steps measured: each column that they added whose values are numbers, or true and false."""
+    kept, rejected = _kept(answers)
+    added = [name for name in others(answers, (*CORE, *REJECTION)) if name not in ("part", "repeat")]
+    measured = [name for name in added if answers[name].dtype.is_numeric() or answers[name].dtype == pl.Boolean]
+    found = [Distribution(name, "", kept[name], rejected[name]) for name in measured if answers[name].count()]
+    return section("scores", "What the steps measured", *_cards(found))
+
+
+def _cards(found: Sequence[Distribution]) -> list[str]:
+    cards = []
+    for one in found:
+        if not one.values.len():
+            continue
+        boolean = one.kept.dtype == pl.Boolean
+        told = _share(one) if boolean else one.sentence()
+        drawn = "" if boolean else histogram(one)
+        cards.append(f'<div class="card"><h3>{for_html(one.name)}</h3>{drawn}<p>{for_html(told)}</p></div>')
+    return [f'<div class="cards">{"".join(cards)}</div>'] if cards else []
+
+
+def _share(found: Distribution) -> str:
+    parts = []
+    for name, values in (("kept", found.kept), ("rejected", found.rejected)):
+        known = values.drop_nulls()
+        if values.len():
+            parts.append(
+                f"of {values.len():,} {name}: {int(known.sum()):,} true, {known.len() - int(known.sum()):,} false"
+            )
+            unknown = values.null_count()
+            parts[-1] += f", {unknown:,} not told" if unknown else ""
+    return "; ".join(parts)
