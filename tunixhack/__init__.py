@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.synthesize import Synthesize
     from tunixhack.steps.verify import Labels, Verify
     from tunixhack.teachers.llm import ReasoningLLM
+    from tunixhack.train.scoring.for_student import ForStudent
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "Difficulty",
     "ExactDedup",
     "FitsContext",
+    "ForStudent",
     "FuzzyDedup",
     "GivesAway",
     "Labels",
@@ -85,6 +87,7 @@ _HOME = {
     "Difficulty": "tunixhack.steps.difficulty",
     "ExactDedup": "tunixhack.steps.exact_dedup",
     "FitsContext": "tunixhack.steps.context_fit",
+    "ForStudent": "tunixhack.train.scoring.for_student",
     "FuzzyDedup": "tunixhack.steps.fuzzy_dedup",
     "GivesAway": "tunixhack.steps.reference_leak",
     "Labels": "tunixhack.steps.verify",

@@ -52,6 +52,15 @@ def test_at_the_fiftieth_it_names_the_step_and_the_reason(warnings: list[str]):
     assert warnings[0].startswith("step parse drops 50 of the first 50 answers (malformed 50)")
 
 
+def test_a_step_that_waits_for_all_answers_is_not_called_while_they_come(warnings: list[str]):
+    def best(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        pytest.fail("called while answers come")
+
+    best.waits = True  # type: ignore[attr-defined]
+    monitor(warnings, Parse(), best)(answers(60, GOOD))
+    assert warnings == []
+
+
 def test_it_warns_once(warnings: list[str]):
     take = monitor(warnings)
     for _ in range(10):

@@ -36,6 +36,25 @@ def everything(rows: pl.DataFrame) -> pl.Series:
 # before anything is paid
 
 
+def test_a_step_that_is_not_ready_is_told_before_anything_is_asked(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    @dataclass(frozen=True)
+    class Needy:
+        error: type[Exception] = UserError
+
+        def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+            return Verdict(keep=everything(rows))
+
+        def ready(self) -> None:
+            raise self.error("the dictionary is not here")
+
+    for error, told in ((UserError, "^the dictionary is not here"), (OSError, "ready of step needy failed: OSError")):
+        with pytest.raises(UserError, match=told):
+            build(recipe.replace(steps=(*recipe.steps, Needy(error))), teacher, tmp_path / "run")
+    assert (teacher.stats["choices"], (tmp_path / "run").exists()) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("steps", "sentence"),
     [

@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import jax
-import jax.numpy as jnp
 import polars as pl
 
-from tunixhack._util.ids import digest, request_key, sample_seed
+from tunixhack._util.ids import request_key, sample_seed
 from tunixhack._util.progress import Reporter
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.contamination import learnt_questions
@@ -27,17 +24,11 @@ from tunixhack.evaluate.order import Order
 from tunixhack.formats import user_message
 from tunixhack.runs.answer_store import AnswerStore
 from tunixhack.runs.journal import FIELDS
-from tunixhack.train.core import checkpoints
-from tunixhack.train.core.compilation_cache import enable_compilation_cache
-from tunixhack.train.core.mesh import device_mesh
-from tunixhack.train.data.chat import Message, Renderer
+from tunixhack.train.data.chat import Message
+from tunixhack.train.found import FoundStudent
 from tunixhack.train.inference.format_compliance import StudentReply
-from tunixhack.train.inference.generate import MAX_NEW_TOKENS, MOST_ROWS, compute_dtype, generate, length_bucket
-from tunixhack.train.models.base_model import Base
-from tunixhack.train.models.load import find
-from tunixhack.train.settings import Settings, settings
-from tunixhack.train.student import Student
-from tunixhack.train.trained import TrainedStudent, find_trained
+from tunixhack.train.inference.generate import MAX_NEW_TOKENS, MOST_ROWS, generate, length_bucket
+from tunixhack.train.trained import find_trained
 
 STEP = "sample"
 
@@ -53,12 +44,8 @@ class Asked:
     seed: int
 
 
-class StudentArm:
-    """A student or a base that can be asked; its weights are loaded when the first reply is missing."""
-
-    def __init__(self, base: Base, settings: Settings, trained: TrainedStudent | None) -> None:
-        """Take what was found on the disk."""
-        self.base, self.settings, self.trained = base, settings, trained
+class StudentArm(FoundStudent):
+    """A student or a base that can be asked."""
 
     @classmethod
     def find(cls, arm: Arm, *, accept_terms: bool, report: Reporter) -> Self:
@@ -68,31 +55,11 @@ class StudentArm:
             UserError: it is not there, or has no intact checkpoint.
         """
         if arm.kind == "student":
-            trained = find_trained(Path(arm.spec).expanduser(), accept_terms=accept_terms)
-            for sentence in trained.messages:
-                report.warn(sentence)
-            return cls(trained.base, trained.settings, trained)
+            return cls.of_training(Path(arm.spec).expanduser(), accept_terms=accept_terms, warn=report.warn)
         if arm.of is not None:
             trained = find_trained(arm.of, accept_terms=accept_terms)
             return cls(trained.base, trained.settings, None)
-        usual = settings(compute="float32" if jax.default_backend() == "cpu" else "bfloat16")
-        return cls(find(arm.spec, accept_terms=accept_terms, say=report.say), usual, None)
-
-    @cached_property
-    def renderer(self) -> Renderer:
-        """The renderer that it was trained with."""
-        return self.base.renderer(self.settings.format, self.settings.system)
-
-    @cached_property
-    def identity(self) -> str:
-        """64 hex digits of the weights, how conversations become tokens, and the numbers that are computed with."""
-        weights = "float32" if self.trained is not None and self.settings.method == "full" else self.settings.compute
-        return digest(
-            self.base.fingerprint,
-            None if self.trained is None else self.trained.checkpoint_digest(),
-            self.renderer.describe(),
-            [weights, jnp.dtype(compute_dtype(self._mesh)).name],
-        )
+        return cls.of_base(arm.spec, accept_terms=accept_terms, say=report.say)
 
     def learnt(self) -> list[str] | None:
         """Return the questions that it was trained on; None where they are not known any more."""
@@ -118,7 +85,7 @@ class StudentArm:
         """Ask for replies, and store them batch by batch; returns the seconds a reply took, None of nothing."""
         if not wanted:
             return None
-        student = self._student
+        student = self.student
         lengths = [len(self.renderer.prompt(one.messages)) for one in wanted]
         limit = order.max_tokens or MAX_NEW_TOKENS
         full = [one for one, length in zip(wanted, lengths, strict=True) if length >= self.base.context]
@@ -162,22 +129,6 @@ class StudentArm:
             "when": now,
             "model": Path(self.base.name).name,
         }
-
-    @cached_property
-    def _mesh(self) -> Any:
-        return device_mesh(jax.device_count())
-
-    @cached_property
-    def _student(self) -> Student:
-        enable_compilation_cache()
-        if self.trained is None:
-            # full: no adapters are put on weights that were not trained
-            given = replace(self.settings, method="full")
-            model = self.base.load(self._mesh, jnp.dtype(self.settings.compute))
-            return Student(base=self.base, model=model, mesh=self._mesh, renderer=self.renderer, settings=given)
-        student = Student.prepare(self.base, self.settings, self._mesh)
-        checkpoints.restore(self.trained.checkpoint, student.model, self.settings)
-        return student
 
 
 def _batches(wanted: Sequence[Asked], lengths: Sequence[int], context: int) -> Iterator[list[tuple[Asked, int]]]:

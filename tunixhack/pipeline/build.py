@@ -25,7 +25,7 @@ from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
-from tunixhack.pipeline.step_checks import numbered, unpaid
+from tunixhack.pipeline.step_checks import make_ready, numbered, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
@@ -53,6 +53,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     try:
         # an unknown or absent teacher is told of before the source is loaded
         pool.check(recipe.steps)
+        make_ready(recipe.steps)
         start = time.monotonic()
         loaded = recipe.source.load(recipe.domain)
         loading = time.monotonic() - start

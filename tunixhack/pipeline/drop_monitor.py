@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from tunixhack.errors import UserError
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.runs.funnel import FEW
 from tunixhack.runs.journal import OF_REQUEST
-from tunixhack.steps.base import Context, Step
+from tunixhack.steps.base import Context, Step, waits
 from tunixhack.steps.request import Request
 
 
@@ -21,7 +22,8 @@ class DropMonitor:
     """Runs the steps on answers over what has come so far: at 50 answers, at 100, at 200 and so on.
 
     Doubling keeps the whole cost linear. It warns once and stops nothing: whoever pays decides. A step that asks a
-    teacher, and those behind it, are not run: what they would pay for may not be wanted.
+    teacher, and those behind it, are not run: what they would pay for may not be wanted. Neither is one that says that
+    it waits for all answers.
 
     Args:
         steps: the recipe's steps on answers.
@@ -32,7 +34,8 @@ class DropMonitor:
     def __init__(self, steps: Sequence[Step], ctx: Context, warn: Callable[[str], None]) -> None:
         """Expect nothing yet; see `expect`."""
         self._questions: list[pl.DataFrame] = []
-        self._steps, self._ctx, self._warn = steps, replace(ctx, ask=_stop), warn
+        self._steps = list(takewhile(lambda step: not waits(step), steps))
+        self._ctx, self._warn = replace(ctx, ask=_stop), warn
         self._received: list[dict[str, Any]] = []
         self._next_look = FEW
         self.warned = False

@@ -28,6 +28,7 @@ from tunixhack.steps.base import (
     selects,
     step_name,
 )
+from tunixhack.steps.calls import call_own
 from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.sample import Sample
 from tunixhack.steps.synthesize import Synthesize
@@ -205,6 +206,18 @@ def _check_unpaid(step: Step, name: str, asks: str | None) -> None:
             f"step {name} stands behind step {asks}, which asks a teacher: put it before, so that nothing is paid for "
             "questions that it rejects"
         )
+
+
+def make_ready(steps: Sequence[Step]) -> None:
+    """Let each step see that it can do its work, before anything is loaded or paid.
+
+    Raises:
+        UserError: one cannot.
+    """
+    for step in steps:
+        ready = getattr(step, "ready", None)
+        if callable(ready):
+            call_own(f"the function ready of step {step_name(step)}", {}, ready)
 
 
 def unpaid(steps: Sequence[Step]) -> frozenset[str]:

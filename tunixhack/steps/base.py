@@ -16,6 +16,10 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``makes``          whether it returns `Made`; a return annotation says the same
 ``asks``           whether it asks a teacher
 ``teacher``        the teacher that it asks, where it is another than the run's
+``ready``          a function without arguments that is called before anything is loaded or paid; it raises a
+                   `UserError` where the step could not do its work
+``waits``          whether it is called only when no more answers come, since it compares answers to a question with one
+                   another, or takes long
 =================  ===================================================================================
 
 What a step does not say is not checked before anything is paid. A plain function need not say anything.
@@ -245,6 +249,11 @@ def makes_rows(step: Step) -> bool:
 def asks_teacher(step: Step) -> bool:
     """Tell whether a step says that it asks a teacher."""
     return bool(getattr(step, "asks", False)) or isinstance(getattr(step, "teacher", None), str)
+
+
+def waits(step: Step) -> bool:
+    """Tell whether a step is called only when no more answers come."""
+    return getattr(step, "waits", False) is True
 
 
 def candidates_needed(quota: int, keep: float) -> int:

@@ -74,22 +74,8 @@ def token_losses(
     Returns:
         fp32 [B, L - 1]: of tokens 1 to L - 1, in nats; 0 where the mask is false.
     """
-    targets, learnt = tokens[:, 1:], loss_mask[:, 1:]
-    length = targets.shape[1]
-    # the learnt positions first, in their order; gathered back with the order's inverse, which scatters nothing
-    order = jnp.argsort(~learnt, axis=1, stable=True)
-    inverse = jnp.argsort(order, axis=1)
-    states = _permuted(hidden[:, :-1], order, inverse)
-
-    def chunks(array: jax.Array) -> jax.Array:
-        """Make [B, L - 1, …] a [chunks, B, chunk, …]."""
-        padded = jnp.pad(array, ((0, 0), (0, -length % chunk)) + ((0, 0),) * (array.ndim - 2))
-        return jnp.moveaxis(padded.reshape(array.shape[0], -1, chunk, *array.shape[2:]), 1, 0)
-
-    wanted, weights = (jnp.take_along_axis(array, order, 1) for array in (targets, learnt))
-    losses = _losses(chunks(states), table, chunks(wanted), chunks(weights))
-    losses = jnp.moveaxis(losses, 0, 1).reshape(targets.shape[0], -1)[:, :length]
-    return jnp.take_along_axis(losses, inverse, 1)
+    chunks = learnt_first(hidden, tokens, loss_mask, chunk)
+    return chunks.put_back(_losses(chunks.states, table, chunks.wanted, chunks.weights))
 
 
 def mean_loss(
@@ -98,6 +84,41 @@ def mean_loss(
     """Return the mean of `token_losses` over the batch's tokens under the mask, a scalar fp32; 0 without any."""
     learnt = loss_mask[:, 1:].sum()
     return token_losses(hidden, table, tokens, loss_mask, chunk=chunk).sum() / jnp.maximum(learnt, 1)
+
+
+class Chunks(NamedTuple):
+    """The positions of a batch in chunks, each row's learnt ones first, in their order."""
+
+    states: jax.Array
+    """[chunks, B, chunk, D], the hidden states."""
+    wanted: jax.Array
+    """int [chunks, B, chunk], the token behind each."""
+    weights: jax.Array
+    """bool [chunks, B, chunk]: whether that token is learnt."""
+    inverse: jax.Array
+    """int [B, L - 1]: where each position went."""
+
+    def put_back(self, values: jax.Array) -> jax.Array:
+        """Make [chunks, B, chunk] a [B, L - 1] in the order of the tokens."""
+        rows = jnp.moveaxis(values, 0, 1).reshape(self.inverse.shape[0], -1)[:, : self.inverse.shape[1]]
+        # gathered with the order's inverse, which scatters nothing
+        return jnp.take_along_axis(rows, self.inverse, 1)
+
+
+def learnt_first(hidden: jax.Array, tokens: jax.Array, loss_mask: jax.Array, chunk: int) -> Chunks:
+    """Cut a batch into chunks of positions, such that those without a learnt one are the last; see `token_losses`."""
+    targets, learnt = tokens[:, 1:], loss_mask[:, 1:]
+    order = jnp.argsort(~learnt, axis=1, stable=True)
+    inverse = jnp.argsort(order, axis=1)
+    wanted, weights = (jnp.take_along_axis(array, order, 1) for array in (targets, learnt))
+
+    def chunks(array: jax.Array) -> jax.Array:
+        """Make [B, L - 1, …] a [chunks, B, chunk, …]."""
+        padded = jnp.pad(array, ((0, 0), (0, -array.shape[1] % chunk)) + ((0, 0),) * (array.ndim - 2))
+        return jnp.moveaxis(padded.reshape(array.shape[0], -1, chunk, *array.shape[2:]), 1, 0)
+
+    states = _permuted(hidden[:, :-1], order, inverse)
+    return Chunks(chunks(states), chunks(wanted), chunks(weights), inverse)
 
 
 @jax.custom_vjp
@@ -124,14 +145,14 @@ class _Running(NamedTuple):
     """fp32 [B, C, D]: the table's rows, each weighted with exp(logit - highest); None where no gradient is wanted."""
 
 
-def _blocks(table: jax.Array) -> tuple[jax.Array, jax.Array]:
+def table_blocks(table: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the table as [blocks, V / blocks, D], and each block's first token."""
     size = block_of(table.shape[0])
     blocks = table.reshape(-1, size, table.shape[1])
     return blocks, jnp.arange(len(blocks)) * size
 
 
-def _logits(states: jax.Array, block: jax.Array) -> jax.Array:
+def block_logits(states: jax.Array, block: jax.Array) -> jax.Array:
     """Return fp32 [B, C, V / blocks] of states [B, C, D]."""
     return jnp.einsum("bcd,vd->bcv", states, block, preferred_element_type=jnp.float32)
 
@@ -143,7 +164,7 @@ def _one_chunk(
 
     def body(so_far: _Running, part: tuple[jax.Array, jax.Array]) -> tuple[_Running, None]:
         block, first = part
-        logits = _logits(states, block)
+        logits = block_logits(states, block)
         highest = jnp.maximum(so_far.highest, logits.max(-1))
         shrunk = jnp.exp(so_far.highest - highest)
         weights = jnp.exp(logits - highest[..., None])
@@ -160,7 +181,7 @@ def _one_chunk(
     nothing = jnp.zeros(wanted.shape, jnp.float32)
     mean = jnp.zeros(states.shape, jnp.float32) if gradient else None
     start = _Running(jnp.full(wanted.shape, -jnp.inf), nothing, nothing, mean)
-    end, _ = jax.lax.scan(body, start, _blocks(table))
+    end, _ = jax.lax.scan(body, start, table_blocks(table))
     log_total = end.highest + jnp.log(end.total)
     if end.mean is not None:
         mean = end.mean / end.total[..., None] - table[wanted].astype(jnp.float32)
@@ -219,7 +240,7 @@ def _of_table(kept: tuple[jax.Array, ...], change_of_losses: jax.Array) -> jax.A
 
         def work(chunk: Any, so_far: jax.Array) -> jax.Array:
             states, wanted, _, log_total, scale = chunk
-            chances = jnp.exp(_logits(states, block) - log_total[..., None])
+            chances = jnp.exp(block_logits(states, block) - log_total[..., None])
             there = wanted[..., None] - first == jnp.arange(block.shape[0])
             logits = ((chances - there) * scale[..., None]).astype(block.dtype)
             return so_far + jnp.einsum("bcv,bcd->vd", logits, states, preferred_element_type=jnp.float32)
@@ -230,7 +251,7 @@ def _of_table(kept: tuple[jax.Array, ...], change_of_losses: jax.Array) -> jax.A
         found, _ = jax.lax.scan(body, jnp.zeros(block.shape, jnp.float32), (states, wanted, weights, log_total, scale))
         return found.astype(block.dtype)
 
-    blocks: jax.Array = jax.lax.map(of_block, _blocks(table))
+    blocks: jax.Array = jax.lax.map(of_block, table_blocks(table))
     return blocks.reshape(table.shape)
 
 

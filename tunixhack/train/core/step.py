@@ -33,13 +33,18 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformationExtraArgs:
     return found
 
 
-def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
-    """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
+def forward(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """Return the last hidden states of a batch, [B, L, D], and the matrix that makes logits of them, [V, D]."""
     graph, state = nnx.split(model)
     computing = nnx.merge(graph, in_compute_dtype(state, dtype))
     mask = attention_mask(inputs["segments"])
     hidden = family.hidden_states(computing, inputs["tokens"], inputs["positions"], mask)
-    return token_losses(hidden, family.output_table(computing), inputs["tokens"], inputs["loss_mask"]).sum()
+    return hidden, family.output_table(computing)
+
+
+def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
+    """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
+    return token_losses(*forward(model, family, inputs, dtype), inputs["tokens"], inputs["loss_mask"]).sum()
 
 
 def loss_and_gradients(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +114,28 @@ class TokenSet:
     def _trained(self) -> list[npt.NDArray[np.int64]]:
         free = ~self.validation
         return [np.flatnonzero(free & (self.dataset == number)).astype(np.int64) for number in range(len(self.weights))]
+
+
+def of_rows(rows: Sequence[Rendered]) -> TokenSet:
+    """Return a token set of these rows in their order, at least one, for a pass over all of them without training.
+
+    They are its validation rows, which `tunixhack.train.data.packing.Packed` goes through once and in their order.
+    """
+    count, lengths = len(rows), [len(row.tokens) for row in rows]
+    return TokenSet(
+        tokens=np.concatenate([row.tokens for row in rows]).astype(np.int32),
+        loss_mask=np.concatenate([row.loss_mask for row in rows]).astype(np.bool_),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        example=np.arange(count, dtype=np.int64),
+        dataset=np.zeros(count, np.int32),
+        domain=np.zeros(count, np.int32),
+        validation=np.ones(count, np.bool_),
+        domains=("",),
+        weights=(1.0,),
+        dropped={},
+        longest=max(lengths),
+        key="",
+    )
 
 
 _ARRAYS: dict[str, Any] = {

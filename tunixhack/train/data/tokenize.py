@@ -103,7 +103,7 @@ def _make(
         for one in data.examples:
             if progress is not None and done % _EVERY == 0:
                 progress(done, total)
-            rendered, why = _render(one, renderer), TAG_IN_TEXT
+            rendered, why = render(one, renderer), TAG_IN_TEXT
             if rendered is not None:
                 longest = max(longest, len(rendered.tokens))
                 if len(rendered.tokens) > max_seq_len:
@@ -141,7 +141,7 @@ def _make(
     )
 
 
-def _render(example: TrainingExample, renderer: Renderer) -> Rendered | None:
+def render(example: TrainingExample, renderer: Renderer) -> Rendered | None:
     """Render an example; None where its trace or answer spells a tag, so that its reply could be read in two ways."""
     if any(tag in text for tag in LAYOUTS[renderer.format].tags for text in (example.reasoning, example.answer)):
         return None
