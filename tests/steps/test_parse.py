@@ -230,3 +230,24 @@ def test_an_empty_table_stays_a_table():
 )
 def test_hostile_length_does_not_hang(trace, piece):
     read_choice(choice(piece * (500_000 // len(piece))), trace)  # quadratic time would be hours here
+
+
+LOOP = "And so it goes on and on, my friend. " * 9
+
+
+@pytest.mark.parametrize(("reasoning", "answer"), [(f"First. {LOOP}At last: 4.", "4"), ("Count on.", f"4. {LOOP}")])
+def test_a_repetition_loop_in_trace_or_answer_is_rejected_unless_told_otherwise(reasoning: str, answer: str):
+    sent = choice(f"<reasoning>{reasoning}</reasoning><answer>{answer}</answer>")
+    rows = pl.DataFrame({"trace": ["written"], "choice": [json.dumps(sent)], "finish_reason": ["stop"]})
+    judged = judge(Parse(), rows, Parse()(rows, Context()))
+    assert judged.rejected["reason"].to_list() == ["looping"]
+    evidence = json.loads(judged.rejected["evidence"][0])
+    assert evidence["where"] == ("answer" if answer != "4" else "reasoning")
+    assert (evidence["times"], len(evidence["text"])) == (9, 37)
+    assert Parse(reject_looping=False)(rows, Context()).keep.to_list() == [True]
+
+
+def test_a_loop_that_the_limit_cut_off_is_truncated():
+    sent = choice(f"<reasoning>{LOOP}", "length")
+    rows = pl.DataFrame({"trace": ["written"], "choice": [json.dumps(sent)], "finish_reason": ["length"]})
+    assert Parse()(rows, Context()).reason.to_list() == ["truncated"]  # type: ignore[union-attr]

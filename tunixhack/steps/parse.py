@@ -18,6 +18,7 @@ from tunixhack._util.texts import is_unicode
 from tunixhack.errors import UserError, nearest
 from tunixhack.replies.control_tokens import clean
 from tunixhack.replies.finish_reasons import choice_finish_kind
+from tunixhack.replies.loops import Loop, find_loop
 from tunixhack.replies.message import message_texts
 from tunixhack.replies.reply import read_message
 from tunixhack.steps.base import Context, Verdict
@@ -56,15 +57,23 @@ class Parse:
     ``control_tokens`` text behind an end token, such as an invented next turn behind ``<|im_end|>``
     ``empty``          nothing was sent, or the trace or the answer is blank
     ``no_trace``       a native answer without any thinking
+    ``looping``        trace or answer repeats one passage at least five times without a gap, see
+                       `tunixhack.replies.loops`; ``Parse(reject_looping=False)`` keeps it, for songs and chants
     ================== ====================================================================================
 
     The evidence of each is the finish_reason, the number of characters, and the first 200 of them, or those before the
-    leaked token.
+    leaked token; of a loop where it is, its passage, and how often that stands there. Of 1,800 worked solutions of
+    gsm8k, 524 of mbpp, 75 answers of dolly and 704 rows of Explore-Instruct none is taken for a loop.
+
+    Attributes:
+        reject_looping: whether answers with a repetition loop are rejected.
     """
 
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("trace", "choice", "finish_reason")
     writes: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
+
+    reject_looping: bool = True
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by its own choice.
@@ -82,8 +91,14 @@ class Parse:
                 if finish_reason is not None:
                     choice = {**choice, "finish_reason": finish_reason}
                 one = read_choice(choice, trace)
+            where, loop = _loop_in(one) if self.reject_looping and one.problem is None else (None, None)
+            if loop is not None:
+                one = one._replace(problem="looping")
             parsed.append(one)
-            evidence.append(None if one.problem is None else _evidence(choice or {}, raw, one.problem))
+            told = None if one.problem is None else _evidence(choice or {}, raw, one.problem)
+            if told is not None and loop is not None:
+                told = told | {"where": where, "text": loop.passage[:SHOWN], "times": loop.times}
+            evidence.append(told)
         problems = pl.Series("reason", [one.problem for one in parsed], dtype=pl.String)
         return Verdict(
             keep=problems.is_null(),
@@ -120,6 +135,15 @@ def read_choice(choice: Mapping[str, Any], trace: str) -> Parsed:
     return parsed._replace(problem=NOT_WHOLE.get(choice_finish_kind(choice)) or parsed.problem)
 
 
+def _loop_in(parsed: Parsed) -> tuple[str | None, Loop | None]:
+    """Return the first loop of a trace or an answer, and in which of the two it is."""
+    for where in ("reasoning", "answer"):
+        loop = find_loop(getattr(parsed, where) or "")
+        if loop is not None:
+            return where, loop
+    return None, None
+
+
 def _message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     message = choice.get("message")
     return message if isinstance(message, Mapping) else {}
@@ -135,7 +159,7 @@ def _load(raw: str | None) -> dict[str, Any] | None:
     return choice if isinstance(choice, dict) else None
 
 
-def _evidence(choice: Mapping[str, Any], raw: str | None, problem: str) -> Mapping[str, Any]:
+def _evidence(choice: Mapping[str, Any], raw: str | None, problem: str) -> dict[str, Any]:
     said = message_texts(_message(choice))
     text = said.content or said.thinking or raw or ""
     finish_reason = choice.get("finish_reason")

@@ -10,6 +10,7 @@ import polars as pl
 from tunixhack._util.texts import FORMAT, trim, without_format_characters
 from tunixhack.data_files.lint.turn_checks import Found
 from tunixhack.replies.control_tokens import clean
+from tunixhack.replies.loops import LEAST, TIMES, loops_at_end
 from tunixhack.replies.markers import STRUCTURE
 
 _TOKEN = (
@@ -37,12 +38,8 @@ _REFUSAL = (
 )
 _ROOM = 400
 """Characters at the beginning in which a refusal is looked for."""
-_LOOP = 24
-"""Characters of the piece that is looked for again to find a loop."""
-_TIMES = 5
-_LONGEST_LOOP = 4000
-_LEAST_LOOPED = 240
-"""Times that a passage has to follow itself, the longest passage, and characters of all of them."""
+_TAIL = 24
+"""Characters of a text's end that have to stand in it before, where it ends in a loop."""
 
 
 def text_faults(turns: pl.DataFrame) -> Iterator[Found]:
@@ -178,28 +175,5 @@ def is_unclosed(text: str) -> bool:
 
 def _perhaps_looped(column: str) -> pl.Expr:
     text = pl.col(column)
-    tail = text.str.tail(_LOOP)
-    return (text.str.len_bytes() >= _LEAST_LOOPED) & (text.str.count_matches(tail, literal=True) >= _TIMES - 1)
-
-
-def loops_at_end(text: str) -> bool:
-    """Tell whether a text ends with one passage of words again and again.
-
-    A line of a table or a drawing is no passage: it has to have letters.
-
-    >>> loops_at_end("It rains. " + "And so it goes on and on, my friend. " * 9), loops_at_end("-" * 500)
-    (True, False)
-    """
-    text = text.rstrip()
-    tail = text[-_LOOP:]
-    before = text.rfind(tail, 0, len(text) - 1)
-    size = len(text) - _LOOP - before
-    if before < 0 or not 0 < size <= _LONGEST_LOOP:
-        return False
-    passage = text[-size:]
-    if sum(map(str.isalpha, passage)) * 2 < len(passage):
-        return False
-    times = 1
-    while text.endswith(passage, 0, len(text) - times * size):
-        times += 1
-    return times >= _TIMES and times * size >= _LEAST_LOOPED
+    tail = text.str.tail(_TAIL)
+    return (text.str.len_bytes() >= LEAST) & (text.str.count_matches(tail, literal=True) >= TIMES - 1)
