@@ -21,6 +21,7 @@ USERS_VERBS = {
     "tunixhack/train/supervised.py:sft",
     "tunixhack/evaluate/runner.py:evaluate",
     "tunixhack/evaluate/planning.py:plan",
+    "tunixhack/ablate/runner.py:ablate",
 }
 """Functions whose arguments are what a user can ask for, and whose calls name them."""
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -14,6 +14,7 @@ import typer
 from tunixhack import __version__
 from tunixhack._util.credentials import without_credentials
 from tunixhack._util.safe_text import for_terminal, print_json, print_result, print_text
+from tunixhack.cli import ablate as cli_ablate
 from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
@@ -33,8 +34,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, export, decontaminate, dedup, "
-    "convert, lint or doctor"
+    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, ablate, export, decontaminate, "
+    "dedup, convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
@@ -297,6 +298,7 @@ app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")
 app.command(cls=cli_train.TrainVerb)(cli_train.train)
 app.command(cls=Verb, epilog=cli_evaluate.EXAMPLES)(cli_evaluate.evaluate)
+app.command(cls=Verb, epilog=cli_ablate.EXAMPLES)(cli_ablate.ablate)
 for verb in (cli_train.generate, cli_train.export, cli_train.doctor):
     app.command(cls=Verb)(verb)
 for of_files in (cli_files.decontaminate, cli_files.dedup, cli_files.convert):

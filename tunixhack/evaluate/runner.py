@@ -89,10 +89,26 @@ def evaluate(
     )  # fmt: skip
     setup = Setup.find(arms, on, source, order, report)
     folder = Path(out) if out is not None else default_folder(setup)
+    return ask(setup, folder, _command(arms, on, source, order, folder), report)
+
+
+def ask(setup: Setup, folder: Path, command: str, report: Reporter) -> Evaluation:
+    """Ask what a folder lacks of a setup's replies, and compare its arms; see `evaluate`.
+
+    Args:
+        setup: the arms, tasks and questions.
+        folder: of the evaluation.
+        command: that goes on where this is interrupted.
+        report: where progress goes.
+
+    Raises:
+        UserError: the folder holds something else, or no arm has a result.
+        TeacherFailed: no arm has a result, and a teacher failed for too long.
+    """
     check_folder(folder, setup.tasks)
     make_folder(folder)
     with locked(folder, report.say):
-        return _Run(setup=setup, folder=folder, report=report, command=_command(arms, on, source, order, folder)).all()
+        return _Run(setup=setup, folder=folder, report=report, command=command).all()
 
 
 def default_folder(setup: Setup) -> Path:

@@ -44,14 +44,26 @@ class Setup:
         source: str | None,
         order: Order,
         report: Reporter,
+        questions: Mapping[str, TaskQuestions] | None = None,
     ) -> Setup:
         """Find everything on the disk, and choose the questions; nothing is asked and no weights are loaded.
+
+        Args:
+            arms: see `tunixhack.evaluate.runner.evaluate`.
+            on: likewise.
+            source: likewise.
+            order: the options.
+            report: where progress goes.
+            questions: of each task by its name, where they were chosen before, such as for arms that come one by one.
+                Arms of equal weights are no mistake then: they share their replies.
 
         Raises:
             UserError: an arm, task or question is not there; the sentence says which and what to do.
         """
         listed, tasks = read_arms(arms), find_tasks(on, source)
         students = {arm.label: _student(arm, order, report) for arm in listed if arm.kind != "teacher"}
+        if questions is not None:
+            return cls(arms=listed, students=students, tasks=tasks, questions=questions, order=order)
         _check_different(students)
         learnt, notes = LearntTexts(), []
         for label, student in students.items():
@@ -63,7 +75,7 @@ class Setup:
                 )
                 continue
             learnt.add(texts)
-        questions = {}
+        chosen = {}
         for task in tasks:
             found = task.questions(order.questions, learnt, order.seed)
             if found.rows.height < order.questions:
@@ -71,10 +83,10 @@ class Setup:
                     f"{task.name} has {found.rows.height:,} questions to ask, and {order.questions:,} were wanted: all "
                     "of them are asked"
                 )
-            questions[task.name] = found if order.shard is None else found.shard(*order.shard)
-            if questions[task.name].rows.is_empty():
+            chosen[task.name] = found if order.shard is None else found.shard(*order.shard)
+            if chosen[task.name].rows.is_empty():
                 raise UserError(f"this shard of {task.name} has no questions: ask for more, or for fewer shards")
-        return cls(arms=listed, students=students, tasks=tasks, questions=questions, order=order, notes=notes)
+        return cls(arms=listed, students=students, tasks=tasks, questions=chosen, order=order, notes=notes)
 
     def form(self, arm: Arm, task: Task) -> str:
         """Return the form that an arm was trained or is asked to reply in."""

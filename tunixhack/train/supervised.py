@@ -50,7 +50,7 @@ SAMPLES = 10
 
 
 def sft(
-    datasets: str | Path | Run | Iterable[str | Path | Run] | Mapping[str, float],
+    datasets: str | Path | Run | Dataset | Iterable[str | Path | Run | Dataset] | Mapping[str, float],
     model: str | Path,
     method: Method = "lora",
     *,

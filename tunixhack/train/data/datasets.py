@@ -2,6 +2,7 @@
 
 ====================================== ==================================================================
 a run's folder, or a `Run`             ``train.parquet``: question and context, reasoning, answer
+a `Dataset`                            one that was read before, such as the first rows of another
 ``.jsonl``, ``.json``, ``.parquet``, … a file that `tunixhack.sources.files` reads
 ``user/name:config/split@revision``    a dataset of the Hub; all but ``user/name`` may be left out
 ====================================== ==================================================================
@@ -84,7 +85,9 @@ def all_examples(datasets: Iterable[Dataset]) -> list[TrainingExample]:
     return [example for dataset in datasets for example in dataset.examples]
 
 
-def read_all(places: Iterable[str | Path | Run] | Mapping[str, float] | str | Path | Run) -> tuple[Dataset, ...]:
+def read_all(
+    places: Iterable[str | Path | Run | Dataset] | Mapping[str, float] | str | Path | Run | Dataset,
+) -> tuple[Dataset, ...]:
     """Read several datasets.
 
     Args:
@@ -95,7 +98,7 @@ def read_all(places: Iterable[str | Path | Run] | Mapping[str, float] | str | Pa
         UserError: there are none, one is named twice, or see `read`.
     """
     if isinstance(places, Mapping):
-        wanted: list[tuple[str | Path | Run, float]] = [(place, weight) for place, weight in places.items()]
+        wanted: list[tuple[str | Path | Run | Dataset, float]] = [(place, weight) for place, weight in places.items()]
     else:
         listed = [places] if isinstance(places, str | Path) or not isinstance(places, Iterable) else list(places)
         wanted = [split_weight(place) if isinstance(place, str) else (place, 1.0) for place in listed]
@@ -105,7 +108,7 @@ def read_all(places: Iterable[str | Path | Run] | Mapping[str, float] | str | Pa
         raise UserError(f"the dataset {twice[0]} is named twice: name it once, with a weight as {twice[0]}=2")
     if not wanted:
         raise UserError("there is no dataset to learn from: name a run's folder, a file, or a dataset of the Hub")
-    return tuple(read(place, weight) for place, weight in wanted)
+    return tuple(place if isinstance(place, Dataset) else read(place, weight) for place, weight in wanted)
 
 
 def split_weight(spec: str) -> tuple[str, float]:
@@ -127,7 +130,7 @@ def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[s
     examples: list[TrainingExample] = []
     counts: dict[str, list[int]] = {}
     columns: list[str] = []
-    domain = _stem(name)
+    domain = stem(name)
     for number, row in enumerate(rows):
         columns = columns or [str(column) for column in row]
         example = read_row(row, domain)
@@ -197,14 +200,16 @@ def _file_or_hub_rows(place: str) -> Iterator[Row]:
     return hub_rows(source.path, source.name, source.split, source.revision).rows
 
 
-def _name(place: str | Path | Run) -> str:
+def _name(place: str | Path | Run | Dataset) -> str:
+    if isinstance(place, Dataset):
+        return place.name
     return str(place) if isinstance(place, str | Path) else str(place.folder)
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     """Name the domain of rows that tell none: the file, folder or Hub dataset they are in.
 
-    >>> _stem("data/poems.v2.jsonl"), _stem("user/poems:main/train@v1")
+    >>> stem("data/poems.v2.jsonl"), stem("user/poems:main/train@v1")
     ('poems.v2', 'poems')
     """
     last = Path(re.split("[:@]", name)[0]).name

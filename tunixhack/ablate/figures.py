@@ -1,0 +1,283 @@
+"""The figures of an ablation, out of the mean of every question, arm and training; nothing is read or asked.
+
+All intervals, tests and words are those of `tunixhack.evaluate.statistics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+import numpy as np
+import polars as pl
+
+from tunixhack.evaluate.statistics.contrasts import mean_over_tasks
+from tunixhack.evaluate.statistics.intervals import DIFFERENCE, LEVEL, SHARE, Bounds, Floats, Interval, interval
+from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
+from tunixhack.evaluate.statistics.trainings import Spread, over_trainings, pooled_spread
+from tunixhack.evaluate.statistics.verdicts import Circumstances, Verdict, verdict
+
+RIGHT, IF_RIGHT = "right", "if_right"
+BESIDE = ("cut_off", "unread", "form_ok", "tokens")
+"""Columns of `tunixhack.evaluate.figures.by_question` that stand beside a score."""
+ALL_TASKS = "all tasks"
+"""The name of the mean over several tasks."""
+
+
+class ScoreLine(TypedDict):
+    """How good the students of an arm are."""
+
+    model: str
+    task: str
+    rows: int | None
+    """None of an arm that nothing was trained for."""
+    arm: str
+    n: int
+    trainings: int | None
+    right: float
+    low: float | None
+    high: float | None
+    by_training: list[float]
+    learnt_tokens: int | None
+    """In one epoch."""
+    cut_off: float | None
+    unread: float | None
+    form_ok: float | None
+    tokens: float | None
+
+
+class DifferenceLine(TypedDict):
+    """An arm minus another one."""
+
+    model: str
+    task: str
+    rows: int
+    arm: str
+    baseline: str
+    n: int
+    difference: float
+    low: float | None
+    high: float | None
+    level: float
+    p: float | None
+    verdict: str
+    detectable: float | None
+    remarks: list[str]
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedScores:
+    """The means of one arm on one task: a row a question, a column a training."""
+
+    label: str
+    right: Floats
+    """Shape (n, S); (n, 1) of an arm that nothing was trained for."""
+    if_right: Floats
+    """The same where cut-off replies count as right."""
+    beside: Mapping[str, float | None] = field(default_factory=dict)
+    trained: bool = True
+    learnt_tokens: int | None = None
+
+    @property
+    def trainings(self) -> int:
+        """Return their number."""
+        return int(self.right.shape[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """An arm, and under which labels its students were evaluated."""
+
+    label: str
+    students: tuple[str, ...]
+    trained: bool = True
+    learnt_tokens: int | None = None
+
+
+def scores_of(means: pl.DataFrame, members: Sequence[Member]) -> list[TrainedScores]:
+    """Return the scores of arms on the questions that all of their students have answered.
+
+    Args:
+        means: of one task; see `tunixhack.evaluate.figures.by_question`.
+        members: the arms.
+    """
+    labels = [label for one in members for label in one.students]
+    of_all = means.filter(pl.col("arm").is_in(labels))
+    answered = of_all.group_by("question_id").agg(pl.col("arm").n_unique().alias("arms"))
+    whole = answered.filter(pl.col("arms") == len(set(labels)))["question_id"]
+    asked = of_all.filter(pl.col("question_id").is_in(whole.implode())).sort("question_id")
+    found = []
+    for one in members:
+        of = [asked.filter(pl.col("arm") == label) for label in one.students]
+        beside = {name: _mean(pl.concat([part[name] for part in of])) for name in BESIDE}
+        found.append(
+            TrainedScores(
+                label=one.label,
+                right=np.stack([part[RIGHT].to_numpy() for part in of], axis=1),
+                if_right=np.stack([part[IF_RIGHT].to_numpy() for part in of], axis=1),
+                beside=beside,
+                trained=one.trained,
+                learnt_tokens=one.learnt_tokens,
+            )
+        )
+    return found
+
+
+def spread_of(arms: Sequence[TrainedScores]) -> Spread | None:
+    """Return the spread between trainings, pooled over the arms that were trained; None where none was repeated."""
+    repeated = [one.right.mean(axis=0) for one in arms if one.trained and one.trainings > 1]
+    return pooled_spread(repeated) if repeated else None
+
+
+def estimate(values: Floats, spread: Spread | None, squared_weights: float, bounds: Bounds) -> Interval:
+    """Return the interval of a contrast, of recipes where trainings were repeated, else of these students.
+
+    Args:
+        values: shape (n, S).
+        spread: of the arms' scores; None where nothing was repeated.
+        squared_weights: see `tunixhack.evaluate.statistics.trainings.over_trainings`; 0 where nothing was trained.
+        bounds: of a value.
+    """
+    if spread is None or values.shape[1] < 2 or len(values) < 2 or not squared_weights:
+        return interval(values.mean(axis=1), bounds=bounds, level=LEVEL)
+    return over_trainings(values, spread, squared_weights=squared_weights, bounds=bounds, level=LEVEL)
+
+
+def score_lines(arms: Sequence[TrainedScores], spread: Spread | None, place: Mapping[str, Any]) -> list[ScoreLine]:
+    """Return a line for each arm.
+
+    Args:
+        arms: of one size and task.
+        spread: of the arms that were trained.
+        place: ``model``, ``task`` and ``rows``.
+    """
+    lines: list[ScoreLine] = []
+    for one in arms:
+        if not len(one.right):
+            continue
+        found = estimate(one.right, spread, float(one.trained), SHARE)
+        lines.append(
+            {
+                "model": place["model"],
+                "task": place["task"],
+                "rows": place["rows"] if one.trained else None,
+                "arm": one.label,
+                "n": found.n,
+                "trainings": one.trainings if one.trained else None,
+                "right": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "by_training": one.right.mean(axis=0).tolist(),
+                "learnt_tokens": one.learnt_tokens,
+                "cut_off": one.beside.get("cut_off"),
+                "unread": one.beside.get("unread"),
+                "form_ok": one.beside.get("form_ok"),
+                "tokens": one.beside.get("tokens"),
+            }
+        )
+    return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An arm that is compared with another one, and with how many others that shares the 5 %."""
+
+    arm: str
+    baseline: str
+    comparisons: int
+
+
+def pairs_of(trained: Sequence[str], others: Sequence[str], baseline: str) -> list[Pair]:
+    """List what is compared: every arm with the baseline, and every trained arm with each that was not trained here.
+
+    Args:
+        trained: labels of the arms that students were trained of.
+        others: labels of bases, teachers and finished students.
+        baseline: the label that was named first; among either.
+    """
+    against = [one for one in trained if one != baseline]
+    found = [Pair(arm=one, baseline=baseline, comparisons=len(against)) for one in against]
+    for other in others:
+        if other != baseline:
+            found += [Pair(arm=one, baseline=other, comparisons=len(trained)) for one in trained]
+    return found
+
+
+def judge(
+    tasks: Sequence[Sequence[TrainedScores]], spreads: Sequence[Spread | None], pair: Pair, samples: int
+) -> list[Verdict]:
+    """Judge a pair on every task, and where there are several on their mean, which is the last.
+
+    Args:
+        tasks: the scores of all arms of one size, for each task.
+        spreads: of each task.
+        pair: what is compared.
+        samples: replies to each question.
+    """
+    verdicts, found = [], []
+    for arms, spread in zip(tasks, spreads, strict=True):
+        by = {one.label: one for one in arms}
+        arm, baseline = by[pair.arm], by[pair.baseline]
+        weights = float(arm.trained) + float(baseline.trained)
+        values = arm.right - baseline.right
+        if not len(values):
+            continue
+        found.append(estimate(values, spread, weights, DIFFERENCE))
+        trainings = max(one.trainings for one in (arm, baseline)) if weights else None
+        circumstances = Circumstances(
+            samples=samples,
+            trainings=trainings,
+            comparisons=pair.comparisons,
+            if_cut_off=(
+                estimate(arm.if_right - baseline.right, spread, weights, DIFFERENCE),
+                estimate(arm.right - baseline.if_right, spread, weights, DIFFERENCE),
+            ),
+            token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
+            scores=tuple(float(one.right.mean()) for one in arms),
+        )
+        p = sign_flip_p(values.mean(axis=1)) if trainings in (None, 1) else None
+        verdicts.append(verdict(found[-1], p, circumstances))
+    if len(found) > 1:
+        trainings, ratio = verdicts[0].circumstances.trainings, verdicts[0].circumstances.token_ratio
+        together = Circumstances(samples=samples, trainings=trainings, comparisons=pair.comparisons, token_ratio=ratio)
+        verdicts.append(verdict(mean_over_tasks(found), None, together))
+    return verdicts
+
+
+def difference_line(judged: Verdict, pair: Pair, place: Mapping[str, Any]) -> DifferenceLine:
+    """Return the line of a verdict.
+
+    Args:
+        judged: the verdict.
+        pair: what was compared.
+        place: ``model``, ``task`` and ``rows``.
+    """
+    found = judged.interval
+    return {
+        "model": place["model"],
+        "task": place["task"],
+        "rows": place["rows"],
+        "arm": pair.arm,
+        "baseline": pair.baseline,
+        "n": found.n,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "level": found.level,
+        "p": judged.p,
+        "verdict": str(judged.word),
+        "detectable": judged.detectable,
+        "remarks": list(judged.suffixes),
+        "sentence": judged.sentence(pair.arm, pair.baseline),
+    }
+
+
+def _ratio(one: int | None, other: int | None) -> float | None:
+    return one / other if one and other else None
+
+
+def _mean(values: pl.Series) -> float | None:
+    found: Any = values.mean()
+    return None if found is None else float(found)

@@ -1,0 +1,72 @@
+"""The trainings of an ablation: which students there are to be, which are done, and how one is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunixhack._util.progress import Reporter
+from tunixhack.ablate.models import Model
+from tunixhack.ablate.options import Options
+from tunixhack.train import record
+from tunixhack.train.data.datasets import Dataset
+from tunixhack.train.optional_imports import import_optional
+
+FINISHED = "finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One student that is to be."""
+
+    model: Model
+    arm: str
+    """Its label."""
+    rows: int
+    """The size; with tokens matched it learns from fewer."""
+    seed: int
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Tell whether it came to its end."""
+        return record.exists(self.folder) and record.read(self.folder).status == FINISHED
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether an earlier start has worked on it."""
+        return record.exists(self.folder)
+
+    def __str__(self) -> str:
+        """Name it in a sentence."""
+        return f"{self.arm}, {self.rows:,} rows, seed {self.seed}"
+
+
+def train(one: Training, data: Dataset, options: Options, report: Reporter) -> float | None:
+    """Train a student, or go on where that was interrupted.
+
+    Returns:
+        The seconds that it took; None where an earlier start has done a part of it.
+
+    Raises:
+        UserError: see `tunixhack.train.supervised.sft`.
+    """
+    anew, started = not one.begun, time.monotonic()
+    settings: Mapping[str, Any] = options.changes
+    import_optional("tunixhack.train.supervised", "training").sft(
+        data,
+        one.model.spec,
+        options.method,
+        out=one.folder,
+        samples=0,
+        validation_questions=0,
+        seed=one.seed,
+        cpu=options.order.cpu,
+        accept_terms=options.order.accept_terms,
+        report=report,
+        **settings,
+    )
+    return time.monotonic() - started if anew else None

@@ -1,0 +1,34 @@
+"""An ablation on a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tunixhack._util.safe_text import for_terminal
+from tunixhack.ablate.ablation import COLUMNS, Ablation
+
+WIDTH = 110
+
+
+def print_ablation(found: Ablation) -> None:
+    """Print a table for each model and task, the verdicts, and what is to be known of both, to standard output."""
+    console = Console(highlight=False)
+    console.width = max(console.width, WIDTH)
+    for title, rows in found.parts():
+        console.print(_text(title))
+        drawn = Table(box=None, pad_edge=False, header_style="bold")
+        for number, name in enumerate(COLUMNS):
+            drawn.add_column(name, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
+        for row in rows:
+            drawn.add_row(*map(_text, row))
+        console.print(drawn)
+        console.print()
+    for line in (*found.verdicts, *found.notes):
+        console.print(_text(f"- {line}"), soft_wrap=True)
+
+
+def _text(line: str) -> Text:
+    """Make rich text of a line without markup and without control characters."""
+    return Text(for_terminal(line))

@@ -1,0 +1,266 @@
+"""One ablation at work: trainings in their order, an evaluation behind each whole round, and the figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted, verb
+from tunixhack.ablate.ablation import FILE, Ablation, Choice, Content
+from tunixhack.ablate.arms import TrainedArm
+from tunixhack.ablate.builds import build
+from tunixhack.ablate.data import ArmRows, check_enough, read_rows, rows_by_arm
+from tunixhack.ablate.header import check_labels, describe_setup, gone_on, new_content
+from tunixhack.ablate.models import Model, find_models, read_settings
+from tunixhack.ablate.options import Options
+from tunixhack.ablate.questions import Questions, choose_questions, read_also
+from tunixhack.ablate.results import Compared, Round, figures, worse_than_the_best
+from tunixhack.ablate.students import Training, train
+from tunixhack.errors import LimitReached, UserError
+from tunixhack.evaluate.arms import BASE
+from tunixhack.evaluate.evaluation import Evaluation
+from tunixhack.evaluate.runner import ask
+from tunixhack.evaluate.setup import Setup
+from tunixhack.evaluate.task import TaskQuestions
+from tunixhack.teachers.registry.address import public_name
+
+CHOOSE, CONFIRM = "choose", "confirm"
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One ablation at work."""
+
+    arms: Sequence[TrainedArm]
+    options: Options
+    folder: Path
+    report: Reporter
+    models: Sequence[Model]
+    rows: dict[str, list[ArmRows]]
+    """The rows of all arms, for each model: which fit depends on its tokens."""
+    questions: Questions
+    started: float
+    content: Content
+    rounds: dict[str, list[Round]] = field(default_factory=dict)
+    """The rounds of each model that are whole."""
+    means: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """The evaluation of each model's students; see `tunixhack.evaluate.figures.by_question`."""
+    codes: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, arms: Sequence[TrainedArm], options: Options, folder: Path, report: Reporter) -> Self:
+        """Find models and data, build what is to be built, and choose the questions; nothing is trained yet.
+
+        Raises:
+            UserError: something is not there, or does not go together; all of it before anything is trained.
+        """
+        started = time.monotonic()
+        known = Ablation.load(folder).content if (folder / FILE).exists() else None
+        check_labels(arms, [one.label for one in read_also(options.also)])
+        if options.teacher is None and any(arm.recipe is not None for arm in arms):
+            first = next(arm for arm in arms if arm.recipe is not None)
+            raise UserError(f"{first.label} is a recipe, which is built first: say who answers with --teacher")
+        models = find_models(options, known, report)
+        chosen, largest = read_settings(options, models), max(options.rows)
+        named = arms
+        left = None if options.hours is None else options.hours - (time.monotonic() - started) / 3600
+        arms = build(arms, largest, options, folder, report, left)
+        rows = {
+            model.label: [
+                read_rows(arm, model.base.renderer(chosen.format, chosen.system), chosen.max_seq_len, largest)
+                for arm in arms
+            ]
+            for model in models
+        }
+        for of_model in rows.values():
+            check_enough(of_model, largest, chosen.max_seq_len)
+        questions = choose_questions([one.questions for one in rows[models[0].label]], options, report)
+        setup = describe_setup(chosen, options, models, rows, questions)
+        content = new_content(setup, options, folder, named)
+        if known is not None:
+            content = gone_on(folder, known, content)
+        Ablation(folder, content).save()
+        return cls(
+            arms=arms, options=options, folder=folder, report=report, models=models, rows=rows, questions=questions,
+            started=started, content=content,
+        )  # fmt: skip
+
+    def all(self) -> Ablation:
+        """Train what is missing, evaluate it, and return the figures."""
+        limit = None
+        try:
+            for model, size, seed, last in self._order():
+                trained = self._round(model, size, seed)
+                if trained or (self.options.drop_losers and last):
+                    self._evaluate(model)
+        except LimitReached as error:
+            limit = error
+        for model in self.models:
+            self._evaluate(model, again=False)
+        return self._finished(limit)
+
+    def _order(self) -> Iterator[tuple[Model, int, int, bool]]:
+        """Yield the rounds: the smallest rows first, training by training."""
+        for size in self.options.rows:
+            for seed in range(self.options.trainings):
+                for model in self.models:
+                    yield model, size, seed, seed == self.options.trainings - 1
+
+    def _round(self, model: Model, size: int, seed: int) -> bool:
+        """Train a round's missing students; returns whether there was one.
+
+        Raises:
+            LimitReached: the hours are used up.
+        """
+        of_model = {one.arm.label: one for one in self.rows[model.label]}
+        wanted = rows_by_arm(self.rows[model.label], size, self.options.match)
+        trainings = [
+            Training(
+                model=model, arm=arm.label, rows=size, seed=seed,
+                folder=model.students(self.folder) / f"{arm.folder}-{size}-{seed}",
+            )
+            for arm in self._active(model, size)
+        ]  # fmt: skip
+        anew = False
+        for one in trainings:
+            if one.done:
+                continue
+            self._check_hours(one)
+            self.report.say(f"training {one}")
+            data = of_model[one.arm].first(wanted[one.arm])
+            seconds = train(one, data, self.options, self.report)
+            known = self.content["trainings"].get(self._name(one), {})
+            self.content["trainings"][self._name(one)] = {
+                "model": model.label,
+                "arm": one.arm,
+                "rows": size,
+                "learnt_rows": wanted[one.arm],
+                "seed": seed,
+                "seconds": seconds if seconds is not None else known.get("seconds"),
+            }
+            anew = True
+        found = Round(
+            rows=size,
+            seed=seed,
+            students={one.arm: one.folder for one in trainings},
+            learnt={one.arm: of_model[one.arm].learnt_tokens(wanted[one.arm]) for one in trainings},
+        )
+        self.rounds.setdefault(model.label, []).append(found)
+        return anew
+
+    def _name(self, one: Training) -> str:
+        return one.folder.relative_to(self.folder).as_posix()
+
+    def _check_hours(self, one: Training) -> None:
+        hours = self.options.hours
+        if hours is not None and time.monotonic() - self.started >= 3600 * hours:
+            raise LimitReached(f"the {hours:g} hours of this start are used up before {one} was trained")
+
+    def _active(self, model: Model, size: int) -> list[TrainedArm]:
+        """Return the arms that are trained at a size: without those that lost at smaller ones."""
+        lost: set[str] = set()
+        if self.options.drop_losers and model.label in self.means:
+            for smaller in (one for one in self.options.rows if one < size):
+                compared = self._compared(model)
+                if smaller in compared.sizes():
+                    lost.update(worse_than_the_best(compared, self.means[model.label], smaller))
+        return [arm for arm in self.arms if arm.label not in lost]
+
+    @property
+    def _baseline(self) -> str:
+        return self.arms[0].label if len(self.arms) > 1 else BASE
+
+    @property
+    def _also(self) -> list[str]:
+        """Return who is evaluated beside; a lone arm's students are compared with their base."""
+        named = list(self.options.also)
+        return [BASE, *named] if len(self.arms) == 1 and BASE not in named else named
+
+    def _compared(self, model: Model) -> Compared:
+        return Compared(
+            model=model.label,
+            rounds=self.rounds.get(model.label, []),
+            also=[public_name(one) for one in self._also],
+            baseline=self._baseline,
+            samples=self.options.order.samples,
+            trainings=self.options.trainings,
+        )
+
+    def _evaluate(self, model: Model, *, again: bool = True) -> None:
+        """Evaluate all students of whole rounds, and write the figures."""
+        rounds = self.rounds.get(model.label, [])
+        labels = {one.label(arm) for one in rounds for arm in one.students}
+        known = self.means.get(model.label)
+        if not rounds or (not again and known is not None and labels <= set(known["arm"].to_list())):
+            return
+        specs = [*self._also, *(str(path) for one in rounds for path in one.students.values())]
+        found = self._asked(model, specs, CHOOSE, self.questions.choosing)
+        self.means[model.label], self.codes[model.label] = found.questions, found.exit_code
+        self.problems += [one for one in found.notes if one not in self.problems]
+        self._write()
+
+    def _asked(self, model: Model, specs: Sequence[str], name: str, questions: dict[str, TaskQuestions]) -> Evaluation:
+        folder, options = model.evaluation(self.folder, name), self.options
+        first = self.models[0].evaluation(self.folder, name)
+        # a teacher that was asked beside the first model is not asked again
+        order = replace(options.order, reuse=(first,)) if first != folder and first.exists() else options.order
+        setup = Setup.find(specs, list(options.on), options.source, order, self.report, questions)
+        return ask(setup, folder, self.content["command"], self.report)
+
+    def _confirm(self, choice: Choice, model: Model) -> None:
+        """Ask the chosen arm and the baseline fresh questions."""
+        compared = self._compared(model)
+        if choice["arm"] == compared.baseline or len(self.arms) == 1 or not self.questions.confirming:
+            return
+        pair = (compared.baseline, choice["arm"])
+        rounds = [one for one in compared.rounds if one.rows == choice["rows"]]
+        chosen = [replace(one, students={arm: one.students[arm] for arm in pair}) for one in rounds]
+        specs = [str(path) for one in chosen for path in one.students.values()]
+        found = self._asked(model, specs, CONFIRM, self.questions.confirming)
+        alone = replace(compared, rounds=chosen, also=())
+        figured = figures(alone, found.questions)
+        self.content["confirmed_scores"] += figured.scores
+        self.content["confirmed"] += figured.differences
+
+    def _write(self, notes: Sequence[str] = (), code: int = 0) -> Ablation:
+        content = self.content
+        all_figures = [
+            figures(self._compared(model), self.means[model.label])
+            for model in self.models
+            if model.label in self.means
+        ]
+        content["scores"] = [line for one in all_figures for line in one.scores]
+        content["differences"] = [line for one in all_figures for line in one.differences]
+        content["slopes"] = [line for one in all_figures for line in one.slopes]
+        content["choices"] = [one.choice for one in all_figures if one.choice is not None]
+        content["confirmed_scores"], content["confirmed"] = [], []
+        short = [one.note for of_model in self.rows.values() for one in of_model if one.note]
+        data = [note for one in self.rows[self.models[0].label] for note in one.dataset.notes]
+        told = [*notes, *self.questions.notes, *short, *data, *self.problems]
+        content["notes"] = list(dict.fromkeys(told))
+        content["exit_code"] = code
+        found = Ablation(self.folder, content)
+        found.save()
+        return found
+
+    def _finished(self, limit: LimitReached | None) -> Ablation:
+        done = sum(len(one.students) for rounds in self.rounds.values() for one in rounds)
+        notes = []
+        code = next(filter(None, self.codes.values()), 0)
+        if limit is not None:
+            whole = f"{counted(done, 'student')} of whole comparisons {verb(done, 'is', 'are')} evaluated"
+            notes.append(f"{limit}; {whole}, and the same command goes on")
+            code = limit.exit_code
+        found = self._write(notes, code)
+        if limit is None:
+            for choice in list(found.content["choices"]):
+                self._confirm(choice, next(one for one in self.models if one.label == choice["model"]))
+        found.save()
+        return found
