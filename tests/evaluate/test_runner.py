@@ -248,6 +248,33 @@ def test_a_lone_student_is_compared_with_its_base(toy: Toy, write_task: WriteTas
     assert "these students, not yet these recipes" in found.verdicts[0]
 
 
+def test_a_base_with_the_brief_is_asked_as_the_teacher_is(
+    toy: Toy, write_task: WriteTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from tunixhack.evaluate import students
+
+    put: dict[str, str] = {}
+
+    def reply(student: Any, questions: Sequence[Any], **options: Any) -> list[Any]:
+        for messages in questions:
+            put[messages[-1]["content"]] = messages[0]["content"]
+        return [students.StudentReply(right_answer(messages, None), 20, True) for messages in questions]
+
+    monkeypatch.setattr(students, "generate", reply)
+    arms = ["base", "base+brief", f"{toy.base}+brief", toy.student]
+    with pytest.raises(UserError, match="the same weights, asked the same way"):
+        run(arms, write_task(), tmp_path / "out")
+    del arms[2]
+    run(arms[:1] + arms[2:], write_task(), tmp_path / "out")
+    assert all(system == user for user, system in put.items())  # asked with nothing but the question
+    found = run(arms, write_task(), tmp_path / "out")
+    assert all("<reasoning>" in system and system != user for user, system in put.items())
+    assert found.scores.filter(arm="base+brief").select("kind", "form_ok").row(0) == ("base", 1)
+    assert found.content["arms"][1]["format"] == "written"
+    identities = [arm["identity"] for arm in found.content["arms"]]
+    assert len(set(identities)) == 3
+
+
 def test_an_arm_that_fails_does_not_end_the_others(adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path):
     found = run([adder.url, "http://127.0.0.1:9/v1#x"], write_task(), tmp_path / "out")
     assert found.exit_code == 2
@@ -335,6 +362,8 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
         ("nothing-like-it", {}, "nothing-like-it"),
         ("local,reference", {}, "reference is no model"),
         ("./nothing", {}, "there is no folder or file ./nothing"),
+        ("local+brief", {}, "local+brief: +brief is for bases"),
+        ("base+brief", {}, "none is named"),
         ("local", {"samples": 3}, "3 times the same reply"),
         ("local", {"shard": "9/8"}, "--shard 9/8"),
         ("local", {"questions": 0}, "questions=0"),

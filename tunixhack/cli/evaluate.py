@@ -24,7 +24,8 @@ def evaluate(
         str,
         typer.Argument(
             help="Who is asked, with commas between, the first is the baseline: a training's folder, base, a base as "
-            "after --model of train, a teacher as after --teacher of build."
+            "after --model of train, either with +brief to be told what the teacher is told, a teacher as after "
+            "--teacher of build."
         ),
     ],
     on: Annotated[

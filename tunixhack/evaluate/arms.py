@@ -16,6 +16,8 @@ from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.train import record
 
 BASE = "base"
+BRIEF = "+brief"
+"""Behind a base's name: it is asked with the domain's teacher brief."""
 Kind = Literal["student", "base", "teacher"]
 LONGEST = 100
 """Most characters of a folder's name."""
@@ -31,11 +33,18 @@ class Arm:
     """``student``: a training's folder; ``base``: a model that was not trained here; ``teacher``."""
     of: Path | None = None
     """The training whose base it is; None for a base by name, and for others."""
+    brief: bool = False
+    """Whether a base is asked as the domain's teacher is: with its system text, and told which form to write."""
 
     @property
     def label(self) -> str:
         """Its name in tables, without credentials."""
         return public_name(self.spec)
+
+    @property
+    def model(self) -> str:
+        """What it was named without ``+brief``."""
+        return self.spec.removesuffix(BRIEF) if self.brief else self.spec
 
     @property
     def folder(self) -> str:
@@ -48,8 +57,9 @@ def read_arms(named: str | Sequence[str | Path]) -> list[Arm]:
     """Read a list of arms; a lone student gets its base in front.
 
     Args:
-        named: a training's folder, ``base``, a base as ``--model`` of train names it, or a teacher as ``--teacher`` of
-            build does; the first is the baseline. A text is split at its commas.
+        named: a training's folder, ``base``, a base as ``--model`` of train names it, either of them with ``+brief``
+            behind, or a teacher as ``--teacher`` of build does; the first is the baseline. A text is split at its
+            commas.
 
     Raises:
         UserError: none is named, one twice, or one is nothing that can be asked.
@@ -64,10 +74,27 @@ def read_arms(named: str | Sequence[str | Path]) -> list[Arm]:
         if same in seen:
             raise UserError(f"{public_name(spec)} is named twice: name each arm once")
         seen.add(same)
-    students = [Path(spec) for spec in specs if _kind(spec) == "student"]
+    students = [Path(spec) for spec in specs if _kind(_split(spec)[0]) == "student"]
     if len(specs) == 1 and students:
         specs.insert(0, BASE)
-    return [Arm(spec=spec, kind=_kind(spec), of=_base_of(students) if spec == BASE else None) for spec in specs]
+    return [_arm(spec, students) for spec in specs]
+
+
+def _arm(spec: str, students: Sequence[Path]) -> Arm:
+    model, brief = _split(spec)
+    kind = _kind(model)
+    if brief and kind != "base":
+        raise UserError(
+            f"{public_name(spec)}: {BRIEF} is for bases, which are told what the domain's teacher is told; "
+            f"a {kind} is asked in a way of its own, so name {public_name(model)}"
+        )
+    return Arm(spec=spec, kind=kind, of=_base_of(students) if model == BASE else None, brief=brief)
+
+
+def _split(spec: str) -> tuple[str, bool]:
+    """Take ``+brief`` off a name, unless a folder is really called so."""
+    brief = spec.endswith(BRIEF) and not Path(spec).expanduser().exists()
+    return (spec.removesuffix(BRIEF), True) if brief else (spec, False)
 
 
 def _kind(spec: str) -> Kind:

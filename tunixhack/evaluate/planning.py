@@ -174,7 +174,7 @@ def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, fl
         stored = teacher_replies(chosen, order, place).height if (place / TABLE).exists() else 0
         seconds = _teacher_seconds(arm, place)
     else:
-        keys = {(one.key, one.sample) for one in setup.students[arm.label].wanted(chosen.rows, order)}
+        keys = {(one.key, one.sample) for one in setup.wanted(arm, task)}
         stored = len(keys & known_keys([folder, *order.reuse], task.name))
         seconds = pace.get(arm.label)
     missing = max(0, wanted - stored)

@@ -56,8 +56,9 @@ def evaluate(
     """Ask arms the same questions, and compare them with the first; or go on where that was interrupted.
 
     Args:
-        arms: a training's folder, ``base``, a base as ``--model`` of train names it, or a teacher as ``--teacher`` of
-            build does; the first is the baseline. A text is split at its commas. A lone student gets its base in front.
+        arms: a training's folder, ``base``, a base as ``--model`` of train names it, either of them with ``+brief``
+            behind, which tells it what the domain's teacher is told, or a teacher as ``--teacher`` of build does; the
+            first is the baseline. A text is split at its commas. A lone student gets its base in front.
         on: domains, domain files, or files of questions with ``question`` and ``reference``; likewise.
         source: other test questions than those of the one domain in ``on``, as ``--source`` of build names them.
         questions: that each arm is asked, of each task: the first in the order of the seed.
@@ -185,7 +186,7 @@ class _Run:
         store = store_of(self.folder, task.name, arm)
         for sentence in store.set_aside_damaged():
             self.report.warn(sentence)
-        wanted = student.wanted(self.setup.questions[task.name].rows, order)
+        wanted = self.setup.wanted(arm, task)
         keys = pl.DataFrame(
             [(one.key, one.sample) for one in wanted],
             schema={"request_key": pl.String, "sample": pl.Int64},

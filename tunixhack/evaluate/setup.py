@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm, read_arms
+from tunixhack.evaluate.brief import FORM, brief_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.figures import ArmFacts
 from tunixhack.evaluate.order import Order
@@ -20,7 +21,7 @@ from tunixhack.train.machine.doctor import require_device
 from tunixhack.train.optional_imports import import_optional
 
 if TYPE_CHECKING:
-    from tunixhack.evaluate.students import StudentArm
+    from tunixhack.evaluate.students import Asked, StudentArm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,12 @@ class Setup:
         """Return the form that an arm was trained or is asked to reply in."""
         if arm.kind == "teacher":
             return trace_of(task.recipe)
-        return self.students[arm.label].settings.format
+        return FORM if arm.brief else self.students[arm.label].settings.format
+
+    def wanted(self, arm: Arm, task: Task) -> list[Asked]:
+        """List the replies that are wanted of a student or base."""
+        brief = brief_of(task.recipe) if arm.brief else None
+        return self.students[arm.label].wanted(self.questions[task.name].rows, self.order, brief)
 
     def facts(self) -> list[ArmFacts]:
         """Return what the figures have to know of the arms."""
@@ -109,7 +115,7 @@ class Setup:
                     "identity": student.identity,
                     "base": Path(student.base.name).name,
                     "step": None if student.trained is None else student.trained.step,
-                    "format": student.settings.format,
+                    "format": FORM if arm.brief else student.settings.format,
                 }
             told.append(one)
         return told

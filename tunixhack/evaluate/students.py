@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
-from tunixhack._util.ids import request_key, sample_seed
+from tunixhack._util.ids import digest, request_key, sample_seed
 from tunixhack._util.progress import Reporter
 from tunixhack.evaluate.arms import Arm
+from tunixhack.evaluate.brief import FORM, Brief
 from tunixhack.evaluate.contamination import learnt_questions
 from tunixhack.evaluate.order import Order
 from tunixhack.formats import user_message
@@ -47,6 +49,9 @@ class Asked:
 class StudentArm(FoundStudent):
     """A student or a base that can be asked."""
 
+    brief = False
+    """Whether it is asked with the domain's brief."""
+
     @classmethod
     def find(cls, arm: Arm, *, accept_terms: bool, report: Reporter) -> Self:
         """Find a student or base on the disk.
@@ -58,8 +63,17 @@ class StudentArm(FoundStudent):
             return cls.of_training(Path(arm.spec).expanduser(), accept_terms=accept_terms, warn=report.warn)
         if arm.of is not None:
             trained = find_trained(arm.of, accept_terms=accept_terms)
-            return cls(trained.base, trained.settings, None)
-        return cls.of_base(arm.spec, accept_terms=accept_terms, say=report.say)
+            found = cls(trained.base, trained.settings, None)
+        else:
+            found = cls.of_base(arm.model, accept_terms=accept_terms, say=report.say)
+        found.brief = arm.brief
+        return found
+
+    @cached_property
+    def identity(self) -> str:
+        """64 hex digits of the weights, and of whether it is asked with a brief, which itself is in the messages."""
+        weights = FoundStudent.identity.func(self)
+        return digest(weights, FORM) if self.brief else weights
 
     def learnt(self) -> list[str] | None:
         """Return the questions that it was trained on; None where they are not known any more."""
@@ -67,13 +81,20 @@ class StudentArm(FoundStudent):
             return []
         return learnt_questions(self.trained.folder, self.base.family.chat, self.base.tokenizer)
 
-    def wanted(self, rows: pl.DataFrame, order: Order) -> list[Asked]:
-        """List the replies that are wanted, sample by sample and in the questions' order."""
+    def wanted(self, rows: pl.DataFrame, order: Order, brief: Brief | None = None) -> list[Asked]:
+        """List the replies that are wanted, sample by sample and in the questions' order.
+
+        Args:
+            rows: questions in the QUESTION schema.
+            order: how often and how they are asked.
+            brief: how they are put; None puts them as in training.
+        """
+        put = _as_in_training if brief is None else brief
+        listed = [(row["question_id"], put(row)) for row in rows.iter_rows(named=True)]
         sampling = {"temperature": order.temperature, "max_tokens": order.max_tokens or MAX_NEW_TOKENS}
         found = []
         for sample in range(order.samples):
-            for name, question, context in rows.select("question_id", "question", "context").iter_rows():
-                messages = [{"role": "user", "content": user_message(question, context)}]
+            for name, messages in listed:
                 key = request_key({"student": self.identity}, "student", messages, sampling)
                 seed = sample_seed(order.seed, name, sample)
                 found.append(Asked(question_id=name, messages=messages, sample=sample, key=key, seed=seed))
@@ -129,6 +150,10 @@ class StudentArm(FoundStudent):
             "when": now,
             "model": Path(self.base.name).name,
         }
+
+
+def _as_in_training(row: dict[str, Any]) -> Sequence[Message]:
+    return [{"role": "user", "content": user_message(row["question"], row["context"])}]
 
 
 def _batches(wanted: Sequence[Asked], lengths: Sequence[int], context: int) -> Iterator[list[tuple[Asked, int]]]:
