@@ -233,6 +233,56 @@ def test_an_arm_that_is_right_more_often_is_better(adder: ScriptedTeacher, write
     assert found.exit_code == 0
 
 
+def test_questions_that_belong_together_are_a_cluster(adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path):
+    rows = [row | {"cluster": int(row["question"].split()[2]) // 2} for row in sums(range(16))]
+    rows[0]["cluster"] = None  # which stands alone
+    with ScriptedTeacher(answer=lambda messages, seed: "<reasoning>x</reasoning><answer>0</answer>") as wrong:
+        arms = [wrong.url, adder.url]
+        together = run(arms, write_task(rows), tmp_path / "together", questions=64)
+        alone = run(arms, write_task(sums(range(16))), tmp_path / "alone", questions=64)
+    assert together.replies["cluster"].null_count() == 2
+    assert set(together.replies["cluster"].drop_nulls()) == {str(one) for one in range(8)}
+    told, apart = together.differences.row(0, named=True), alone.differences.row(0, named=True)
+    assert (told["n"], told["clusters"], apart["clusters"]) == (64, 9, 64)
+    assert told["difference"] == apart["difference"]
+    assert told["high"] - told["low"] > 1.3 * (apart["high"] - apart["low"])
+    assert "64 questions in 9 clusters × 1 reply" in told["sentence"]
+    assert "in 9 clusters" in together.title("sums")
+    assert together.scores["clusters"].to_list() == [9, 9]
+
+
+@pytest.mark.parametrize(
+    "cluster", ["'context'", "lambda row: row['context']", "lambda row: {'a': 1.0, 'b': 2.0}[row['context']]"]
+)
+def test_a_recipe_says_which_questions_belong_together(
+    cluster: str, adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path
+):
+    rows = [row | {"context": "ab"[at % 2]} for at, row in enumerate(sums(range(3)))]
+    domain = tmp_path / "sums.py"
+    domain.write_text(DOMAIN.format(test=str(write_task(rows)), score=f"None, cluster={cluster}"))
+    found = run([adder.url], domain, tmp_path / "out")
+    assert found.content["tasks"]["sums"]["clusters"] == 2
+    assert found.questions["cluster"].n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("cluster", "sentence"),
+    [
+        ("'contxt'", "did you mean context"),
+        ("lambda row: row['nothing']", "the recipe's cluster"),
+        ("lambda row: [1]", r"is \[1\]: give a text or a number"),
+    ],
+)
+def test_a_cluster_that_is_none_is_refused(
+    cluster: str, sentence: str, adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path
+):
+    domain = tmp_path / "sums.py"
+    domain.write_text(DOMAIN.format(test=str(write_task()), score=f"None, cluster={cluster}"))
+    with pytest.raises(UserError, match=sentence):
+        run([adder.url], domain, tmp_path / "out")
+    assert asked(adder) == 0
+
+
 def test_what_is_cut_off_or_says_nothing_stands_in_a_column_of_its_own(write_task: WriteTask, tmp_path: Path):
     with ScriptedTeacher(answer=right_answer, faults=Faults(truncated=0.5)) as teacher:
         (line,) = run([teacher.url], write_task(), tmp_path / "out", questions=40).scores.rows(named=True)

@@ -120,7 +120,9 @@ class Evaluation:
     def title(self, task: str) -> str:
         """Return a line that says what a task is."""
         told = self.content["tasks"][task]
-        return f"{task} ({told['source']['path']}, {told['asked']:,} questions × {self.content['order']['samples']:,})"
+        together = f" in {told['clusters']:,} clusters" if told.get("clusters") else ""
+        asked = f"{told['asked']:,} questions{together} × {self.content['order']['samples']:,}"
+        return f"{task} ({told['source']['path']}, {asked})"
 
     def __repr__(self) -> str:
         """Say in a line what was compared."""

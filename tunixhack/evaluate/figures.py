@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.evaluate.clusters import COLUMN, labels
 from tunixhack.evaluate.replies import CUT_OFF
 from tunixhack.evaluate.scores import WRONG
-from tunixhack.evaluate.statistics.intervals import SHARE, difference, interval
+from tunixhack.evaluate.statistics.intervals import SHARE, Interval, difference, interval
 from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
 from tunixhack.evaluate.statistics.verdicts import Circumstances, Verdict, verdict
 
@@ -35,12 +36,14 @@ def by_question(replies: pl.DataFrame, samples: int) -> pl.DataFrame:
         samples: replies that each question is to have.
 
     Returns:
-        ``task``, ``arm``, ``question_id``, ``k``, ``right``, ``if_right`` (the mean where every reply that was cut off
-        without being in a loop counts as right), ``cut_off``, ``unread``, ``form_ok``, ``tokens``; sorted.
+        ``task``, ``arm``, ``question_id``, ``cluster`` where ``replies`` have it, ``k``, ``right``, ``if_right`` (the
+        mean where every reply that was cut off without being in a loop counts as right), ``cut_off``, ``unread``,
+        ``form_ok``, ``tokens``; sorted.
     """
     cut = (pl.col("why") == CUT_OFF).fill_null(False)
     unread = (pl.col("why").is_not_null() & ~pl.col("why").is_in([WRONG, CUT_OFF])).fill_null(False)
     means = replies.group_by("task", "arm", "question_id").agg(
+        *([pl.col(COLUMN).first()] if COLUMN in replies.columns else []),
         k=pl.len(),
         right=pl.col("right").mean(),
         if_right=pl.when(cut & ~pl.col("looping")).then(1.0).otherwise(pl.col("right")).mean(),
@@ -62,10 +65,11 @@ def score_line(of_arm: pl.DataFrame, arm: ArmFacts, asked: int) -> dict[str, Any
     """
     line: dict[str, Any] = {"arm": arm.label, "kind": arm.kind, "n": of_arm.height, "missing": asked - of_arm.height}
     if of_arm.is_empty():
-        return line | dict.fromkeys(("k", "right", "low", "high", "cut_off", "unread", "form_ok", "tokens"))
-    found = interval(of_arm["right"].to_numpy(), bounds=SHARE, level=LEVEL)
+        return line | dict.fromkeys(("k", "right", "low", "high", "cut_off", "unread", "form_ok", "tokens", "clusters"))
+    found = interval(of_arm["right"].to_numpy(), bounds=SHARE, clusters=labels(of_arm), level=LEVEL)
     means = {name: _mean(of_arm[name]) for name in ("cut_off", "unread", "form_ok", "tokens")}
-    return line | {"k": of_arm["k"].to_list()[0], "right": found.mean, "low": found.low, "high": found.high} | means
+    told = {"k": of_arm["k"].to_list()[0], "right": found.mean, "low": found.low, "high": found.high}
+    return line | told | means | {"clusters": found.clusters}
 
 
 def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> list[dict[str, Any]]:
@@ -82,19 +86,21 @@ def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> 
         both = first.join(means.filter(pl.col("arm") == arm.label), on="question_id", suffix="_arm").sort("question_id")
         if both.is_empty():
             continue
-        found = difference(both["right"].to_numpy(), both["right_arm"].to_numpy(), level=LEVEL)
+        together = labels(both)
+
+        def compared(one: str, other: str, both: pl.DataFrame = both, together: Any = together) -> Interval:
+            return difference(both[one].to_numpy(), both[other].to_numpy(), clusters=together, level=LEVEL)
+
+        found = compared("right", "right_arm")
         circumstances = Circumstances(
             samples=samples,
             trainings=1 if "student" in (arm.kind, baseline.kind) else None,
             comparisons=len(others),
-            if_cut_off=(
-                difference(both["right"].to_numpy(), both["if_right_arm"].to_numpy(), level=LEVEL),
-                difference(both["if_right"].to_numpy(), both["right_arm"].to_numpy(), level=LEVEL),
-            ),
+            if_cut_off=(compared("right", "if_right_arm"), compared("if_right", "right_arm")),
             token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
             scores=tuple(score for score in scores if score is not None),
         )
-        p = sign_flip_p(both["right_arm"].to_numpy() - both["right"].to_numpy())
+        p = sign_flip_p(both["right_arm"].to_numpy() - both["right"].to_numpy(), clusters=together)
         judged = verdict(found, p, circumstances)
         lines.append(_line(judged, baseline.label, arm.label))
     return lines
@@ -106,6 +112,7 @@ def _line(judged: Verdict, baseline: str, arm: str) -> dict[str, Any]:
         "arm": arm,
         "baseline": baseline,
         "n": found.n,
+        "clusters": found.clusters,
         "difference": found.mean,
         "low": found.low,
         "high": found.high,

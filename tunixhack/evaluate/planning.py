@@ -13,6 +13,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm
+from tunixhack.evaluate.clusters import labels
 from tunixhack.evaluate.evaluation import FILE, SCORES, Evaluation
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.runner import check_folder, default_folder
@@ -62,12 +63,18 @@ class TaskPlan:
     """The smallest difference that 80 % of such comparisons tell, by the baseline's assumed share of right replies."""
     pilot: dict[str, float | None]
     """The same by arm, from the differences of the questions that are stored already."""
+    clusters: int | None = None
+    """Number of clusters; None where every question stands alone."""
 
     def lines(self) -> list[str]:
         """Say it in lines."""
         told = ", ".join(f"{_points(size)} where the baseline is right in {at}" for at, size in self.detectable.items())
-        of = f"{counted(self.questions, 'question')} × {counted(self.samples, 'reply', 'replies')}"
-        lines = [f"{self.task}: {of}; {100 * POWER:.0f} % of such comparisons tell {told}"]
+        together = f" in {counted(self.clusters, 'cluster')}" if self.clusters else ""
+        of = f"{counted(self.questions, 'question')}{together} × {counted(self.samples, 'reply', 'replies')}"
+        if not told:
+            return [f"{self.task}: {of}"]
+        alone = " at best, if the questions of a cluster were as different as others" if together else ""
+        lines = [f"{self.task}: {of}; {100 * POWER:.0f} % of such comparisons tell {told}{alone}"]
         seen = [f"{arm} {_points(size)}" for arm, size in self.pilot.items()]
         return [*lines, f"  by the replies that are stored: {', '.join(seen)}"] if seen else lines
 
@@ -147,7 +154,12 @@ def _task(setup: Setup, task: Task, folder: Path) -> TaskPlan:
             planned = Plan(questions=asked, samples=samples, arms=len(setup.arms), score=score)
             told[f"{100 * score:.0f} %"] = detectable(planned)
     return TaskPlan(
-        task=task.name, questions=asked, samples=samples, detectable=told, pilot=_pilot(setup, task, folder)
+        task=task.name,
+        questions=asked,
+        samples=samples,
+        detectable=told,
+        pilot=_pilot(setup, task, folder),
+        clusters=setup.questions[task.name].cluster_count(),
     )
 
 
@@ -163,7 +175,8 @@ def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
         asked = setup.questions[task.name].rows.height
         if both.height > 1 and asked > 1:
             seen = (both["right_arm"] - both["right"]).to_numpy()
-            found[arm.label] = detectable_from_pilot(seen, asked, level=shared_level(len(others)))
+            level = shared_level(len(others))
+            found[arm.label] = detectable_from_pilot(seen, asked, clusters=labels(both), level=level)
     return found
 
 

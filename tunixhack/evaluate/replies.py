@@ -12,7 +12,7 @@ import polars as pl
 
 from tunixhack._util.texts import is_blank
 from tunixhack.evaluate.scores import Score
-from tunixhack.evaluate.task import Task
+from tunixhack.evaluate.task import TaskQuestions
 from tunixhack.replies.finish_reasons import choice_finish_kind
 from tunixhack.replies.message import message_texts
 from tunixhack.replies.reply import read_message
@@ -29,6 +29,7 @@ _ANSWER_TAG = re.compile(r"</?answer>")
 REPLY: dict[str, pl.DataType] = {
     "task": pl.String(),
     "question_id": pl.String(),
+    "cluster": pl.String(),
     "arm": pl.String(),
     "sample": pl.Int64(),
     "seed": pl.Int64(),
@@ -94,20 +95,20 @@ def lenient_answer(message: Mapping[str, Any], content: str) -> str:
     return _ANSWER_TAG.sub("", opened).strip()
 
 
-def scored_replies(task: Task, arm: str, form: str, questions: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def scored_replies(chosen: TaskQuestions, arm: str, form: str, answers: pl.DataFrame) -> pl.DataFrame:
     """Read and score an arm's stored replies to a task; nothing is asked.
 
     Args:
-        task: with its scorer.
+        chosen: the questions, and their task with its scorer.
         arm: the arm's label.
         form: see `read_reply`.
-        questions: in the QUESTION schema.
         answers: rows of `tunixhack.runs.journal.FIELDS`, one for each reply.
 
     Returns:
         The columns of `REPLY`, sorted.
     """
-    by_id = {row["question_id"]: row for row in questions.iter_rows(named=True)}
+    task = chosen.task
+    by_id = {row["question_id"]: row for row in chosen.rows.iter_rows(named=True)}
     stored = list(answers.iter_rows(named=True))
     read = [read_reply(_choice(row), form) for row in stored]
     whole = [at for at, one in enumerate(read) if one.problem is None]
@@ -120,6 +121,7 @@ def scored_replies(task: Task, arm: str, form: str, questions: pl.DataFrame, ans
             {
                 "task": task.name,
                 "arm": arm,
+                "cluster": chosen.clusters.get(row["question_id"]),
                 "right": score.right or 0.0,
                 "claim": None if score.claim is None else _unicode(score.claim),
                 "why": None if score.why is None else _unicode(score.why),

@@ -161,11 +161,11 @@ class _Run:
         setup = self.setup
         replies, problems, codes, pace = [pl.DataFrame(schema=REPLY)], [], [], dict(self._pace_before())
         for task in setup.tasks:
-            rows = setup.questions[task.name].rows
+            chosen = setup.questions[task.name]
             for number, arm in enumerate(setup.arms, 1):
                 self.report.say(f"{task.name}, {number} of {len(setup.arms)}: {arm.label}")
                 asked = self._ask(arm, task)
-                replies.append(scored_replies(task, arm.label, setup.form(arm, task), rows, asked.answers))
+                replies.append(scored_replies(chosen, arm.label, setup.form(arm, task), asked.answers))
                 if asked.problem is not None:
                     problems.append(f"{arm.label}: {asked.problem}")
                     codes.append(asked.exit_code)
@@ -245,6 +245,7 @@ class _Run:
                     "sha256": setup.questions[task.name].loaded.resolved.get("sha256"),
                     "scorer": task.scorer.name,
                     "asked": setup.questions[task.name].rows.height,
+                    "clusters": setup.questions[task.name].cluster_count(),
                     "looked_at": setup.questions[task.name].looked_at,
                     "left_out": dict(setup.questions[task.name].left_out),
                 }

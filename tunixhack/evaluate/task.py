@@ -12,6 +12,7 @@ import polars as pl
 from tunixhack._util.ids import rank
 from tunixhack.domain_files import find
 from tunixhack.errors import UserError
+from tunixhack.evaluate.clusters import clusters_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.scores import Scorer, scorer_of
 from tunixhack.recipe import Recipe
@@ -108,9 +109,11 @@ class Task:
                 break
         if not kept:
             raise UserError(self._nothing_left(rows.height, left_out))
+        chosen = pl.concat(kept)
         return TaskQuestions(
             task=self,
-            rows=pl.concat(kept),
+            rows=chosen,
+            clusters=clusters_of(self.recipe, self.source, chosen),
             left_out={why: number for why, number in left_out.items() if number},
             looked_at=looked + equal.height,
             loaded=loaded,
@@ -154,6 +157,8 @@ class TaskQuestions:
     looked_at: int
     """Number of test questions that were looked at until there were enough."""
     loaded: Loaded
+    clusters: Mapping[str, str] = field(default_factory=dict)
+    """The label of each question that belongs to others; see `tunixhack.evaluate.clusters`."""
 
     def left_out_sentence(self) -> str | None:
         """Say how many test questions were left out, and why; None where none was."""
@@ -161,6 +166,12 @@ class TaskQuestions:
             return None
         why = "; ".join(f"{number:,} {LEFT_OUT[reason]}" for reason, number in self.left_out.items())
         return f"{self.task.name}: of the first {self.looked_at:,} test questions are left out {why}"
+
+    def cluster_count(self) -> int | None:
+        """Return the number of clusters, a question that stands alone counted as one; None where all do."""
+        found = [self.clusters.get(name) for name in self.rows["question_id"]]
+        alone = found.count(None)
+        return None if alone == len(found) else alone + len({*found} - {None})
 
     def shard(self, number: int, of: int) -> TaskQuestions:
         """Return every so many-th question, beginning with the number-th, counted from 1."""
@@ -170,6 +181,7 @@ class TaskQuestions:
             left_out=self.left_out,
             looked_at=self.looked_at,
             loaded=self.loaded,
+            clusters=self.clusters,
         )
 
 

@@ -64,6 +64,10 @@ class RecipeSpec:
     """From a row, with ``question``, ``reference``, ``inputs`` and ``answer``, to whether the answer is right, a share
     from 0 to 1, or None where it cannot be read. Where it is None, the recipe's `Verify` says, or else the reference
     is read as a number, a formula, an option's letter or a few words."""
+    cluster: str | Callable[[Mapping[str, Any]], str | None] | None = None
+    """Which questions `tunixhack.evaluate` takes as belonging together, and hence as no independent evidence: a column
+    of a question, such as ``"context"``, or a function of its row to a label, None for a question that stands alone.
+    Where it is None, a file's column ``cluster`` says, if it has one."""
     file: Path | None = None
     """The domain file that it was read from, for the command that goes on; None for the package's own."""
 

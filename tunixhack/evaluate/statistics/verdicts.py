@@ -93,7 +93,8 @@ class Verdict:
         if found.low is not None and found.high is not None:
             low, high = (_amount(end, found, "").strip() for end in (found.low, found.high))
             size += f" ({_percent(found.level)}: {low} to {high})"
-        basis = f"{counted(found.n, 'question')} × {counted(asked.samples, 'reply', 'replies')}"
+        together = "" if found.clusters == found.n else f" in {counted(found.clusters, 'cluster')}"
+        basis = f"{counted(found.n, 'question')}{together} × {counted(asked.samples, 'reply', 'replies')}"
         if asked.trainings is not None:
             basis += f", {counted(asked.trainings, 'training')} each"
         if self.word.value.startswith("perhaps") and self.p is not None:
