@@ -26,7 +26,11 @@ JAX := 0.11
 JAX_VENV := .venv-jax
 JAX_SETUP := pyproject.toml constraints-jax-$(JAX).txt
 
-.PHONY: help quickstart train-setup test test-jax lint bench bench-export constraints constraints-jax clean
+# What reads the logs of evaluations, and cannot be installed beside Curator.
+INSPECT := 0.3.285
+INSPECT_VENV := .venv-inspect
+
+.PHONY: help quickstart train-setup test test-jax lint bench bench-export bench-inspect constraints constraints-jax clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +72,9 @@ bench-export: $(VENV)/.local $(VENV)/.test  ## Exported students through transfo
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt torch
 	@$(BIN)/python benchmarks/export_vs_transformers.py
 
+bench-inspect: $(VENV)/.local $(VENV)/.test $(INSPECT_VENV)/.installed  ## Logs of evaluations, read by inspect-ai in an environment of its own
+	@$(BIN)/python benchmarks/inspect_reads.py
+
 # $(call make-venv,FOLDER,PYTHONS,ACCEPTED): an environment by the first of some Pythons that is of an accepted version.
 # Without PYTHON=…, the first of the accepted versions is looked for everywhere before the next.
 define make-venv
@@ -95,6 +102,14 @@ $(JAX_VENV)/.made:
 $(JAX_VENV)/.test: $(JAX_VENV)/.made $(JAX_SETUP)
 	@echo "Installing tunixhack[all,test] with jax $(JAX) into $(JAX_VENV)"
 	@$(JAX_VENV)/bin/python $(PIP_INSTALL) -c constraints-jax-$(JAX).txt -e '.[all,test]'
+	@touch $@
+
+$(INSPECT_VENV)/.made:
+	$(call make-venv,$(INSPECT_VENV),python3 python3.12 python3.11,$(ACCEPTED))
+
+$(INSPECT_VENV)/.installed: $(INSPECT_VENV)/.made
+	@echo "Installing inspect-ai $(INSPECT) into $(INSPECT_VENV)"
+	@$(INSPECT_VENV)/bin/python $(PIP_INSTALL) inspect-ai==$(INSPECT)
 	@touch $@
 
 comma := ,
@@ -139,4 +154,4 @@ constraints-jax: $(JAX_VENV)/.made  ## The same for the other jax (then: make te
 	$(call solve,$(JAX_VENV)/bin/python,$(JAX),constraints-jax-$(JAX).txt)
 
 clean:  ## Remove what make made; runs/ stays, since answers were paid for
-	rm -rf $(VENV) $(JAX_VENV) .venv-solve site dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JAX_VENV) $(INSPECT_VENV) .venv-solve site dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -53,6 +53,9 @@ def evaluate(
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Pay again for replies of teachers that a change made stale.")
     ] = False,
+    inspect_logs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder for logs that inspect-ai's viewer reads.")
+    ] = None,
     accept_terms: Terms = False,
     cpu: Cpu = False,
     as_json: Json = False,
@@ -80,7 +83,7 @@ def evaluate(
         planned = room.plan(arms, on, **options)
         print_result("\n".join(planned.lines()), planned.as_dict() if as_json else None)
         return
-    found = room.evaluate(arms, on, **options)
+    found = room.evaluate(arms, on, inspect_logs=inspect_logs, **options)
     if as_json:
         print_json(found.as_dict())
     else:

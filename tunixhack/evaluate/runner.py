@@ -23,6 +23,7 @@ from tunixhack.errors import TeacherFailed, TunixHackError, UserError
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.evaluation import FILE, SCHEMA, Evaluation
 from tunixhack.evaluate.figures import by_question, differences, score_line
+from tunixhack.evaluate.inspect_log import write_logs
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
@@ -51,6 +52,7 @@ def evaluate(
     ask_again: bool = False,
     accept_terms: bool = False,
     cpu: bool = False,
+    inspect_logs: str | Path | None = None,
     report: Reporter | None = None,
 ) -> Evaluation:
     """Ask arms the same questions, and compare them with the first; or go on where that was interrupted.
@@ -74,6 +76,8 @@ def evaluate(
         ask_again: ask a teacher anew where its prompt or sampling has changed since replies were paid for.
         accept_terms: the terms of a base were read and accepted.
         cpu: ask students on the CPU though an accelerator is here.
+        inspect_logs: a folder into which every task's and arm's replies and scores are written, in the format of
+            inspect-ai; see `tunixhack.evaluate.inspect_log`.
         report: where progress goes; standard error when None.
 
     Returns:
@@ -90,7 +94,10 @@ def evaluate(
     )  # fmt: skip
     setup = Setup.find(arms, on, source, order, report)
     folder = Path(out) if out is not None else default_folder(setup)
-    return ask(setup, folder, _command(arms, on, source, order, folder), report)
+    found = ask(setup, folder, _command(arms, on, source, order, folder), report)
+    if inspect_logs is not None:
+        write_logs(Path(inspect_logs), found, {name: chosen.rows for name, chosen in setup.questions.items()})
+    return found
 
 
 def ask(setup: Setup, folder: Path, command: str, report: Reporter) -> Evaluation:
