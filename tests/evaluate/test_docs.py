@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.pages import ROOT
-from tunixhack.evaluate.evaluation import COLUMNS, FILE, REPLIES, SCORES
+from tunixhack.evaluate.evaluation import COLUMNS, FILE, LOSSES, REPLIES, SCORES
 from tunixhack.evaluate.statistics.verdicts import Word
 
 PAGE = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")
@@ -18,4 +18,4 @@ def test_every_word_of_a_verdict_is_explained():
 
 def test_every_column_and_file_is_explained():
     assert [name for name in COLUMNS if name and f"\n| {name} | " not in PAGE] == []
-    assert [name for name in (FILE, REPLIES, SCORES) if f"\n| `{name}` | " not in PAGE] == []
+    assert [name for name in (FILE, REPLIES, SCORES, LOSSES) if f"\n| `{name}` | " not in PAGE] == []

@@ -4,6 +4,7 @@
 evaluation.json     who was asked what and how, the figures, what was left out, and the sentences
 replies.parquet     every reply, read and scored: `tunixhack.evaluate.replies.REPLY`
 scores.parquet      the mean of every question and arm: `tunixhack.evaluate.figures.by_question`
+losses.parquet      the loss of every question and student on the source's own solution: `tunixhack.evaluate.losses`
 TASK/ARM/           an arm's answer store; of a teacher it is the folder of a run
 =================== =======================================================================================
 """
@@ -22,11 +23,11 @@ from tunixhack._util.notebook_html import heading, paragraph, table
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.errors import UserError
 
-FILE, REPLIES, SCORES = "evaluation.json", "replies.parquet", "scores.parquet"
+FILE, REPLIES, SCORES, LOSSES = "evaluation.json", "replies.parquet", "scores.parquet", "losses.parquet"
 SCHEMA = 1
 """The version of evaluation.json."""
 REMEDY = "the same command writes it anew from the stored replies"
-COLUMNS = ("", "right", "n", "k", "cut off", "unread", "form ok", "tokens")
+COLUMNS = ("", "right", "n", "k", "cut off", "unread", "form ok", "tokens", "loss")
 """The columns of `Evaluation.cells`: ``n`` questions with all of their replies, ``k`` replies to each."""
 UNKNOWN = "–"
 
@@ -64,7 +65,7 @@ class Evaluation:
             raise UserError(f"{path} was written by a later version of tunixhack: use that one")
         return cls(Path(folder), content)
 
-    def save(self, replies: pl.DataFrame, scores: pl.DataFrame) -> None:
+    def save(self, replies: pl.DataFrame, scores: pl.DataFrame, losses: pl.DataFrame | None = None) -> None:
         """Replace the files of the folder, evaluation.json last.
 
         Raises:
@@ -72,6 +73,8 @@ class Evaluation:
         """
         write_parquet(self.folder / REPLIES, replies)
         write_parquet(self.folder / SCORES, scores)
+        if losses is not None:
+            write_parquet(self.folder / LOSSES, losses)
         write_json(self.folder / FILE, self.content)
 
     @property
@@ -93,6 +96,16 @@ class Evaluation:
     def questions(self) -> pl.DataFrame:
         """The mean of every question and arm."""
         return read_parquet(self.folder / SCORES, REMEDY)
+
+    @property
+    def losses(self) -> pl.DataFrame:
+        """The loss of every question and student on the source's own solution, in nats a token; see `LOSS`."""
+        return read_parquet(self.folder / LOSSES, REMEDY)
+
+    @property
+    def loss_verdicts(self) -> list[str]:
+        """A sentence for each difference of losses."""
+        return [f"{line['task']}: {line['sentence']}" for line in self.content.get("loss_differences", [])]
 
     @property
     def verdicts(self) -> list[str]:
@@ -132,13 +145,17 @@ class Evaluation:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a table a task, the verdicts and notes, escaped."""
         tables = "".join(heading(self.title(task)) + table(COLUMNS, self.cells(task)) for task in self.content["tasks"])
-        return tables + "".join(map(paragraph, [*self.verdicts, *self.notes]))
+        return tables + "".join(map(paragraph, [*self.verdicts, *self.loss_verdicts, *self.notes]))
 
 
 def _cells(line: dict[str, Any]) -> list[str]:
     missing = f" ({line['missing']:,} missing)" if line["missing"] else ""
+    loss = UNKNOWN
+    if line.get("loss") is not None:
+        loss = f"{line['loss']:.3f}"
+        loss += "" if line["loss_low"] is None else f" ({line['loss_low']:.3f}–{line['loss_high']:.3f})"
     if not line["n"]:
-        return [line["arm"], UNKNOWN, f"0{missing}", *[UNKNOWN] * (len(COLUMNS) - 3)]
+        return [line["arm"], UNKNOWN, f"0{missing}", *[UNKNOWN] * (len(COLUMNS) - 4), loss]
     right = f"{100 * line['right']:.0f} %"
     if line["low"] is not None:
         right += f" ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
@@ -146,4 +163,4 @@ def _cells(line: dict[str, Any]) -> list[str]:
         UNKNOWN if line[name] is None else f"{100 * line[name]:.0f} %" for name in ("cut_off", "unread", "form_ok")
     ]
     tokens = UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}"
-    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens]
+    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens, loss]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.evaluation import FILE, SCHEMA, Evaluation
 from tunixhack.evaluate.figures import by_question, differences, score_line
 from tunixhack.evaluate.inspect_log import write_logs
+from tunixhack.evaluate.losses import LOSS, loss_differences, loss_line, stored_losses
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
@@ -153,6 +154,7 @@ class _Asked:
     exit_code: int = 0
     seconds: float | None = None
     """Of one reply; None where nothing was asked."""
+    losses: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOSS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +168,14 @@ class _Run:
 
     def all(self) -> Evaluation:
         setup = self.setup
-        replies, problems, codes, pace = [pl.DataFrame(schema=REPLY)], [], [], dict(self._pace_before())
+        replies, losses = [pl.DataFrame(schema=REPLY)], [pl.DataFrame(schema=LOSS)]
+        problems, codes, pace = [], [], dict(self._pace_before())
         for task in setup.tasks:
             chosen = setup.questions[task.name]
             for number, arm in enumerate(setup.arms, 1):
                 self.report.say(f"{task.name}, {number} of {len(setup.arms)}: {arm.label}")
                 asked = self._ask(arm, task)
+                losses.append(asked.losses)
                 replies.append(scored_replies(chosen, arm.label, setup.form(arm, task), asked.answers))
                 if asked.problem is not None:
                     problems.append(f"{arm.label}: {asked.problem}")
@@ -179,11 +183,11 @@ class _Run:
                     self.report.warn(problems[-1])
                 if asked.seconds is not None:
                     pace[arm.label] = round(asked.seconds, 4)
-        table = pl.concat(replies)
-        if table.is_empty():
+        table, solved = pl.concat(replies), pl.concat(losses)
+        if table.is_empty() and solved.is_empty():
             kind = TeacherFailed if TeacherFailed.exit_code in codes else UserError
             raise kind("; ".join(dict.fromkeys(problems)) or "no arm has replied")
-        return self._written(table, problems, next(filter(None, codes), 0), pace)
+        return self._written(table, solved, (problems, next(filter(None, codes), 0)), pace)
 
     def _ask(self, arm: Arm, task: Task) -> _Asked:
         return self._ask_teacher(arm, task) if arm.kind == "teacher" else self._ask_student(arm, task)
@@ -206,13 +210,27 @@ class _Run:
             self.report.say(
                 f"  {counted(len(wanted) - len(missing), 'reply', 'replies')} of {len(wanted):,} are stored"
             )
-        problem, code, seconds = None, 0, None
+        problem, code, seconds, losses = None, 0, None, pl.DataFrame(schema=LOSS)
         try:
             seconds = student.ask(missing, store, order, arm.label, self.report)
+            losses = self._losses(arm, task)
         except UserError as error:
             problem, code = str(error), error.exit_code
         answers = store.answers().join(keys, on=KEY, how="semi", maintain_order="left")
-        return _Asked(answers, problem, code, seconds)
+        return _Asked(answers, problem, code, seconds, losses)
+
+    def _losses(self, arm: Arm, task: Task) -> pl.DataFrame:
+        """Return a student's loss on each of the source's own solutions, in the columns `LOSS`."""
+        chosen = self.setup.questions[task.name]
+        known, damaged = stored_losses([self.folder, *self.setup.order.reuse], task.name)
+        for sentence in damaged:
+            self.report.warn(sentence)
+        found = self.setup.losses(arm, task, known, self.folder / task.name / arm.folder, self.report)
+        rows = [
+            (task.name, arm.label, question, chosen.clusters.get(question), nats / tokens, tokens)
+            for question, nats, tokens in found.select("question_id", "nats", "tokens").iter_rows()
+        ]
+        return pl.DataFrame(rows, schema=LOSS, orient="row").sort("question_id")
 
     def _ask_teacher(self, arm: Arm, task: Task) -> _Asked:
         chosen, order = self.setup.questions[task.name], self.setup.order
@@ -226,18 +244,25 @@ class _Run:
             return _Asked(pl.DataFrame(schema=FIELDS), problem, code)
         return _Asked(teacher_replies(chosen, order, folder), problem, code)
 
-    def _written(self, replies: pl.DataFrame, problems: list[str], code: int, pace: dict[str, float]) -> Evaluation:
+    def _written(
+        self, replies: pl.DataFrame, losses: pl.DataFrame, ended: tuple[list[str], int], pace: dict[str, float]
+    ) -> Evaluation:
+        problems, code = ended
         setup, samples = self.setup, self.setup.order.samples
         means = by_question(replies, samples)
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
+        of_solutions: list[dict[str, Any]] = []
         facts, notes = setup.facts(), list(setup.notes)
         for task in setup.tasks:
             of_task, chosen = means.filter(pl.col("task") == task.name), setup.questions[task.name]
             for arm in facts:
                 line = score_line(of_task.filter(pl.col("arm") == arm.label), arm, chosen.rows.height)
-                scores.append({"task": task.name} | line)
+                solved = losses.filter(pl.col("task") == task.name, pl.col("arm") == arm.label)
+                scores.append({"task": task.name} | line | loss_line(solved))
             compared += [{"task": task.name} | line for line in differences(of_task, facts, samples)]
+            solved = losses.filter(pl.col("task") == task.name)
+            of_solutions += [{"task": task.name} | line for line in loss_differences(solved, setup.solution_forms())]
             left_out = chosen.left_out_sentence()
             notes += [] if left_out is None else [left_out]
         content = {
@@ -261,12 +286,13 @@ class _Run:
             "arms": setup.describe_arms(),
             "scores": scores,
             "differences": compared,
+            "loss_differences": of_solutions,
             "notes": [*problems, *notes],
             "exit_code": code,
             "seconds_a_reply": pace,
         }
         found = Evaluation(self.folder, content)
-        found.save(replies, means)
+        found.save(replies, means, losses)
         return found
 
     def _pace_before(self) -> dict[str, float]:

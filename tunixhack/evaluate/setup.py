@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm, read_arms
 from tunixhack.evaluate.brief import FORM, brief_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.figures import ArmFacts
+from tunixhack.evaluate.losses import STORED
 from tunixhack.evaluate.order import Order
 from tunixhack.evaluate.task import Task, TaskQuestions, find_tasks
 from tunixhack.evaluate.teachers import trace_of
@@ -84,8 +87,10 @@ class Setup:
                     f"{task.name} has {found.rows.height:,} questions to ask, and {order.questions:,} were wanted: all "
                     "of them are asked"
                 )
+            if found.unsolved is not None and students:
+                notes.append(found.unsolved)
             chosen[task.name] = found if order.shard is None else found.shard(*order.shard)
-            if chosen[task.name].rows.is_empty():
+            if chosen[task.name].rows.is_empty() and chosen[task.name].unscored.is_empty():
                 raise UserError(f"this shard of {task.name} has no questions: ask for more, or for fewer shards")
         return cls(arms=listed, students=students, tasks=tasks, questions=chosen, order=order, notes=notes)
 
@@ -99,6 +104,33 @@ class Setup:
         """List the replies that are wanted of a student or base."""
         brief = brief_of(task.recipe) if arm.brief else None
         return self.students[arm.label].wanted(self.questions[task.name].rows, self.order, brief)
+
+    def losses(self, arm: Arm, task: Task, known: pl.DataFrame, place: Path, report: Reporter) -> pl.DataFrame:
+        """Return a student's or base's losses on the source's own solutions, in the columns `STORED`.
+
+        Args:
+            arm: the student or base.
+            task: whose questions are taken.
+            known: losses that were computed before, by whom it may be.
+            place: the arm's folder, where new ones are stored.
+            report: where progress goes.
+        """
+        chosen, brief = self.questions[task.name], brief_of(task.recipe) if arm.brief else None
+        if not chosen.solutions:
+            return pl.DataFrame(schema=STORED)
+        found = import_optional("tunixhack.evaluate.reference_loss", f"the loss of {arm.label}")
+        rows = pl.concat([chosen.rows, chosen.unscored])
+        losses: pl.DataFrame = found.solution_losses(
+            self.students[arm.label], rows, chosen.solutions, brief, known=known, place=place, report=report
+        )
+        return losses
+
+    def solution_forms(self) -> dict[str, str | None]:
+        """Return how each arm writes a solution, by its label; None of teachers."""
+        return {
+            arm.label: self.students[arm.label].solution_form if arm.label in self.students else None
+            for arm in self.arms
+        }
 
     def facts(self) -> list[ArmFacts]:
         """Return what the figures have to know of the arms."""

@@ -26,7 +26,7 @@ from tunixhack.evaluate.order import Order
 from tunixhack.formats import user_message
 from tunixhack.runs.answer_store import AnswerStore
 from tunixhack.runs.journal import FIELDS
-from tunixhack.train.data.chat import Message
+from tunixhack.train.data.chat import LAYOUTS, Message, Rendered
 from tunixhack.train.found import FoundStudent
 from tunixhack.train.inference.format_compliance import StudentReply
 from tunixhack.train.inference.generate import MAX_NEW_TOKENS, MOST_ROWS, generate, length_bucket
@@ -74,6 +74,23 @@ class StudentArm(FoundStudent):
         """64 hex digits of the weights, and of whether it is asked with a brief, which itself is in the messages."""
         weights = FoundStudent.identity.func(self)
         return digest(weights, FORM) if self.brief else weights
+
+    @cached_property
+    def solution_form(self) -> str:
+        """64 hex digits of how a solution becomes tokens: losses compare where these are equal."""
+        return digest(self.base.tokenizer.fingerprint, self.base.family.chat.end, self._layout)
+
+    def rendered(
+        self, row: dict[str, Any], solution: tuple[str, str], brief: Brief | None = None
+    ) -> tuple[str, Rendered]:
+        """Return a question with a solution as the student's tokens, and the key under which its loss is kept."""
+        messages = (_as_in_training if brief is None else brief)(row)
+        reply = LAYOUTS[self._layout].text(*solution)
+        return digest("loss", self.identity, list(messages), reply), self.renderer.render(messages, reply)
+
+    @property
+    def _layout(self) -> str:
+        return "tags" if self.brief else self.settings.format
 
     def learnt(self) -> list[str] | None:
         """Return the questions that it was trained on; None where they are not known any more."""

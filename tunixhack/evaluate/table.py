@@ -25,7 +25,7 @@ def print_evaluation(found: Evaluation) -> None:
             drawn.add_row(*map(_text, row))
         console.print(drawn)
         console.print()
-    for line in (*found.verdicts, *found.notes):
+    for line in (*found.verdicts, *found.loss_verdicts, *found.notes):
         console.print(_text(f"- {line}"), soft_wrap=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,9 +14,11 @@ from tunixhack.domain_files import find
 from tunixhack.errors import UserError
 from tunixhack.evaluate.clusters import clusters_of
 from tunixhack.evaluate.contamination import LearntTexts
+from tunixhack.evaluate.losses import Solutions, solutions_of
 from tunixhack.evaluate.scores import Scorer, scorer_of
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains
+from tunixhack.runs.schema import QUESTION
 from tunixhack.sources.chosen_rows import ChosenRows
 from tunixhack.sources.question_source import QuestionSource
 from tunixhack.sources.source import Loaded, collapse_equal_ids, is_file
@@ -110,10 +112,13 @@ class Task:
         if not kept:
             raise UserError(self._nothing_left(rows.height, left_out))
         chosen = pl.concat(kept)
+        solutions, unsolved = solutions_of(self.recipe, chosen)
         return TaskQuestions(
             task=self,
             rows=chosen,
             clusters=clusters_of(self.recipe, self.source, chosen),
+            solutions=solutions,
+            unsolved=unsolved,
             left_out={why: number for why, number in left_out.items() if number},
             looked_at=looked + equal.height,
             loaded=loaded,
@@ -159,6 +164,12 @@ class TaskQuestions:
     loaded: Loaded
     clusters: Mapping[str, str] = field(default_factory=dict)
     """The label of each question that belongs to others; see `tunixhack.evaluate.clusters`."""
+    solutions: Solutions = field(default_factory=dict)
+    """The source's own trace and answer, where it has them."""
+    unsolved: str | None = None
+    """Why some questions have no solution though the recipe reads them; None where there is nothing to tell."""
+    unscored: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUESTION))
+    """Questions that are not asked, since they have no known answer, but have a solution to compute the loss on."""
 
     def left_out_sentence(self) -> str | None:
         """Say how many test questions were left out, and why; None where none was."""
@@ -175,14 +186,8 @@ class TaskQuestions:
 
     def shard(self, number: int, of: int) -> TaskQuestions:
         """Return every so many-th question, beginning with the number-th, counted from 1."""
-        return TaskQuestions(
-            task=self.task,
-            rows=self.rows.gather_every(of, number - 1),
-            left_out=self.left_out,
-            looked_at=self.looked_at,
-            loaded=self.loaded,
-            clusters=self.clusters,
-        )
+        parts = {name: getattr(self, name).gather_every(of, number - 1) for name in ("rows", "unscored")}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,9 +42,14 @@ def forward(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> tu
     return hidden, family.output_table(computing)
 
 
+def batch_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
+    """Return the loss of each learnt token of a batch, in nats: fp32 [B, L - 1], 0 on the others."""
+    return token_losses(*forward(model, family, inputs, dtype), inputs["tokens"], inputs["loss_mask"])
+
+
 def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
     """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
-    return token_losses(*forward(model, family, inputs, dtype), inputs["tokens"], inputs["loss_mask"]).sum()
+    return batch_losses(model, family, inputs, dtype).sum()
 
 
 def loss_and_gradients(
