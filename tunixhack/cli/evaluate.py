@@ -29,12 +29,21 @@ def evaluate(
         ),
     ],
     on: Annotated[
-        str, typer.Option(help="Domains, domain files, or files of questions with references, with commas between.")
+        str,
+        typer.Option(
+            help="Domains, domain files, files of questions with references, or public benchmarks by name, with commas "
+            "between."
+        ),
     ],
     source: Annotated[str | None, typer.Option(help="Other test questions for the domain, as for build.")] = None,
     questions: Annotated[int, typer.Option(help="Questions of each task.")] = 300,
-    samples: Annotated[int, typer.Option(help="Replies to each question.")] = 1,
-    temperature: Annotated[float, typer.Option(help="Sampling temperature of all arms; 0 is greedy.")] = 0.0,
+    samples: Annotated[
+        int | None, typer.Option(help="Replies to each question; 1 if left out, of a public benchmark its passes.")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="Sampling temperature of all arms; 0 (greedy) if left out, 0.7 for a benchmark with passes."),
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Most tokens of a reply; 768 of a student, a teacher's own limit.")
     ] = None,

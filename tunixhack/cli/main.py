@@ -34,8 +34,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, ablate, export, decontaminate, "
-    "dedup, convert, lint or doctor"
+    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, ablate, export, "
+    "decontaminate, dedup, convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""

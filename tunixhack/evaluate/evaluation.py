@@ -134,8 +134,8 @@ class Evaluation:
         """Return a line that says what a task is."""
         told = self.content["tasks"][task]
         together = f" in {told['clusters']:,} clusters" if told.get("clusters") else ""
-        asked = f"{told['asked']:,} questions{together} × {self.content['order']['samples']:,}"
-        return f"{task} ({told['source']['path']}, {asked})"
+        samples = told.get("samples", self.content["order"]["samples"])
+        return f"{task} ({told['source']['path']}, {told['asked']:,} questions{together} × {samples:,})"
 
     def __repr__(self) -> str:
         """Say in a line what was compared."""

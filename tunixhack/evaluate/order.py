@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tunixhack.errors import UserError
 
 QUESTIONS = 300
+PASSES_TEMPERATURE = 0.7
+"""The temperature of a task that is asked several times by itself, which Evalchemy takes for all of its benchmarks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Order:
     """Ask a teacher anew where its prompt or sampling has changed since replies were paid for."""
     accept_terms: bool = False
     cpu: bool = False
+    given: frozenset[str] = frozenset()
+    """Which of ``samples`` and ``temperature`` the user gave, so that they hold for tasks with passes of their own."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked.
@@ -44,15 +48,38 @@ class Order:
             raise UserError(f"budget={self.budget}: it is dollars, more than 0")
         if not 0 <= self.temperature < float("inf"):
             raise UserError(f"temperature={self.temperature}: it is 0 (the likeliest token each time) or more")
-        if self.samples > 1 and self.temperature == 0:
-            raise UserError(
-                f"{self.samples} samples at temperature 0 are {self.samples} times the same reply: give a temperature, "
-                "such as --temperature 0.7, or one sample"
-            )
+        if self.samples > 1 and self.temperature == 0 and self.given != {"samples"}:
+            raise UserError(_equal_replies(self.samples))
+
+    def for_task(self, name: str, passes: int) -> Self:
+        """Return the options of one task.
+
+        What the user gave holds for every task. Else a task is asked as often as its passes say, at 0.7 where that is
+        more than once and at 0 where it is once.
+
+        Args:
+            name: of the task.
+            passes: replies to each question, where the user gave no number.
+
+        Raises:
+            UserError: it would be asked several times at temperature 0.
+
+        >>> order = Order.read(None, (), samples=None, temperature=None)
+        >>> [(one.samples, one.temperature) for one in (order.for_task("math", 1), order.for_task("aime24", 10))]
+        [(1, 0.0), (10, 0.7)]
+        """
+        samples = self.samples if "samples" in self.given or passes == 1 else passes
+        usual = PASSES_TEMPERATURE if passes > 1 and samples > 1 else self.temperature
+        temperature = self.temperature if "temperature" in self.given else usual
+        if samples > 1 and temperature == 0:
+            raise UserError(f"{name}: {_equal_replies(samples)}")
+        return replace(self, samples=samples, temperature=temperature, given=frozenset())
 
     @classmethod
     def read(cls, shard: str | None, reuse: str | Path | Sequence[str | Path], **options: Any) -> Order:
         """Read the options as a user gives them: a shard as ``2/8``, and folders with commas between.
+
+        ``samples`` and ``temperature`` can be None: each task's own, else one reply at 0.
 
         Raises:
             UserError: one of them makes no sense, or a folder is not there.
@@ -62,7 +89,11 @@ class Order:
         for folder in folders:
             if not folder.is_dir():
                 raise UserError(f"there is no folder {folder}, whose replies --reuse would take over")
-        return cls(shard=None if shard is None else _shard(shard), reuse=folders, **options)
+        own = {name: options.pop(name) for name in ("samples", "temperature") if name in options}
+        told = {name: value for name, value in own.items() if value is not None}
+        return cls(
+            shard=None if shard is None else _shard(shard), reuse=folders, given=frozenset(told), **told, **options
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the figures depend on, JSON-able."""
@@ -74,6 +105,13 @@ class Order:
             "seed": self.seed,
             "shard": None if self.shard is None else "/".join(map(str, self.shard)),
         }
+
+
+def _equal_replies(samples: int) -> str:
+    return (
+        f"{samples} samples at temperature 0 are {samples} times the same reply: give a temperature, such as "
+        "--temperature 0.7, or --samples 1"
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

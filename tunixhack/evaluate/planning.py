@@ -147,7 +147,7 @@ def plan(
 
 
 def _task(setup: Setup, task: Task, folder: Path) -> TaskPlan:
-    asked, samples = setup.questions[task.name].rows.height, setup.order.samples
+    asked, samples = setup.questions[task.name].rows.height, setup.order_of(task).samples
     told = {}
     if asked > 1 and len(setup.arms) > 1:
         for score in SCORES_ASSUMED:
@@ -181,7 +181,7 @@ def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
 
 
 def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, float]) -> ArmPlan:
-    chosen, order, place = setup.questions[task.name], setup.order, folder / task.name / arm.folder
+    chosen, order, place = setup.questions[task.name], setup.order_of(task), folder / task.name / arm.folder
     wanted = chosen.rows.height * order.samples
     if arm.kind == "teacher":
         stored = teacher_replies(chosen, order, place).height if (place / TABLE).exists() else 0

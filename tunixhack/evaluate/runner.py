@@ -42,8 +42,8 @@ def evaluate(
     *,
     source: str | None = None,
     questions: int = QUESTIONS,
-    samples: int = 1,
-    temperature: float = 0.0,
+    samples: int | None = None,
+    temperature: float | None = None,
     max_tokens: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
@@ -62,11 +62,14 @@ def evaluate(
         arms: a training's folder, ``base``, a base as ``--model`` of train names it, either of them with ``+brief``
             behind, which tells it what the domain's teacher is told, or a teacher as ``--teacher`` of build does; the
             first is the baseline. A text is split at its commas. A lone student gets its base in front.
-        on: domains, domain files, or files of questions with ``question`` and ``reference``; likewise.
+        on: domains, domain files, files of questions with ``question`` and ``reference``, or public benchmarks by name;
+            likewise.
         source: other test questions than those of the one domain in ``on``, as ``--source`` of build names them.
         questions: that each arm is asked, of each task: the first in the order of the seed.
-        samples: replies to each question; more than one needs a temperature.
-        temperature: of all arms; 0 takes the likeliest token each time.
+        samples: replies to each question, of every task; more than one needs a temperature. None takes 1, and of a
+            public benchmark its passes.
+        temperature: of all arms and tasks; 0 takes the likeliest token each time. None takes 0, and 0.7 for a public
+            benchmark with several passes.
         max_tokens: where a reply is cut off; by default 768 for students and bases, and a teacher's own limit.
         out: the evaluation's folder; ``evals/`` and the tasks' names when None.
         seed: which questions are asked, and the base of every reply's seed.
@@ -193,7 +196,7 @@ class _Run:
         return self._ask_teacher(arm, task) if arm.kind == "teacher" else self._ask_student(arm, task)
 
     def _ask_student(self, arm: Arm, task: Task) -> _Asked:
-        student, order = self.setup.students[arm.label], self.setup.order
+        student, order = self.setup.students[arm.label], self.setup.order_of(task)
         store = store_of(self.folder, task.name, arm)
         for sentence in store.set_aside_damaged():
             self.report.warn(sentence)
@@ -233,7 +236,7 @@ class _Run:
         return pl.DataFrame(rows, schema=LOSS, orient="row").sort("question_id")
 
     def _ask_teacher(self, arm: Arm, task: Task) -> _Asked:
-        chosen, order = self.setup.questions[task.name], self.setup.order
+        chosen, order = self.setup.questions[task.name], self.setup.order_of(task)
         folder = self.folder / task.name / arm.folder
         before, problem, code = _written_at(folder), None, 0
         try:
@@ -248,8 +251,9 @@ class _Run:
         self, replies: pl.DataFrame, losses: pl.DataFrame, ended: tuple[list[str], int], pace: dict[str, float]
     ) -> Evaluation:
         problems, code = ended
-        setup, samples = self.setup, self.setup.order.samples
-        means = by_question(replies, samples)
+        setup, asked = self.setup, {task.name: self.setup.order_of(task) for task in self.setup.tasks}
+        of_tasks = {name: replies.filter(pl.col("task") == name) for name in asked}
+        means = pl.concat([by_question(of_tasks[name], asked[name].samples) for name in sorted(asked)])
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         of_solutions: list[dict[str, Any]] = []
@@ -260,7 +264,7 @@ class _Run:
                 line = score_line(of_task.filter(pl.col("arm") == arm.label), arm, chosen.rows.height)
                 solved = losses.filter(pl.col("task") == task.name, pl.col("arm") == arm.label)
                 scores.append({"task": task.name} | line | loss_line(solved))
-            compared += [{"task": task.name} | line for line in differences(of_task, facts, samples)]
+            compared += [{"task": task.name} | line for line in differences(of_task, facts, asked[task.name].samples)]
             solved = losses.filter(pl.col("task") == task.name)
             of_solutions += [{"task": task.name} | line for line in loss_differences(solved, setup.solution_forms())]
             left_out = chosen.left_out_sentence()
@@ -276,6 +280,8 @@ class _Run:
                     "commit": setup.questions[task.name].loaded.resolved.get("commit"),
                     "sha256": setup.questions[task.name].loaded.resolved.get("sha256"),
                     "scorer": task.scorer.name,
+                    "samples": asked[task.name].samples,
+                    "temperature": asked[task.name].temperature,
                     "asked": setup.questions[task.name].rows.height,
                     "clusters": setup.questions[task.name].cluster_count(),
                     "looked_at": setup.questions[task.name].looked_at,
@@ -318,6 +324,6 @@ def _command(
     parts += ["--on", on if isinstance(on, str) else ",".join(on)]
     parts += ["--source", source] if source is not None else []
     for name, value in order.as_dict().items():
-        if value not in (None, Order.__dataclass_fields__[name].default):
+        if name in order.given or value not in (None, Order.__dataclass_fields__[name].default):
             parts += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*parts, "--out", str(folder)])

@@ -65,11 +65,13 @@ class Setup:
             UserError: an arm, task or question is not there; the sentence says which and what to do.
         """
         listed, tasks = read_arms(arms), find_tasks(on, source)
+        for task in tasks:
+            order.for_task(task.name, task.passes)  # which refuses what makes no sense, before anything is read
         students = {arm.label: _student(arm, order, report) for arm in listed if arm.kind != "teacher"}
         if questions is not None:
             return cls(arms=listed, students=students, tasks=tasks, questions=questions, order=order)
         _check_different(students)
-        learnt, notes = LearntTexts(), []
+        learnt, notes = LearntTexts(), [task.note for task in tasks if task.note]
         for label, student in students.items():
             texts = student.learnt()
             if texts is None:
@@ -93,6 +95,10 @@ class Setup:
             if chosen[task.name].rows.is_empty() and chosen[task.name].unscored.is_empty():
                 raise UserError(f"this shard of {task.name} has no questions: ask for more, or for fewer shards")
         return cls(arms=listed, students=students, tasks=tasks, questions=chosen, order=order, notes=notes)
+
+    def order_of(self, task: Task) -> Order:
+        """Return the options by which a task is asked."""
+        return self.order.for_task(task.name, task.passes)
 
     def form(self, arm: Arm, task: Task) -> str:
         """Return the form that an arm was trained or is asked to reply in."""

@@ -67,13 +67,8 @@ class StudentArm(FoundStudent):
         else:
             found = cls.of_base(arm.model, accept_terms=accept_terms, say=report.say)
         found.brief = arm.brief
+        found.asked_as = (FORM,) if arm.brief else ()  # the brief itself is in the messages, hence in the keys
         return found
-
-    @cached_property
-    def identity(self) -> str:
-        """64 hex digits of the weights, and of whether it is asked with a brief, which itself is in the messages."""
-        weights = FoundStudent.identity.func(self)
-        return digest(weights, FORM) if self.brief else weights
 
     @cached_property
     def solution_form(self) -> str:

@@ -11,13 +11,14 @@ import polars as pl
 
 from tunixhack._util.ids import rank
 from tunixhack.domain_files import find
-from tunixhack.errors import UserError
+from tunixhack.errors import UserError, nearest
 from tunixhack.evaluate.clusters import clusters_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.losses import Solutions, solutions_of
+from tunixhack.evaluate.public_benchmark import benchmark_tasks, find_benchmark
 from tunixhack.evaluate.scores import Scorer, scorer_of
 from tunixhack.recipe import Recipe
-from tunixhack.recipes import domains
+from tunixhack.recipes import domains, named_datasets
 from tunixhack.runs.schema import QUESTION
 from tunixhack.sources.chosen_rows import ChosenRows
 from tunixhack.sources.question_source import QuestionSource
@@ -44,26 +45,35 @@ class Task:
     """How a teacher is asked, and whose domain is in every question_id."""
     source: QuestionSource
     scorer: Scorer
+    passes: int = 1
+    """Replies to each question, unless the user says otherwise."""
+    note: str | None = None
+    """A sentence that goes with its figures."""
 
     @classmethod
     def find(cls, on: str, source: str | None = None) -> Task:
         """Find a task.
 
         Args:
-            on: a domain's name, the path of a domain file, or a file of questions with ``question`` and ``reference``.
+            on: a domain's name, the path of a domain file, a file of questions with ``question`` and ``reference``, or
+                a public benchmark's name.
             source: other questions than the domain's own test questions, as ``--source`` of build names them.
 
         Raises:
             UserError: there is no such domain or file, or the domain has no test questions.
         """
+        passes, note = 1, None
         own_file = on not in domains() and is_file(on) and Path(on).suffix != ".py"
         if own_file:
             from tunixhack.recipes import general
 
             name = re.sub(r"\W+", "_", Path(on).name.partition(".")[0]) or "questions"
             recipe = general.recipe.replace(domain=name, source=on, trace="written")
+        elif (benchmark := find_benchmark(on)) is not None:
+            name, recipe = benchmark.name, benchmark.recipe()
+            passes, note = benchmark.passes, benchmark.note
         else:
-            recipe = find(on)
+            recipe = _recipe(on)
             name = recipe.domain
         test = recipe.source if own_file else recipe.test
         if isinstance(test, str):
@@ -75,7 +85,7 @@ class Task:
                 f"the domain {name} has no test questions: name some with --source FILE, a file with the columns "
                 "question and reference, or give its recipe `test=`"
             )
-        return cls(name=name, recipe=recipe, source=test, scorer=scorer_of(recipe))
+        return cls(name=name, recipe=recipe, source=test, scorer=scorer_of(recipe), passes=passes, note=note)
 
     def questions(self, count: int, learnt: LearntTexts, seed: int) -> TaskQuestions:
         """Choose the questions that are asked: the first by the seed that can be scored and are new to all arms.
@@ -204,6 +214,15 @@ class ChosenQuestions(ChosenRows):
     def load(self, domain: str) -> Loaded:
         """Return the chosen questions."""
         return Loaded(self.chosen.rows, self.chosen.loaded.rejected.clear(), self.chosen.loaded.resolved)
+
+
+def _recipe(on: str) -> Recipe:
+    if Path(on).suffix != ".py" and on not in {*domains(), *named_datasets()}:
+        raise UserError(
+            f"--on {on!r} is no task: {nearest(on, [*domains(), *benchmark_tasks()])}; or give a domain file, or a "
+            "file of questions with the columns question and reference"
+        )
+    return find(on)
 
 
 def find_tasks(on: str | Sequence[str], source: str | None) -> list[Task]:

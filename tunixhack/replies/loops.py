@@ -1,8 +1,9 @@
 """Repetition loops: one passage of words again and again, which is how sampling from a model often fails.
 
-Holtzman et al., The Curious Case of Neural Text Degeneration (ICLR 2020, arXiv:1904.09751), describe them. Their measure,
-three times a phrase at the end, counts tendencies over many replies, and takes refrains and lists of equal numbers for
-loops. Here a single text is rejected, so that it takes more: `TIMES` copies without a gap, `LEAST` characters together.
+Holtzman et al., The Curious Case of Neural Text Degeneration (ICLR 2020, arXiv:1904.09751), describe them. Their
+measure, three times a phrase at the end, counts tendencies over many replies, and takes refrains and lists of equal
+numbers for loops. Here a single text is rejected, so that it takes more: `TIMES` copies without a gap, `LEAST`
+characters together.
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ class Options:
     """The columns of the wrong answers, the distractors."""
     question: str = "question"
     """The column of the question, without options."""
+    stripped: bool = False
+    """Leave out the white space around the question and each option."""
 
     def hidden(self, **others: Column) -> dict[str, Column]:
         """Return the columns of a recipe that asks the plain question and keeps the distractors in ``inputs``.
@@ -60,25 +62,27 @@ class Options:
         A distractor that repeats another option is left out. The order is the same on every machine and in every run,
         and says nothing about which option is right.
         """
-        plain = question_id(self.domain, row[self.question])
-        different = {row[self.right], *(row[name] for name in self.wrong)}
+        plain = question_id(self.domain, self._text(row, self.question))
+        different = {self._text(row, name) for name in (self.right, *self.wrong)}
         return dict(zip(LETTERS, sorted(different, key=lambda option: digest(plain, option)), strict=False))
 
     def with_question(self, row: Mapping[str, Any]) -> str:
         """Return the question with a line for each option."""
         lines = (f"{letter}) {option}" for letter, option in self.by_letter(row).items())
-        return "\n".join([row[self.question], *lines])
+        return "\n".join([self._text(row, self.question), *lines])
 
     def right_option(self, row: Mapping[str, Any]) -> str:
         """Return the right option with its letter."""
-        return next(
-            f"{letter}) {option}" for letter, option in self.by_letter(row).items() if option == row[self.right]
-        )
+        right = self._text(row, self.right)
+        return next(f"{letter}) {option}" for letter, option in self.by_letter(row).items() if option == right)
 
     def distractors(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the wrong answers, for ``inputs``."""
-        return {"distractors": [row[name] for name in self.wrong]}
+        return {"distractors": [self._text(row, name) for name in self.wrong]}
 
     def listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the wrong answers, and all options by letter, for ``inputs``."""
         return self.distractors(row) | {"options": self.by_letter(row)}
+
+    def _text(self, row: Mapping[str, Any], name: str) -> Any:
+        return row[name].strip() if self.stripped else row[name]

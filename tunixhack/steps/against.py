@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tunixhack.errors import UserError
 from tunixhack.steps.base import asks_teacher, makes_rows
-from tunixhack.steps.benchmarks import Benchmark
+from tunixhack.steps.benchmarks import Benchmark, known_name
 from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.sample import Sample
 
@@ -52,7 +52,7 @@ def read_against(spelling: str | Sequence[str], default: Sequence[str] = ()) -> 
         if part == DEFAULT:
             found |= {Benchmark.named(one).name: one for one in default}
         elif part.startswith("-"):
-            name = part[1:].strip()
+            name = known_name(part[1:].strip()) or part[1:].strip()
             left_out = name if name in found else next((key for key, one in found.items() if one == name), None)
             if left_out is None:
                 there = ", ".join(found) or f"nothing: begin with {DEFAULT}, if the recipe has any"

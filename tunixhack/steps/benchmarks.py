@@ -1,7 +1,11 @@
-"""The benchmarks that questions are compared with: those known by name, and how any other one is spelt."""
+"""The benchmarks that questions are compared with: those known by name, and how any other one is spelt.
+
+`tunixhack.evaluate.benchmarks` asks some of them as tasks, by the same names, datasets and revisions.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +20,7 @@ COLUMN, SPLIT = "question", "test"
 
 @dataclass(frozen=True)
 class KnownBenchmark:
-    """A benchmark that has a name here. All are open to anybody, and are files that need no script."""
+    """A benchmark that has a name here. All are files that need no script, and open unless they have terms."""
 
     dataset: str
     """Its id on the Hub."""
@@ -31,6 +35,8 @@ class KnownBenchmark:
     """About how many are downloaded, all splits of the config together."""
     revision: str | None = None
     """The commit that is read; None for the newest at the first time."""
+    terms: str | None = None
+    """What has to be accepted on its page before it can be read; None where anybody can read it."""
 
 
 KNOWN: Mapping[str, KnownBenchmark] = MappingProxyType(
@@ -42,8 +48,17 @@ KNOWN: Mapping[str, KnownBenchmark] = MappingProxyType(
             "HuggingFaceH4/MATH-500", None, "test", "problem", None, 500, 0.5,
             "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be",
         ),
-        "aime24": KnownBenchmark("math-ai/aime24", None, "test", "problem", None, 30, 0.1),
-        "aime25": KnownBenchmark("math-ai/aime25", None, "test", "problem", None, 30, 0.1),
+        "aime24": KnownBenchmark(
+            "math-ai/aime24", None, "test", "problem", None, 30, 0.1, "83a7f387baaa524a8bda0022eac0541582297103"
+        ),
+        "aime25": KnownBenchmark(
+            "math-ai/aime25", None, "test", "problem", None, 30, 0.1, "563bb8404243c5f09de6ec262f2db674fe5bce9b"
+        ),
+        "gpqa-diamond": KnownBenchmark(
+            "Idavidrein/gpqa", "gpqa_diamond", "train", "Question", "cc-by-4.0", 198, 1.4,
+            "633f5ee89ab8ad4522a9f850766b73f62147ffdd",
+            "that none of its examples is shown online, in plain text or in images",
+        ),
         "humaneval": KnownBenchmark(
             "openai/openai_humaneval", None, "test", "prompt", "mit", 164, 0.1,
             "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
@@ -68,6 +83,19 @@ KNOWN: Mapping[str, KnownBenchmark] = MappingProxyType(
     }
 )  # fmt: skip
 """The benchmarks that a name of their own is enough for."""
+
+
+def known_name(spelling: str) -> str | None:
+    """Return the name in `KNOWN` that is meant, whatever its case, hyphens and underscores; None of none.
+
+    >>> known_name("math500"), known_name("gpqa_diamond"), known_name("math")
+    ('math-500', 'gpqa-diamond', None)
+    """
+    return next((name for name in KNOWN if _letters(name) == _letters(spelling)), None)
+
+
+def _letters(name: str) -> str:
+    return re.sub("[-_]", "", name.casefold())
 
 
 @dataclass(frozen=True)
@@ -107,9 +135,9 @@ class Benchmark:
         if is_file(spec) and "://" not in spec:
             return cls(spec)
         place, _, revision = spec.partition("@")
-        if place in KNOWN:
-            one = KNOWN[place]
-            return cls(one.dataset, one.config, one.split, one.column, revision or one.revision, place)
+        if (known := known_name(place)) is not None:
+            one = KNOWN[known]
+            return cls(one.dataset, one.config, one.split, one.column, revision or one.revision, known)
         return _of_the_hub(spec, place, revision or None)
 
     @property

@@ -28,6 +28,9 @@ from tunixhack.train.trained import TrainedStudent, find_trained
 class FoundStudent:
     """A student or a base; its weights are loaded when they are first used."""
 
+    asked_as: tuple[str, ...] = ()
+    """What else tells it from the same weights that are asked in another way."""
+
     def __init__(self, base: Base, settings: Settings, trained: TrainedStudent | None) -> None:
         """Take what was found on the disk."""
         self.base, self.settings, self.trained = base, settings, trained
@@ -82,6 +85,7 @@ class FoundStudent:
             None if self.trained is None else self.trained.checkpoint_digest(),
             self.renderer.describe(),
             [weights, jnp.dtype(compute_dtype(self._mesh)).name],
+            *self.asked_as,
         )
 
     @cached_property

@@ -1,0 +1,17 @@
+"""HumanEval: 164 Python functions to complete, each with tests, which neither a student nor a teacher sees."""
+
+from tunixhack.evaluate.public_benchmark import PublicBenchmark
+
+ASK = "Complete this function. Your answer is the whole of it, with its imports, in one ```python block.\n\n"
+
+benchmark = PublicBenchmark(
+    name="humaneval",
+    asked_as="code",
+    columns={
+        "question": lambda row: f"{ASK}```python\n{row['prompt'].strip()}\n```",
+        "reference": lambda row: row["prompt"] + row["canonical_solution"],
+        # without a task, which would have the code domain show a teacher the tests
+        "inputs": lambda row: {"setup": "", "tests": [f"{row['test'].strip()}\n\ncheck({row['entry_point']})"]},
+    },
+    score="tunixhack.verifiers.code:right",
+)
