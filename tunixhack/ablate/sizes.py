@@ -27,7 +27,7 @@ def read_sizes(rows: Sizes) -> tuple[int, ...]:
     if isinstance(rows, str):
         numbers: list[Any] = _read(rows.replace("_", ""))
     else:  # which is the user's, and need not keep to its type
-        numbers = [rows] if isinstance(rows, int) else list(rows)
+        numbers = list(rows) if isinstance(rows, Sequence) else [rows]
     for one in numbers:
         if not isinstance(one, int) or isinstance(one, bool) or not 1 <= one <= LARGEST:
             raise UserError(f"rows={rows!r}: {one!r} is no number of rows; {HELP}")

@@ -31,6 +31,8 @@ from tunixhack.evaluate.task import TaskQuestions
 from tunixhack.teachers.registry.address import public_name
 
 CHOOSE, CONFIRM = "choose", "confirm"
+now = time.monotonic
+"""The clock of ``hours``."""
 
 
 @dataclass(kw_only=True)
@@ -61,7 +63,7 @@ class Work:
         Raises:
             UserError: something is not there, or does not go together; all of it before anything is trained.
         """
-        started = time.monotonic()
+        started = now()
         known = Ablation.load(folder).content if (folder / FILE).exists() else None
         check_labels(arms, [one.label for one in read_also(options.also)])
         if options.teacher is None and any(arm.recipe is not None for arm in arms):
@@ -70,7 +72,7 @@ class Work:
         models = find_models(options, known, report)
         chosen, largest = read_settings(options, models), max(options.rows)
         named = arms
-        left = None if options.hours is None else options.hours - (time.monotonic() - started) / 3600
+        left = None if options.hours is None else options.hours - (now() - started) / 3600
         arms = build(arms, largest, options, folder, report, left)
         rows = {
             model.label: [
@@ -160,7 +162,7 @@ class Work:
 
     def _check_hours(self, one: Training) -> None:
         hours = self.options.hours
-        if hours is not None and time.monotonic() - self.started >= 3600 * hours:
+        if hours is not None and now() - self.started >= 3600 * hours:
             raise LimitReached(f"the {hours:g} hours of this start are used up before {one} was trained")
 
     def _active(self, model: Model, size: int) -> list[TrainedArm]:
