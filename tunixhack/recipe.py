@@ -94,6 +94,9 @@ class Recipe(RecipeSpec):
         preview: int | None = None,
         concurrency: int | None = None,
         same_model: str | None = None,
+        shard: str | None = None,
+        prepare: bool = False,
+        merge: str | Path | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build the dataset, or go on with one that was interrupted.
@@ -123,6 +126,11 @@ class Recipe(RecipeSpec):
                 for a later build.
             concurrency: the most requests in flight at once, in place of the teacher's own number.
             same_model: a name for what several servers serve, where they do not tell that it is the same.
+            shard: ``3/16`` asks for the samples of that part of the questions alone, in a folder of its own in ``out``.
+                ``budget`` is that of all shards.
+            prepare: decide about the questions, pay for what that takes, and stop: shards go on from there. In a folder
+                of its own in ``out``.
+            merge: the folder of shards that have all ended: the build is made of their answers, and nothing is asked.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -136,7 +144,9 @@ class Recipe(RecipeSpec):
         """
         from tunixhack._util.progress import Reporter
         from tunixhack.pipeline.build import build
+        from tunixhack.pipeline.shards import Shard
         from tunixhack.report.write import with_report
+        from tunixhack.runs.shard_folders import PREPARED
 
         options = BuildOptions(
             teacher=teacher,
@@ -154,8 +164,13 @@ class Recipe(RecipeSpec):
             preview=preview,
             concurrency=concurrency,
             same_model=same_model,
+            shard=None if shard is None else Shard.read(shard),
+            prepare=prepare,
+            merge=None if merge is None else Path(merge),
         )
         folder = Path(out or f"runs/{self.domain}")
+        if options.shard is not None or prepare:
+            folder = folder / (PREPARED if options.shard is None else options.shard.folder)
         report = report or Reporter()
         with with_report(folder, report):
             return build(self, options, folder, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -26,6 +26,16 @@ def verb(number: int, singular: str, plural: str) -> str:
     '1 answer was received'
     """
     return singular if number == 1 else plural
+
+
+def joined(words: Iterable[str]) -> str:
+    """Join words as a sentence does.
+
+    >>> joined(["one"]), joined(["one", "two", "three"])
+    ('one', 'one, two and three')
+    """
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def reason_of(step: str, reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import signal
 import sys
@@ -13,12 +14,13 @@ import typer
 
 from tunixhack import __version__
 from tunixhack._util.credentials import without_credentials
-from tunixhack._util.safe_text import for_terminal, print_json, print_result, print_text
+from tunixhack._util.safe_text import for_terminal, print_json, print_text
 from tunixhack.cli import ablate as cli_ablate
 from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
 from tunixhack.cli import price as cli_price
+from tunixhack.cli import push as cli_push
 from tunixhack.cli import report as cli_report
 from tunixhack.cli import teachers as cli_teachers
 from tunixhack.cli import train as cli_train
@@ -216,11 +218,22 @@ def build(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.", rich_help_panel=FOLDER)
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Ask for one of N parts of the questions, in a folder of its own in --out; see merge.",
+            rich_help_panel=FOLDER,
+        ),
+    ] = None,
+    prepare: Annotated[bool, typer.Option("--prepare", hidden=True)] = False,
+    merge: Annotated[Path | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.cli.build import changed
+    from tunixhack.cli.shards import of_shards
     from tunixhack.domain_files import find_dataset
 
     if no_seed and seed:
@@ -234,13 +247,33 @@ def build(
     order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
     order |= {"same_model": same_model}
+    order |= of_shards(dataset, shard=shard, prepare=prepare, merge=merge)
     run = dataset.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     # a preview asks so many questions of each part of a mixture
     _show(run, samples=(preview or 0) * max(1, len(run.parts())), as_json=as_json)
-    if not as_json and run.done:
+    if not as_json and run.done and not (shard or prepare):
         from tunixhack.publish.card import publish_command
 
         print_text(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
+
+
+@app.command(cls=Verb, epilog=examples("tunixhack prepare creative --teacher lmstudio/qwen3-14b --questions 500"))
+@functools.wraps(build, assigned=("__annotations__",))
+def prepare(*arguments: Any, **options: Any) -> None:
+    """Decide about the questions of a build in shards, and pay for what that takes; the options are those of build."""
+    build(*arguments, **{**options, "prepare": True})
+
+
+@app.command(cls=Verb, epilog=examples("tunixhack merge runs/think_32k --out runs/whole"))
+def merge(
+    folder: Annotated[Path, typer.Argument(help="The folder of the shards, which have all ended.")],
+    out: Annotated[Path, typer.Option(help="The folder of the whole run.")],
+    as_json: Json = False,
+) -> None:
+    """Make one run of the shards of a build, as if it had been built in one; nothing is asked."""
+    from tunixhack.cli.shards import merging
+
+    typer.main.get_command(app).main(merging(folder, out, as_json), standalone_mode=False)
 
 
 @app.command(
@@ -258,9 +291,13 @@ def show(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a run: its funnel, why rows were dropped, and a few samples."""
+    """Show a run: its funnel, why rows were dropped, and a few samples; of a build in shards, how far each is."""
     from tunixhack.runs.run import Run
+    from tunixhack.runs.shard_folders import print_progress, shard_folders, shard_progress
 
+    if shard_folders(folder):
+        print_json({"folder": str(folder), "shards": shard_progress(folder)}) if as_json else print_progress(folder)
+        return
     run = Run.load(folder)
     if not rejected and reason is None:
         _show(run, samples, as_json)
@@ -274,24 +311,7 @@ def show(
         print_rejected(found)
 
 
-@app.command(cls=Verb, epilog=examples("tunixhack push runs/math USER/NAME --private"))
-def push(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
-    repo: Annotated[str, typer.Argument(help="The dataset on the Hub, as USER/NAME; made if it is not there.")],
-    private: Annotated[bool, typer.Option("--private", help="Make it so that only you see it.")] = False,
-    revision: Annotated[str | None, typer.Option(help="The branch; main if left out.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Publish what an unfinished run has so far.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Publish a run's card and kept answers on the Hub, and nothing else of it."""
-    import dataclasses
-
-    from tunixhack.publish.push import push
-
-    pushed = push(folder, repo, private=private, revision=revision, yes=yes)
-    print_result(pushed, dataclasses.asdict(pushed) if as_json else None)
-
-
+app.command(cls=Verb, epilog=cli_push.EXAMPLES)(cli_push.push)
 app.command(cls=Verb, epilog=cli_report.EXAMPLES)(cli_report.report)
 app.command(cls=Verb, epilog=cli_price.EXAMPLES)(cli_price.price)
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from tunixhack._util.parts import read_part
 from tunixhack.errors import UserError
 
 QUESTIONS = 300
@@ -92,7 +93,7 @@ class Order:
         own = {name: options.pop(name) for name in ("samples", "temperature") if name in options}
         told = {name: value for name, value in own.items() if value is not None}
         return cls(
-            shard=None if shard is None else _shard(shard), reuse=folders, given=frozenset(told), **told, **options
+            shard=None if shard is None else read_part(shard), reuse=folders, given=frozenset(told), **told, **options
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,10 +113,3 @@ def _equal_replies(samples: int) -> str:
         f"{samples} samples at temperature 0 are {samples} times the same reply: give a temperature, such as "
         "--temperature 0.7, or --samples 1"
     )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        raise UserError(f"--shard {text}: write which of how many parts, such as 2/8, from 1/8 to 8/8")
-    return int(number), int(of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, Tuni
 from tunixhack.pipeline.accepted import STEP, AcceptedSearch, SearchResult, count_missing, cut
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
 from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
+from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
@@ -25,12 +27,14 @@ from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
+from tunixhack.pipeline.shards import all_shards, check_same, check_shard, merged_states
 from tunixhack.pipeline.step_checks import make_ready, numbered, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+from tunixhack.runs.schema import CORE
 from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.base import Context, step_name
@@ -47,9 +51,11 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     check_options(recipe, options)
     check_folder(run, recipe)
     recipe = as_begun(recipe, run, report.say)
-    reused = lenders(options.reuse)
+    shards = _of_the_same_build(recipe, options, run)
+    reused = [*lenders(options.reuse), *shards]
     count_tokens = student_counter(recipe.student) if recipe.student else None
-    pool = TeacherPool(settings_of(recipe, options), run, report)
+    pool = TeacherPool(settings_of(recipe, options), run, report, merged_states(shards))
+    pool.stored_only = options.merge is not None
     try:
         # an unknown or absent teacher is told of before the source is loaded
         pool.check(recipe.steps)
@@ -68,11 +74,27 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
             pool.borrow(reused)
             recorder = Recorder(recipe, options, run, pool)
             recorder.start(loaded.resolved, loading)
+            try:
+                for other in shards:
+                    check_same(run.state(), other)
+            except UserError:
+                recorder.undo_start()
+                raise
             pool.count_spent()
             _Build(recipe, options, recorder, report, count_tokens).carry_out(loaded)
     finally:
         pool.close()
     return run
+
+
+def _of_the_same_build(recipe: RecipeSpec, options: BuildOptions, run: Run) -> list[Run]:
+    """Return the other runs of a build in shards that this one takes answers from."""
+    if options.merge is not None:
+        return all_shards(options.merge)
+    if options.shard is None:
+        return []
+    prepare = replace(options, shard=None, prepare=True)
+    return check_shard(recipe, run.folder.parent, build_command(recipe, prepare, run))
 
 
 class _Build:
@@ -149,6 +171,16 @@ class _Build:
         chosen = self.selection.find(self._quota() if found is None else found.quota)
         self.selection.record(chosen)
         questions = self.selection.select(chosen)
+        if self.options.prepare:
+            self.recorder.write_tables(
+                pl.DataFrame(schema=CORE), self.selection.candidates.rows, questions["question_id"]
+            )
+            self.recorder.finish(DONE, None)
+            return None
+        if self.options.shard is not None:
+            total = questions.height
+            questions = self.options.shard.own(questions, self.pool.prompts.render)
+            self.report.say(f"shard {self.options.shard}: {questions.height:,} of {counted(total, 'question')}")
         answers = self._sample(questions)
         if goal is not None:  # a question that is refused has no answer, and others are asked in its place
             self.missing = count_missing(questions, answers, self.samples, self.pool.declined())
@@ -160,6 +192,11 @@ class _Build:
         self.recorder.write_tables(rows, candidates, questions["question_id"])
         self._raise_for_missing()
         dropped = self.recorded.dropped
+        if self.options.shard is not None:  # whether too much was dropped is seen when all are merged
+            self.recorder.finish(DONE, dropped)
+            if dropped:
+                self.report.warn(dropped)
+            return None
         if rows.is_empty():
             dropped = dropped or self._nothing_left(questions.height or candidates.height)
         elif goal is not None and shortage is None:
@@ -229,6 +266,8 @@ class _Build:
 
     def _pilot(self, fewest: int | None, goal: Goal | None) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
+            return
+        if self.options.shard is not None or self.options.merge is not None:  # `prepare` has made one
             return
         pilot = Pilot(
             steps=self.steps,

@@ -55,6 +55,12 @@ def check_options(recipe: RecipeSpec, options: BuildOptions) -> None:
     if recipe.max_tokens is not None and recipe.max_tokens < 1:
         raise UserError(f"max_tokens={recipe.max_tokens}: an answer needs at least one token")
     check_steps(numbered(recipe.steps))
+    if options.accepted is not None and (options.shard or options.prepare or options.merge):
+        raise UserError(
+            "--accepted goes on until enough answers are kept, which no shard knows: give --questions, or build in one"
+        )
+    if options.shard and options.preview:
+        raise UserError("--preview looks at the whole, and --shard builds a part: give one of them")
     _check_accepted(recipe, options)
 
 

@@ -34,7 +34,14 @@ def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:
         "--top-p": recipe.sampling.get("top_p"),
         "--system": recipe.system,
     }
-    return command_line(str(recipe.file or recipe.domain), given, options, run.folder)
+    name = str(recipe.file or recipe.domain)
+    if options.merge is not None:
+        return shlex.join(["tunixhack", "merge", str(options.merge), "--out", str(run.folder)])
+    if options.prepare:
+        return command_line(name, given, options, run.folder.parent, "prepare")
+    if options.shard is not None:
+        return command_line(name, given | {"--shard": options.shard}, options, run.folder.parent)
+    return command_line(name, given, options, run.folder)
 
 
 def listed_benchmarks(against: str | Sequence[str] | None) -> str | None:
@@ -42,7 +49,9 @@ def listed_benchmarks(against: str | Sequence[str] | None) -> str | None:
     return against if isinstance(against, str | None) else ",".join(against)
 
 
-def command_line(name: str, given: Mapping[str, object], options: BuildOptions, out: Path) -> str:
+def command_line(
+    name: str, given: Mapping[str, object], options: BuildOptions, out: Path, command: str = "build"
+) -> str:
     """Return the command that builds what has a name, with the options of any build behind those that are given.
 
     Args:
@@ -50,6 +59,7 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
         given: options to their values; those that are None are left out.
         options: of the build.
         out: its folder.
+        command: that builds it.
     """
     every = {
         **given,
@@ -68,4 +78,4 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
         "--yes": options.yes,
         "--batch": options.batch,
     }
-    return shlex.join(["tunixhack", "build", name, *words, *(flag for flag, wanted in flags.items() if wanted)])
+    return shlex.join(["tunixhack", command, name, *words, *(flag for flag, wanted in flags.items() if wanted)])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tunixhack.pipeline.shards import Shard
     from tunixhack.runs.run import Run
 
 
@@ -30,6 +31,9 @@ class BuildOptions:
     preview: int | None = None
     concurrency: int | None = None
     same_model: str | None = None
+    shard: Shard | None = None
+    prepare: bool = False
+    merge: Path | None = None
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
 

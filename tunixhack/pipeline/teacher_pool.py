@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -59,13 +59,16 @@ class TeacherPool:
         settings: who is asked, and how.
         run: whose store and memory of earlier teachers are used.
         report: where progress goes.
+        others: what the runs that this one is merged of remember of their teachers.
     """
 
-    def __init__(self, settings: TeacherSettings, run: Run, report: Reporter) -> None:
+    def __init__(
+        self, settings: TeacherSettings, run: Run, report: Reporter, others: Mapping[str, Any] | None = None
+    ) -> None:
         """Resolve no teacher yet."""
         self.settings, self.run, self.report = settings, run, report
         state = run.state()  # as earlier starts left it; what this one adds is in the engines
-        self._earlier: dict[str, Any] = state.get("teachers", {})
+        self._earlier: dict[str, Any] = {**(others or {}), **state.get("teachers", {})}
         # some servers tell their context only while the model is loaded
         self._earlier_contexts = {name: token_count(kept.get("context")) for name, kept in self._earlier.items()}
         earlier = state.get("order")

@@ -73,7 +73,7 @@ def settings_of(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
         solution=recipe.solution,
         seed=options.seed,
         ask_again=options.ask_again,
-        budget=options.budget,
+        budget=None if options.budget is None else options.budget / (options.shard.of if options.shard else 1),
         hours=options.hours,
         batch=options.batch,
         concurrency=options.concurrency,

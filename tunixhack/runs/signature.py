@@ -21,7 +21,7 @@ from tunixhack._util.safe_text import for_terminal
 KEY = "signing.key"
 """The file in the cache; without it, nothing is this user's own until a build has written it anew."""
 _LENGTH = 32
-_VERBS = (["tunixhack", "build"], ["tunixhack", "teachers", "compare"])
+_VERBS = tuple(["tunixhack", *verb] for verb in (["build"], ["prepare"], ["merge"], ["teachers", "compare"]))
 
 
 def sign(command: str) -> str | None:

@@ -1,0 +1,151 @@
+"""Builds in shards: together they are the unsharded build, whatever became of them on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builds import QUIET, asked, build, equal, write_questions
+from tunixhack import LengthFilter
+from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
+from tunixhack.pipeline.shards import Shard
+from tunixhack.recipe import Recipe
+from tunixhack.runs.run import Run
+from tunixhack.runs.shard_folders import shard_folders, shard_progress
+from tunixhack.testing import ScriptedTeacher
+
+OF = 4
+
+
+def shards(recipe: Recipe, teacher: ScriptedTeacher, parent: Path, of: int = OF) -> list[Run]:
+    build(recipe, teacher, parent, questions=12, prepare=True)
+    return [build(recipe, teacher, parent, questions=12, shard=f"{number}/{of}") for number in range(1, of + 1)]
+
+
+def merged(recipe: Recipe, teacher: ScriptedTeacher | str, parent: Path, out: Path) -> Run:
+    return build(recipe, teacher, out, questions=12, merge=parent)
+
+
+@pytest.mark.parametrize("of", [1, 3, 16])
+def test_merged_shards_equal_the_unsharded_build_and_nothing_is_asked_twice(
+    of: int, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    whole = build(recipe, teacher, tmp_path / "whole", questions=12)
+    alone = asked(teacher)
+    teacher.reset()
+    parts = shards(recipe, teacher, tmp_path / "parts", of)
+    assert asked(teacher) == alone
+    run = merged(recipe, teacher, tmp_path / "parts", tmp_path / "merged")
+    assert asked(teacher) == alone
+    assert equal(run, whole)
+    assert sum(part.train.height for part in parts) == whole.train.height
+    assert [line["done"] for line in shard_progress(tmp_path / "parts")] == [True] * (of + 1)
+
+
+def test_a_shard_that_failed_goes_on_and_the_others_need_not_know(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    whole = build(recipe, teacher, tmp_path / "whole", questions=12)
+    parent = tmp_path / "parts"
+    build(recipe, teacher, parent, questions=12, prepare=True)
+    with pytest.raises(LimitReached):
+        build(recipe, teacher, parent, questions=12, shard="1/2", hours=1e-9)
+    build(recipe, teacher, parent, questions=12, shard="2/2")
+    with pytest.raises(UserError, match=r"1 shard of .* has not ended: 1/2"):
+        merged(recipe, teacher, parent, tmp_path / "merged")
+    build(recipe, teacher, parent, questions=12, shard="1/2")
+    assert equal(merged(recipe, teacher, parent, tmp_path / "merged"), whole)
+
+
+def test_a_merge_needs_no_teacher_that_answers(recipe: Recipe, tmp_path: Path):
+    with ScriptedTeacher() as teacher:
+        shards(recipe, teacher, tmp_path / "parts", 2)
+        whole = build(recipe, teacher, tmp_path / "whole", questions=12)
+        url = teacher.url
+    assert equal(merged(recipe, url, tmp_path / "parts", tmp_path / "merged"), whole)
+
+
+def test_a_recipe_that_asks_before_the_samples_is_prepared_first(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    with pytest.raises(UserError, match=r"length_filter of creative asks .* first run tunixhack prepare creative .*"):
+        build(recipe, teacher, tmp_path / "parts", shard="1/2")
+    assert asked(teacher) == 0
+    assert not (tmp_path / "parts").exists()
+
+
+def test_one_that_asks_for_nothing_before_needs_no_preparation(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    plain = recipe.without(LengthFilter)
+    for number in (1, 2):
+        build(plain, teacher, tmp_path / "parts", questions=12, shard=f"{number}/2")
+    whole = build(plain, teacher, tmp_path / "whole", questions=12)
+    assert equal(merged(plain, teacher, tmp_path / "parts", tmp_path / "merged"), whole)
+
+
+def test_questions_that_share_answers_lie_in_one_shard(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    """A context that the teacher is not shown makes two questions of one request."""
+    rows = [{"question": f"{ordinal} limerick?"} for ordinal in range(40)]
+    source = write_questions(tmp_path / "same.jsonl", rows)
+    plain = recipe.replace(source=source).without(LengthFilter)
+    first = build(plain, teacher, tmp_path / "one", questions=40, shard="1/3")
+    again = build(plain, teacher, tmp_path / "two", questions=40, shard="1/3")
+    assert set(first.train["question_id"]) == set(again.train["question_id"])
+    assert 0 < first.train["question_id"].n_unique() < 40
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=40), st.integers(1, 20))
+def test_each_question_falls_to_one_shard_and_equal_messages_to_the_same(texts: list[str], of: int):
+    questions = pl.DataFrame({"question": texts}, schema={"question": pl.String})
+    parts = [
+        Shard(number=number, of=of).own(questions, lambda row: [{"role": "user", "content": row["question"]}])
+        for number in range(1, of + 1)
+    ]
+    assert sorted(pl.concat(parts)["question"]) == sorted(texts)
+
+
+def test_what_does_not_belong_together_is_a_sentence(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    parent = tmp_path / "parts"
+    build(recipe, teacher, parent, questions=12, prepare=True)
+    with pytest.raises(UserError, match=r"prepared is of another order than this build \(questions: 12, and not 6\)"):
+        build(recipe, teacher, parent, questions=6, shard="1/2")
+    with pytest.raises(UserError, match=r"prepared is of another recipe .*samples: 4, and not 2"):
+        build(recipe.replace(samples=2), teacher, parent, questions=12, shard="1/2")
+    assert not (parent / "shard-1-of-2" / "run.json").exists()
+    build(recipe, teacher, parent, questions=12, shard="1/2")
+    build(recipe, teacher, parent, questions=12, shard="2/3")
+    with pytest.raises(UserError, match=r"has shards of 2 and 3"):
+        merged(recipe, teacher, parent, tmp_path / "merged")
+    with pytest.raises(UserError, match=r"has no shards: build them with --shard 1/N"):
+        merged(recipe, teacher, tmp_path, tmp_path / "merged")
+    for wrong in ("3/2", "0/2", "half"):
+        with pytest.raises(UserError, match=rf"--shard {wrong}: write which"):
+            build(recipe, teacher, parent, shard=wrong)
+    with pytest.raises(UserError, match="--accepted"):
+        recipe.build(teacher.url, accepted=3, ceiling=9, shard="1/2", out=parent, report=QUIET)
+
+
+def test_a_shard_drops_nearly_everything_with_a_warning_and_the_merge_says_so(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    short = recipe.replace(max_length="20chars", samples=16)
+    build(short, teacher, tmp_path / "parts", questions=12, prepare=True, yes=True)
+    runs = [build(short, teacher, tmp_path / "parts", questions=12, shard=f"{n}/2", yes=True) for n in (1, 2)]
+    assert all(run.done for run in runs)
+    with pytest.raises(NearlyAllDropped):
+        build(short, teacher, tmp_path / "merged", questions=12, merge=tmp_path / "parts", yes=True)
+
+
+def test_the_budget_is_shared_out_and_the_command_goes_on(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    build(recipe, teacher, tmp_path / "parts", questions=12, prepare=True)
+    run = build(recipe, teacher, tmp_path / "parts", questions=12, shard="1/2")
+    record = json.loads((run.folder / "run.json").read_text())
+    assert record["order"]["shard"] == "1/2"
+    assert f"--shard 1/2 --out {tmp_path / 'parts'}" in record["command"].replace(" --seed 0", "")
+    assert list(shard_folders(tmp_path / "parts")) == [(1, 2)]

@@ -1,0 +1,61 @@
+"""What the command line does for builds in shards: which part is built, and how the parts are merged."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tunixhack.errors import UserError
+from tunixhack.mixture.mixture import Mixture
+from tunixhack.recipe import Recipe
+from tunixhack.recipes import domains, named_datasets
+from tunixhack.runs.run import Run
+from tunixhack.runs.shard_folders import shard_folders
+from tunixhack.runs.signature import is_own
+
+
+def of_shards(dataset: Recipe | Mixture, *, shard: str | None, prepare: bool, merge: Path | None) -> dict[str, Any]:
+    """Return the arguments of `build` that say which part of it is built.
+
+    Raises:
+        UserError: parts of a mixture, which decides about all its questions together.
+    """
+    given = {"shard": shard, "prepare": prepare or None, "merge": merge}
+    told = {name: value for name, value in given.items() if value is not None}
+    if told and isinstance(dataset, Mixture):
+        raise UserError(
+            f"{dataset.name} is a mixture, whose parts share their questions out among themselves, and is built in "
+            "one; several servers after --teacher make that faster"
+        )
+    return told
+
+
+def merging(parent: Path, out: Path, as_json: bool) -> list[str]:
+    """Return the command line, without the program's name, that merges the shards of a build.
+
+    Raises:
+        UserError: there are none, or what they were built of is a file that somebody else's record names.
+    """
+    found = list(shard_folders(parent).values())
+    if not found:
+        raise UserError(f"{parent} has no shards: build them with --shard 1/N to N/N --out {parent}")
+    state = Run(found[0]).state()
+    words = shlex.split(str(state.get("command") or ""))
+    if words[:2] != ["tunixhack", "build"] or len(words) < 3:
+        raise UserError(
+            f"{found[0]} does not say what it was built of: build it again, or merge with Recipe.build(merge=)"
+        )
+    name, options = words[2], words[3:]
+    own = is_own(str(state["command"]), state.get("signature"))
+    if not own and name not in (*domains(), *named_datasets()):  # a file is a program
+        raise UserError(
+            f"{found[0]} was built elsewhere, of {name}: read that file, and merge with "
+            f"tunixhack build {name} … --merge {parent} --out {out}"
+        )
+    for option in ("--shard", "--out"):
+        if option in options:
+            at = options.index(option)
+            del options[at : at + 2]
+    asked = ["--json"] if as_json else []
+    return ["build", name, *options, "--merge", str(parent), "--out", str(out), *asked]

@@ -1,0 +1,162 @@
+"""The shards of one build: parts of its questions, asked anywhere, and merged into the one run.
+
+A shard decides about all questions as the whole build does, and asks for the samples of its own alone. What decides for
+free is computed by each shard anew. What asks a teacher is decided, and paid for, once before: `PREPARED` is a run that
+ends before the samples, and lends its answers to every shard. Merging is the whole build over what the shards
+received, in which nothing is asked: so it equals an unsharded build by construction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tunixhack._util.ids import digest
+from tunixhack._util.parts import read_part
+from tunixhack._util.wording import counted, joined, verb
+from tunixhack.errors import UserError
+from tunixhack.pipeline.recipe_spec import RecipeSpec
+from tunixhack.runs.run import Run
+from tunixhack.runs.shard_folders import PREPARED, shard_folders
+from tunixhack.steps.base import asks_teacher, step_name
+from tunixhack.steps.sample import Sample
+
+SAME = ("domain", "source", "resolved", "recipe")
+"""What of a run's record has to be the same in all shards, beside the order."""
+Render = Callable[[dict[str, Any]], Sequence[Mapping[str, str]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One shard of a build.
+
+    >>> Shard.read("3/16").folder
+    'shard-03-of-16'
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def read(cls, text: str) -> Shard:
+        """Read ``3/16``.
+
+        Raises:
+            UserError: it is no such part.
+        """
+        number, of = read_part(text)
+        return cls(number=number, of=of)
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder in that of the build."""
+        return f"shard-{self.number:0{len(str(self.of))}d}-of-{self.of}"
+
+    def __str__(self) -> str:
+        """Return it as the option names it."""
+        return f"{self.number}/{self.of}"
+
+    def own(self, questions: pl.DataFrame, render: Render) -> pl.DataFrame:
+        """Return the questions of this shard.
+
+        Which shard has a question depends on the messages that a teacher is sent for it, so that questions which share
+        answers lie together, and on nothing else.
+        """
+        mine = [self._of(render(row)) == self.number for row in questions.iter_rows(named=True)]
+        return questions.filter(pl.Series(mine, dtype=pl.Boolean))
+
+    def _of(self, messages: Sequence[Mapping[str, str]]) -> int:
+        return 1 + int(digest("shard", [dict(message) for message in messages])[:15], 16) % self.of
+
+
+def check_shard(recipe: RecipeSpec, parent: Path, command: str) -> list[Run]:
+    """Return the run that was prepared for the shards of a build, in a list; none where none is needed or there.
+
+    Args:
+        recipe: that is built.
+        parent: the folder of the build.
+        command: that prepares it.
+
+    Raises:
+        UserError: a step asks before the samples, and nothing was prepared.
+    """
+    prepared = Run(parent / PREPARED)
+    if prepared.done:
+        return [prepared]
+    before = recipe.steps[: next(at for at, step in enumerate(recipe.steps) if isinstance(step, Sample))]
+    asking = [step_name(step) for step in before if asks_teacher(step)]
+    if asking:
+        raise UserError(
+            f"{joined(asking)} of {recipe.domain} {'asks' if len(asking) == 1 else 'ask'} a teacher before the "
+            f"samples, which is paid for once and not by every shard: first run {command}"
+        )
+    return []
+
+
+def check_same(record: Mapping[str, Any], other: Run) -> None:
+    """See that another run in a build's folder is of the same build.
+
+    Raises:
+        UserError: it is of another one.
+    """
+    theirs = other.state()
+    ours = json.loads(json.dumps(record, default=str))
+    for name in SAME:
+        if ours.get(name) != theirs.get(name):
+            raise UserError(
+                f"{other.folder} is of another {name} than this build "
+                f"({_difference(ours.get(name), theirs.get(name))}): shards are of one build; give the same options, "
+                "or choose another --out"
+            )
+    one, two = ({k: v for k, v in of["order"].items() if k != "shard"} for of in (ours, theirs))
+    if one != two:
+        raise UserError(
+            f"{other.folder} is of another order than this build ({_difference(one, two)}): shards are of one build; "
+            "give the same options, or choose another --out"
+        )
+
+
+def all_shards(parent: Path) -> list[Run]:
+    """Return the runs of all shards of a build, that which was prepared first.
+
+    Raises:
+        UserError: there are none, some are missing or have not ended, or they are of different numbers.
+    """
+    found = shard_folders(parent)
+    if not found:
+        raise UserError(f"{parent} has no shards: build them with --shard 1/N to N/N --out {parent}")
+    numbers = {of for _, of in found}
+    if len(numbers) > 1:
+        raise UserError(
+            f"{parent} has shards of {joined(map(str, sorted(numbers)))}: merge those of one number, and "
+            "move the others elsewhere"
+        )
+    (of,) = numbers
+    runs = {number: Run(folder) for (number, _), folder in found.items()}
+    missing = [number for number in range(1, of + 1) if number not in runs or not runs[number].done]
+    if missing:
+        shown = ", ".join(f"{number}/{of}" for number in missing[:10]) + (", …" if len(missing) > 10 else "")
+        raise UserError(
+            f"{counted(len(missing), 'shard')} of {parent} {verb(len(missing), 'has', 'have')} not ended: {shown}; "
+            f"build {verb(len(missing), 'it', 'them')} first, and merge then"
+        )
+    prepared = Run(parent / PREPARED)
+    return [*([prepared] if prepared.done else []), *(runs[number] for number in sorted(runs))]
+
+
+def merged_states(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what shards remember of their teachers, so that a merge finds their answers without them."""
+    return {name: kept for run in runs for name, kept in run.state().get("teachers", {}).items()}
+
+
+def _difference(one: Any, other: Any) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in {**one, **other}:
+            if one.get(name) != other.get(name):
+                return f"{name}: {other.get(name)}, and not {one.get(name)}"
+    return f"{other}, and not {one}"

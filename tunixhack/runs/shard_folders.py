@@ -1,0 +1,56 @@
+"""The folder of a build in shards: where each of them is, and how far they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tunixhack._util.safe_text import for_terminal
+from tunixhack.runs.run import Run
+from tunixhack.runs.show import WIDTH
+
+PREPARED = "prepared"
+"""The folder of the run that decides about questions before the shards ask."""
+_SHARD = re.compile(r"shard-(\d+)-of-(\d+)")
+
+
+def shard_folders(parent: Path) -> dict[tuple[int, int], Path]:
+    """Return the folders of shards by (number, of how many), sorted."""
+    found = {}
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        named = _SHARD.fullmatch(folder.name)
+        if named and folder.is_dir():
+            found[int(named[1]), int(named[2])] = folder
+    return dict(sorted(found.items()))
+
+
+def shard_progress(parent: Path) -> list[dict[str, Any]]:
+    """Return how far each shard is: ``shard``, ``status``, ``done`` and ``answers`` received."""
+    named = [(PREPARED, parent / PREPARED)] if (parent / PREPARED).is_dir() else []
+    named += [(f"{number}/{of}", folder) for (number, of), folder in shard_folders(parent).items()]
+    runs = [(name, Run(folder)) for name, folder in named]
+    return [
+        {"shard": name, "status": run.status, "done": run.done, "answers": run.store.received().answers}
+        for name, run in runs
+    ]
+
+
+def print_progress(parent: Path) -> None:
+    """Print the same as a table to standard output, with those that have not begun."""
+    table = Table("shard", "answers", "status", title=for_terminal(str(parent)), title_justify="left")
+    told = shard_progress(parent)
+    for line in told:
+        table.add_row(line["shard"], f"{line['answers']:,}", for_terminal(line["status"]))
+    ofs = {of for _, of in shard_folders(parent)}
+    known = {line["shard"] for line in told}
+    for of in sorted(ofs):
+        for number in range(1, of + 1):
+            if f"{number}/{of}" not in known:
+                table.add_row(f"{number}/{of}", "0", "not begun")
+    console = Console(highlight=False)
+    console.width = max(console.width, WIDTH)
+    console.print(table)
