@@ -13,7 +13,7 @@ sums.jsonl    600 other sums as test questions: 300 that choose an arm, and 300 
 The two arms differ in the trace alone. Then, on two cores without an accelerator::
 
     tunixhack ablate DIR/direct.jsonl DIR/steps.jsonl --model smollm2-135m-instruct --rows 316 \
-        --on DIR/sums.jsonl --questions 300 --epochs 4 --max-seq-len 256 --batch-size 4
+        --on DIR/sums.jsonl --questions 300 --epochs 4 --max-seq-len 256 --batch-size 4 --max-tokens 128
 """
 
 from __future__ import annotations
