@@ -9,11 +9,11 @@ from tunixhack.errors import MissingExtra
 
 if TYPE_CHECKING:
     from tunixhack.ablate.ablation import Ablation
-    from tunixhack.ablate.runner import ablate
+    from tunixhack.ablate.runner import ablate, plan
 
-__all__ = ["Ablation", "ablate"]
+__all__ = ["Ablation", "ablate", "plan"]
 
-_HOME = {"Ablation": "ablation", "ablate": "runner"}
+_HOME = {"Ablation": "ablation", "ablate": "runner", "plan": "runner"}
 
 
 def __getattr__(name: str) -> Any:

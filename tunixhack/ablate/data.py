@@ -39,6 +39,8 @@ class ArmRows:
     """Of the rows that fit."""
     learnt: npt.NDArray[np.int64]
     """The tokens of each that are learnt: those of the reply."""
+    lengths: npt.NDArray[np.int64]
+    """The tokens of each."""
     looked_at: int
     """Rows that were looked at until there were enough."""
     too_long: int
@@ -53,6 +55,15 @@ class ArmRows:
     def learnt_tokens(self, rows: int) -> int:
         """Return the tokens that the first rows teach in one epoch."""
         return int(self.learnt[:rows].sum())
+
+    def tokens(self, rows: int) -> int:
+        """Return the tokens of the first rows."""
+        return int(self.lengths[:rows].sum())
+
+    @property
+    def longest(self) -> int:
+        """Return the tokens of the longest row."""
+        return int(self.lengths.max())
 
     def up_to(self, tokens: int) -> int:
         """Return how many rows teach at most so many tokens, at least one."""
@@ -104,6 +115,7 @@ def read_rows(arm: TrainedArm, renderer: Renderer, max_seq_len: int, wanted: int
         arm=arm,
         dataset=replace(dataset, examples=fit),
         learnt=learnt,
+        lengths=tokens.lengths,
         looked_at=looked,
         too_long=sum(reasons.get(TOO_LONG, 0) for reasons in tokens.dropped.values()),
         questions=[one.question for one in examples],

@@ -13,6 +13,8 @@ from tunixhack.ablate.ablation import Ablation
 from tunixhack.ablate.arms import Arms, TrainedArm, read_arms
 from tunixhack.ablate.header import check_folder
 from tunixhack.ablate.options import QUESTIONS, TRAININGS, Options, read_list
+from tunixhack.ablate.planning import AblationPlan, make_plan
+from tunixhack.ablate.preparing import Prepared
 from tunixhack.ablate.sizes import Sizes, read_sizes
 from tunixhack.ablate.work import Work
 from tunixhack.errors import UserError
@@ -20,6 +22,11 @@ from tunixhack.evaluate.order import Order
 
 LONGEST = 80
 """Most characters of a default folder's name."""
+OF_ORDER = ("questions", "samples", "temperature", "max_tokens", "budget", "ask_again", "accept_terms", "cpu")
+OF_ABLATION = (
+    "trainings", "teacher", "source", "train_source", "match", "drop_losers", "hours", "method", "keep", "yes",
+)  # fmt: skip
+"""Options by their names; what is neither is a setting of the trainings."""
 
 
 def ablate(
@@ -92,21 +99,82 @@ def ablate(
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
     report = report or Reporter()
-    listed = read_arms(arms)
-    order = Order.read(
-        None, (), questions=questions, samples=samples, temperature=temperature, max_tokens=max_tokens, budget=budget,
-        ask_again=ask_again, accept_terms=accept_terms, cpu=cpu,
-    )  # fmt: skip
-    options = Options(
-        models=read_list(model, "--model"), rows=read_sizes(rows), on=_tasks(listed, on), trainings=trainings,
-        teacher=teacher, source=source, train_source=train_source, also=read_list(also, "--also"), match=match,
-        drop_losers=drop_losers, hours=hours, method=method, changes=changes, order=order, keep=keep, yes=yes,
-    )  # fmt: skip
-    folder = Path(out) if out is not None else default_folder(listed)
+    given = {
+        "rows": rows,
+        "on": on,
+        "trainings": trainings,
+        "teacher": teacher,
+        "source": source,
+        "train_source": train_source,
+        "questions": questions,
+        "samples": samples,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "also": also,
+        "match": match,
+        "drop_losers": drop_losers,
+        "hours": hours,
+        "method": method,
+        "out": out,
+        "budget": budget,
+        "ask_again": ask_again,
+        "yes": yes,
+        "keep": keep,
+        "accept_terms": accept_terms,
+        "cpu": cpu,
+    }
+    listed, options, folder = _read(arms, model, given | changes)
     check_folder(folder)
     make_folder(folder)
     with locked(folder, report.say):
         return Work.begin(listed, options, folder, report).all()
+
+
+def plan(
+    arms: Arms, model: str | Path | Sequence[str | Path], *, report: Reporter | None = None, **options: Any
+) -> AblationPlan:
+    """Tell what an ablation will take, and what it could tell; nothing is built, asked or trained.
+
+    Args:
+        arms: see `ablate`.
+        model: likewise.
+        report: where progress goes.
+        options: the others of `ablate`.
+
+    Raises:
+        UserError: as in `ablate`, before anything is asked.
+    """
+    report = report or Reporter()
+    listed, chosen, folder = _read(arms, model, options)
+    prepared = Prepared.find(listed, chosen, folder, report)
+    if any(arm.recipe is not None for arm in listed):
+        return make_plan(prepared)
+    rows = prepared.rows(listed)
+    return make_plan(prepared, rows, prepared.questions(rows, report))
+
+
+def _read(
+    arms: Arms, model: str | Path | Sequence[str | Path], given: dict[str, Any]
+) -> tuple[list[TrainedArm], Options, Path]:
+    """Read the options as a user gives them.
+
+    Raises:
+        UserError: one of them makes no sense.
+    """
+    listed = read_arms(arms)
+    left = dict(given)
+    out = left.pop("out", None)
+    order = Order.read(None, (), **{name: left.pop(name) for name in OF_ORDER if name in left})
+    options = Options(
+        models=read_list(model, "--model"),
+        rows=read_sizes(left.pop("rows", ())),
+        on=_tasks(listed, left.pop("on", None)),
+        also=read_list(left.pop("also", ()), "--also"),
+        order=order,
+        **{name: left.pop(name) for name in OF_ABLATION if name in left},
+        changes=left,
+    )
+    return listed, options, Path(out) if out is not None else default_folder(listed)
 
 
 def default_folder(arms: Sequence[TrainedArm]) -> Path:

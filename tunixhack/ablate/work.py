@@ -12,17 +12,20 @@ import polars as pl
 
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
-from tunixhack.ablate.ablation import FILE, Ablation, Choice, Content
+from tunixhack.ablate.ablation import CURVE, Ablation, Choice, Content
 from tunixhack.ablate.arms import TrainedArm
 from tunixhack.ablate.builds import build
-from tunixhack.ablate.data import ArmRows, check_enough, read_rows, rows_by_arm
-from tunixhack.ablate.header import check_labels, describe_setup, gone_on, new_content
-from tunixhack.ablate.models import Model, find_models, read_settings
+from tunixhack.ablate.curve_plot import draw_curve
+from tunixhack.ablate.data import ArmRows, rows_by_arm
+from tunixhack.ablate.header import describe_setup, gone_on, new_content
+from tunixhack.ablate.models import Model
 from tunixhack.ablate.options import Options
-from tunixhack.ablate.questions import Questions, choose_questions, read_also
+from tunixhack.ablate.planning import make_plan, say_plan
+from tunixhack.ablate.preparing import Prepared
+from tunixhack.ablate.questions import Questions
 from tunixhack.ablate.results import Compared, Round, figures, worse_than_the_best
 from tunixhack.ablate.students import Training, train
-from tunixhack.errors import LimitReached, UserError
+from tunixhack.errors import LimitReached
 from tunixhack.evaluate.arms import BASE
 from tunixhack.evaluate.evaluation import Evaluation
 from tunixhack.evaluate.runner import ask
@@ -64,34 +67,24 @@ class Work:
             UserError: something is not there, or does not go together; all of it before anything is trained.
         """
         started = now()
-        known = Ablation.load(folder).content if (folder / FILE).exists() else None
-        check_labels(arms, [one.label for one in read_also(options.also)])
-        if options.teacher is None and any(arm.recipe is not None for arm in arms):
-            first = next(arm for arm in arms if arm.recipe is not None)
-            raise UserError(f"{first.label} is a recipe, which is built first: say who answers with --teacher")
-        models = find_models(options, known, report)
-        chosen, largest = read_settings(options, models), max(options.rows)
-        named = arms
+        prepared = Prepared.find(arms, options, folder, report)
+        waiting = any(arm.recipe is not None for arm in arms)
+        if waiting:
+            say_plan(make_plan(prepared), report)
         left = None if options.hours is None else options.hours - (now() - started) / 3600
-        arms = build(arms, largest, options, folder, report, left)
-        rows = {
-            model.label: [
-                read_rows(arm, model.base.renderer(chosen.format, chosen.system), chosen.max_seq_len, largest)
-                for arm in arms
-            ]
-            for model in models
-        }
-        for of_model in rows.values():
-            check_enough(of_model, largest, chosen.max_seq_len)
-        questions = choose_questions([one.questions for one in rows[models[0].label]], options, report)
-        setup = describe_setup(chosen, options, models, rows, questions)
-        content = new_content(setup, options, folder, named)
-        if known is not None:
-            content = gone_on(folder, known, content)
+        built = build(arms, max(options.rows), options, folder, report, left)
+        rows = prepared.rows(built)
+        questions = prepared.questions(rows, report)
+        if not waiting:
+            say_plan(make_plan(prepared, rows, questions), report)
+        setup = describe_setup(prepared.settings, options, prepared.models, rows, questions)
+        content = new_content(setup, options, folder, arms)
+        if prepared.known is not None:
+            content = gone_on(folder, prepared.known, content)
         Ablation(folder, content).save()
         return cls(
-            arms=arms, options=options, folder=folder, report=report, models=models, rows=rows, questions=questions,
-            started=started, content=content,
+            arms=built, options=options, folder=folder, report=report, models=prepared.models, rows=rows,
+            questions=questions, started=started, content=content,
         )  # fmt: skip
 
     def all(self) -> Ablation:
@@ -265,4 +258,6 @@ class Work:
             for choice in list(found.content["choices"]):
                 self._confirm(choice, next(one for one in self.models if one.label == choice["model"]))
         found.save()
+        if found.content["slopes"]:
+            draw_curve(found.content["scores"], self.folder / CURVE)
         return found

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tunixhack._util.safe_text import print_json
+from tunixhack._util.safe_text import print_json, print_result
 from tunixhack.cli.help import FOLDER, QUESTIONS, SPENDING, examples
 from tunixhack.cli.train import Cpu, Json, Terms
 
@@ -132,6 +132,12 @@ def ablate(
             "--yes", help="Build even where most of the pilot's answers would be dropped.", rich_help_panel=SPENDING
         ),
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what it takes and what it could tell, and do nothing.", rich_help_panel=SPENDING
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="The folder; ablations/ARMS if left out.", rich_help_panel=FOLDER)
     ] = None,
@@ -183,6 +189,10 @@ def ablate(
         "cpu": cpu,
         **{name: value for name, value in changes.items() if value is not None},
     }
+    if plan:
+        planned = room.plan(arms, model, **options)
+        print_result("\n".join(planned.lines()), planned.as_dict() if as_json else None)
+        return
     found = room.ablate(arms, model, **options)
     if as_json:
         print_json(found.as_dict())
