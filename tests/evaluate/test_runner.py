@@ -325,6 +325,22 @@ def test_a_base_with_the_brief_is_asked_as_the_teacher_is(
     assert len(set(identities)) == 3
 
 
+def test_several_tasks_have_a_mean_beside_the_line_of_each(
+    tunixhack: Command, adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path
+):
+    first, second = write_task(sums(range(3)), "one.jsonl"), write_task(sums(range(3, 6)), "two.jsonl")
+    with ScriptedTeacher(answer=lambda messages, seed: "<reasoning>x</reasoning><answer>0</answer>") as wrong:
+        arms = f"{wrong.url},{adder.url}"
+        told = tunixhack("evaluate", arms, "--on", f"{first},{second}", "--out", tmp_path / "out")
+    assert told.code == 0
+    assert f"mean of the 2 tasks: {adder.url} 67 %" in told.out
+    assert f"mean of the tasks: {adder.url} minus {wrong.url}: +66.7 points" in told.out
+    assert f"one: {adder.url} minus {wrong.url}: +66.7 points" in told.out
+    found = Evaluation.load(tmp_path / "out")
+    assert [line["n"] for line in found.content["mean_scores"]] == [24, 24]
+    assert found.content["mean_differences"][0]["verdict"] == "better"
+
+
 def test_an_arm_that_fails_does_not_end_the_others(adder: ScriptedTeacher, write_task: WriteTask, tmp_path: Path):
     found = run([adder.url, "http://127.0.0.1:9/v1#x"], write_task(), tmp_path / "out")
     assert found.exit_code == 2

@@ -31,8 +31,8 @@ def evaluate(
     on: Annotated[
         str,
         typer.Option(
-            help="Domains, domain files, files of questions with references, or public benchmarks by name, with commas "
-            "between."
+            help="Domains, domain files, files of questions with references, public benchmarks by name, or held-back, "
+            "with commas between."
         ),
     ],
     source: Annotated[str | None, typer.Option(help="Other test questions for the domain, as for build.")] = None,

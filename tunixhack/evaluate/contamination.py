@@ -20,6 +20,7 @@ from tunixhack.train.data.chat import Chat, broken
 from tunixhack.train.data.datasets import read
 from tunixhack.train.data.token_set import TokenSet, load
 from tunixhack.train.models.tokenizer import StudentTokenizer
+from tunixhack.train.record import TrainingRecord
 
 
 class LearntTexts:
@@ -57,15 +58,20 @@ def learnt_questions(folder: Path, chat: Chat, tokenizer: StudentTokenizer) -> l
         The texts; None where neither the tokens nor the datasets of the training are there any more.
     """
     kept = record.read(folder)
-    weights = tuple(one.weight for one in kept.data.datasets)
-    path = folder / f"tokens-{kept.data.key[:16]}.npz"
-    tokens = load(path, kept.data.key, weights) if path.exists() else None
+    tokens = kept_tokens(folder, kept)
     if tokens is not None:
         return list(_texts(tokens, chat, tokenizer))
     try:
         return [example.question for one in kept.data.datasets for example in read(one.name).examples]
     except UserError:
         return None
+
+
+def kept_tokens(folder: Path, kept: TrainingRecord) -> TokenSet | None:
+    """Return the tokens that a training keeps in its folder; None where they are gone or damaged."""
+    weights = tuple(one.weight for one in kept.data.datasets)
+    path = folder / f"tokens-{kept.data.key[:16]}.npz"
+    return load(path, kept.data.key, weights) if path.exists() else None
 
 
 def _texts(tokens: TokenSet, chat: Chat, tokenizer: StudentTokenizer) -> Iterator[str]:

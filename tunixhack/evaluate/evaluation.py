@@ -108,6 +108,19 @@ class Evaluation:
         return [f"{line['task']}: {line['sentence']}" for line in self.content.get("loss_differences", [])]
 
     @property
+    def mean_verdicts(self) -> list[str]:
+        """A sentence for each difference of the mean over several tasks."""
+        return [f"mean of the tasks: {line['sentence']}" for line in self.content.get("mean_differences", [])]
+
+    @property
+    def means(self) -> list[str]:
+        """A line for each arm's mean over several tasks."""
+        return [
+            f"mean of the {len(line['tasks'])} tasks: {line['arm']} {_share(line)}"
+            for line in self.content.get("mean_scores", [])
+        ]
+
+    @property
     def verdicts(self) -> list[str]:
         """A sentence for each difference."""
         return [f"{line['task']}: {line['sentence']}" for line in self.content["differences"]]
@@ -116,6 +129,11 @@ class Evaluation:
     def notes(self) -> list[str]:
         """Sentences about what was left out, what went wrong, and what is not known."""
         return list(self.content["notes"])
+
+    @property
+    def sentences(self) -> list[str]:
+        """All that stands below the tables: means over tasks, verdicts, and what is to be known of both."""
+        return [*self.means, *self.verdicts, *self.mean_verdicts, *self.loss_verdicts, *self.notes]
 
     @property
     def exit_code(self) -> int:
@@ -135,7 +153,8 @@ class Evaluation:
         told = self.content["tasks"][task]
         together = f" in {told['clusters']:,} clusters" if told.get("clusters") else ""
         samples = told.get("samples", self.content["order"]["samples"])
-        return f"{task} ({told['source']['path']}, {told['asked']:,} questions{together} × {samples:,})"
+        unscored = f", and {told['unscored']:,} for the loss alone" if told.get("unscored") else ""
+        return f"{task} ({told['source']['path']}, {told['asked']:,} questions{together} × {samples:,}{unscored})"
 
     def __repr__(self) -> str:
         """Say in a line what was compared."""
@@ -145,7 +164,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a table a task, the verdicts and notes, escaped."""
         tables = "".join(heading(self.title(task)) + table(COLUMNS, self.cells(task)) for task in self.content["tasks"])
-        return tables + "".join(map(paragraph, [*self.verdicts, *self.loss_verdicts, *self.notes]))
+        return tables + "".join(map(paragraph, self.sentences))
 
 
 def _cells(line: dict[str, Any]) -> list[str]:
@@ -156,11 +175,13 @@ def _cells(line: dict[str, Any]) -> list[str]:
         loss += "" if line["loss_low"] is None else f" ({line['loss_low']:.3f}–{line['loss_high']:.3f})"
     if not line["n"]:
         return [line["arm"], UNKNOWN, f"0{missing}", *[UNKNOWN] * (len(COLUMNS) - 4), loss]
-    right = f"{100 * line['right']:.0f} %"
-    if line["low"] is not None:
-        right += f" ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
     shares = [
         UNKNOWN if line[name] is None else f"{100 * line[name]:.0f} %" for name in ("cut_off", "unread", "form_ok")
     ]
     tokens = UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}"
-    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens, loss]
+    return [line["arm"], _share(line), f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens, loss]
+
+
+def _share(line: dict[str, Any]) -> str:
+    right = f"{100 * line['right']:.0f} %"
+    return right if line["low"] is None else f"{right} ({100 * line['low']:.0f}–{100 * line['high']:.0f})"

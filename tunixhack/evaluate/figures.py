@@ -97,7 +97,7 @@ def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> 
             trainings=1 if "student" in (arm.kind, baseline.kind) else None,
             comparisons=len(others),
             if_cut_off=(compared("right", "if_right_arm"), compared("if_right", "right_arm")),
-            token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
+            token_ratio=token_ratio(arm, baseline),
             scores=tuple(score for score in scores if score is not None),
         )
         p = sign_flip_p(both["right_arm"].to_numpy() - both["right"].to_numpy(), clusters=together)
@@ -130,5 +130,7 @@ def _mean(values: pl.Series) -> float | None:
     return None if found is None else float(found)
 
 
-def _ratio(one: float | None, other: float | None) -> float | None:
+def token_ratio(arm: ArmFacts, baseline: ArmFacts) -> float | None:
+    """Return the tokens that an arm learnt over those of the baseline; None where either learnt none that is known."""
+    one, other = arm.learnt_tokens, baseline.learnt_tokens
     return one / other if one and other else None

@@ -26,6 +26,7 @@ from tunixhack.evaluate.figures import by_question, differences, score_line
 from tunixhack.evaluate.inspect_log import write_logs
 from tunixhack.evaluate.losses import LOSS, loss_differences, loss_line, stored_losses
 from tunixhack.evaluate.order import QUESTIONS, Order
+from tunixhack.evaluate.over_tasks import mean_differences, mean_lines
 from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
@@ -62,8 +63,8 @@ def evaluate(
         arms: a training's folder, ``base``, a base as ``--model`` of train names it, either of them with ``+brief``
             behind, which tells it what the domain's teacher is told, or a teacher as ``--teacher`` of build does; the
             first is the baseline. A text is split at its commas. A lone student gets its base in front.
-        on: domains, domain files, files of questions with ``question`` and ``reference``, or public benchmarks by name;
-            likewise.
+        on: domains, domain files, files of questions with ``question`` and ``reference``, public benchmarks by name, or
+            ``held-back``, the questions that the students' trainings held back; likewise.
         source: other test questions than those of the one domain in ``on``, as ``--source`` of build names them.
         questions: that each arm is asked, of each task: the first in the order of the seed.
         samples: replies to each question, of every task; more than one needs a temperature. None takes 1, and of a
@@ -237,6 +238,8 @@ class _Run:
 
     def _ask_teacher(self, arm: Arm, task: Task) -> _Asked:
         chosen, order = self.setup.questions[task.name], self.setup.order_of(task)
+        if chosen.rows.is_empty():  # questions whose loss alone is told, which teachers have none of
+            return _Asked(pl.DataFrame(schema=FIELDS))
         folder = self.folder / task.name / arm.folder
         before, problem, code = _written_at(folder), None, 0
         try:
@@ -254,6 +257,7 @@ class _Run:
         setup, asked = self.setup, {task.name: self.setup.order_of(task) for task in self.setup.tasks}
         of_tasks = {name: replies.filter(pl.col("task") == name) for name in asked}
         means = pl.concat([by_question(of_tasks[name], asked[name].samples) for name in sorted(asked)])
+        names = list(asked)
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         of_solutions: list[dict[str, Any]] = []
@@ -283,6 +287,7 @@ class _Run:
                     "samples": asked[task.name].samples,
                     "temperature": asked[task.name].temperature,
                     "asked": setup.questions[task.name].rows.height,
+                    "unscored": setup.questions[task.name].unscored.height,
                     "clusters": setup.questions[task.name].cluster_count(),
                     "looked_at": setup.questions[task.name].looked_at,
                     "left_out": dict(setup.questions[task.name].left_out),
@@ -293,6 +298,8 @@ class _Run:
             "scores": scores,
             "differences": compared,
             "loss_differences": of_solutions,
+            "mean_scores": mean_lines(means, names, facts),
+            "mean_differences": mean_differences(means, names, facts, min(one.samples for one in asked.values())),
             "notes": [*problems, *notes],
             "exit_code": code,
             "seconds_a_reply": pace,

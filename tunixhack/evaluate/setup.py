@@ -15,9 +15,10 @@ from tunixhack.evaluate.arms import Arm, read_arms
 from tunixhack.evaluate.brief import FORM, brief_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.figures import ArmFacts
+from tunixhack.evaluate.held_back import tasks_of
 from tunixhack.evaluate.losses import STORED
 from tunixhack.evaluate.order import Order
-from tunixhack.evaluate.task import Task, TaskQuestions, find_tasks
+from tunixhack.evaluate.task import Task, TaskQuestions
 from tunixhack.evaluate.teachers import trace_of
 from tunixhack.train import record
 from tunixhack.train.machine.doctor import require_device
@@ -64,7 +65,8 @@ class Setup:
         Raises:
             UserError: an arm, task or question is not there; the sentence says which and what to do.
         """
-        listed, tasks = read_arms(arms), find_tasks(on, source)
+        listed = read_arms(arms)
+        tasks = tasks_of(on, source, listed)
         for task in tasks:
             order.for_task(task.name, task.passes)  # which refuses what makes no sense, before anything is read
         students = {arm.label: _student(arm, order, report) for arm in listed if arm.kind != "teacher"}
@@ -84,13 +86,14 @@ class Setup:
         chosen = {}
         for task in tasks:
             found = task.questions(order.questions, learnt, order.seed)
-            if found.rows.height < order.questions:
+            there = found.rows.height + found.unscored.height
+            if there < order.questions:
                 notes.append(
-                    f"{task.name} has {found.rows.height:,} questions to ask, and {order.questions:,} were wanted: all "
+                    f"{task.name} has {there:,} questions to ask, and {order.questions:,} were wanted: all "
                     "of them are asked"
                 )
-            if found.unsolved is not None and students:
-                notes.append(found.unsolved)
+            if found.note is not None and students:
+                notes.append(found.note)
             chosen[task.name] = found if order.shard is None else found.shard(*order.shard)
             if chosen[task.name].rows.is_empty() and chosen[task.name].unscored.is_empty():
                 raise UserError(f"this shard of {task.name} has no questions: ask for more, or for fewer shards")

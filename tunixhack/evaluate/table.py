@@ -25,7 +25,7 @@ def print_evaluation(found: Evaluation) -> None:
             drawn.add_row(*map(_text, row))
         console.print(drawn)
         console.print()
-    for line in (*found.verdicts, *found.loss_verdicts, *found.notes):
+    for line in found.sentences:
         console.print(_text(f"- {line}"), soft_wrap=True)
 
 

@@ -27,12 +27,14 @@ from tunixhack.sources.source import Loaded, collapse_equal_ids, is_file
 CHUNK = 128
 """Questions whose references are read at once."""
 NO_REFERENCE, UNREAD_REFERENCE, LEARNT, EQUAL = "no_reference", "unread_reference", "trained_on", "same_id"
+OWN_SYSTEM = "own_system"
 """Why a test question is left out."""
 LEFT_OUT = {
     LEARNT: "in the data that an arm was trained on",
     UNREAD_REFERENCE: "whose own reference does not pass the scorer",
     NO_REFERENCE: "without a reference",
     EQUAL: "equal to another one",
+    OWN_SYSTEM: "with a system text of their own, which nobody else would be asked with",
 }
 
 
@@ -108,7 +110,7 @@ class Task:
         kept: list[pl.DataFrame] = []
         have = looked = 0
         for start in range(0, rows.height, CHUNK):
-            for at, why in enumerate(self._reasons(rows.slice(start, CHUNK), learnt), start):
+            for at, why in enumerate(self.reasons(rows.slice(start, CHUNK), learnt), start):
                 if have == count:
                     break
                 looked += 1
@@ -122,19 +124,19 @@ class Task:
         if not kept:
             raise UserError(self._nothing_left(rows.height, left_out))
         chosen = pl.concat(kept)
-        solutions, unsolved = solutions_of(self.recipe, chosen)
+        solutions, note = solutions_of(self.recipe, chosen)
         return TaskQuestions(
             task=self,
             rows=chosen,
             clusters=clusters_of(self.recipe, self.source, chosen),
             solutions=solutions,
-            unsolved=unsolved,
+            note=note,
             left_out={why: number for why, number in left_out.items() if number},
             looked_at=looked + equal.height,
             loaded=loaded,
         )
 
-    def _reasons(self, rows: pl.DataFrame, learnt: LearntTexts) -> Iterator[str | None]:
+    def reasons(self, rows: pl.DataFrame, learnt: LearntTexts) -> Iterator[str | None]:
         """Yield why each question is left out; None where it is asked."""
         listed = list(rows.iter_rows(named=True))
         accepted = self.scorer.accepts_reference(listed)
@@ -176,8 +178,8 @@ class TaskQuestions:
     """The label of each question that belongs to others; see `tunixhack.evaluate.clusters`."""
     solutions: Solutions = field(default_factory=dict)
     """The source's own trace and answer, where it has them."""
-    unsolved: str | None = None
-    """Why some questions have no solution though the recipe reads them; None where there is nothing to tell."""
+    note: str | None = None
+    """A sentence about questions without a solution or an answer; None where there is nothing to tell."""
     unscored: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUESTION))
     """Questions that are not asked, since they have no known answer, but have a solution to compute the loss on."""
 

@@ -85,6 +85,19 @@ def all_examples(datasets: Iterable[Dataset]) -> list[TrainingExample]:
     return [example for dataset in datasets for example in dataset.examples]
 
 
+def rows_and_examples(place: str | Path | Run) -> Iterator[tuple[Row, TrainingExample]]:
+    """Yield the examples of a dataset, in its order, each with the row that it was read from.
+
+    Raises:
+        UserError: as `read`, but for rows that cannot be learnt from, which are passed over.
+    """
+    domain = stem(_name(place))
+    for row in _rows(place)[0]:
+        example = read_row(row, domain)
+        if isinstance(example, TrainingExample):
+            yield row, example
+
+
 def read_all(
     places: Iterable[str | Path | Run | Dataset] | Mapping[str, float] | str | Path | Run | Dataset,
 ) -> tuple[Dataset, ...]:
