@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from tests import hostile
 from tests.builds import QUIET, asked
 from tests.commands import Command
 from tests.evaluate.conftest import Toy, WriteTask, sums
+from tunixhack._util.progress import Reporter
 from tunixhack.domain_files import find
 from tunixhack.errors import UserError
 from tunixhack.evaluate import Evaluation, evaluate
@@ -416,6 +418,29 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
     assert [(arm["stored"], arm["missing"]) for arm in planned["arms"]] == [(12, 8)] * 3
     assert planned["arms"][0]["hours"] is not None
     assert planned["tasks"][0]["pilot"]
+
+
+def test_an_evaluation_says_its_plan_before_it_asks_and_the_time_that_is_left_then(
+    toy: Toy, write_task: WriteTask, batches: list[int], tmp_path: Path
+):
+    heard = io.StringIO()
+    options = {"questions": 12, "max_tokens": 4, "report": Reporter(stream=heard)}
+    evaluate(["base", toy.student], str(write_task()), out=tmp_path / "one", **options)
+    lines = heard.getvalue().splitlines()
+    (first,) = [at for at, line in enumerate(lines) if line.startswith("sums: 12 questions × 1 reply; 80 %")]
+    assert "base: 12 replies to ask, time unknown" in lines[first + 1]
+    begun = next(at for at, line in enumerate(lines) if "sums, 1 of 2: base" in line)
+    assert first < begun
+    told = [line for line in lines if "base: 4 of 12 replies, " in line]
+    assert told
+    assert told[0].endswith(" left")
+    heard.truncate(0)
+    evaluate(["base", toy.student], str(write_task()), out=tmp_path / "one", **options)
+    assert "to ask" not in heard.getvalue()
+    heard.truncate(0)  # another folder that lends knows how long replies take
+    more = options | {"questions": 16, "reuse": tmp_path / "one"}
+    evaluate(["base", toy.student], str(write_task()), out=tmp_path / "two", **more)
+    assert "base: 4 replies to ask (12 are stored), about" in heard.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.clusters import labels
-from tunixhack.evaluate.evaluation import FILE, SCORES, Evaluation
+from tunixhack.evaluate.evaluation import SCORES
+from tunixhack.evaluate.folder import check_folder, default_folder, paces
 from tunixhack.evaluate.order import QUESTIONS, Order
-from tunixhack.evaluate.runner import check_folder, default_folder
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
 from tunixhack.evaluate.stored import known_keys
@@ -137,7 +137,12 @@ def plan(
     setup = Setup.find(arms, on, source, order, report or Reporter())
     folder = Path(out) if out is not None else default_folder(setup)
     check_folder(folder, setup.tasks)
-    pace = Evaluation.load(folder).content.get("seconds_a_reply", {}) if (folder / FILE).exists() else {}
+    return planned(setup, folder)
+
+
+def planned(setup: Setup, folder: Path) -> EvaluationPlan:
+    """Tell what an evaluation will take beyond what its folder has, and what it could tell."""
+    pace = paces([folder, *setup.order.reuse])
     return EvaluationPlan(
         folder=folder,
         tasks=tuple(_task(setup, task, folder) for task in setup.tasks),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,20 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
 from tunixhack.errors import TeacherFailed, TunixHackError, UserError
 from tunixhack.evaluate.arms import Arm
-from tunixhack.evaluate.evaluation import FILE, SCHEMA, Evaluation
+from tunixhack.evaluate.evaluation import SCHEMA, Evaluation
 from tunixhack.evaluate.figures import by_question, differences, score_line
+from tunixhack.evaluate.folder import check_folder, default_folder, paces
 from tunixhack.evaluate.inspect_log import write_logs
 from tunixhack.evaluate.losses import LOSS, loss_differences, loss_line, stored_losses
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.over_tasks import mean_differences, mean_lines
+from tunixhack.evaluate.planning import planned
 from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
 from tunixhack.evaluate.task import Task
 from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
 from tunixhack.runs.journal import FIELDS
-from tunixhack.runs.run import STATE
 from tunixhack.teachers.registry.address import public_name
 
 
@@ -119,34 +120,13 @@ def ask(setup: Setup, folder: Path, command: str, report: Reporter) -> Evaluatio
         TeacherFailed: no arm has a result, and a teacher failed for too long.
     """
     check_folder(folder, setup.tasks)
+    told = planned(setup, folder)
+    if any(arm.missing for arm in told.arms):
+        for line in replace(told, notes=()).lines():
+            report.say(line)
     make_folder(folder)
     with locked(folder, report.say):
         return _Run(setup=setup, folder=folder, report=report, command=command).all()
-
-
-def default_folder(setup: Setup) -> Path:
-    """Return the folder of an evaluation where none is given: named for its tasks, and a shard for its number."""
-    part = "" if setup.order.shard is None else "-shard-{}-of-{}".format(*setup.order.shard)
-    return Path("evals") / ("-".join(task.name for task in setup.tasks) + part)
-
-
-def check_folder(folder: Path, tasks: Sequence[Task]) -> None:
-    """See that a folder is new, or holds an evaluation of the same questions.
-
-    Raises:
-        UserError: it holds something else, or a task of another source.
-    """
-    if (folder / STATE).exists():
-        raise UserError(f"{folder} is the folder of a run: choose another --out")
-    if not (folder / FILE).exists():
-        return
-    known = Evaluation.load(folder).content["tasks"]
-    for task in tasks:
-        there = known.get(task.name, {}).get("source")
-        if there is not None and there != task.source.describe():
-            raise UserError(
-                f"{folder} has the task {task.name} from another source ({there.get('path')}): choose another --out"
-            )
 
 
 @dataclass(frozen=True)
@@ -173,7 +153,7 @@ class _Run:
     def all(self) -> Evaluation:
         setup = self.setup
         replies, losses = [pl.DataFrame(schema=REPLY)], [pl.DataFrame(schema=LOSS)]
-        problems, codes, pace = [], [], dict(self._pace_before())
+        problems, codes, pace = [], [], paces([self.folder])
         for task in setup.tasks:
             chosen = setup.questions[task.name]
             for number, arm in enumerate(setup.arms, 1):
@@ -307,13 +287,6 @@ class _Run:
         found = Evaluation(self.folder, content)
         found.save(replies, means, losses)
         return found
-
-    def _pace_before(self) -> dict[str, float]:
-        """Return the seconds of a reply that earlier starts have measured."""
-        if not (self.folder / FILE).exists():
-            return {}
-        known = Evaluation.load(self.folder).content.get("seconds_a_reply")
-        return dict(known) if isinstance(known, dict) else {}
 
 
 def _written_at(folder: Path) -> int | None:

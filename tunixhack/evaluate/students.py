@@ -18,7 +18,7 @@ from typing import Any, Self
 import polars as pl
 
 from tunixhack._util.ids import digest, request_key, sample_seed
-from tunixhack._util.progress import Reporter
+from tunixhack._util.progress import Reporter, clock
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.brief import FORM, Brief
 from tunixhack.evaluate.contamination import learnt_questions
@@ -134,7 +134,9 @@ class StudentArm(FoundStudent):
             )
             self._store(store, label, [(one, reply, n) for (one, n), reply in zip(batch, replies, strict=True)])
             done += len(batch)
-            report.say(f"  {label}: {done:,} of {len(wanted) - len(full):,} replies")
+            left = len(wanted) - len(full) - done
+            time_left = f", {clock(left * (time.monotonic() - started) / done)} left" if left else ""
+            report.say(f"  {label}: {done:,} of {left + done:,} replies{time_left}")
         return (time.monotonic() - started) / done if done else None
 
     def _store(self, store: AnswerStore, label: str, replies: Sequence[tuple[Asked, StudentReply, int]]) -> None:
