@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from tunixhack.steps.difficulty import Difficulty
     from tunixhack.steps.exact_dedup import ExactDedup
     from tunixhack.steps.fuzzy_dedup import FuzzyDedup
+    from tunixhack.steps.keep_answers import KeepAnswers
+    from tunixhack.steps.language import Language
     from tunixhack.steps.length_filter import LengthFilter
+    from tunixhack.steps.majority_vote import MajorityVote
     from tunixhack.steps.max_length import MaxLength
     from tunixhack.steps.nested_selection import keep_highest
     from tunixhack.steps.parse import Parse
@@ -56,9 +59,12 @@ __all__ = [
     "ForStudent",
     "FuzzyDedup",
     "GivesAway",
+    "KeepAnswers",
     "Labels",
+    "Language",
     "LengthFilter",
     "Made",
+    "MajorityVote",
     "MaxLength",
     "Mixture",
     "Parse",
@@ -90,9 +96,12 @@ _HOME = {
     "ForStudent": "tunixhack.train.scoring.for_student",
     "FuzzyDedup": "tunixhack.steps.fuzzy_dedup",
     "GivesAway": "tunixhack.steps.reference_leak",
+    "KeepAnswers": "tunixhack.steps.keep_answers",
     "Labels": "tunixhack.steps.verify",
+    "Language": "tunixhack.steps.language",
     "LengthFilter": "tunixhack.steps.length_filter",
     "Made": "tunixhack.steps.base",
+    "MajorityVote": "tunixhack.steps.majority_vote",
     "MaxLength": "tunixhack.steps.max_length",
     "Mixture": "tunixhack.mixture.mixture",
     "Parse": "tunixhack.steps.parse",

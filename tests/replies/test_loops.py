@@ -60,6 +60,13 @@ def test_tables_numbers_and_refrains_are_no_loop(text: str):
     assert not loops_at_end(text)
 
 
+@pytest.mark.parametrize(
+    "passage", ["The profit is $8,500 * $10,000 = $8,500\n\n", "1 meter / day * 1 day = ", "ha, ", "她一直在笑。"]
+)
+def test_passages_that_models_repeat_are_found(passage: str):
+    assert find_loop(f"{BEFORE}{passage * 60}") is not None
+
+
 def test_a_loop_behind_others_that_do_not_count_is_found():
     assert find_loop("-" * 3000 + "| --- |\n" * 90 + BEFORE + LINE * 9) is not None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import polars as pl
 
 from tunixhack.errors import UserError
-from tunixhack.formats import HACKATHON, require
+from tunixhack.steps.answer_lengths import answer_lengths
 from tunixhack.steps.base import Context, Verdict
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ class MaxLength:
         Raises:
             UserError: ``reasoning`` or ``answer`` is missing, or null somewhere.
         """
-        require(rows, "reasoning", "answer")
-        texts = [HACKATHON.text(*pair) for pair in rows.select("reasoning", "answer").iter_rows()]
-        unit = "characters" if ctx.count_tokens is None else "tokens"
-        lengths = [len(text) for text in texts] if ctx.count_tokens is None else ctx.count_tokens(texts)
+        lengths, unit = answer_lengths(rows, ctx)
         traces = rows["trace"].to_list() if "trace" in rows.columns else [ctx.trace] * rows.height
         limits = [self.limit(unit, trace or ctx.trace) for trace in traces]
         length = pl.Series("max_length_length", lengths, dtype=pl.Int64)

@@ -121,7 +121,7 @@ class Verify:
         Raises:
             UserError: ``read`` raises, or returns no text; the sentence names the row.
         """
-        return call_own("the function that Verify reads claims with", row, _claimed, self.read, text)
+        return call_own("the function that Verify reads claims with", row, read_claim, self.read, text)
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by itself.
@@ -188,7 +188,12 @@ def _checked(check: Check, row: Mapping[str, Any]) -> bool | None:
     raise TypeError(f"it must return True, False or None, not {type(told).__name__}")
 
 
-def _claimed(read: Read, text: str) -> str | None:
+def read_claim(read: Read, text: str) -> str | None:
+    """Read what a text claims with a function of the user's, and see that it is no check of a row.
+
+    Raises:
+        TypeError: it is.
+    """
     claimed: Any = read(text)
     if isinstance(claimed, bool):
         raise TypeError("it must return what the text claims; a function of the row is given as Verify(check=…)")

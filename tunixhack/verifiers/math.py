@@ -49,13 +49,47 @@ def claims(pairs: Iterable[tuple[str, str]]) -> list[Claim]:
 
 @contextmanager
 def _worker() -> Iterator[Callable[[str, str], Claim]]:
-    process = BoundedProcess("tunixhack.verifiers.math_worker")
+    with _process() as process:
 
-    def ask(reference: str, answer: str) -> Claim:
-        found = process.ask({"reference": reference, "answer": answer})
-        return Claim(None) if found is None else Claim(found["right"], found.get("claim"))
+        def ask(reference: str, answer: str) -> Claim:
+            found = process.ask({"reference": reference, "answer": answer})
+            return Claim(None) if found is None else Claim(found["right"], found.get("claim"))
 
-    try:
         yield ask
+
+
+class AnswerReader:
+    """Reads answers without a reference: what one claims, and whether two claim the same.
+
+    Both are asked of math-verify in a process with limits of time and memory.
+    """
+
+    def __init__(self, process: BoundedProcess) -> None:
+        """Read by a process of `tunixhack.verifiers.math_worker`."""
+        self._process = process
+
+    def claim(self, answer: str) -> str | None:
+        """Return the number or formula that an answer claims, as it stands there; None where nothing is read."""
+        found = self._process.ask({"read": answer[-LONGEST:]})
+        return None if found is None else found.get("claim")
+
+    def same(self, one: str, other: str) -> bool:
+        """Tell whether two answers claim the same, as 1/2 and 0.5 are; False where one of them is not read."""
+        found = self._process.ask({"answers": [one[-LONGEST:], other[-LONGEST:]]})
+        return found is not None and found["right"] is True
+
+
+@contextmanager
+def answer_reader() -> Iterator[AnswerReader]:
+    """Start what reads answers without a reference; it reads nothing where math-verify is not installed."""
+    with _process() as process:
+        yield AnswerReader(process)
+
+
+@contextmanager
+def _process() -> Iterator[BoundedProcess]:
+    process = BoundedProcess("tunixhack.verifiers.math_worker")
+    try:
+        yield process
     finally:
         process.close()

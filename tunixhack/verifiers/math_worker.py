@@ -31,7 +31,20 @@ def main() -> None:
     from math_verify import parse, verify
 
     logging.disable(logging.CRITICAL)  # it warns of every text that it cannot read
-    reply_to_all(lambda asked: _compare(asked["reference"], asked["answer"], parse, verify))
+    reply_to_all(lambda asked: _reply(asked, parse, verify))
+
+
+def _reply(asked: dict[str, Any], parse: Any, verify: Any) -> dict[str, Any]:
+    """Reply to one of three questions: is an answer right, what does it claim, do two answers claim the same?"""
+    if "read" in asked:
+        claim = parse(delimited(asked["read"], whole=False), parsing_timeout=SECONDS)
+        return {"right": None, "claim": str(claim[-1]) if claim else None}
+    if "answers" not in asked:
+        return _compare(asked["reference"], asked["answer"], parse, verify)
+    one, other = (parse(delimited(text, whole=False), parsing_timeout=SECONDS) for text in asked["answers"])
+    # verify takes its first argument for the reference, and is not symmetric
+    same = bool(one and other) and any(verify(*two, timeout_seconds=SECONDS) for two in ((one, other), (other, one)))
+    return {"right": same}
 
 
 def _compare(reference: str, answer: str, parse: Any, verify: Any) -> dict[str, Any]:

@@ -121,6 +121,26 @@ def is_number(reference: str) -> bool:
     return _NUMBER.fullmatch(_THIN.sub("", reference).strip()) is not None
 
 
+def last_number(answer: str) -> str | None:
+    """Return the last number of an answer, or of its last box; None where it has none.
+
+    >>> last_number("It takes 20 days and costs $1,003.00.")
+    '1003'
+    """
+    found = _numbers(_claim(answer))[-1:]
+    return f"{found[0].normalize():f}" if found else None
+
+
+def short_words(answer: str) -> str | None:
+    """Return the words of an answer of at most `MOST_WORDS`, without case and signs; None for any other.
+
+    >>> short_words("**Dipoles.**"), short_words("") is None
+    ('dipoles', True)
+    """
+    words = _words(answer)
+    return " ".join(words) if 0 < len(words) <= MOST_WORDS else None
+
+
 def _by_letter(pair: Pair) -> Judgement | None:
     letter = right_letter(pair.reference, pair.question)
     if letter is None:
