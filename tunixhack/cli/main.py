@@ -19,6 +19,7 @@ from tunixhack.cli import ablate as cli_ablate
 from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
 from tunixhack.cli import lint as cli_lint
+from tunixhack.cli import pairs as cli_pairs
 from tunixhack.cli import price as cli_price
 from tunixhack.cli import push as cli_push
 from tunixhack.cli import report as cli_report
@@ -36,8 +37,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, show, report, price, push, teachers, fetch-local, train, generate, evaluate, ablate, export, "
-    "decontaminate, dedup, convert, lint or doctor"
+    "build, prepare, merge, show, report, price, push, pairs, teachers, fetch-local, train, generate, evaluate, ablate, "
+    "export, decontaminate, dedup, convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
@@ -313,6 +314,7 @@ def show(
 
 app.command(cls=Verb, epilog=cli_push.EXAMPLES)(cli_push.push)
 app.command(cls=Verb, epilog=cli_report.EXAMPLES)(cli_report.report)
+app.command(cls=Verb, epilog=cli_pairs.EXAMPLES)(cli_pairs.pairs)
 app.command(cls=Verb, epilog=cli_price.EXAMPLES)(cli_price.price)
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")

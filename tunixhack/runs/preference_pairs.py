@@ -16,9 +16,9 @@ rejected.parquet. What decides which is better:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import polars as pl
 
@@ -27,6 +27,9 @@ from tunixhack._util.proportions import Share
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError, nearest
 from tunixhack.formats import FORMATS, Example, require, user_message
+
+if TYPE_CHECKING:
+    from tunixhack.runs.run import Run
 
 By = Literal["verify", "vote", "judge", "length"]
 SCORE = "_score"
@@ -53,7 +56,19 @@ class PreferencePairs:
     of: int
     """Questions with at least one answer that was read whole."""
     chosen_longer: Share
-    """The pairs whose chosen reply has more characters than the rejected one."""
+    """The pairs whose chosen reply has more characters than the rejected one, of those that differ in length."""
+
+    def table(self) -> pl.DataFrame:
+        """Return the pairs as a table."""
+        message = pl.List(pl.Struct(dict.fromkeys(self._keys(), pl.String())))
+        texts = {"question_id": pl.String(), "chosen_sample": pl.Int64(), "rejected_sample": pl.Int64()}
+        asked = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
+        schema = {"prompt": asked, "chosen": message, "rejected": message, **texts, "why": pl.String()}
+        return pl.DataFrame(self.rows, schema=schema)
+
+    def _keys(self) -> list[str]:
+        """Return the keys of a reply's message, which in one format has its trace apart."""
+        return list(self.rows[0]["chosen"][0]) if self.rows else ["role", "content"]
 
     def sentences(self) -> list[str]:
         """Say how many pairs there are, and whether they may teach a length rather than what they are meant for."""
@@ -126,8 +141,35 @@ class _Answer(NamedTuple):
     """Characters of trace and answer."""
 
 
-def preference_pairs(train: pl.DataFrame, rejected: pl.DataFrame, options: PairOptions, seed: int) -> PreferencePairs:
+def pairs_of(run: Run, by: str, options: Mapping[str, Any]) -> PreferencePairs:
     """Make the preference pairs of a run.
+
+    Args:
+        run: with its tables.
+        by: what makes an answer better.
+        options: the other fields of `PairOptions`.
+
+    Raises:
+        UserError: an option is unknown, no step has written what decides, or no question has a better and a worse
+            answer.
+    """
+    known = [name for name in PairOptions.__dataclass_fields__ if name != "by"]
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None:
+        raise UserError(f"pairs have no {unknown!r}: {nearest(unknown, known)}")
+    seed = run.state().get("order", {}).get("seed") or 0
+    chosen = PairOptions(by=by, **options)  # type: ignore[arg-type]  # an unknown word is refused there
+    found = preference_pairs(run.train, run.rejected, chosen, seed)
+    if not found.rows:
+        raise UserError(
+            f"{run.folder} gives no pair by {by}: none of {counted(found.of, 'question')} has a kept answer that is "
+            "better than another one"
+        )
+    return found
+
+
+def preference_pairs(train: pl.DataFrame, rejected: pl.DataFrame, options: PairOptions, seed: int) -> PreferencePairs:
+    """Make preference pairs of the tables of a run.
 
     Within a question by ``verify``, the first right answer goes with the first wrong one, the second with the second,
     by their samples; by a number, the best with the worst, the second best with the second worst. No answer stands in
@@ -146,7 +188,7 @@ def preference_pairs(train: pl.DataFrame, rejected: pl.DataFrame, options: PairO
     rows = _answers(train, rejected, FORMATS[options.format].tags)
     column = _column(rows, options)
     pairs: list[dict[str, Any]] = []
-    longer = with_pairs = 0
+    longer = differ = with_pairs = 0
     questions = sorted(rows.partition_by("question_id", as_dict=True).items(), key=lambda item: rank(seed, item[0][0]))
     for (question,), table in questions:
         first = table.row(0, named=True)
@@ -156,10 +198,11 @@ def preference_pairs(train: pl.DataFrame, rejected: pl.DataFrame, options: PairO
         with_pairs += bool(found)
         for chosen, other in found:
             longer += chosen.length > other.length
+            differ += chosen.length != other.length
             told = (prompt, [chosen.reply], [other.reply], question, chosen.sample, other.sample)
             why = f"{column or 'characters'}: {chosen.shown} over {other.shown}"
             pairs.append(dict(zip(COLUMNS, (*told, why), strict=True)))
-    return PreferencePairs(pairs, with_pairs, len(questions), Share(longer, len(pairs)))
+    return PreferencePairs(pairs, with_pairs, len(questions), Share(longer, differ))
 
 
 def _answers(train: pl.DataFrame, rejected: pl.DataFrame, tags: Iterable[str]) -> pl.DataFrame:
@@ -220,7 +263,7 @@ def _read(table: pl.DataFrame, column: str | None, options: PairOptions) -> Iter
     for row in table.sort("sample").iter_rows(named=True):
         length = len(row["reasoning"]) + len(row["answer"])
         value = -length if column is None else row[column]
-        if value is None or value != value:  # noqa: PLR0124  # a NaN is no score
+        if value is None or value != value:  # a NaN is no score
             continue
         shown = f"{length:,}" if column is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
         reply = write(Example("", row["reasoning"], row["answer"]))["messages"][1]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tunixhack.formats import ExportedRows
+    from tunixhack.runs.preference_pairs import By
 
 STATE = "run.json"
 REMEDY = "build again with the same command, which writes it anew from the stored answers"
@@ -270,6 +271,30 @@ class Run:
         if path is not None:
             write_rows(exported.rows, Path(path))
         return exported
+
+    def pairs(self, by: By = "verify", **options: Any) -> Dataset:
+        """Make preference pairs of this run's answers, in the columns that trl and others read for DPO.
+
+        Args:
+            by: what makes an answer better: ``verify``, ``vote``, ``judge`` or ``length``; see
+                `tunixhack.runs.preference_pairs`.
+            options: ``per_question``, ``score``, ``margin`` and ``format``, see
+                `tunixhack.runs.preference_pairs.PairOptions`.
+
+        Returns:
+            ``prompt``, ``chosen``, ``rejected`` (messages), ``question_id``, ``chosen_sample``, ``rejected_sample`` and
+            ``why``. How many there are, and whether one of the two is nearly always the longer, is told.
+
+        Raises:
+            UserError: no step has written what decides, or no question has a better and a worse answer.
+        """
+        from tunixhack._util.progress import Reporter
+        from tunixhack.runs.preference_pairs import pairs_of
+
+        found = pairs_of(self, by, options)
+        for sentence in found.sentences():
+            Reporter().say(sentence)
+        return _dataset(found.table())
 
     def funnel_table(self) -> Table:
         """Draw the funnel for a terminal."""
