@@ -37,8 +37,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, prepare, merge, show, report, price, push, pairs, teachers, fetch-local, train, generate, evaluate, ablate, "
-    "export, decontaminate, dedup, convert, lint or doctor"
+    "build, prepare, merge, show, report, price, push, pairs, teachers, fetch-local, train, generate, evaluate, "
+    "ablate, export, decontaminate, dedup, convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
