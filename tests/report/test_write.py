@@ -17,13 +17,14 @@ import pytest
 from tests import hostile
 from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
+from tests.report.runs import answers, run_of
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipe import Recipe
 from tunixhack.report import write
 from tunixhack.report.write import write_report
 from tunixhack.runs.run import Run
-from tunixhack.runs.schema import CORE, REJECTION, conform
+from tunixhack.runs.schema import CORE
 from tunixhack.testing import Faults, ScriptedTeacher
 
 
@@ -161,22 +162,6 @@ def test_a_run_that_stopped_before_its_answers_is_its_funnel_alone(tmp_path: Pat
     assert "length_filter" in page.shown
     assert page.entries() == []
     assert address not in (run.folder / "report.html").read_text(encoding="utf-8")
-
-
-def run_of(folder: Path, train: pl.DataFrame, rejected: pl.DataFrame | None = None, **state: Any) -> Run:
-    """A run with these rows, as an earlier build would have left it."""
-    folder.mkdir(exist_ok=True)
-    told = {"domain": "toy", "source": {}, "state": "done", "funnel": [], "teachers": {}} | state
-    (folder / "run.json").write_text(json.dumps(told), encoding="utf-8")
-    conform(train, CORE).write_parquet(folder / "train.parquet")
-    if rejected is not None:
-        conform(rejected, CORE | REJECTION).write_parquet(folder / "rejected.parquet")
-    return Run(folder)
-
-
-def answers(*texts: str, **columns: Any) -> pl.DataFrame:
-    rows = {"question_id": [f"q{at}" for at in range(len(texts))], "sample": [0] * len(texts)}
-    return pl.DataFrame(rows | {"question": texts, "reasoning": texts, "answer": texts} | columns)
 
 
 def test_a_run_without_rows_has_a_report(tmp_path: Path):

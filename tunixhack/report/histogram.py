@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import polars as pl
 
 from tunixhack._util.svg import element, picture, text
-from tunixhack.runs.funnel_picture import COLOURS, KEPT, REJECTED
+from tunixhack.runs.funnel_picture import BAR, COLOURS, KEPT, MISSING, REJECTED, SOFT
 
 WIDTH, HEIGHT, BASE = 340, 130, 100
 BINS = 24
 _MOST = 0.99
 """Share of the values that the axis reaches over; those above stand in the last bin."""
+
+
+_OF_SHARES = {"true": "#2f6fb3", "false": "#d19a2a", "missing": COLOURS[MISSING]}
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Distribution:
     unit: str
     kept: pl.Series
     rejected: pl.Series
+
+    @property
+    def boolean(self) -> bool:
+        """Whether the values are true and false, of which there is nothing to draw."""
+        return self.kept.dtype == pl.Boolean
 
     @property
     def values(self) -> pl.Series:
@@ -61,8 +69,7 @@ def histogram(found: Distribution) -> str:
     values = found.values
     if not values.len():
         return ""
-    low, high = _ends(values)
-    edges = _edges(low, high)
+    edges, labels = _bins(values)
     counts = [_counts(one, edges) for one in (found.kept, found.rejected)]
     most = max(1, *(sum(pair) for pair in zip(*counts, strict=True)))
     wide = WIDTH / len(counts[0])
@@ -79,27 +86,66 @@ def histogram(found: Distribution) -> str:
                     )
                 )
     drawn.append(element("path", d=f"M0 {BASE + 0.5}H{WIDTH}", stroke="currentColor", stroke_opacity=0.4))
-    beyond = float(values.max()) > edges[-1] * (1 + 1e-9)  # type: ignore[arg-type]
-    labels = [(0, "start", edges[0]), (WIDTH / 2, "middle", (edges[0] + edges[-1]) / 2), (WIDTH, "end", edges[-1])]
-    for x, anchor, value in labels:
-        words = f"{number(value)}{' and more' if beyond and anchor == 'end' else ''}"
-        drawn.append(text(words, x=x, y=BASE + 18, text_anchor=anchor, font_size=12, fill="currentColor", opacity=0.75))
+    for words, share in labels:
+        side = {0.0: "start", 1.0: "end"}.get(share, "middle")
+        of = {"text_anchor": side, "font_size": 12, **SOFT}
+        drawn.append(text(words, x=share * WIDTH, y=BASE + 18, **of))
     return picture(WIDTH, HEIGHT, f"{found.name}: {found.sentence()}", *drawn)
 
 
-def _ends(values: pl.Series) -> tuple[float, float]:
-    low, top = float(values.min()), float(values.quantile(_MOST, "higher"))  # type: ignore[arg-type]
-    return (0.0 if 0 <= low < top / 2 or low == top >= 0 else low), top
+def shares(found: Distribution) -> str:
+    """Draw how many values are true and false: a bar each of kept and of rejected rows."""
+    drawn, y = [], 0.0
+    for name, values in ((KEPT, found.kept), (REJECTED, found.rejected)):
+        if not values.len():
+            continue
+        known, x = values.drop_nulls(), 0.0
+        counts = {"true": int(known.sum()), "false": known.len() - int(known.sum()), "missing": values.null_count()}
+        drawn.append(text(name, x=0, y=y + 12, font_size=12, **SOFT))
+        for kind, count in counts.items():
+            wide = count / values.len() * WIDTH
+            of = {"fill": _OF_SHARES[kind], "class_": kind}
+            drawn += [element("rect", x=x, y=y + 18, width=wide, height=BAR, **of)] if count else []
+            x += wide
+        y += 18 + BAR + 12
+    x = 0.0
+    for kind, words in (("true", "true"), ("false", "false"), ("missing", "not told")):
+        drawn.append(element("rect", x=x, y=y + 2, width=10, height=10, fill=_OF_SHARES[kind], class_=kind))
+        drawn.append(text(words, x=x + 15, y=y + 12, font_size=12, **SOFT))
+        x += 70
+    return picture(WIDTH, y + 18, f"{found.name}: {share_sentence(found)}", *drawn)
 
 
-def _edges(low: float, high: float) -> list[float]:
-    """Return the edges of bins of a round width, whole numbers where the range is wide."""
-    if high <= low:
-        high = low + 1
-    step = _round((high - low) / BINS)
+def share_sentence(found: Distribution) -> str:
+    """Say how many values are true and false."""
+    parts = []
+    for name, values in ((KEPT, found.kept), (REJECTED, found.rejected)):
+        if values.len():
+            known, unknown = values.drop_nulls(), values.null_count()
+            right = int(known.sum())
+            told = f"of {values.len():,} {name}, {right:,} true and {known.len() - right:,} false"
+            parts.append(f"{told}{f', {unknown:,} not told' if unknown else ''}")
+    return "; ".join(parts)
+
+
+def _bins(values: pl.Series) -> tuple[list[float], list[tuple[str, float]]]:
+    """Return the edges of the bins, and where on the axis which number stands: the first, the middle and the last."""
+    low, top, most = (float(one) for one in (values.min(), values.quantile(_MOST, "higher"), values.max()))  # type: ignore[arg-type]
+    if most - low < BINS and bool(
+        (values == values.round()).all()
+    ):  # few whole numbers, such as grades: a bin for each
+        count = round(most - low) + 1
+        return [low - 0.5 + at for at in range(count + 1)], [
+            (number(low), 0.5 / count),
+            (number(most), 1 - 0.5 / count),
+        ]
+    low = 0.0 if 0 <= low < top / 2 else low
+    step = _round((max(top, low + 1e-9) - low) / BINS)
     first = math.floor(low / step)
-    last = max(first + 1, math.ceil(high / step - 1e-9))
-    return [at * step for at in range(first, last + 1)]
+    last = max(first + 1, math.ceil(top / step - 1e-9))
+    edges = [at * step for at in range(first, last + 1)]
+    end = f"{number(edges[-1])}{' and more' if most > edges[-1] * (1 + 1e-9) else ''}"
+    return edges, [(number(edges[0]), 0.0), (number((edges[0] + edges[-1]) / 2), 0.5), (end, 1.0)]
 
 
 def _round(width: float) -> float:

@@ -3,7 +3,7 @@
 (() => {
   const ANSWERS = 0, REPEATS = 1, MATCH = 2;
   const KINDS = ["Questions with answers", "Repeated questions", "Found in a benchmark", "Other questions left out"];
-  const PER_PAGE = 8, CLAMP = 1500, MOST_MARKS = 2000, CACHED = 12;
+  const PER_PAGE = 8, CLAMP = 1500, MOST_MARKS = 2000, MOST_WORDS = 600, CACHED = 12;
   const $ = (id) => document.getElementById(id);
   const place = { kind: 0, page: 0, needle: null };
   let index, starts, list = [], searching = 0, hits = null, shownRows = 0;
@@ -25,36 +25,58 @@
   }
 
   // What is not seen, or turns the direction of a text, is shown by its number.
-  const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\r(?!\n)|[\u{e0000}-\u{e007f}]/u;
+  const UNSEEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\r(?!\n)|[\u{e0000}-\u{e007f}]|\p{Cs}/gu;
 
-  function write(target, text, mark) {
-    const parts = [UNSEEN.source, mark ? mark.source : null].filter(Boolean);
-    const finder = new RegExp(parts.join("|"), "giu");
+  // `marked` tells which pieces of a text stand out: a pattern, or a list of [from, to].
+  function write(target, text, marked) {
+    const spans = Array.isArray(marked) ? marked : marked ? found(text, marked) : [];
+    let at = 0;
+    for (const [from, to] of spans) {
+      if (from >= text.length) break;
+      plain(target, text.slice(at, from));
+      target.append(plain(make("mark"), text.slice(from, to)));
+      at = to;
+    }
+    return plain(target, text.slice(at));
+  }
+
+  function found(text, pattern) {
+    const spans = [];
+    for (const one of text.matchAll(new RegExp(pattern.source, "giu"))) {
+      if (spans.length === MOST_MARKS || !one[0]) break;
+      spans.push([one.index, one.index + one[0].length]);
+    }
+    return spans;
+  }
+
+  function plain(target, text) {
     let at = 0, marks = 0;
-    for (const found of text.matchAll(finder)) {
-      if (!found[0] || ++marks > MOST_MARKS) break;
-      target.append(text.slice(at, found.index));
-      const unseen = UNSEEN.test(found[0]) && [...found[0]].length === 1;
-      const number = found[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-      target.append(unseen ? make("span", "unseen", "U+" + number) : make("mark", "", found[0]));
-      at = found.index + found[0].length;
+    for (const one of text.matchAll(UNSEEN)) {
+      if (++marks > MOST_MARKS) break;
+      const number = one[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+      target.append(text.slice(at, one.index), make("span", "unseen", "U+" + number));
+      at = one.index + one[0].length;
     }
     target.append(text.slice(at));
     return target;
   }
 
-  function textBlock(text, mark, cut) {
+  function textBlock(text, marked, cut) {
     const block = make("div", "text");
     block.dir = "auto";
+    const long = text.length > CLAMP * 1.2;
+    // what was searched for is seen, wherever in a long text it stands
+    const first = long && marked instanceof RegExp ? text.search(marked) : 0;
+    const from = first > CLAMP * 0.8 ? first - 200 : 0;
     const fill = (whole) => {
       block.replaceChildren();
-      write(block, whole ? text : text.slice(0, CLAMP) + "…", mark);
+      if (whole) write(block, text, marked);
+      else write(block, (from ? "…" : "") + text.slice(from, from + CLAMP) + (from + CLAMP < text.length ? "…" : ""), marked);
     };
-    const long = text.length > CLAMP * 1.2;
     const around = make("div", "", block);
     fill(!long);
     if (long) {
-      const more = button("", () => { more.setAttribute("aria-expanded", String(more.ariaExpanded !== "true")); show(); });
+      const more = button("", () => { more.setAttribute("aria-expanded", String(more.getAttribute("aria-expanded") === "false")); show(); });
       const show = () => {
         const open = more.getAttribute("aria-expanded") === "true";
         more.textContent = open ? "Show less" : `Show all ${text.length.toLocaleString("en")} characters`;
@@ -226,8 +248,8 @@
 
   function draw(one, at) {
     const made = make("article", "entry");
-    const title = make("h3", "", place.kind === REPEATS ? "Kept: " : null);
-    title.append(textBlock(one.question ?? "(no question could be read)", place.needle));
+    const title = make("h3", "", textBlock(one.question ?? "(no question could be read)", questionMarks(one)));
+    if (place.kind === REPEATS) made.append(make("h5", "first", "Kept"));
     made.append(title, about(one, at));
     for (const name of ["context", "reference", "support"]) {
       if (one[name]) made.append(folded(name, textBlock(one[name], place.needle)));
@@ -237,6 +259,12 @@
     one.rows.forEach((row) => list.append(place.kind === REPEATS ? repeat(row, one) : dropped(row, one)));
     made.append(list);
     return made;
+  }
+
+  function questionMarks(one) {
+    if (place.needle || place.kind !== MATCH) return place.needle;
+    const told = parsed(one.rows[0].evidence);
+    return told && typeof told.text === "string" ? compared(one.question, told.text, true) : null;
   }
 
   function folded(name, ...inner) {
@@ -249,12 +277,24 @@
   }
 
   function samples(made, one, at) {
+    const shared = common(one.rows);
+    made.append(measures(shared));
     const passing = make("div", "samples"), others = make("div", "samples");
-    one.rows.forEach((row, number) => (rowPasses(starts[at] + number) ? passing : others).append(sample(row)));
+    one.rows.forEach((row, number) => (rowPasses(starts[at] + number) ? passing : others).append(sample(row, shared)));
     made.append(passing);
     const count = others.childElementCount;
     if (count) made.append(folded(count === 1 ? "1 other sample of this question" : `${count} other samples of this question`, others));
     return made;
+  }
+
+  // What all samples of a question have in common is said once, above them.
+  function common(rows) {
+    const found = Object.create(null);
+    if (rows.length < 2) return found;
+    for (const [name, value] of Object.entries(rows[0].more || {})) {
+      if (rows.every((row) => row.more && row.more[name] === value)) found[name] = value;
+    }
+    return found;
   }
 
   function badge(row) {
@@ -268,11 +308,11 @@
     return made;
   }
 
-  function sample(row) {
+  function sample(row, shared) {
     const made = card(row, `Sample ${row.sample}`);
     const told = [row.teacher, row.completion_tokens && `${row.completion_tokens.toLocaleString("en")} tokens`, row.finish_reason && `finish: ${row.finish_reason}`];
     made.append(write(make("p", "about"), told.filter(Boolean).join(" · ")));
-    if (row.more) made.append(measures(row.more));
+    made.append(measures(row.more || {}, shared));
     evidence(made, row);
     for (const [field, title] of [["reasoning", "Trace"], ["answer", "Answer"]]) {
       if (typeof row[field] !== "string") continue;
@@ -281,14 +321,15 @@
     return made;
   }
 
-  function measures(told) {
+  function measures(told, without = Object.create(null)) {
     const shown = make("ul", "measures"), long = {};
     for (const [name, value] of Object.entries(told)) {
+      if (name in without) continue;
       const text = words(value);
       if (text.length > 60) long[name] = parsed(value);
       else shown.append(make("li", "", write(make("span"), `${name}: ${text}`, place.needle)));
     }
-    return make("div", "", shown, Object.keys(long).length ? folded("more of it", facts(long, place.needle)) : null);
+    return make("div", "", shown.childElementCount ? shown : null, Object.keys(long).length ? folded("more of it", facts(long, place.needle)) : null);
   }
 
   function evidence(made, row, without = []) {
@@ -299,24 +340,39 @@
     if (Object.keys(named).length) made.append(make("h5", "", "Evidence"), facts(named, place.needle));
   }
 
-  // Words in a text that another one has, or has not: what makes two questions the same, or tells them apart.
-  function wordsOf(text) {
-    return new Set((text || "").toLowerCase().match(/[\p{L}\p{N}]+/gu) || []);
-  }
-
-  function marker(text, other, shared) {
-    const known = wordsOf(other);
-    const found = [...wordsOf(text)].filter((word) => known.has(word) === shared && (word.length > 2 || !shared));
-    if (!found.length || found.length > 400) return place.needle;
-    return new RegExp(`(?<![\\p{L}\\p{N}])(?:${found.join("|")})(?![\\p{L}\\p{N}])`, "iu");
+  // Where the words of a text are that another one has at their place too, or that it has not: the longest common
+  // subsequence of words tells.
+  function compared(text, other, shared) {
+    const split = (whole) => [...(whole || "").matchAll(/[\p{L}\p{N}]+/gu)].slice(0, MOST_WORDS);
+    const [ours, theirs] = [split(text), split(other)];
+    const [a, b] = [ours, theirs].map((all) => all.map((one) => one[0].toLowerCase()));
+    const wide = b.length + 1, longest = new Uint16Array((a.length + 1) * wide);
+    for (let i = a.length - 1; i >= 0; i--) {
+      for (let j = b.length - 1; j >= 0; j--) {
+        longest[i * wide + j] = a[i] === b[j] ? longest[(i + 1) * wide + j + 1] + 1
+          : Math.max(longest[(i + 1) * wide + j], longest[i * wide + j + 1]);
+      }
+    }
+    const spans = [];
+    let j = 0, before = false;
+    ours.forEach((one, i) => {
+      while (j < b.length && a[i] !== b[j] && longest[i * wide + j + 1] >= longest[(i + 1) * wide + j]) j++;
+      const same = j < b.length && a[i] === b[j];
+      if (same) j++;
+      const end = one.index + one[0].length;
+      if (same !== shared) before = false;
+      else if (before) spans[spans.length - 1][1] = end;
+      else before = Boolean(spans.push([one.index, end]));
+    });
+    return spans;
   }
 
   function repeat(row, one) {
     const made = card(row, "Repeats it");
     const told = parsed(row.evidence) || {};
     if (typeof told.similarity === "number") made.append(make("p", "about", `similarity ${told.similarity}`));
-    made.append(textBlock(row.question ?? "", place.needle || marker(row.question, one.question, false)));
-    evidence(made, row, ["kept", "similarity"]);
+    made.append(textBlock(row.question ?? "", place.needle || compared(row.question, one.question, false)));
+    evidence(made, row, ["kept", "similarity", ...(told.twin === one.id ? ["twin"] : [])]);
     made.append(write(make("p", "about"), `question ${row.id}`));
     return made;
   }
@@ -326,7 +382,7 @@
     const told = parsed(row.evidence);
     if (place.kind === MATCH && told && typeof told.text === "string") {
       const from = `${words(told.benchmark)}, row ${words(told.row)}`;
-      made.append(write(make("h5"), from), textBlock(told.text, place.needle || marker(told.text, one.question, true)));
+      made.append(write(make("h5"), from), textBlock(told.text, place.needle || compared(told.text, one.question, true)));
       evidence(made, row, ["text", "benchmark", "row"]);
     } else evidence(made, row);
     return made;
@@ -375,7 +431,7 @@
     $("next").addEventListener("click", () => turn(place.page + 1));
     $("page").addEventListener("change", () => turn((Number(chosen("page")) || 1) - 1));
     $("filters").hidden = false;
-    choose(counts.findIndex((count) => count > 0));
+    return choose(counts.findIndex((count) => count > 0));
   }
 
   function choose(kind) {
@@ -405,7 +461,7 @@
       orders.push([`${score.name}, highest first`, `${at}|down`], [`${score.name}, lowest first`, `${at}|up`]);
     });
     choices("order", "as in the run", answers ? orders : []);
-    if (place.needle) search(chosen("search").trim()); else refresh();
+    return place.needle ? search(chosen("search").trim()) : refresh();
   }
 
   async function start() {
@@ -422,7 +478,7 @@
       index.kindsOf[number].add(told.kind[at]);
     });
     if (!told.rows.length) $("status").textContent = "There are no rows yet.";
-    else controls();
+    else await controls();
     if (index.leftOut) $("rows").append(make("p", "note", `${index.leftOut.toLocaleString("en")} more rejected rows are in the run's tables, and not in this report.`));
     document.documentElement.dataset.ready = "";
   }

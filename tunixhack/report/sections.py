@@ -10,16 +10,14 @@ import polars as pl
 from tunixhack._util.safe_text import for_html
 from tunixhack._util.wording import counted
 from tunixhack.publish.card import teachers
-from tunixhack.report.histogram import Distribution, histogram
+from tunixhack.report.histogram import Distribution, histogram, share_sentence, shares
 from tunixhack.report.report_rows import ReportRows
 from tunixhack.runs.funnel import HEADER, cells
-from tunixhack.runs.funnel_picture import funnel_picture
+from tunixhack.runs.funnel_picture import KEPT, REJECTED, funnel_picture
 from tunixhack.runs.schema import CORE, REJECTION, others
-from tunixhack.runs.sentences import cost_sentence, run_sentences
+from tunixhack.runs.sentences import cost_of, cost_sentence, run_sentences
 
-WIDE, NARROW = 760, 340
-AGREEMENT = "_agreement"
-"""How a column ends that says how far the judges of another agree."""
+WIDE, NARROW = 1000, 340
 
 
 def section(name: str, title: str, *inner: str) -> str:
@@ -28,32 +26,34 @@ def section(name: str, title: str, *inner: str) -> str:
 
 
 def figures(state: Mapping[str, Any], rows: ReportRows) -> str:
-    """Return the numbers that a person looks for first."""
-    kept, rejected = _kept(rows.answers)
-    right = state.get("right")
+    """Return the numbers that a person looks for first, and the sentences of a run."""
+    funnel = state.get("funnel", [])
+    kept, rejected = divided(rows.answers)
+    right, cost = state.get("right"), cost_of(funnel)
     told = [
-        (f"{kept.height:,}", f"{'answer' if kept.height == 1 else 'answers'} kept", _of(kept, "question")),
+        (f"{kept.height:,}", "answer kept" if kept.height == 1 else "answers kept", _of(kept, "question")),
         (f"{rejected.height + rows.questions.height:,}", "rows rejected", _rejected(rejected, rows.questions)),
     ]
     if right and right["kept"]["of"]:
         share = right["kept"]
-        percent = f"{100 * share['count'] / share['of']:.0f} %"
-        told.append((percent, "of the kept are right", f"by the reference, {share['count']:,} of {share['of']:,}"))
+        of = f"by the reference, {share['count']:,} of {share['of']:,} kept"
+        told.append((f"{100 * share['count'] / share['of']:.0f} %", "right", of))
+    if cost is not None:
+        told.append((cost, "cost", "of all answers, over all starts"))
     tiles = "".join(
         f'<div class="tile"><dt>{for_html(what)}</dt><dd class="number">{for_html(number)}</dd>'
         f"<dd>{for_html(more)}</dd></div>"
         for number, what, more in told
     )
-    sentences = [
-        *run_sentences(state),
-        *filter(None, [cost_sentence(state.get("funnel", []))]),
-        *_teachers(state, kept),
-    ]
-    return f'<dl class="tiles">{tiles}</dl>' + "".join(f"<p>{for_html(one)}</p>" for one in sentences)
+    sentences = filter(None, [*run_sentences(state), cost_sentence(funnel), teachers_sentence(state, kept)])
+    return f'<dl class="tiles">{tiles}</dl>' + "".join(
+        f"<p>{for_html(one[:1].upper() + one[1:])}</p>" for one in sentences
+    )
 
 
-def _teachers(state: Mapping[str, Any], kept: pl.DataFrame) -> list[str]:
-    return [f"Teacher: {teachers({'teachers': {}} | dict(state), kept)}"] if kept.height else []
+def teachers_sentence(state: Mapping[str, Any], kept: pl.DataFrame) -> str | None:
+    """Name those whose answers were kept, as the card does."""
+    return f"Teacher: {teachers({'teachers': {}} | dict(state), kept)}" if kept.height else None
 
 
 def _of(rows: pl.DataFrame, noun: str) -> str:
@@ -64,7 +64,7 @@ def _rejected(answers: pl.DataFrame, questions: pl.DataFrame) -> str:
     return f"{counted(answers.height, 'answer')}, {counted(questions.height, 'question')}"
 
 
-def _kept(answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def divided(answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Divide answers into kept and rejected ones."""
     return answers.filter(pl.col("step").is_null()), answers.filter(pl.col("step").is_not_null())
 
@@ -91,7 +91,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def lengths_section(answers: pl.DataFrame) -> str:
     """Return how long traces and answers are."""
-    kept, rejected = _kept(answers)
+    kept, rejected = divided(answers)
     wanted = [("Trace", "characters", pl.col("reasoning").str.len_chars())]
     wanted += [("Answer", "characters", pl.col("answer").str.len_chars())]
     wanted += [("Tokens of the reply, as the server counts", "tokens", pl.col("completion_tokens"))]
@@ -104,7 +104,7 @@ def lengths_section(answers: pl.DataFrame) -> str:
 
 def scores_section(answers: pl.DataFrame) -> str:
     """Return what steps measured: each column that they added whose values are numbers, or true and false."""
-    kept, rejected = _kept(answers)
+    kept, rejected = divided(answers)
     added = [name for name in others(answers, (*CORE, *REJECTION)) if name not in ("part", "repeat")]
     measured = [name for name in added if answers[name].dtype.is_numeric() or answers[name].dtype == pl.Boolean]
     found = [Distribution(name, "", kept[name], rejected[name]) for name in measured if answers[name].count()]
@@ -112,25 +112,14 @@ def scores_section(answers: pl.DataFrame) -> str:
 
 
 def _cards(found: Sequence[Distribution]) -> list[str]:
+    """Return a card for each distribution that has values, below a legend where two colours are in them."""
+    shown = [one for one in found if one.values.len()]
+    if not shown:
+        return []
     cards = []
-    for one in found:
-        if not one.values.len():
-            continue
-        boolean = one.kept.dtype == pl.Boolean
-        told = _share(one) if boolean else one.sentence()
-        drawn = "" if boolean else histogram(one)
+    for one in shown:
+        told, drawn = (share_sentence(one), shares(one)) if one.boolean else (one.sentence(), histogram(one))
         cards.append(f'<div class="card"><h3>{for_html(one.name)}</h3>{drawn}<p>{for_html(told)}</p></div>')
-    return [f'<div class="cards">{"".join(cards)}</div>'] if cards else []
-
-
-def _share(found: Distribution) -> str:
-    parts = []
-    for name, values in (("kept", found.kept), ("rejected", found.rejected)):
-        known = values.drop_nulls()
-        if values.len():
-            parts.append(
-                f"of {values.len():,} {name}: {int(known.sum()):,} true, {known.len() - int(known.sum()):,} false"
-            )
-            unknown = values.null_count()
-            parts[-1] += f", {unknown:,} not told" if unknown else ""
-    return "; ".join(parts)
+    both = any(one.rejected.count() and not one.boolean for one in shown)
+    legend = "".join(f'<span class="{kind}">{kind}</span>' for kind in (KEPT, REJECTED))
+    return [f'<p class="legend">{legend}</p>' * both, f'<div class="cards">{"".join(cards)}</div>']

@@ -57,7 +57,7 @@ def cost_sentence(funnel: Sequence[Mapping[str, Any]]) -> str | None:
     >>> cost_sentence([{"at_least": False, "prompt_tokens": 10, "completion_tokens": 1200, "cost": 0.5}])
     'Received over all starts: 10 tokens of prompts and 1,200 tokens of answers, for $0.50'
     """
-    asking = [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
+    asking = _asking(funnel)
     if not asking:
         return None
     least = "at least " if any(line["at_least"] for line in asking) else ""
@@ -65,9 +65,27 @@ def cost_sentence(funnel: Sequence[Mapping[str, Any]]) -> str | None:
         f"{least}{counted(sum(line[f'{kind}_tokens'] or 0 for line in asking), 'token')} of {name}"
         for kind, name in (("prompt", "prompts"), ("completion", "answers"))
     ]
-    costs = [line["cost"] for line in asking]
-    cost = "at a price that is not known" if None in costs else f"for {least if sum(costs) else ''}${sum(costs):,.2f}"
+    dollars = cost_of(funnel)
+    cost = "at a price that is not known" if dollars is None else f"for {dollars}"
     return f"Received over all starts: {' and '.join(told)}, {cost}"
+
+
+def cost_of(funnel: Sequence[Mapping[str, Any]]) -> str | None:
+    """Write what all steps' teachers cost together, in dollars; None where none was asked, or a price is not known.
+
+    Args:
+        funnel: the lines of run.json.
+    """
+    asking = _asking(funnel)
+    costs = [line["cost"] for line in asking]
+    if not costs or None in costs:
+        return None
+    least = "at least " if sum(costs) and any(line["at_least"] for line in asking) else ""
+    return f"{least}${sum(costs):,.2f}"
+
+
+def _asking(funnel: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [line for line in funnel if line["at_least"] or line["completion_tokens"] is not None]
 
 
 def is_demonstration(state: Mapping[str, Any]) -> bool:
