@@ -23,9 +23,8 @@ class Browser:
     """One tab; what the page asked for and complained of is kept.
 
     Args:
-        wide: pixels.
-        high: pixels.
-        dark: whether the reader prefers dark pages.
+        sending: the pipe that the browser reads.
+        receiving: the one that it writes.
     """
 
     def __init__(self, sending: int, receiving: int) -> None:
@@ -116,10 +115,15 @@ class Browser:
         return [json.dumps(one["params"])[:500] for one in self.events if one.get("method") in kinds]
 
 
+def find() -> str | None:
+    """Return the path of a browser; None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Start a browser; the test is skipped where there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = find()
     if found is None:
         pytest.skip(WHY_NOT)
     to_it, ours = os.pipe()
