@@ -7,7 +7,6 @@ from typing import Any
 import polars as pl
 
 from tunixhack.report.report_rows import Entry, ReportRows
-from tunixhack.runs.schema import CORE, REJECTION, others
 
 
 class Index:
@@ -18,11 +17,8 @@ class Index:
     """
 
     def __init__(self, rows: ReportRows) -> None:
-        answers = rows.answers
-        added = [name for name in others(answers, (*CORE, *REJECTION)) if name not in ("part", "repeat")]
-        measured = [name for name in added if answers[name].dtype.is_numeric() or answers[name].dtype == pl.Boolean]
-        self._scores: dict[str, list[Any]] = {name: [] for name in measured if answers[name].count()}
-        self._booleans = [name for name in self._scores if answers[name].dtype == pl.Boolean]
+        self._scores: dict[str, list[Any]] = {name: [] for name in rows.measured}
+        self._booleans = [name for name in rows.measured if rows.answers[name].dtype == pl.Boolean]
         self._rows = rows
         self._words: dict[str, dict[Any, int]] = {name: {} for name in ("reasons", "categories", "parts")}
         self._entries: dict[str, list[int]] = {name: [] for name in ("kind", "chunk", "rows", "category", "part")}
@@ -44,7 +40,8 @@ class Index:
             self._of_rows["trace"].append(trace)
             self._of_rows["answer"].append(answer)
             for name, values in self._scores.items():
-                values.append(_plain(row.get("more", {}).get(name)))
+                value = row.get("more", {}).get(name)
+                values.append(None if isinstance(value, str) else value)  # no number that JSON has
         return content | {"rows": entry.rows}
 
     def content(self, chunks: int) -> dict[str, Any]:
@@ -62,10 +59,3 @@ class Index:
             return -1
         known = self._words[words]
         return known.setdefault(word, len(known))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it: a number that it has not is none."""
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value

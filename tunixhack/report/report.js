@@ -3,7 +3,7 @@
 (() => {
   const ANSWERS = 0, REPEATS = 1, MATCH = 2;
   const KINDS = ["Questions with answers", "Repeated questions", "Found in a benchmark", "Other questions left out"];
-  const PER_PAGE = 8, CLAMP = 1500, MOST_MARKS = 2000, MOST_WORDS = 600, CACHED = 12;
+  const PER_PAGE = 8, CLAMP = 1500, MOST_MARKS = 2000, MOST_WORDS = 600, MOST_FACTS = 200, MOST_CHOICES = 1000, CACHED = 12;
   const $ = (id) => document.getElementById(id);
   const place = { kind: 0, page: 0, needle: null };
   let index, starts, list = [], searching = 0, hits = null, shownRows = 0;
@@ -99,12 +99,21 @@
     try { return JSON.parse(text); } catch { return text; }
   }
 
-  function facts(told, mark) {
+  // Data of a step's own shape: names and values below one another, as deep as a person reads.
+  function facts(told, marked, depth = 0) {
     const shown = make("dl", "facts");
-    for (const [name, value] of Object.entries(told)) {
-      shown.append(make("dt", "", name), make("dd", "", textBlock(words(value), mark)));
+    for (const [name, value] of Object.entries(told).slice(0, MOST_FACTS)) {
+      shown.append(write(make("dt"), name), make("dd", "", nested(value, marked, depth)));
     }
     return shown;
+  }
+
+  function nested(value, marked, depth) {
+    if (value === null || typeof value !== "object" || depth === 4) return textBlock(words(value), marked);
+    if (!Array.isArray(value)) return facts(value, marked, depth + 1);
+    const simple = value.every((one) => one === null || typeof one !== "object");
+    if (simple) return textBlock(value.map(words).join(", "), marked);
+    return make("ol", "", ...value.slice(0, MOST_FACTS).map((one) => make("li", "", nested(one, marked, depth + 1))));
   }
 
   // Reading the data: a block is decoded when it is shown or searched
@@ -112,22 +121,22 @@
   async function block(id) {
     for (;;) {
       const found = $(id);
-      if (found && (found.nextElementSibling || document.readyState !== "loading")) return unpack(found.textContent);
+      if (found && (found.nextElementSibling || document.readyState !== "loading")) return unpacked(found.textContent);
       await new Promise((resume) => setTimeout(resume, 15));
     }
   }
 
-  async function unpack(packed) {
+  async function unpacked(packed) {
     const raw = atob(packed), bytes = new Uint8Array(raw.length);
     for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return JSON.parse(await new Response(stream).text());
+    return new Response(stream).text();
   }
 
   const cache = new Map();
 
   function chunk(number) {
-    const known = cache.get(number) || block("rows-" + number);
+    const known = cache.get(number) || block("rows-" + number).then(JSON.parse);
     cache.delete(number);
     cache.set(number, known);
     if (cache.size > CACHED) cache.delete(cache.keys().next().value);
@@ -196,26 +205,30 @@
     hits = null;
     if (!needle) return refresh();
     hits = new Uint8Array(starts[starts.length - 1]);
-    let told = performance.now();
-    for (let number = 0; number < index.chunks; number++) {
-      const first = index.firsts[number];
-      if (!index.kindsOf[number].has(place.kind)) continue;
-      const rows = cache.has(number) ? await cache.get(number) : await block("rows-" + number);
+    // what JSON writes as it is can be looked for before a block is parsed
+    const asWritten = /["\\\u0000-\u001f]/.test(needle) ? null : place.needle;
+    const numbers = [...Array(index.chunks).keys()].filter((number) => index.kindsOf[number].has(place.kind));
+    let told = performance.now(), next = numbers.length ? block("rows-" + numbers[0]) : null;
+    for (const [at, number] of numbers.entries()) {
+      const text = await next;
       if (mine !== searching) return;
-      rows.forEach((one, at) => look(one, first + at));
+      next = at + 1 < numbers.length ? block("rows-" + numbers[at + 1]) : null;
+      if (!asWritten || asWritten.test(text)) {
+        JSON.parse(text).forEach((one, place) => look(one, index.firsts[number] + place));
+      }
       if (performance.now() - told > 150) {
-        refresh(true, `searching, ${Math.round(100 * (number + 1) / index.chunks)} % …`);
+        refresh(true, `searching, ${Math.round(100 * (at + 1) / numbers.length)} % …`);
         await new Promise((resume) => setTimeout(resume));
         if (mine !== searching) return;
         told = performance.now();
       }
     }
-    refresh(true);
+    return refresh(true);
   }
 
   function look(one, at) {
     const has = (...texts) => texts.some((text) => typeof text === "string" && place.needle.test(text));
-    const whole = has(one.question, one.id, one.context, one.reference);
+    const whole = has(one.question, one.id, one.context, one.reference, one.support, one.category, one.part, one.source);
     one.rows.forEach((row, number) => {
       const more = row.more ? Object.values(row.more) : [];
       if (whole || has(row.question, row.reasoning, row.answer, row.evidence, ...more)) hits[starts[at] + number] = 1;
@@ -397,7 +410,7 @@
   }
 
   function choices(id, all, names) {
-    $(id).replaceChildren(option(all, ""), ...names.map(([name, value]) => option(name, value)));
+    $(id).replaceChildren(option(all, ""), ...names.slice(0, MOST_CHOICES).map(([name, value]) => option(name, value)));
     $(id).parentElement.hidden = names.length < 2;
   }
 
@@ -466,7 +479,7 @@
 
   async function start() {
     if (typeof DecompressionStream === "undefined") throw new Error("this browser cannot read packed data; one of 2023 or later can");
-    index = await block("index");
+    index = JSON.parse(await block("index"));
     const told = index.entries;
     starts = new Uint32Array(told.rows.length + 1);
     index.firsts = [];
@@ -483,5 +496,7 @@
     document.documentElement.dataset.ready = "";
   }
 
-  start().catch((error) => { $("status").textContent = `The rows cannot be shown: ${error.message}`; });
+  const fail = (error) => { $("status").textContent = `The rows cannot be shown: ${error.message}`; };
+  window.addEventListener("unhandledrejection", (event) => fail(event.reason));
+  start().catch(fail);
 })();

@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
 from tunixhack.errors import UserError
+from tunixhack.report.public_words import PublicWords
 from tunixhack.runs.run import REMEDY, Run
 from tunixhack.runs.schema import CORE, REJECTION, conform, others
 
@@ -25,7 +27,8 @@ MOST_CHARACTERS = 2**28
 MOST_OF_ONE = 2**20
 _TEXTS = ("question", "context", "reference", "support", "reasoning", "answer", "evidence")
 _OF_QUESTION = ("context", "reference", "support", "category", "source")
-_KNOWN = (*CORE, *REJECTION, "part", "repeat")
+_UNSEEN = ("domain", "inputs", "trace", "request_key", "seed", "prompt_tokens")
+"""Columns of a run's tables that are not shown; some of them are large."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,21 @@ class ReportRows:
     """Characters of a text that are in the report."""
     left_out: int
     """Rows that are not in it."""
+
+    @cached_property
+    def added(self) -> list[str]:
+        """The columns that steps added, and those of a recipe's own."""
+        return others(self.answers, (*CORE, *REJECTION, "part", "repeat"))
+
+    @cached_property
+    def measured(self) -> list[str]:
+        """Those of them whose values are numbers, or true and false."""
+        kinds = {name: self.answers[name] for name in self.added}
+        return [
+            name
+            for name, values in kinds.items()
+            if (values.dtype.is_numeric() or values.dtype == pl.Boolean) and values.count()
+        ]
 
 
 @dataclass
@@ -66,7 +84,8 @@ def report_rows(run: Run) -> ReportRows:
     """
     try:
         kept, dropped = (_table(run, name) for name in ("train", "rejected"))
-        rows = pl.concat([kept, dropped], how="diagonal_relaxed")
+        rows = PublicWords(run.state()).evidence(pl.concat([kept, dropped], how="diagonal_relaxed"))
+        del kept, dropped  # as large as the rows
         asked = pl.col("sample").is_not_null()
         answers = rows.filter(asked).sort("question_id", "part", "sample", maintain_order=True)
         questions = rows.filter(~asked).sort("step", "reason", "question_id", maintain_order=True)
@@ -81,7 +100,9 @@ def report_rows(run: Run) -> ReportRows:
 
 def _table(run: Run, name: str) -> pl.DataFrame:
     table = run.latest_table(name)
-    wanted = CORE | REJECTION | {"part": pl.String()}
+    wanted = {name: kind for name, kind in (CORE | REJECTION).items() if name not in _UNSEEN} | {"part": pl.String()}
+    if table is not None:
+        table = table.drop(_UNSEEN, strict=False)
     table = conform(pl.DataFrame(schema=wanted) if table is None or not table.width else table, wanted)
     # a question that a mixture repeats has the same rows again
     return table.filter(pl.col("repeat").fill_null(0) == 0) if "repeat" in table.columns else table
@@ -168,7 +189,7 @@ def _row(row: Mapping[str, Any], rows: ReportRows) -> dict[str, Any]:
     """Return a row as the page shows it; what is null is left out."""
     texts = {name: _cut(row[name], rows.longest) for name in ("reasoning", "answer", "evidence")}
     numbers = _named(row, "sample", "step", "reason", "teacher", "finish_reason", "completion_tokens", "source_row")
-    more = {name: plain(row[name], rows.longest) for name in others(rows.answers, _KNOWN) if row.get(name) is not None}
+    more = {name: plain(row[name], rows.longest) for name in rows.added if row.get(name) is not None}
     cut = [name for name, text in texts.items() if text is not None and len(text) < len(row[name])]
     shown = {name: text for name, text in texts.items() if text is not None} | numbers | {"id": row["question_id"]}
     lengths = {"lengths": [len(row[name] or "") for name in ("reasoning", "answer")]}

@@ -14,7 +14,6 @@ from tunixhack.report.histogram import Distribution, histogram, share_sentence, 
 from tunixhack.report.report_rows import ReportRows
 from tunixhack.runs.funnel import HEADER, cells
 from tunixhack.runs.funnel_picture import KEPT, REJECTED, funnel_picture
-from tunixhack.runs.schema import CORE, REJECTION, others
 from tunixhack.runs.sentences import cost_of, cost_sentence, run_sentences
 
 WIDE, NARROW = 1000, 340
@@ -102,13 +101,19 @@ def lengths_section(answers: pl.DataFrame) -> str:
     return section("lengths", "Lengths", *_cards(found))
 
 
-def scores_section(answers: pl.DataFrame) -> str:
-    """Return what steps measured: each column that they added whose values are numbers, or true and false."""
-    kept, rejected = divided(answers)
-    added = [name for name in others(answers, (*CORE, *REJECTION)) if name not in ("part", "repeat")]
-    measured = [name for name in added if answers[name].dtype.is_numeric() or answers[name].dtype == pl.Boolean]
-    found = [Distribution(name, "", kept[name], rejected[name]) for name in measured if answers[name].count()]
-    return section("scores", "What the steps measured", *_cards(found))
+def scores_section(state: Mapping[str, Any], rows: ReportRows) -> str:
+    """Return what steps measured of the answers, and what they say of it, such as how far judges agree."""
+    kept, rejected = divided(rows.answers)
+    found = [Distribution(name, "", kept[name], rejected[name]) for name in rows.measured]
+    notes = {
+        line["step"]: line["note"]
+        for line in state.get("funnel", [])
+        if line["note"] and any(name.startswith(f"{line['step']}_") for name in rows.measured)
+    }
+    told = "".join(f"<dt>{for_html(step)}</dt><dd>{for_html(note)}</dd>" for step, note in notes.items())
+    return section(
+        "scores", "What the steps measured", *_cards(found), f'<dl class="facts">{told}</dl>' if told else ""
+    )
 
 
 def _cards(found: Sequence[Distribution]) -> list[str]:

@@ -18,6 +18,7 @@ from tunixhack._util.safe_text import for_html
 from tunixhack.errors import TunixHackError
 from tunixhack.report.index import Index
 from tunixhack.report.packing import data_block
+from tunixhack.report.public_words import PublicWords
 from tunixhack.report.report_rows import ReportRows, entries, report_rows
 from tunixhack.report.sections import figures, funnel_section, lengths_section, scores_section
 from tunixhack.runs.run import Run
@@ -41,11 +42,14 @@ def write_report(run: Run, path: Path | None = None) -> Path:
         UserError: the run cannot be read, or the file not be written.
     """
     path = path or run.folder / NAME
-    state, rows = run.state(), report_rows(run)
+    state: dict[str, Any] = dict(run.state())
+    rows = report_rows(run)
+    public = PublicWords(state)
+    state["funnel"] = [public.line(line) for line in state.get("funnel", [])]
 
     def write(draft: Path) -> None:
         with draft.open("w", encoding="utf-8", newline="\n", errors="replace") as file:
-            _write(file, run, dict(state), rows)
+            _write(file, public.text(run.condition), state, rows)
 
     write_atomically(path, write)
     return path
@@ -88,7 +92,7 @@ def _try(run: Run, report: Reporter) -> None:
         report.warn(f"the report is not written ({type(error).__name__}: {error}); all else is")
 
 
-def _write(file: TextIO, run: Run, state: dict[str, Any], rows: ReportRows) -> None:
+def _write(file: TextIO, condition: str, state: dict[str, Any], rows: ReportRows) -> None:
     style, script = (_own(name) for name in ("report.css", "report.js"))
     title = f"{state.get('domain', 'run')}: report"
     file.write(
@@ -100,13 +104,13 @@ def _write(file: TextIO, run: Run, state: dict[str, Any], rows: ReportRows) -> N
         f"<title>{for_html(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
     )
     version = f"made with TunixHack {state['tunixhack']}" if state.get("tunixhack") else ""
-    told = "; ".join(filter(None, [run.condition, version]))
+    told = "; ".join(filter(None, [condition, version]))
     file.write(
         '<a class="skip" href="#rows">Skip to the rows</a>\n'
         f"<header><h1>{for_html(str(state.get('domain', 'run')))}</h1><p>{for_html(told)}</p></header>\n<main>\n"
     )
     file.write(figures(state, rows))
-    file.write(funnel_section(state) + lengths_section(rows.answers) + scores_section(rows.answers))
+    file.write(funnel_section(state) + lengths_section(rows.answers) + scores_section(state, rows))
     file.write(_own("rows.html"))
     file.write("</main>\n")
     # the index comes before what it tells of, so that the first page is shown while the rest is still being read
