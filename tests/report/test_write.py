@@ -13,12 +13,15 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests import hostile
 from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
-from tests.report.runs import answers, run_of
+from tests.report.runs import answers, dropped, run_of
 from tunixhack._util.progress import Reporter
+from tunixhack._util.safe_text import for_terminal
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipe import Recipe
 from tunixhack.report import write
@@ -26,6 +29,14 @@ from tunixhack.report.write import write_report
 from tunixhack.runs.run import Run
 from tunixhack.runs.schema import CORE
 from tunixhack.testing import Faults, ScriptedTeacher
+
+OURS = {
+    *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "div", "span", "noscript"),
+    *("h1", "h2", "h3", "p", "a", "dl", "dt", "dd", "details", "summary", "figure", "script"),
+    *("table", "thead", "tbody", "tr", "th", "td", "label", "input", "select", "option", "button"),
+    *("svg", "rect", "text", "polygon", "path"),
+}
+"""Elements of the page; none of them loads anything."""
 
 
 class Page(HTMLParser):
@@ -98,6 +109,15 @@ def test_the_command_writes_it_anew_and_elsewhere(finished: Run, tunixhack: Comm
     result = tunixhack("report", finished.folder, "--out", tmp_path / "mine.html", "--json")
     assert json.loads(result.out) == {"report": str(tmp_path / "mine.html"), "exit_code": 0}
     assert Page(tmp_path / "mine.html").entries() == Page(finished.folder / "report.html").entries()
+
+
+def test_the_command_opens_it_where_a_browser_is(finished: Run, tunixhack: Command, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)))
+    result = tunixhack("report", finished.folder, "--open")
+    assert opened == [(finished.folder / "report.html").as_uri()]
+    assert result.code == 0
+    assert f"open {finished.folder / 'report.html'} in one" in result.err
 
 
 def test_what_is_no_run_is_a_sentence(tunixhack: Command, tmp_path: Path):
@@ -198,3 +218,55 @@ def test_words_of_others_are_text_in_it_and_their_odd_characters_are_kept(tmp_pa
     assert {tag for tag, _ in page.elements} & {"img", "a", "iframe"} == {"a"}
     assert len([tag for tag, _ in page.elements if tag == "script"]) == 3  # the page's own, and two blocks of data
     assert not hostile.obeyed(page.shown)
+
+
+@given(domain=st.text(), step=st.text(), note=st.text())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+def test_any_words_of_a_run_are_text_in_its_page(domain: str, step: str, note: str, tmp_path: Path):
+    line = {"step": step, "rows_in": 1, "note": note, "reasons": {step: 1}}
+    page = Page(write_report(run_of(tmp_path, answers("x"), domain=domain, funnel=[line], tunixhack=note)))
+    assert {tag for tag, _ in page.elements} <= OURS
+    assert [tag for tag, _ in page.elements].count("script") == 3
+    for words in (domain, step, note):
+        assert for_terminal(words, lines=True) in page.shown
+    assert not hostile.obeyed(page.shown)
+
+
+def test_rows_beyond_the_most_are_counted_and_answers_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tunixhack.report.report_rows.MOST_ROWS", 3)
+    rejected = pl.DataFrame([dropped(f"q{at}", "s", "short", length=at) for at in range(5)])
+    page = Page(write_report(run_of(tmp_path, answers("a", "b"), rejected)))
+    assert page.data("index")["leftOut"] == 4
+    assert [len(one["rows"]) for one in page.entries()] == [1, 1, 1]
+
+
+def test_rows_that_a_mixture_repeats_are_there_once_and_of_each_part(tmp_path: Path):
+    rows = answers("a", "a", "b").with_columns(
+        question_id=pl.Series(["q", "q", "q"]), part=pl.Series(["one", "one", "two"]), repeat=pl.Series([0, 1, 0])
+    )
+    line = {"step": "one", "rows_in": 3, "kept": 2}
+    run = run_of(tmp_path, rows, funnel=[line, line | {"step": "two"}], parts=[{"name": "one"}, {"name": "two"}])
+    page = Page(write_report(run))
+    assert [(one["part"], len(one["rows"])) for one in page.entries()] == [("one", 1), ("two", 1)]
+    assert page.data("index")["parts"] == ["one", "two"]
+    assert "answers kept, by part" in page.shown
+
+
+def test_tables_that_no_run_writes_are_a_sentence(tmp_path: Path):
+    run = run_of(tmp_path, answers("a"))
+    pl.DataFrame({"question_id": ["a"], "sample": ["no number"]}).write_parquet(tmp_path / "train.parquet")
+    with pytest.raises(UserError, match="not what a run writes"):
+        write_report(run)
+    (tmp_path / "train.parquet").write_text("no table")
+    with pytest.raises(UserError, match="is damaged"):
+        write_report(run)
+
+
+def test_chunks_hold_whole_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(write, "CHUNK", 100)
+    page = Page(write_report(run_of(tmp_path, answers(*[f"text {at}" for at in range(40)], samples=4))))
+    index = page.data("index")
+    assert index["chunks"] > 3
+    sizes = [len(page.data(f"rows-{at}")) for at in range(index["chunks"])]
+    assert [chunk for chunk, size in enumerate(sizes) for _ in range(size)] == index["entries"]["chunk"]
+    assert {len(one["rows"]) for one in page.entries()} == {4}

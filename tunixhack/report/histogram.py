@@ -17,6 +17,7 @@ _MOST = 0.99
 """Share of the values that the axis reaches over; those above stand in the last bin."""
 
 
+_LARGEST = 1e300
 _OF_SHARES = {"true": "#2f6fb3", "false": "#d19a2a", "missing": COLOURS[MISSING]}
 
 
@@ -37,13 +38,11 @@ class Distribution:
     @property
     def values(self) -> pl.Series:
         """All values that there are, as finite numbers."""
-        both = pl.concat([one.cast(pl.Float64) for one in (self.kept, self.rejected)])
-        return both.filter(both.is_finite()) if both.len() else both
+        return pl.concat([_finite(one) for one in (self.kept, self.rejected)])
 
     def sentence(self) -> str:
         """Say where the middle and the end of it are, in words; of the kept rows where there are some."""
-        kept = self.kept.cast(pl.Float64)
-        kept = kept.filter(kept.is_finite())
+        kept = _finite(self.kept)
         told = kept if kept.len() else self.values
         if not told.len():
             return "no row has a value"
@@ -53,6 +52,12 @@ class Distribution:
         unit = f" {self.unit}" if self.unit else ""
         ends = f"from {numbers[2]} to {numbers[3]}"
         return f"median {numbers[0]}{unit}, 90 % at most {numbers[1]}, {ends} ({told.len():,} {of})"
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    """Return the values that can be drawn, whose differences are numbers as well."""
+    known = values.cast(pl.Float64)
+    return known.filter(known.abs() < _LARGEST)
 
 
 def number(value: float) -> str:
@@ -131,16 +136,14 @@ def share_sentence(found: Distribution) -> str:
 def _bins(values: pl.Series) -> tuple[list[float], list[tuple[str, float]]]:
     """Return the edges of the bins, and where on the axis which number stands: the first, the middle and the last."""
     low, top, most = (float(one) for one in (values.min(), values.quantile(_MOST, "higher"), values.max()))  # type: ignore[arg-type]
-    if most - low < BINS and bool(
-        (values == values.round()).all()
-    ):  # few whole numbers, such as grades: a bin for each
+    whole = most - low < BINS and max(abs(low), abs(most)) < 1e9 and bool((values == values.round()).all())
+    if whole:  # a bin for each, such as for grades
         count = round(most - low) + 1
-        return [low - 0.5 + at for at in range(count + 1)], [
-            (number(low), 0.5 / count),
-            (number(most), 1 - 0.5 / count),
-        ]
+        ends = [(number(low), 0.5 / count), (number(most), 1 - 0.5 / count)]
+        return [low - 0.5 + at for at in range(count + 1)], ends if count > 1 else ends[:1]
     low = 0.0 if 0 <= low < top / 2 else low
-    step = _round((max(top, low + 1e-9) - low) / BINS)
+    # where all are equal, or nearly, the bins are as narrow as numbers of this size can be told apart
+    step = _round(max(top - low, abs(top) * 1e-9) / BINS)
     first = math.floor(low / step)
     last = max(first + 1, math.ceil(top / step - 1e-9))
     edges = [at * step for at in range(first, last + 1)]
@@ -157,8 +160,6 @@ def _round(width: float) -> float:
 def _counts(values: pl.Series, edges: Sequence[float]) -> list[int]:
     """Count the values of each bin; those beyond the last edge are in the last bin."""
     bins, width = len(edges) - 1, edges[1] - edges[0]
-    finite = values.cast(pl.Float64)
-    finite = finite.filter(finite.is_finite())
-    places = ((finite - edges[0]) / width + 1e-9).floor().clip(0, bins - 1).cast(pl.Int64)
+    places = ((_finite(values) - edges[0]) / width + 1e-9).clip(0, bins - 1).floor().cast(pl.Int64)
     found = dict(places.value_counts().iter_rows())
     return [found.get(at, 0) for at in range(bins)]

@@ -93,7 +93,7 @@ def lengths_section(answers: pl.DataFrame) -> str:
     kept, rejected = divided(answers)
     wanted = [("Trace", "characters", pl.col("reasoning").str.len_chars())]
     wanted += [("Answer", "characters", pl.col("answer").str.len_chars())]
-    wanted += [("Tokens of the reply, as the server counts", "tokens", pl.col("completion_tokens"))]
+    wanted += [("Tokens of the reply", "tokens", pl.col("completion_tokens"))]
     found = [
         Distribution(name, unit, *(rows.select(value).to_series() for rows in (kept, rejected)))
         for name, unit, value in wanted

@@ -7,6 +7,7 @@ questions.parquet  every candidate question, and whether it was selected
 answers/           the answer store
 run.json           recipe, versions, seeds, resolved source, teachers, funnel
 README.md          the dataset card
+report.html        all of it as a page for a browser
 pilot/             train.parquet and rejected.parquet of the pilot's answers alone
 lock, .work/       while a build works
 batches/           while a provider answers batches
