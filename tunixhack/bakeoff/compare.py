@@ -17,6 +17,7 @@ from tunixhack.bakeoff.comparison import Comparison
 from tunixhack.bakeoff.entries import Entry
 from tunixhack.bakeoff.figures import measure
 from tunixhack.bakeoff.named import Domain, compare_command, folder_names, recipes_of, split
+from tunixhack.bakeoff.student_ratio import StudentRatio
 from tunixhack.errors import MissingExtra, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.pipeline.build import build
 from tunixhack.pipeline.build_command import build_command
@@ -60,7 +61,8 @@ def compare(
         source: instead of the recipe's, as after ``--source``.
         samples: answers to each question.
         trace: native, written or guided; the recipe's when None.
-        student: whose tokens lengths are counted in; characters when None.
+        student: whose tokens lengths are counted in; characters when None. Where it has weights, not a tokenizer alone,
+            and what training needs is installed, the rank-surprisal ratio of the kept answers is told as well.
         max_tokens: the limit of one answer as sent to the teacher.
         against: the benchmarks whose questions are left out, as ``--against`` of build takes them.
         out: the folder of the runs, one for each teacher and prompt; ``runs/compare-<domain>`` when None.
@@ -88,8 +90,14 @@ def compare(
     sizes = {"questions": questions, "samples": samples, "seed": seed or None}
     command = compare_command(specs, domain, {**changed, **sizes, "out": folder})
     order = BuildOptions(teacher="", questions=questions, seed=seed, ask_again=ask_again, yes=True, command=command)
-    entries = _BakeOff(specs=specs, recipes=recipes, folder=folder, order=order, samples=samples, report=report).all()
-    found = Comparison(folder=folder, samples=samples, recipe=first, rows=ROWS, entries=entries)
+    ratio = StudentRatio(first.student, report.say)
+    bake_off = _BakeOff(
+        specs=specs, recipes=recipes, folder=folder, order=order, samples=samples, report=report, ratio=ratio
+    )
+    entries = bake_off.all()
+    found = Comparison(
+        folder=folder, samples=samples, recipe=first, rows=ROWS, entries=entries, ratio_problem=ratio.problem
+    )
     if not found.measured:
         _raise_all(entries)
     found = replace(found, plot=_draw(found, report))
@@ -132,6 +140,7 @@ class _BakeOff:
     """The options of every build, except the teacher."""
     samples: int
     report: Reporter
+    ratio: StudentRatio
 
     def all(self) -> tuple[Entry, ...]:
         pairs = [(spec, name) for spec in self.specs for name in self.recipes]
@@ -163,12 +172,15 @@ class _BakeOff:
             self.report.warn(f"{label}: {problem}")
         rows = min(ROWS, _rows_there(run, recipe)) if has_tables else ROWS
         whole = BuildOptions(teacher=spec, rows=rows, seed=self.order.seed, reuse=(run,) if has_tables else ())
+        figures = measure(run, recipe, spec, ROWS) if has_tables else None
+        if figures is not None:
+            figures = replace(figures, rank_surprisal=self.ratio.of(run.train))
         return Entry(
             label=label,
             teacher=public_name(spec),
             domain=str(recipe.file or recipe.domain),
             folder=folder,
-            figures=measure(run, recipe, spec, ROWS) if has_tables else None,
+            figures=figures,
             problem=problem,
             exit_code=exit_code,
             command=build_command(recipe, whole, Run(Path(f"runs/{recipe.domain}-{folder.name}"))),

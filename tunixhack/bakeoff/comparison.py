@@ -10,7 +10,7 @@ from typing import Any
 from tunixhack._util.notebook_html import paragraph, table
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted, verb
-from tunixhack.bakeoff.entries import LENGTHS, SPEED, Entry
+from tunixhack.bakeoff.entries import LENGTHS, RATIO, SPEED, Entry
 from tunixhack.bakeoff.figures import Figures
 from tunixhack.pipeline.estimate import questions_and_probes
 from tunixhack.recipe import Recipe
@@ -30,6 +30,8 @@ class Comparison:
     entries: tuple[Entry, ...]
     plot: Path | None = None
     """The lengths as a picture; None where there is nothing to draw, or nothing to draw with."""
+    ratio_problem: str | None = None
+    """Why there is no rank-surprisal ratio where a student was named."""
 
     def __repr__(self) -> str:
         """Return a line with what was compared."""
@@ -43,10 +45,12 @@ class Comparison:
 
     def tables(self) -> list[tuple[Sequence[str], list[list[str]]]]:
         """Return the header and the rows of both tables: speed and price, then lengths and reasons."""
-        return [
-            (SPEED, [entry.speed_cells() for entry in self.entries]),
-            (LENGTHS, [entry.length_cells() for entry, _ in self.measured]),
+        # without a student there is no ratio, nor a column of it
+        shown = [at for at, name in enumerate(LENGTHS) if name != RATIO or self.has_ratio]
+        header, *rows = [
+            [cells[at] for at in shown] for cells in (LENGTHS, *(entry.length_cells() for entry, _ in self.measured))
         ]
+        return [(SPEED, [entry.speed_cells() for entry in self.entries]), (header, rows)]
 
     def remarks(self) -> list[str]:
         """Return sentences that follow the tables: what went wrong, then how to read the figures."""
@@ -59,6 +63,11 @@ class Comparison:
     def measured(self) -> list[tuple[Entry, Figures]]:
         """The entries that have a result, with their figures."""
         return [(entry, entry.figures) for entry in self.entries if entry.figures is not None]
+
+    @property
+    def has_ratio(self) -> bool:
+        """True if the rank-surprisal ratio of one of them is known."""
+        return any(figures.rank_surprisal is not None for _, figures in self.measured)
 
     @property
     def unit(self) -> str:
@@ -96,6 +105,13 @@ class Comparison:
                 "right: of the answers to questions with a reference that is a number, a formula, a letter or a few "
                 "words; those that do not parse are not right"
             )
+        if self.has_ratio:
+            notes.append(
+                f"rank/surprisal: of the kept answers under {self.recipe.student}, as ForStudent has it; a low one is "
+                "said to suit a student"
+            )
+        if self.ratio_problem is not None:
+            notes.append(f"no rank/surprisal ratio: {self.ratio_problem}")
         if self.samples > 1:
             notes.append(
                 "intervals take each answer for itself: with several to a question they are narrower than is true"

@@ -12,7 +12,9 @@ from tunixhack.bakeoff.figures import Figures, quantiles
 
 SPEED = ("", "answers", "tokens/s", "parses", "right", "kept", "price", "hours")
 """The columns of `Entry.speed_cells`."""
-LENGTHS = ("", "trace length", "answer length", "dropped because")
+RATIO = "rank/surprisal"
+"""The column of the rank-surprisal ratio."""
+LENGTHS = ("", "trace length", "answer length", RATIO, "dropped because")
 """The columns of `Entry.length_cells`."""
 MOST_REASONS = 4
 UNKNOWN = "unknown"
@@ -47,9 +49,11 @@ class Entry:
     def length_cells(self) -> list[str]:
         """Return the cells of lengths and reasons; all but the label are empty without figures."""
         if self.figures is None:
-            return [self.label, "", "", ""]
+            return [self.label, *[""] * (len(LENGTHS) - 1)]
         reasons = dict(list(self.figures.reasons.items())[:MOST_REASONS])
-        return [self.label, *map(_length, (self.figures.trace_lengths, self.figures.answer_lengths)), listed(reasons)]
+        lengths = map(_length, (self.figures.trace_lengths, self.figures.answer_lengths))
+        ratio = self.figures.rank_surprisal
+        return [self.label, *lengths, UNKNOWN if ratio is None else f"{ratio:,.2f}", listed(reasons)]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able data."""
@@ -74,6 +78,7 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "dropped": figures.reasons,
         "trace_length": quantiles(figures.trace_lengths),
         "answer_length": quantiles(figures.answer_lengths),
+        "rank_surprisal": None if figures.rank_surprisal is None else round(figures.rank_surprisal, 4),
         "tokens_per_second": None if figures.tokens_per_second is None else round(figures.tokens_per_second, 1),
         "tokens_at_least": figures.at_least,
         "dollars": None if figures.dollars is None else round(figures.dollars, 4),

@@ -52,6 +52,8 @@ class Figures:
     """Cost of the whole dataset in dollars."""
     hours: float | None
     """Time of the whole dataset in hours."""
+    rank_surprisal: float | None = None
+    """Rank-surprisal ratio of the answers that were kept under the student."""
 
 
 def measure(run: Run, recipe: Recipe, teacher: str, rows: int) -> Figures:

@@ -53,7 +53,9 @@ def compare_teachers(
     source: Annotated[str | None, typer.Option(help="As for build.")] = None,
     samples: Annotated[int, typer.Option(help="Answers to each question.")] = 1,
     trace: Annotated[str | None, typer.Option(help="native, written or guided.")] = None,
-    student: Annotated[str | None, typer.Option(help="Whose tokens lengths are counted in.")] = None,
+    student: Annotated[
+        str | None, typer.Option(help="Whose tokens lengths are counted in; with weights, its ratio, too.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="The limit of one answer as sent to the teacher.")] = None,
     against: Annotated[str | None, typer.Option(help="As for build.")] = None,
     out: Annotated[
