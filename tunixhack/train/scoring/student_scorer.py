@@ -32,8 +32,8 @@ TOKENS = 8192
 """Of a batch, padding among them; one training row may be longer."""
 SHORTEST = 128
 """Tokens of the shortest training row."""
-AT_ONCE = 4096
-"""Answers that are packed together, and whose scores are kept before the next are computed."""
+AT_ONCE = 16 * TOKENS
+"""Tokens of answers that are packed together, and whose scores are kept before the next are computed."""
 
 
 class StudentScorer:
@@ -93,7 +93,8 @@ class StudentScorer:
         Args:
             rows: as `render` gives them.
             folder: where scores are kept, in a file for each student; None keeps them nowhere.
-            progress: called with the rows done and the rows of which no score was known.
+            progress: called with the rows done and the rows of which no score was known, if any: once before the first
+                is computed, and after each part.
 
         Raises:
             UserError: the student gives a loss that is not a number.
@@ -104,13 +105,16 @@ class StudentScorer:
         missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
         # like lengths together, so that few tokens are padding; the longest first: what does not fit shows at once
         order = sorted(missing, key=lambda key: (-len(missing[key].tokens), key))
-        for start in range(0, len(order), AT_ONCE):
-            part = order[start : start + AT_ONCE]
+        done = 0
+        if order:
+            progress(done, len(order))
+        for part in _parts(order, [len(missing[key].tokens) for key in order]):
             new = dict(zip(part, self._compute([missing[key] for key in part]), strict=True))
             known |= new
             if kept is not None:
                 kept.add(new)
-            progress(start + len(part), len(order))
+            done += len(part)
+            progress(done, len(order))
         return [known[key] for key in keys]
 
     def _compute(self, rows: Sequence[Rendered]) -> list[AnswerScore]:
@@ -167,6 +171,18 @@ class StudentScorer:
 def _key(row: Rendered) -> str:
     """Hash the tokens of a row, and which of them are learnt."""
     return hashlib.sha256(row.tokens.tobytes() + row.loss_mask.tobytes()).hexdigest()
+
+
+def _parts(keys: Sequence[str], lengths: Sequence[int]) -> Iterator[Sequence[str]]:
+    """Yield rows in parts of `AT_ONCE` tokens; one that is longer is a part of its own."""
+    first = tokens = 0
+    for place, length in enumerate(lengths):
+        if tokens and tokens + length > AT_ONCE:
+            yield keys[first:place]
+            first, tokens = place, 0
+        tokens += length
+    if keys:
+        yield keys[first:]
 
 
 def _buckets(lengths: Sequence[int]) -> dict[int, list[int]]:
