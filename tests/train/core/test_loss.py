@@ -129,6 +129,37 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(rows, seed):
                 np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@settings(max_examples=200, deadline=None)
+@given(rows=st.integers(1, 600), length=st.integers(2, 40_000))
+def test_a_chunk_fills_a_product_and_wastes_little_of_a_row(rows, length):
+    chunk = loss.chunk_of(rows, length)
+    assert 1 <= chunk <= length
+    assert rows * chunk <= max(loss.PRODUCT, rows)
+    assert chunk <= max(loss.SHORTEST_SHARE, length // loss.SHARE)
+    if length >= loss.SHARE * loss.PRODUCT:
+        assert rows * chunk > loss.PRODUCT / 2 or rows > loss.PRODUCT / 2
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 1100), (3, 700), (40, 50)])
+def test_the_losses_are_the_same_whatever_is_computed_at_once(rows, length):
+    """Positions that are computed at once are chosen by the batch's shape; losses and gradients are not."""
+    numbers = np.random.default_rng(rows)
+    states, table = (jnp.asarray(numbers.normal(size=size), jnp.float32) for size in ((rows, length, 4), (24, 4)))
+    tokens, mask = (
+        jnp.asarray(numbers.integers(0, 24, (rows, length))),
+        jnp.asarray(numbers.random((rows, length)) < 0.6),
+    )
+    own, other = (
+        jax.value_and_grad(lambda *arrays, chunk=chunk: mean_loss(*arrays, tokens, mask, chunk=chunk), argnums=(0, 1))(
+            states, table
+        )
+        for chunk in (None, 128)
+    )
+    assert float(own[0]) == pytest.approx(float(other[0]), rel=1e-6)
+    for one, wanted in zip(own[1], other[1], strict=True):
+        assert np.linalg.norm(one - wanted) <= 1e-5 * np.linalg.norm(wanted)
+
+
 def test_a_huge_logit_overflows_nothing():
     states, table = jnp.array([[[1e4], [1.0], [1.0]]]), jnp.array([[-1.0], [1.0]])
     tokens, mask = jnp.array([[0, 1, 0]]), jnp.ones((1, 3), bool)

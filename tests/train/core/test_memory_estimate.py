@@ -6,6 +6,7 @@ import pytest
 
 from tunixhack.errors import UserError
 from tunixhack.train.core import memory_estimate
+from tunixhack.train.core.loss import PRODUCT
 from tunixhack.train.core.memory_estimate import (
     ModelShape,
     checkpoint_bytes,
@@ -42,6 +43,14 @@ def test_remat_and_fewer_rows_at_once_take_less():
     plain = estimate_memory(GEMMA_1B, Settings())
     assert estimate_memory(GEMMA_1B, Settings(), remat=True).activations < plain.activations / 5
     assert estimate_memory(GEMMA_1B, Settings(micro_batch_size=1)).activations == plain.activations // 8
+
+
+def test_logits_are_those_of_as_many_positions_as_are_computed_at_once():
+    def logits(rows, length):
+        return estimate_memory(GEMMA_1B, Settings(batch_size=rows, max_seq_len=length)).logits
+
+    assert logits(1, 8192) == logits(8, 2048) == 2 * PRODUCT * 16_384 * 4
+    assert logits(1, 256) == logits(1, 8192) / 8
 
 
 def test_the_longest_row_that_fits_fits_and_the_next_does_not():

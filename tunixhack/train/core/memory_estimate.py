@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunixhack.errors import UserError
-from tunixhack.train.core.loss import CHUNK, block_of
+from tunixhack.train.core.loss import block_of, chunk_of
 from tunixhack.train.settings import Settings
 
 ADAM = 2
@@ -123,7 +123,7 @@ def estimate_memory(shape: ModelShape, settings: Settings, *, devices: int = 1, 
     # the softmax
     layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.max_seq_len) * number
     activations = tokens * (shape.layers * shape.width * number + layer if remat else shape.layers * layer)
-    logits = 2 * rows * min(CHUNK, settings.max_seq_len) * block_of(shape.vocabulary) * 4
+    logits = 2 * rows * chunk_of(rows, settings.max_seq_len) * block_of(shape.vocabulary) * 4
     return MemoryEstimate(weights // devices, activations, logits)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from tunixhack.train.core.loss import CHUNK, block_logits, learnt_first, table_blocks
+from tunixhack.train.core.loss import block_logits, learnt_first, table_blocks
 
 Running = tuple[jax.Array, jax.Array, jax.Array]
 """Over the blocks so far: the highest logit, the sum of exp(logit - highest), and the logits above the token's own."""
 
 
 def token_scores(
-    hidden: jax.Array, table: jax.Array, tokens: jax.Array, loss_mask: jax.Array, *, chunk: int = CHUNK
+    hidden: jax.Array, table: jax.Array, tokens: jax.Array, loss_mask: jax.Array, *, chunk: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """Return the negative log-likelihood and the rank of each token under the loss mask; without gradients.
 
@@ -21,7 +21,7 @@ def token_scores(
         table: float [V, D], the matrix that makes logits of them.
         tokens: int [B, L].
         loss_mask: bool [B, L]: which tokens are looked at.
-        chunk: positions of each row that become logits at once.
+        chunk: as for the loss.
 
     Returns:
         fp32 [B, L - 1], as `tunixhack.train.core.loss.token_losses` gives it, and int32 [B, L - 1]: one more than the
