@@ -8,11 +8,15 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 MAJORS = ("6", "7")
@@ -76,3 +80,34 @@ def with_values(source: str, given: dict[str, Any]) -> str:
         (place,) = [number for number, line in enumerate(lines) if line.startswith(f"{name} = ")]
         lines[place] = f"{name} = {value!r}"
     return "\n".join(lines)
+
+
+@contextmanager
+def client_of(kernel: str, folder: Path) -> Iterator[tuple[Any, Any]]:
+    """Start a kernel; yield its manager and a client."""
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name=kernel)
+    manager.start_kernel(cwd=str(folder))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=PATIENCE)
+        yield manager, client
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+def sources(name: str) -> list[str]:
+    """Return the code cells of a notebook."""
+    import nbformat
+
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def run_cell(client: Any, source: str, hook: Callable[[Any], None] = lambda message: None) -> dict[str, Any]:
+    """Run a cell to its end and return the reply; the hook is told each message of its output."""
+    reply: dict[str, Any] = client.execute_interactive(source, timeout=300, output_hook=hook)
+    return reply["content"]  # type: ignore[no-any-return]

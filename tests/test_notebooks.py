@@ -19,6 +19,8 @@ EXPORTED = {
 """What each that trains leaves behind, under its folder."""
 BUILDING = {"lmstudio", "quickstart"}
 """Those that build: tests/test_notebooks_build.py runs them."""
+END_TO_END = {"kaggle_end_to_end"}
+"""Those that build, train and evaluate: tests/test_notebooks_end_to_end.py runs them."""
 
 
 def cells(path: Path, kind: str = "code") -> list[str]:
@@ -27,7 +29,7 @@ def cells(path: Path, kind: str = "code") -> list[str]:
 
 
 def test_each_is_run_by_some_test():
-    assert {path.stem for path in NOTEBOOKS} == set(EXPORTED) | BUILDING
+    assert {path.stem for path in NOTEBOOKS} == set(EXPORTED) | BUILDING | END_TO_END
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

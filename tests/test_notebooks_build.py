@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.builds import given_by_seed
-from tests.kernels import MAJORS, ROOT, at_start, make_kernel, with_values
+from tests.kernels import MAJORS, ROOT, at_start, client_of, make_kernel, run_cell, sources, with_values
 from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import UserError
 from tunixhack.runs.run import Run
@@ -141,30 +140,6 @@ def test_the_notebook_for_lm_studio_runs_from_top_to_bottom(kernel: str, tmp_pat
     assert f"num_rows: {questions * samples}" in rows[-1]
 
 
-@contextmanager
-def client_of(kernel: str, folder: Path) -> Iterator[tuple[Any, Any]]:
-    """Start a kernel; yield its manager and a client."""
-    from jupyter_client.manager import KernelManager
-
-    manager = KernelManager(kernel_name=kernel)
-    manager.start_kernel(cwd=str(folder))
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=PATIENCE)
-        yield manager, client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-
-
-def sources(name: str) -> list[str]:
-    import nbformat
-
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def test_the_interrupt_button_keeps_what_was_received_and_the_same_cell_goes_on(
     kernel: str, tmp_path: Path, ipython: Path
 ):
@@ -195,9 +170,3 @@ def test_the_interrupt_button_keeps_what_was_received_and_the_same_cell_goes_on(
     assert Run.load(folder).done
     assert Run.load(folder).train.height == questions * samples
     assert {given_for_seed[seed] for seed in kept["seed"]} == {1}, "nothing that was kept is asked again"
-
-
-def run_cell(client: Any, source: str) -> dict[str, Any]:
-    """Run a cell to its end and return the reply."""
-    reply: dict[str, Any] = client.execute_interactive(source, timeout=300, output_hook=lambda message: None)
-    return reply["content"]  # type: ignore[no-any-return]
