@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -26,7 +24,7 @@ from tunixhack.errors import UserError
 from tunixhack.evaluate import evaluate
 from tunixhack.evaluate.benchmarks.gpqa_diamond import OPTIONS
 from tunixhack.evaluate.order import Order
-from tunixhack.evaluate.public_benchmark import benchmark_tasks, find_benchmark
+from tunixhack.evaluate.public_benchmark import PublicBenchmark, benchmark_tasks, find_benchmark
 from tunixhack.evaluate.task import Task, find_tasks
 from tunixhack.steps.against import read_against
 from tunixhack.steps.benchmarks import KNOWN, Benchmark
@@ -258,12 +256,11 @@ def test_tasks_and_benchmarks_to_compare_with_have_the_same_names_and_datasets()
         task, compared = find_benchmark(name), Benchmark.named(name)
         assert task is not None
         assert task.name == name == compared.name
-        if name != "humaneval":
-            source: Any = Task.find(name).source
-            assert (source.path, source.name, source.split, source.revision, source.license) == (
-                compared.place, compared.config, compared.split, compared.revision, KNOWN[name].license
-            )  # fmt: skip
-            assert re.fullmatch("[0-9a-f]{40}", source.revision)
+        source: Any = Task.find(name).source
+        assert (source.path, source.name, source.split, source.revision, source.license) == (
+            compared.place, compared.config, compared.split, compared.revision, KNOWN[name].license
+        )  # fmt: skip
+        assert re.fullmatch("[0-9a-f]{40}", source.revision)
 
 
 @pytest.mark.parametrize("spelling", ["math500", "math-500", "MATH_500"])
@@ -308,41 +305,27 @@ def test_the_page_says_of_each_what_is_asked_and_how():
 # programs
 
 
-def test_humaneval_is_refused_while_nothing_can_run_its_answers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "tunixhack.verifiers.code", ModuleType("tunixhack.verifiers.code"))
+@pytest.mark.parametrize("score", ["tunixhack.verifiers.nothing:passes", "tunixhack.verifiers.code:nothing"])
+def test_a_benchmark_is_refused_where_nothing_can_run_its_answers(score: str):
     with pytest.raises(UserError, match="humaneval cannot be scored by this version: its answers are programs"):
-        find_tasks("humaneval", None)
+        PublicBenchmark(name="humaneval", asked_as="code", score=score).recipe()
 
 
-def run_in_this_process(row: Any) -> bool:
-    """Stand in for what runs a program's tests: ours here harm nobody."""
-    inputs, code = json.loads(row["inputs"]), re.sub(r"```(python)?", "", row["answer"])
-    try:
-        exec("\n".join([inputs["setup"], code, *inputs["tests"]]), {})  # noqa: S102
-    except AssertionError:
-        return False
-    return True
-
-
-def write_code(messages: Any, seed: int | None) -> str:
-    return f"<reasoning>I double it.</reasoning><answer>```python\n{'def double(n):'}\n    return n + n\n```</answer>"
-
-
+@pytest.mark.skipif("sys.platform != 'linux'", reason="code is run on Linux alone")
+@pytest.mark.parametrize(("body", "right"), [("return n + n", 1.0), ("return n * n", 0.0)])
 def test_humaneval_is_scored_by_its_tests_which_nobody_is_shown(
-    monkeypatch: pytest.MonkeyPatch, write_task: WriteTask, tmp_path: Path
+    body: str, right: float, write_task: WriteTask, tmp_path: Path
 ):
-    verifier = ModuleType("tunixhack.verifiers.code")
-    verifier.right = run_in_this_process  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tunixhack.verifiers.code", verifier)
     rows, shown = write_task(ROWS["humaneval"], name="mine.jsonl"), []
 
     def answer(messages: Any, seed: int | None) -> str:
         shown.append(json.dumps(messages))
-        return write_code(messages, seed)
+        return f"<reasoning>So be it.</reasoning><answer>```python\ndef double(n):\n    {body}\n```</answer>"
 
     with ScriptedTeacher(answer=answer) as teacher:
         found = evaluate([teacher.url], "humaneval", source=str(rows), out=tmp_path / "out", report=QUIET)
-    assert found.scores["right"].to_list() == [1.0]
+    assert found.content["tasks"]["humaneval"]["left_out"] == {}, "its own solution passes"
+    assert found.scores["right"].to_list() == [right]
     assert any("def double" in one for one in shown)
     assert not [one for one in shown if "candidate" in one or "return 2 * n" in one]
 

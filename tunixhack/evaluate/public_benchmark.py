@@ -79,7 +79,7 @@ class PublicBenchmark:
         if found is None:
             raise UserError(
                 f"{self.name} cannot be scored by this version: its answers are programs, and {self.score}, which "
-                "would run them apart from everything else, is not there; leave it out of --on"
+                "would run them, is not there; leave it out of --on"
             )
         return found  # type: ignore[no-any-return]  # a name in the package, which its tests call
 

@@ -10,8 +10,7 @@ benchmark = PublicBenchmark(
     columns={
         "question": lambda row: f"{ASK}```python\n{row['prompt'].strip()}\n```",
         "reference": lambda row: row["prompt"] + row["canonical_solution"],
-        # without a task, which would have the code domain show a teacher the tests
-        "inputs": lambda row: {"setup": "", "tests": [f"{row['test'].strip()}\n\ncheck({row['entry_point']})"]},
+        "inputs": lambda row: {name: row[name] for name in ("prompt", "test", "entry_point")},
     },
-    score="tunixhack.verifiers.code:right",
+    score="tunixhack.verifiers.code:passes",
 )
