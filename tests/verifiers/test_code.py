@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from tunixhack.evaluate.scores import scorer_of
+from tunixhack.evaluate.task import Task
 from tunixhack.recipes import code as domain
 from tunixhack.sources.python_tasks import solution, task_and_tests
+from tunixhack.steps.base import Context
+from tunixhack.steps.verify import Verify
 from tunixhack.verifiers.code import passes
 from tunixhack.verifiers.row_check import RowCheck
 
@@ -115,3 +120,40 @@ def test_setup_stands_between_the_answer_and_its_tests():
     answer = "class Node:\n    def __init__(self, value):\n        self.value = value\n\n"
     answer += "def read(node):\n    return node.value"
     assert passes(row(answer, ["assert read(root) == 7"], setup="root = Node(7)")) is True
+
+
+def test_the_domain_is_evaluated_by_its_tests_and_the_reader_is_named():
+    scorer = scorer_of(domain.recipe)
+    assert scorer.name == "tunixhack.verifiers.code.PassesTests"
+    rows = [row(RIGHT), row("def add(a, b):\n    return 0"), row("import numpy\n" + RIGHT)]
+    right, wrong, unread = scorer.score(rows)
+    assert (right.right, right.why) == (1.0, None)
+    assert (wrong.right, wrong.why) == (0.0, "wrong")
+    assert unread.right is None
+    assert "ModuleNotFoundError" in (unread.why or "")
+    assert scorer.accepts_reference([row("") | {"reference": RIGHT}, row("") | {"reference": "x"}]) == [True, False]
+
+
+def test_the_test_split_of_mbpp_is_the_task_and_all_of_its_solutions_are_accepted(shared_data: Path):
+    task = Task.find("code", str(shared_data / "mbpp" / "test.jsonl"))
+    rows = task.source.load("code").rows.head(20)
+    assert task.scorer.accepts_reference(rows.to_dicts()) == [True] * 20
+    assert "mbpp:full/test" in str(domain.recipe.test)
+
+
+def test_verify_keeps_what_passes_says_why_not_and_counts_references_that_do_not_pass():
+    answers = [RIGHT, "def add(a, b):\n    return 0", "I do not know."]
+    rows = pl.DataFrame(
+        [row(answer) | {"question_id": "a", "sample": at, "reference": RIGHT} for at, answer in enumerate(answers)]
+        + [row(RIGHT) | {"question_id": "b", "sample": 0, "reference": "def add(a, b):\n    return 5"}]
+    )
+    verdict = Verify(check=passes)(rows, Context())
+    assert verdict.columns["verify_correct"].to_list() == [True, False, None, True]
+    assert verdict.reason.to_list() == [None, "wrong", "unverified", None]
+    assert verdict.evidence[1]["why"] == "test 1 of 2 does not hold: add(1, 2)"
+    assert verdict.evidence[2]["why"] == "there is no code in it"
+    assert verdict.note == ("67% of 3 that could be checked are right; the references of 1 of 2 questions do not pass")
+
+
+def test_no_domain_runs_code_in_a_build_by_itself():
+    assert not any(isinstance(step, Verify) for step in domain.recipe.steps)

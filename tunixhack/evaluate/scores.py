@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,9 +14,8 @@ from tunixhack.steps.verify import Verify
 from tunixhack.verifiers.choice import claimed_letter
 from tunixhack.verifiers.math import reader
 from tunixhack.verifiers.reference_match import LETTERS, PLAIN, Judgement, Pair, judge_answers
+from tunixhack.verifiers.row_check import Row, RowCheck, Told
 
-Row = Mapping[str, Any]
-"""A question's columns, with ``answer``."""
 WRONG, UNREAD = "wrong", "unread"
 
 
@@ -61,7 +60,15 @@ def scorer_of(recipe: Recipe) -> Scorer:
 
 
 def _each(function: Callable[[Row], bool | float | None], rows: Sequence[Row]) -> list[Score]:
+    if isinstance(function, RowCheck):
+        return [_told(one) for one in function.judge(rows)]
     return [_one(function, row) for row in rows]
+
+
+def _told(one: Told) -> Score:
+    if one.right is None:
+        return Score(None, None, one.why or UNREAD)
+    return Score(float(one.right), None, None if one.right else WRONG)
 
 
 def _call(function: Callable[..., Any], given: Any) -> tuple[Any, str | None]:

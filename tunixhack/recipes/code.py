@@ -7,6 +7,7 @@ Source: google-research-datasets/mbpp on the Hub, config full, CC BY 4.0, newest
 
 Only 9 of the 374 texts name the function that the tests call, so the question shows the first test (`with_test`) or
 the signature (`with_signature`). The teacher is asked from ``inputs``, whatever the student's question looks like.
+An evaluation runs answers in a sandbox; a dataset keeps them all, unless ``Verify(check=passes)`` is among the steps.
 """
 
 from typing import Any
@@ -24,6 +25,7 @@ from tunixhack import (
     Source,
 )
 from tunixhack.sources.python_tasks import put_task, solution, task_and_tests, with_signature, with_test  # noqa: F401  # the docs show it
+from tunixhack.verifiers.code import passes
 
 SYSTEM = (
     "You write Python that others read with pleasure. Restate what goes in and what comes out, think of the empty and "
@@ -50,11 +52,9 @@ recipe = Recipe(
     steps=(
         ExactDedup(),
         Decontaminate(against=("humaneval", "mbpp")),
-        Sample(),
-        Parse(),
-        GivesAway(),
-        DedupAnswers(),
-        MaxLength(),
+        *(Sample(), Parse(), GivesAway(), DedupAnswers(), MaxLength()),
     ),
+    test="google-research-datasets/mbpp:full/test",
+    score=passes,
 )
 build = recipe.build

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
-_FENCE = re.compile(r"^[ \t]{0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n`]*$", re.MULTILINE)
+_FENCE = re.compile(
+    r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)(?:[ \t{][^\n`]*)?$", re.MULTILINE
+)
 PYTHON = frozenset({"", "py", "python", "python3", "py3"})
 """What a fence of Python says of its language."""
 
@@ -36,13 +39,15 @@ def python_code(answer: str, defines: str | None = None) -> str | None:
 
 
 def _blocks(answer: str) -> list[tuple[str, str]]:
+    """Return language and code of each block; one that is indented, as in a list, loses its indent."""
     found: list[tuple[str, str]] = []
     at = 0
     while opening := _FENCE.search(answer, at):
         start = min(opening.end() + 1, len(answer))
-        closing = re.compile(rf"^[ \t]{{0,3}}{re.escape(opening['fence'])}+[ \t]*$", re.MULTILINE).search(answer, start)
-        end = closing.start() if closing else len(answer)
-        found.append((opening["language"].lower(), answer[start:end]))
+        end = rf"^[ \t]{{0,{len(opening['indent']) + 3}}}{re.escape(opening['fence'])}+[ \t]*$"
+        closing = re.compile(end, re.MULTILINE).search(answer, start)
+        code = answer[start : closing.start() if closing else len(answer)]
+        found.append((opening["language"].lower(), textwrap.dedent(code) if opening["indent"] else code))
         at = closing.end() if closing else len(answer)
     return found
 

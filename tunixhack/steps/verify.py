@@ -14,6 +14,7 @@ from tunixhack.errors import UserError
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.calls import call_own
+from tunixhack.verifiers.row_check import Row, RowCheck, Told
 
 SHOWN = 200
 """Characters of an answer that go into the evidence of a row whose claim could not be read."""
@@ -58,8 +59,11 @@ class Labels:
         return None
 
 
-Check = Callable[[Mapping[str, Any]], bool | None]
-"""From a row, the dict of its columns, to whether its answer is right; None where that cannot be told."""
+Check = Callable[[Row], bool | None]
+"""From a row, the dict of its columns, to whether its answer is right; None where that cannot be told. One that is a
+`RowCheck` is asked about many rows at once."""
+AT_ONCE = 1024
+"""Rows that a `RowCheck` is asked about at once."""
 Read = Callable[[str], str | None]
 """From a text to what it claims; None where that cannot be told. `Labels` is one."""
 
@@ -80,6 +84,10 @@ class Verify:
     ``no_claim``     nothing could be read in the answer
     ``no_reference`` the question has no reference, or nothing could be read in it: what is right is unknown
     ================ ==================================================================================
+
+    A ``check`` that knows many rows at once (`tunixhack.verifiers.row_check.RowCheck`, such as
+    `tunixhack.verifiers.code.passes`) is asked about the questions' own references, too: the funnel says how many of
+    them do not pass, since what the check says of answers to these questions is worth nothing.
 
     Only the answer is looked at: a wrong argument that ends well is kept. The teacher must not be shown the reference
     (``trace="guided"``), or it verifies nothing. Source: OpenThoughts' first datasets kept verified answers only;
@@ -132,23 +140,36 @@ class Verify:
         require(rows, "answer")
         if self.read is not None:
             require(rows, "reference", null=True)
-        judged = [self._judge(row) for row in rows.iter_rows(named=True)]
+        judged = [one for part in rows.iter_slices(AT_ONCE) for one in self._judge_all(part.to_dicts())]
         told = [one.correct for one in judged if one.correct is not None]
         what = "make a claim" if self.read is not None else "could be checked"
+        share = f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None
         return Verdict(
             keep=pl.Series([one.correct is True for one in judged], dtype=pl.Boolean),
             reason=pl.Series([one.reason for one in judged], dtype=pl.String),
             evidence=[one.evidence for one in judged],
             columns={"verify_correct": pl.Series([one.correct for one in judged], dtype=pl.Boolean)},
-            note=f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None,
+            note="; ".join(filter(None, [share, self._failing_references(rows)])) or None,
         )
+
+    def _judge_all(self, rows: Sequence[Row]) -> list[_Judged]:
+        if not isinstance(self.check, RowCheck):
+            return [self._judge(row) for row in rows]
+        return [_judged(row, told) for row, told in zip(rows, self.check.judge(rows), strict=True)]
+
+    def _failing_references(self, rows: pl.DataFrame) -> str | None:
+        """Say how many questions have a reference that the check does not find right; None where all are."""
+        if not isinstance(self.check, RowCheck) or not {"question_id", "reference"} <= set(rows.columns):
+            return None
+        known = rows.filter(pl.col("reference").is_not_null()).unique("question_id", maintain_order=True)
+        asked = known.with_columns(pl.col("reference").alias("answer")).iter_slices(AT_ONCE)
+        failing = [one for part in asked for one in self.check.judge(part.to_dicts()) if one.right is not True]
+        return f"the references of {len(failing):,} of {known.height:,} questions do not pass" if failing else None
 
     def _judge(self, row: Mapping[str, Any]) -> _Judged:
         answer, reference = row["answer"], row.get("reference")
         if self.check is not None:
-            correct = call_own("the check of Verify", row, _checked, self.check, row)
-            reason = "unverified" if correct is None else None if correct else "wrong"
-            return _Judged(correct, reason, {"answer": answer[:SHOWN], "reference": reference})
+            return _judged(row, Told(call_own("the check of Verify", row, _checked, self.check, row)))
         right = None if reference is None else self.claim(reference, row)
         claimed = self.claim(answer, row)
         if right is None:
@@ -163,6 +184,12 @@ class _Judged(NamedTuple):
     correct: bool | None
     reason: str | None
     evidence: Mapping[str, Any]
+
+
+def _judged(row: Row, told: Told) -> _Judged:
+    reason = "unverified" if told.right is None else None if told.right else "wrong"
+    evidence = {"answer": row["answer"][:SHOWN], "reference": row.get("reference")}
+    return _Judged(told.right, reason, evidence | ({"why": told.why} if told.why else {}))
 
 
 def _takes_row(function: Any) -> bool:

@@ -100,17 +100,22 @@ class Tests:
     assertions: tuple[Assertion, ...]
 
 
-def read_tests(tests: Sequence[str]) -> Tests:
+def read_tests(tests: Sequence[str], setup: str = "") -> Tests:
     """Read assertions that stand by themselves, as mbpp's do.
 
+    Args:
+        tests: one or more assertions each.
+        setup: code that stands before them.
+
     Raises:
-        Unverifiable: one of them is none, or there are none.
+        Unverifiable: one of them is none, there are none, or one asks a function of the setup, which would compare
+            within the sandbox.
 
     >>> tests = read_tests(["assert f(1) == (1, 2)"])
     >>> tests.assertions[0].call, tests.assertions[0].holds((1, 2)), tests.assertions[0].holds([1, 2])
     ('f(1)', True, False)
     """
-    return _read([line for test in tests for line in _parsed(test).body])
+    return _read([line for test in tests for line in _parsed(test).body], _parsed(setup).body)
 
 
 def read_check(test: str, function: str) -> Tests:
@@ -126,7 +131,7 @@ def read_check(test: str, function: str) -> Tests:
     for node in _parsed(test).body:
         if isinstance(node, ast.FunctionDef) and node.name == "check" and len(node.args.args) == 1:
             named = _Renamed(node.args.args[0].arg, function)
-            return _read([named.visit(line) for line in node.body])
+            return _read([named.visit(line) for line in node.body], [])
     raise Unverifiable("its tests are no function check(candidate)")
 
 
@@ -145,7 +150,7 @@ def _parsed(code: str) -> ast.Module:
         raise Unverifiable("its tests are no Python") from error
 
 
-def _read(lines: Sequence[ast.stmt]) -> Tests:
+def _read(lines: Sequence[ast.stmt], setup: Sequence[ast.stmt]) -> Tests:
     imports: list[str] = []
     assertions: list[Assertion] = []
     if len(lines) > MOST:
@@ -159,7 +164,17 @@ def _read(lines: Sequence[ast.stmt]) -> Tests:
             raise Unverifiable(f"its tests have a statement that is no assertion: {ast.unparse(line)[:80]}")
     if not assertions:
         raise Unverifiable("it has no tests")
+    own = {name for line in (*setup, *lines) for name in _names(line)}
+    if asked := next((one for one in assertions if one.calls in own), None):
+        raise Unverifiable(f"what a test expects is known to the code alone: {asked.call[:80]}")
     return Tests("\n".join(imports), tuple(assertions))
+
+
+def _names(line: ast.stmt) -> list[str]:
+    """Return the functions that a line of the tests' own defines or imports."""
+    if isinstance(line, ast.Import | ast.ImportFrom):
+        return [alias.asname or alias.name for alias in line.names]
+    return [line.name] if isinstance(line, ast.FunctionDef) else []
 
 
 _SAYS_NOTHING = (ast.Constant, ast.Name)
@@ -175,12 +190,52 @@ def _split(test: ast.expr) -> Iterator[Assertion]:
     expectation = _without_parts(test, parts, KNOWN)
     if not parts:  # the function under test has the name of one that is known
         expectation = _without_parts(test, parts, {})
-    if len(parts) > 1:
+    if len(parts) > 1 or any(map(_compares, parts)):
         raise Unverifiable(f"what a test expects is known to the code alone: {ast.unparse(test)[:80]}")
     if parts:
         yield Assertion(ast.unparse(parts[0]), _function(parts[0]), expectation)
     elif not Assertion("", None, expectation).holds(None):
         raise Unverifiable(f"a test never holds: {ast.unparse(test)[:80]}")
+
+
+def _compares(part: ast.expr) -> bool:
+    """Tell whether the sandbox would compare, and the code under test with it, rather than only compute a value.
+
+    What stands among the arguments of a tested function are its inputs; what stands around its call decides.
+    """
+    waiting = [part]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _DECIDES) or (isinstance(node, ast.Attribute) and node.attr.startswith("__")):
+            return True
+        if _is_tested(node):
+            continue
+        if isinstance(node, ast.Call):
+            given = [*node.args, *(word.value for word in node.keywords)]
+            if len(given) > 1 and any(_is_tested(one) for value in given for one in ast.walk(value)):
+                return True  # such as numpy.allclose(f(1), [2, 3])
+        waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
+    return False
+
+
+_DECIDES = (
+    ast.BoolOp,
+    ast.Compare,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.IfExp,
+    ast.JoinedStr,
+    ast.Lambda,
+    ast.ListComp,
+    ast.NamedExpr,
+    ast.SetComp,
+    ast.Starred,
+)
+
+
+def _is_tested(node: ast.AST) -> bool:
+    """Tell whether this is the call of a function that is not Python's own."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not hasattr(builtins, node.func.id)
 
 
 def _function(part: ast.expr) -> str | None:

@@ -116,7 +116,7 @@ def _task(inputs: Any) -> _Task:
     listed = known.get("tests") or []
     if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
         raise Unverifiable("its tests are in no known form")
-    tests = read_tests(listed)
+    tests = read_tests(listed, words["setup"])
     return _Task(tests, next((one.calls for one in tests.assertions if one.calls), None), words["setup"])
 
 

@@ -63,19 +63,21 @@ def decode(written: Any) -> Any:
     >>> decode(encode({"a": (1, 2)})) == {"a": (1, 2)}
     True
     """
+    try:
+        return _decode(written)
+    except (AttributeError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ValueError("this is no value") from error
+
+
+def _decode(written: Any) -> Any:
     if isinstance(written, list):
         return _members(written)
     if not isinstance(written, dict):
         return written
-    if len(written) != 1:
-        raise ValueError("this is no value")
-    name, content = next(iter(written.items()))
+    ((name, content),) = written.items()
     if name not in _READERS:
         raise ValueError("this is no value")
-    try:
-        return _READERS[name](content)
-    except (TypeError, ArithmeticError) as error:
-        raise ValueError(f"this is no {name}") from error
+    return _READERS[name](content)
 
 
 def parse(text: str) -> Any:
@@ -93,7 +95,7 @@ def parse(text: str) -> Any:
 def _members(content: list[Any]) -> list[Any]:
     if len(content) > MOST_MEMBERS:
         raise ValueError(f"a container of more than {MOST_MEMBERS:,} members")
-    return [decode(one) for one in content]
+    return [_decode(one) for one in content]
 
 
 def _moderate(value: Decimal) -> Decimal:
