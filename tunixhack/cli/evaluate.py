@@ -16,6 +16,7 @@ EXAMPLES = examples(
     "tunixhack evaluate students/math --on math",
     "tunixhack evaluate base,students/a,lmstudio/qwen3-14b --on math,science --samples 4 --temperature 0.7",
     "tunixhack evaluate local,local/mine.gguf --on gym --source gym:chain_sum@easy --questions 100 --plan",
+    "tunixhack evaluate students/poems --on creative --judge lmstudio/qwen3-32b",
 )
 
 
@@ -62,6 +63,9 @@ def evaluate(
     ask_again: Annotated[
         bool, typer.Option("--ask-again", help="Pay again for replies of teachers that a change made stale.")
     ] = False,
+    judge: Annotated[
+        str | None, typer.Option(help="A teacher that compares the arms' answers, two at a time; no references needed.")
+    ] = None,
     inspect_logs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder for logs that inspect-ai's viewer reads.")
     ] = None,
@@ -87,6 +91,7 @@ def evaluate(
         "ask_again": ask_again,
         "accept_terms": accept_terms,
         "cpu": cpu,
+        "judge": judge,
     }
     if plan:
         planned = room.plan(arms, on, **options)

@@ -5,6 +5,7 @@ evaluation.json     who was asked what and how, the figures, what was left out, 
 replies.parquet     every reply, read and scored: `tunixhack.evaluate.replies.REPLY`
 scores.parquet      the mean of every question and arm: `tunixhack.evaluate.figures.by_question`
 losses.parquet      the loss of every question and student on the source's own solution: `tunixhack.evaluate.losses`
+preferences.parquet where a judge compared answers, every pair: `tunixhack.evaluate.pairs.PREFERENCE`
 TASK/ARM/           an arm's answer store; of a teacher it is the folder of a run
 =================== =======================================================================================
 """
@@ -24,11 +25,14 @@ from tunixhack._util.safe_text import for_terminal
 from tunixhack.errors import UserError
 
 FILE, REPLIES, SCORES, LOSSES = "evaluation.json", "replies.parquet", "scores.parquet", "losses.parquet"
+PREFERENCES = "preferences.parquet"
 SCHEMA = 1
 """The version of evaluation.json."""
 REMEDY = "the same command writes it anew from the stored replies"
 COLUMNS = ("", "right", "n", "k", "cut off", "unread", "form ok", "tokens", "loss")
 """The columns of `Evaluation.cells`: ``n`` questions with all of their replies, ``k`` replies to each."""
+PREFERENCE_COLUMNS = ("", "preferred", "n", "unread", "both orders agree", "first won", "longer won")
+"""The columns of `Evaluation.preference_cells`; shares of the pairs that a judge compared."""
 UNKNOWN = "–"
 
 
@@ -65,8 +69,20 @@ class Evaluation:
             raise UserError(f"{path} was written by a later version of tunixhack: use that one")
         return cls(Path(folder), content)
 
-    def save(self, replies: pl.DataFrame, scores: pl.DataFrame, losses: pl.DataFrame | None = None) -> None:
+    def save(
+        self,
+        replies: pl.DataFrame,
+        scores: pl.DataFrame,
+        losses: pl.DataFrame | None = None,
+        judged: pl.DataFrame | None = None,
+    ) -> None:
         """Replace the files of the folder, evaluation.json last.
+
+        Args:
+            replies: read and scored.
+            scores: the mean of every question and arm.
+            losses: of every question and student on the source's own solution; None where there are none.
+            judged: every pair of answers that was to be compared; None without a judge.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -75,6 +91,8 @@ class Evaluation:
         write_parquet(self.folder / SCORES, scores)
         if losses is not None:
             write_parquet(self.folder / LOSSES, losses)
+        if judged is not None:
+            write_parquet(self.folder / PREFERENCES, judged)
         write_json(self.folder / FILE, self.content)
 
     @property
@@ -86,6 +104,16 @@ class Evaluation:
     def differences(self) -> pl.DataFrame:
         """A row for each task and arm but the baseline: the paired difference, its interval and the verdict."""
         return pl.DataFrame(self.content["differences"])
+
+    @property
+    def preferences(self) -> pl.DataFrame:
+        """A row for each task and arm but the baseline that a judge compared: how often its answer is preferred."""
+        return pl.DataFrame(self.content.get("preferences", []))
+
+    @property
+    def pairs(self) -> pl.DataFrame:
+        """Every pair of answers that a judge compared; see `tunixhack.evaluate.pairs.PREFERENCE`."""
+        return read_parquet(self.folder / PREFERENCES, REMEDY)
 
     @property
     def replies(self) -> pl.DataFrame:
@@ -116,14 +144,15 @@ class Evaluation:
     def means(self) -> list[str]:
         """A line for each arm's mean over several tasks."""
         return [
-            f"mean of the {len(line['tasks'])} tasks: {line['arm']} {_share(line)}"
+            f"mean of the {len(line['tasks'])} tasks: {line['arm']} {_share(line, 'right', 'low', 'high')}"
             for line in self.content.get("mean_scores", [])
         ]
 
     @property
     def verdicts(self) -> list[str]:
-        """A sentence for each difference."""
-        return [f"{line['task']}: {line['sentence']}" for line in self.content["differences"]]
+        """A sentence for each difference, and for each arm that a judge compared."""
+        lines = [*self.content["differences"], *self.content.get("preferences", [])]
+        return [f"{line['task']}: {line['sentence']}" for line in lines if line["sentence"] is not None]
 
     @property
     def notes(self) -> list[str]:
@@ -148,6 +177,10 @@ class Evaluation:
         """Return the table of a task as texts, in the columns `COLUMNS`."""
         return [_cells(line) for line in self.content["scores"] if line["task"] == task]
 
+    def preference_cells(self, task: str) -> list[list[str]]:
+        """Return what a judge said of a task's arms as texts, in the columns `PREFERENCE_COLUMNS`."""
+        return [_preference_cells(line) for line in self.content.get("preferences", []) if line["task"] == task]
+
     def title(self, task: str) -> str:
         """Return a line that says what a task is."""
         told = self.content["tasks"][task]
@@ -163,7 +196,11 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: a table a task, the verdicts and notes, escaped."""
-        tables = "".join(heading(self.title(task)) + table(COLUMNS, self.cells(task)) for task in self.content["tasks"])
+        tables = ""
+        for task in self.content["tasks"]:
+            tables += heading(self.title(task)) + table(COLUMNS, self.cells(task))
+            judged = self.preference_cells(task)
+            tables += table(PREFERENCE_COLUMNS, judged) if judged else ""
         return tables + "".join(map(paragraph, self.sentences))
 
 
@@ -175,13 +212,30 @@ def _cells(line: dict[str, Any]) -> list[str]:
         loss += "" if line["loss_low"] is None else f" ({line['loss_low']:.3f}–{line['loss_high']:.3f})"
     if not line["n"]:
         return [line["arm"], UNKNOWN, f"0{missing}", *[UNKNOWN] * (len(COLUMNS) - 4), loss]
+    right = _share(line, "right", "low", "high")
     shares = [
         UNKNOWN if line[name] is None else f"{100 * line[name]:.0f} %" for name in ("cut_off", "unread", "form_ok")
     ]
     tokens = UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}"
-    return [line["arm"], _share(line), f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens, loss]
+    return [line["arm"], right, f"{line['n']:,}{missing}", f"{line['k']:,}", *shares, tokens, loss]
 
 
-def _share(line: dict[str, Any]) -> str:
-    right = f"{100 * line['right']:.0f} %"
-    return right if line["low"] is None else f"{right} ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
+def _preference_cells(line: dict[str, Any]) -> list[str]:
+    missing = f" ({line['missing']:,} missing)" if line["missing"] else ""
+    habits = [_share(line, name, f"{name}_low", f"{name}_high") for name in ("agreement", "first", "longer")]
+    preferred = _share(line, "preferred", "low", "high")
+    return [
+        f"{line['arm']} over {line['baseline']}",
+        preferred,
+        f"{line['n']:,}{missing}",
+        f"{line['unread']:,}",
+        *habits,
+    ]
+
+
+def _share(line: dict[str, Any], name: str, low: str, high: str) -> str:
+    """Write a share of a line with its interval: ``61 % (55–66)``."""
+    if line[name] is None:
+        return UNKNOWN
+    ends = "" if line[low] is None else f" ({100 * line[low]:.0f}–{100 * line[high]:.0f})"
+    return f"{100 * line[name]:.0f} %{ends}"

@@ -66,10 +66,12 @@ def score_line(of_arm: pl.DataFrame, arm: ArmFacts, asked: int) -> dict[str, Any
     line: dict[str, Any] = {"arm": arm.label, "kind": arm.kind, "n": of_arm.height, "missing": asked - of_arm.height}
     if of_arm.is_empty():
         return line | dict.fromkeys(("k", "right", "low", "high", "cut_off", "unread", "form_ok", "tokens", "clusters"))
-    found = interval(of_arm["right"].to_numpy(), bounds=SHARE, clusters=labels(of_arm), level=LEVEL)
     means = {name: _mean(of_arm[name]) for name in ("cut_off", "unread", "form_ok", "tokens")}
-    told = {"k": of_arm["k"].to_list()[0], "right": found.mean, "low": found.low, "high": found.high}
-    return line | told | means | {"clusters": found.clusters}
+    right: dict[str, Any] = dict.fromkeys(("right", "low", "high", "clusters"))
+    if not of_arm["right"].null_count():
+        found = interval(of_arm["right"].to_numpy(), bounds=SHARE, clusters=labels(of_arm), level=LEVEL)
+        right = {"right": found.mean, "low": found.low, "high": found.high, "clusters": found.clusters}
+    return line | {"k": of_arm["k"].to_list()[0], **right} | means
 
 
 def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> list[dict[str, Any]]:

@@ -138,7 +138,7 @@ class HeldBack(Task):
         return None
 
 
-def tasks_of(on: str | Sequence[str], source: str | None, arms: Sequence[Arm]) -> list[Task]:
+def tasks_of(on: str | Sequence[str], source: str | None, arms: Sequence[Arm], *, judged: bool = False) -> list[Task]:
     """Find the tasks of a list with commas, ``held-back`` among them.
 
     Raises:
@@ -146,7 +146,9 @@ def tasks_of(on: str | Sequence[str], source: str | None, arms: Sequence[Arm]) -
     """
     listed = [one.strip() for one in (on.split(",") if isinstance(on, str) else on) if one.strip()]
     if NAME not in listed:
-        return find_tasks(on, source)
+        return find_tasks(on, source, judged=judged)
+    if judged:
+        raise UserError(f"{NAME} is scored by its own references and losses: leave out --judge, or name a domain")
     if source is not None:
         raise UserError(f"--source is for a domain, and {NAME} has questions of its own: leave one of them out")
     if listed.count(NAME) > 1:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tunixhack._util.parts import read_part
 from tunixhack.errors import UserError
+from tunixhack.teachers.registry.address import public_name
 
 QUESTIONS = 300
 PASSES_TEMPERATURE = 0.7
@@ -34,6 +35,8 @@ class Order:
     cpu: bool = False
     given: frozenset[str] = frozenset()
     """Which of ``samples`` and ``temperature`` the user gave, so that they hold for tasks with passes of their own."""
+    judge: str | None = None
+    """Who compares the answers of two arms, as after ``--teacher``; None where they are scored by their references."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked.
@@ -105,6 +108,7 @@ class Order:
             "max_tokens": self.max_tokens,
             "seed": self.seed,
             "shard": None if self.shard is None else "/".join(map(str, self.shard)),
+            "judge": None if self.judge is None else public_name(self.judge),
         }
 
 

@@ -170,7 +170,7 @@ def _task(setup: Setup, task: Task, folder: Path) -> TaskPlan:
 
 def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
     """Return what the stored scores foretell, for arms that have at least two questions in common with the first."""
-    if not (folder / SCORES).exists():
+    if task.judged or not (folder / SCORES).exists():
         return {}
     means = pl.read_parquet(folder / SCORES).filter(pl.col("task") == task.name)
     baseline, *others = setup.arms

@@ -43,7 +43,8 @@ REPLY: dict[str, pl.DataType] = {
     "answer": pl.String(),
     "reply": pl.String(),
 }
-"""The columns of replies.parquet. ``right`` is 0 where nothing could be read; ``why`` says why it is not right."""
+"""The columns of replies.parquet. ``right`` is 0 where nothing could be read, and null where a judge compares answers
+instead; ``why`` says why it is not right."""
 ORDER = ["task", "arm", "question_id", "sample"]
 
 
@@ -122,7 +123,7 @@ def scored_replies(chosen: TaskQuestions, arm: str, form: str, answers: pl.DataF
                 "task": task.name,
                 "arm": arm,
                 "cluster": chosen.clusters.get(row["question_id"]),
-                "right": score.right or 0.0,
+                "right": None if task.judged else score.right or 0.0,
                 "claim": None if score.claim is None else _unicode(score.claim),
                 "why": None if score.why is None else _unicode(score.why),
                 "form_ok": one.form_ok,

@@ -25,6 +25,7 @@ from tunixhack.evaluate.evaluation import SCHEMA, Evaluation
 from tunixhack.evaluate.figures import by_question, differences, score_line
 from tunixhack.evaluate.folder import check_folder, default_folder, paces
 from tunixhack.evaluate.inspect_log import write_logs
+from tunixhack.evaluate.judged import Compared, compare, judges
 from tunixhack.evaluate.losses import LOSS, loss_differences, loss_line, stored_losses
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.over_tasks import mean_differences, mean_lines
@@ -55,6 +56,7 @@ def evaluate(
     ask_again: bool = False,
     accept_terms: bool = False,
     cpu: bool = False,
+    judge: str | None = None,
     inspect_logs: str | Path | None = None,
     report: Reporter | None = None,
 ) -> Evaluation:
@@ -82,6 +84,8 @@ def evaluate(
         ask_again: ask a teacher anew where its prompt or sampling has changed since replies were paid for.
         accept_terms: the terms of a base were read and accepted.
         cpu: ask students on the CPU though an accelerator is here.
+        judge: a teacher, as ``--teacher`` of build names it, that compares every arm's answers with the baseline's, in
+            both orders; nothing is scored by references then, and none are needed.
         inspect_logs: a folder into which every task's and arm's replies and scores are written, in the format of
             inspect-ai; see `tunixhack.evaluate.inspect_log`.
         report: where progress goes; standard error when None.
@@ -96,7 +100,7 @@ def evaluate(
     report = report or Reporter()
     order = Order.read(
         shard, reuse, questions=questions, samples=samples, temperature=temperature, max_tokens=max_tokens, seed=seed,
-        budget=budget, ask_again=ask_again, accept_terms=accept_terms, cpu=cpu,
+        budget=budget, ask_again=ask_again, accept_terms=accept_terms, cpu=cpu, judge=judge,
     )  # fmt: skip
     setup = Setup.find(arms, on, source, order, report)
     folder = Path(out) if out is not None else default_folder(setup)
@@ -120,6 +124,8 @@ def ask(setup: Setup, folder: Path, command: str, report: Reporter) -> Evaluatio
         TeacherFailed: no arm has a result, and a teacher failed for too long.
     """
     check_folder(folder, setup.tasks)
+    for one in list(judges(setup, folder, command).values())[:1]:
+        one.check(report)
     told = planned(setup, folder)
     if any(arm.missing for arm in told.arms):
         for line in replace(told, notes=()).lines():
@@ -171,7 +177,10 @@ class _Run:
         if table.is_empty() and solved.is_empty():
             kind = TeacherFailed if TeacherFailed.exit_code in codes else UserError
             raise kind("; ".join(dict.fromkeys(problems)) or "no arm has replied")
-        return self._written(table, solved, (problems, next(filter(None, codes), 0)), pace)
+        compared = compare(setup, self.folder, self.command, table, self.report)
+        problems += compared.problems
+        code = next(filter(None, [*codes, compared.exit_code]), 0)
+        return self._written(table, solved, compared, (problems, code), pace)
 
     def _ask(self, arm: Arm, task: Task) -> _Asked:
         return self._ask_teacher(arm, task) if arm.kind == "teacher" else self._ask_student(arm, task)
@@ -231,7 +240,12 @@ class _Run:
         return _Asked(teacher_replies(chosen, order, folder), problem, code)
 
     def _written(
-        self, replies: pl.DataFrame, losses: pl.DataFrame, ended: tuple[list[str], int], pace: dict[str, float]
+        self,
+        replies: pl.DataFrame,
+        losses: pl.DataFrame,
+        judged: Compared,
+        ended: tuple[list[str], int],
+        pace: dict[str, float],
     ) -> Evaluation:
         problems, code = ended
         setup, asked = self.setup, {task.name: self.setup.order_of(task) for task in self.setup.tasks}
@@ -248,7 +262,9 @@ class _Run:
                 line = score_line(of_task.filter(pl.col("arm") == arm.label), arm, chosen.rows.height)
                 solved = losses.filter(pl.col("task") == task.name, pl.col("arm") == arm.label)
                 scores.append({"task": task.name} | line | loss_line(solved))
-            compared += [{"task": task.name} | line for line in differences(of_task, facts, asked[task.name].samples)]
+            if not task.judged:
+                samples = asked[task.name].samples
+                compared += [{"task": task.name} | line for line in differences(of_task, facts, samples)]
             solved = losses.filter(pl.col("task") == task.name)
             of_solutions += [{"task": task.name} | line for line in loss_differences(solved, setup.solution_forms())]
             left_out = chosen.left_out_sentence()
@@ -280,12 +296,13 @@ class _Run:
             "loss_differences": of_solutions,
             "mean_scores": mean_lines(means, names, facts),
             "mean_differences": mean_differences(means, names, facts, min(one.samples for one in asked.values())),
-            "notes": [*problems, *notes],
+            "preferences": list(judged.lines),
+            "notes": [*problems, *notes, *judged.notes],
             "exit_code": code,
             "seconds_a_reply": pace,
         }
         found = Evaluation(self.folder, content)
-        found.save(replies, means, losses)
+        found.save(replies, means, losses, judged.table if setup.order.judge is not None else None)
         return found
 
 

@@ -59,6 +59,14 @@ def scorer_of(recipe: Recipe) -> Scorer:
     return Scorer(_name(verify.read), partial(_by_claim, verify.read))
 
 
+def _unscored(rows: Sequence[Row]) -> list[Score]:
+    return [Score(None) for _ in rows]
+
+
+UNSCORED = Scorer("none: a judge compares the answers", _unscored)
+"""The scorer of a task whose answers are compared by a judge instead."""
+
+
 def _each(function: Callable[[Row], bool | float | None], rows: Sequence[Row]) -> list[Score]:
     if isinstance(function, RowCheck):
         return [_told(one) for one in function.judge(rows)]

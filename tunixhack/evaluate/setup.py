@@ -66,7 +66,9 @@ class Setup:
             UserError: an arm, task or question is not there; the sentence says which and what to do.
         """
         listed = read_arms(arms)
-        tasks = tasks_of(on, source, listed)
+        tasks = tasks_of(on, source, listed, judged=order.judge is not None)
+        if order.judge is not None and len(listed) < 2:
+            raise UserError("a judge compares the answers of two arms, and one is named: name another before it")
         for task in tasks:
             order.for_task(task.name, task.passes)  # which refuses what makes no sense, before anything is read
         students = {arm.label: _student(arm, order, report) for arm in listed if arm.kind != "teacher"}

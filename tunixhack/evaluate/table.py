@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tunixhack._util.safe_text import for_terminal
-from tunixhack.evaluate.evaluation import COLUMNS, Evaluation
+from tunixhack.evaluate.evaluation import COLUMNS, PREFERENCE_COLUMNS, Evaluation
 
 WIDTH = 100
 
@@ -18,15 +20,21 @@ def print_evaluation(found: Evaluation) -> None:
     console.width = max(console.width, WIDTH)
     for task in found.content["tasks"]:
         console.print(_text(found.title(task)))
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for number, name in enumerate(COLUMNS):
-            drawn.add_column(name, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
-        for row in found.cells(task):
-            drawn.add_row(*map(_text, row))
-        console.print(drawn)
-        console.print()
+        for columns, cells in ((COLUMNS, found.cells(task)), (PREFERENCE_COLUMNS, found.preference_cells(task))):
+            if cells:
+                console.print(_table(columns, cells))
+                console.print()
     for line in found.sentences:
         console.print(_text(f"- {line}"), soft_wrap=True)
+
+
+def _table(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> Table:
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        drawn.add_column(name, justify="right" if number else "left", no_wrap=bool(number), overflow="fold")
+    for row in cells:
+        drawn.add_row(*map(_text, row))
+    return drawn
 
 
 def _text(line: str) -> Text:

@@ -16,7 +16,7 @@ from tunixhack.evaluate.clusters import clusters_of
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.losses import Solutions, solutions_of
 from tunixhack.evaluate.public_benchmark import benchmark_tasks, find_benchmark
-from tunixhack.evaluate.scores import Scorer, scorer_of
+from tunixhack.evaluate.scores import UNSCORED, Scorer, scorer_of
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains, named_datasets
 from tunixhack.runs.schema import QUESTION
@@ -51,15 +51,18 @@ class Task:
     """Replies to each question, unless the user says otherwise."""
     note: str | None = None
     """A sentence that goes with its figures."""
+    judged: bool = False
+    """Whether a judge compares the answers, so that no reference is needed."""
 
     @classmethod
-    def find(cls, on: str, source: str | None = None) -> Task:
+    def find(cls, on: str, source: str | None = None, *, judged: bool = False) -> Task:
         """Find a task.
 
         Args:
             on: a domain's name, the path of a domain file, a file of questions with ``question`` and ``reference``, or
                 a public benchmark's name.
             source: other questions than the domain's own test questions, as ``--source`` of build names them.
+            judged: whether a judge compares the answers; a domain without test questions then asks those of its source.
 
         Raises:
             UserError: there is no such domain or file, or the domain has no test questions.
@@ -77,17 +80,19 @@ class Task:
         else:
             recipe = _recipe(on)
             name = recipe.domain
-        test = recipe.source if own_file else recipe.test
+        test = recipe.source if own_file or (judged and recipe.test is None) else recipe.test
         if isinstance(test, str):
             test = recipe.source.override(test)
         if source is not None:
             test = (test or recipe.source).override(source)
         if test is None:
             raise UserError(
-                f"the domain {name} has no test questions: name some with --source FILE, a file with the columns "
-                "question and reference, or give its recipe `test=`"
+                f"the domain {name} has no test questions with known answers: name a judge with --judge, or such "
+                "questions with --source FILE, a file with the columns question and reference, or give its recipe "
+                "`test=`"
             )
-        return cls(name=name, recipe=recipe, source=test, scorer=scorer_of(recipe), passes=passes, note=note)
+        scorer = UNSCORED if judged else scorer_of(recipe)
+        return cls(name=name, recipe=recipe, source=test, scorer=scorer, passes=passes, note=note, judged=judged)
 
     def questions(self, count: int, learnt: LearntTexts, seed: int) -> TaskQuestions:
         """Choose the questions that are asked: the first by the seed that can be scored and are new to all arms.
@@ -138,6 +143,9 @@ class Task:
 
     def reasons(self, rows: pl.DataFrame, learnt: LearntTexts) -> Iterator[str | None]:
         """Yield why each question is left out; None where it is asked."""
+        if self.judged:
+            yield from (LEARNT if known else None for known in learnt.have(rows))
+            return
         listed = list(rows.iter_rows(named=True))
         accepted = self.scorer.accepts_reference(listed)
         for row, passes, known in zip(listed, accepted, learnt.have(rows), strict=True):
@@ -158,7 +166,7 @@ class Task:
         return (
             f"no question of {self.name} can be scored: {none:,} of {rows:,} have no reference, {unread:,} have "
             f"one that does not pass the scorer ({self.scorer.name}), and {learnt:,} are in the data that an arm was "
-            "trained on; a task needs known answers"
+            "trained on; a task needs known answers, or a judge (--judge)"
         )
 
 
@@ -227,7 +235,7 @@ def _recipe(on: str) -> Recipe:
     return find(on)
 
 
-def find_tasks(on: str | Sequence[str], source: str | None) -> list[Task]:
+def find_tasks(on: str | Sequence[str], source: str | None, *, judged: bool = False) -> list[Task]:
     """Find the tasks of a list with commas.
 
     Raises:
@@ -238,7 +246,7 @@ def find_tasks(on: str | Sequence[str], source: str | None) -> list[Task]:
         raise UserError("--on names no task: give a domain, or a file of questions with references")
     if source is not None and len(listed) > 1:
         raise UserError("--source is for one task: name one after --on, or leave --source out")
-    tasks = [Task.find(one, source) for one in listed]
+    tasks = [Task.find(one, source, judged=judged) for one in listed]
     names = [task.name for task in tasks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

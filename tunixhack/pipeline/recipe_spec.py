@@ -68,6 +68,10 @@ class RecipeSpec:
     """Which questions `tunixhack.evaluate` takes as belonging together, and hence as no independent evidence: a column
     of a question, such as ``"context"``, or a function of its row to a label, None for a question that stands alone.
     Where it is None, a file's column ``cluster`` says, if it has one."""
+    criteria: Sequence[str] = ()
+    """Sentences by which a judge looks at answers that have no known truth: the criteria of `tunixhack evaluate
+    --judge` and of `tunixhack.steps.rubric_judge.RubricJudge`; where there are none, those of
+    `tunixhack.judging.criteria`."""
     file: Path | None = None
     """The domain file that it was read from, for the command that goes on; None for the package's own."""
 

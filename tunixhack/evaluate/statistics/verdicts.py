@@ -9,6 +9,7 @@ Several arms that are compared with one baseline share the 5 %: with m of them t
 | perhaps better, perhaps worse | it is not, but p · m of the exact test is at most 0.05, as with few questions |
 | not told apart | neither; the smallest difference that could have been told stands beside it |
 | too few questions | fewer than 20 questions, or 5 clusters |
+| no verdict | the judge that decided contradicts itself too often |
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Word(StrEnum):
     PERHAPS_WORSE = "perhaps worse"
     NOT_TOLD_APART = "not told apart"
     TOO_FEW = "too few questions"
+    NO_VERDICT = "no verdict"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,10 @@ class Circumstances:
     """Tokens learnt by the arm over those learnt by the baseline; None where nothing was learnt."""
     scores: Sequence[float] = ()
     """The scores of all arms of the task, 0 to 1."""
+    unreliable: bool = False
+    """Whether what decided question by question, such as a judge, contradicts itself too often for any verdict."""
+    remarks: Sequence[str] = ()
+    """What else the word is to be read with, each a phrase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +139,7 @@ def verdict(found: Interval, p: float | None, circumstances: Circumstances | Non
     level = shared_level(asked.comparisons)
     decided = found.at(level)
     return Verdict(
-        word=_word(decided, p, asked.comparisons),
+        word=Word.NO_VERDICT if asked.unreliable else _word(decided, p, asked.comparisons),
         interval=decided,
         p=p,
         detectable=detectable_by(decided),
@@ -153,7 +159,7 @@ def _word(found: Interval, p: float | None, comparisons: int) -> Word:
 
 
 def _suffixes(found: Interval, asked: Circumstances) -> list[str]:
-    said = []
+    said = list(asked.remarks)
     if asked.trainings == 1:
         said.append("these students, not yet these recipes")
     if any(other.at(found.level).sign != found.sign for other in asked.if_cut_off):
