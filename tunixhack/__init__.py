@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.random_choice import Random
     from tunixhack.steps.reference_leak import GivesAway
     from tunixhack.steps.request import Request
+    from tunixhack.steps.rubric_judge import RubricJudge
     from tunixhack.steps.sample import Sample
     from tunixhack.steps.synthesize import Synthesize
     from tunixhack.steps.verify import Labels, Verify
@@ -73,6 +74,7 @@ __all__ = [
     "ReasoningLLM",
     "Recipe",
     "Request",
+    "RubricJudge",
     "Run",
     "Sample",
     "Source",
@@ -110,6 +112,7 @@ _HOME = {
     "ReasoningLLM": "tunixhack.teachers.llm",
     "Recipe": "tunixhack.recipe",
     "Request": "tunixhack.steps.request",
+    "RubricJudge": "tunixhack.steps.rubric_judge",
     "Run": "tunixhack.runs.run",
     "Sample": "tunixhack.steps.sample",
     "Source": "tunixhack.sources.source",

@@ -122,6 +122,7 @@ class _Build:
             count_tokens=count_tokens,
             pool=self.pool,
             say=report.say,
+            criteria=recipe.criteria,
             unpaid=unpaid(self.steps),
         )
         self.recorded = RecordedSteps(recorder, self.contexts)

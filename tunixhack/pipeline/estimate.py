@@ -163,7 +163,7 @@ def _step_costs(
     if not any(hasattr(step, "forecast") for step in recipe.steps):
         return
     rows = _first_rows(recipe)
-    for step, named, found in forecasts(recipe.steps, questions, rows, recipe.domain):
+    for step, named, found in forecasts(recipe.steps, questions, recipe.samples, rows, recipe.domain):
         spec = named or teacher
         preset = PRESETS.get(spec.partition("/")[0])
         known = spec.partition("/")[0] == "local" or (preset is not None and "/" in spec)

@@ -30,6 +30,8 @@ class StepContexts:
     count_tokens: CountTokens | None
     pool: TeacherPool
     say: Callable[[str], None]
+    criteria: Sequence[str] = ()
+    """The recipe's, for a judge of answers."""
     cache: Path = field(default_factory=cache_dir)
     unpaid: frozenset[str] = frozenset()
     """Steps that must not ask; see `tunixhack.pipeline.step_checks.unpaid`."""
@@ -67,6 +69,7 @@ class StepContexts:
             ask=_refuser(step) if step in self.unpaid else pool.asker(step, rows, on_answers, partial),
             declined=pool.declined,
             why_missing=pool.why_missing,
+            criteria=self.criteria,
             say=self.say,
             cache=self.cache / "steps" / step,
         )

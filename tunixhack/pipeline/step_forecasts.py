@@ -71,13 +71,14 @@ def questions_into(steps: Sequence[Step], questions: int) -> list[int]:
 
 
 def forecasts(
-    steps: Sequence[Step], questions: int, rows: pl.DataFrame, domain: str
+    steps: Sequence[Step], questions: int, samples: int, rows: pl.DataFrame, domain: str
 ) -> list[tuple[str, str | None, RequestForecast]]:
     """Return what the steps that forecast their requests will ask.
 
     Args:
         steps: a recipe's.
         questions: that are sent for samples.
+        samples: answers to each; a step behind `Sample` is assumed to be given all of them.
         rows: a few questions.
         domain: the recipe's.
 
@@ -85,7 +86,9 @@ def forecasts(
         For each such step its name, the teacher that it names, and its forecast.
     """
     found = []
-    for step, given in zip(numbered(steps), questions_into(steps, questions), strict=False):
+    before = questions_into(steps, questions)
+    behind = [questions * samples] * (len(steps) - len(before))
+    for step, given in zip(numbered(steps), [*before, *behind], strict=True):
         forecast = getattr(step, "forecast", None)
         if forecast is not None:
             found.append((step_name(step), getattr(step, "teacher", None), forecast(rows, given, domain)))

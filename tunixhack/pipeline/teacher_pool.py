@@ -96,9 +96,9 @@ class TeacherPool:
         """
         main = self.main
         for step in steps:
-            other = getattr(step, "teacher", None)
-            if isinstance(other, str) and other != REFERENCE:
-                self._engine(other)
+            for other in {getattr(step, "teacher", None), *getattr(step, "teachers", ())}:
+                if isinstance(other, str) and other != REFERENCE:
+                    self._engine(other)
         if self.settings.batch and (main is None or not main.batches):
             those = " and ".join(f"{name}/MODEL" for name, preset in PRESETS.items() if preset.batches)
             raise UserError(f"--batch is for teachers that answer batches at half the price: {those}; leave it out")

@@ -16,6 +16,7 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``makes``          whether it returns `Made`; a return annotation says the same
 ``asks``           whether it asks a teacher
 ``teacher``        the teacher that it asks, where it is another than the run's
+``teachers``       those that it asks, where there can be several
 ``ready``          a function without arguments that is called before anything is loaded or paid; it raises a
                    `UserError` where the step could not do its work
 ``waits``          whether it is called only when no more answers come, since it compares answers to a question with one
@@ -97,6 +98,8 @@ class Context:
     why_missing: Callable[[], str] = str
     """The end of a sentence about missing answers: why they were not received."""
 
+    criteria: Sequence[str] = ()
+    """The recipe's criteria for a judge of answers; none where it has none."""
     say: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
     """Tell the user a sentence, such as how far a long step is."""
     cache: Path | None = None

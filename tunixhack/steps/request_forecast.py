@@ -12,8 +12,8 @@ from tunixhack.steps.max_length import CHARACTERS_A_TOKEN
 class RequestForecast:
     """A forecast of a step's requests, for a price list.
 
-    A step has one where it has a method ``forecast(rows, candidates, domain)``, from a few question rows, how many the
-    step will be given, and the recipe's domain.
+    A step has one where it has a method ``forecast(rows, candidates, domain)``, from a few question rows, how many rows
+    the step will be given, and the recipe's domain.
     """
 
     requests: int
