@@ -274,6 +274,24 @@ def test_the_command_prints_what_the_judge_said(tunixhack: Command, arms: list[s
     assert f"--judge {judge.url}#judge" in written["command"].replace("'", "")
 
 
+def test_a_plan_says_how_often_the_judge_is_asked_and_what_that_could_tell(
+    tunixhack: Command, arms: list[str], poems: Path, tmp_path: Path
+):
+    line = ("evaluate", ",".join(arms), "--on", poems, "--questions", "40", "--out", tmp_path / "out", "--plan")
+    told = tunixhack(*line, "--judge", "openai/gpt-4.1-mini", "--samples", "2", "--temperature", "1")
+    assert told.code == 0, told.err
+    assert "openai/gpt-4.1-mini as the judge: at most 160 requests, each pair in both orders, time unknown" in told.out
+    assert "about $0." in told.out
+    assert "% of wins" in told.out
+    assert "where the baseline is right" not in told.out
+    with judging(by_taste(0.8)) as judge:
+        run(arms, poems, judge, tmp_path / "out", questions=20)
+        (planned,) = tunixhack(*line, "--judge", f"{judge.url}#judge", "--json").json["judges"]
+        assert asked(judge) == 40
+    assert (planned["requests"], planned["stored"], planned["dollars"]) == (80, 40, None)
+    assert planned["hours"] is not None
+
+
 @pytest.mark.parametrize(
     ("judge", "arms", "sentence"),
     [

@@ -16,6 +16,7 @@ from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.clusters import labels
 from tunixhack.evaluate.evaluation import SCORES
 from tunixhack.evaluate.folder import check_folder, default_folder, paces
+from tunixhack.evaluate.judge_plan import JudgePlan, judge_plans
 from tunixhack.evaluate.order import QUESTIONS, Order
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
@@ -71,7 +72,7 @@ class TaskPlan:
         told = ", ".join(f"{_points(size)} where the baseline is right in {at}" for at, size in self.detectable.items())
         together = f" in {counted(self.clusters, 'cluster')}" if self.clusters else ""
         of = f"{counted(self.questions, 'question')}{together} × {counted(self.samples, 'reply', 'replies')}"
-        if not told:
+        if not self.detectable:
             return [f"{self.task}: {of}"]
         alone = " at best, if the questions of a cluster were as different as others" if together else ""
         lines = [f"{self.task}: {of}; {100 * POWER:.0f} % of such comparisons tell {told}{alone}"]
@@ -87,12 +88,15 @@ class EvaluationPlan:
     tasks: tuple[TaskPlan, ...]
     arms: tuple[ArmPlan, ...]
     notes: tuple[str, ...]
+    judges: tuple[JudgePlan, ...] = ()
+    """Of each task, where a judge compares the answers."""
 
     def lines(self) -> list[str]:
         """Say it for a terminal."""
         found = []
         for task in self.tasks:
             found += [*task.lines(), *(arm.line() for arm in self.arms if arm.task == task.task)]
+            found += [line for judge in self.judges if judge.task == task.task for line in judge.lines()]
         return [*found, *self.notes]
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,6 +105,7 @@ class EvaluationPlan:
             "folder": str(self.folder),
             "tasks": [vars(task) for task in self.tasks],
             "arms": [vars(arm) for arm in self.arms],
+            "judges": [vars(judge) for judge in self.judges],
             "notes": list(self.notes),
         }
 
@@ -148,13 +153,14 @@ def planned(setup: Setup, folder: Path) -> EvaluationPlan:
         tasks=tuple(_task(setup, task, folder) for task in setup.tasks),
         arms=tuple(_arm(setup, arm, task, folder, pace) for task in setup.tasks for arm in setup.arms),
         notes=tuple(setup.notes),
+        judges=judge_plans(setup, folder),
     )
 
 
 def _task(setup: Setup, task: Task, folder: Path) -> TaskPlan:
     asked, samples = setup.questions[task.name].rows.height, setup.order_of(task).samples
     told = {}
-    if asked > 1 and len(setup.arms) > 1:
+    if asked > 1 and len(setup.arms) > 1 and not task.judged:
         for score in SCORES_ASSUMED:
             planned = Plan(questions=asked, samples=samples, arms=len(setup.arms), score=score)
             told[f"{100 * score:.0f} %"] = detectable(planned)

@@ -124,7 +124,7 @@ def estimate(
     """
     if questions < 1:
         raise UserError(f"questions={questions}: ask for at least one")
-    price = _price(teacher, batch)
+    price = price_of(teacher, batch)
     prompt, answer, assumed = _of_samples(like) if like else _assumed(recipe)
     given = [name for name, one in (("--prompt-tokens", prompt_tokens), ("--answer-tokens", answer_tokens)) if one]
     needed, probes = questions_and_probes(recipe, questions * recipe.samples)
@@ -176,11 +176,20 @@ def _step_costs(
             prompt_tokens=prompt,
             answer_tokens=answer,
             assumed=assumed,
-            price=_price(spec, batch and preset is not None and preset.batches) if known else None,
+            price=price_of(spec, batch and preset is not None and preset.batches) if known else None,
         )
 
 
-def _price(teacher: str, batch: bool) -> Price | None:
+def price_of(teacher: str, batch: bool = False) -> Price | None:
+    """Return the listed price of a teacher; None where it is not in the table.
+
+    Args:
+        teacher: ``NAME/MODEL`` as after ``--teacher``, or ``local``.
+        batch: at the price of batches.
+
+    Raises:
+        UserError: no such provider is known, as of a server by its address, or it answers no batches.
+    """
     name, _, model = teacher.partition("/")
     if name == "local":
         return FREE

@@ -5,9 +5,8 @@ revision (run.json keeps the commit that was read); columns ``instruction``, ``i
 
     {"instruction": "Please provide three ways to relax people", "input": "", "output": "…"}
 
-The input, where there is one, is the context; the output is kept as the reference, and no teacher sees it unless traces
-are guided. Sixteen samples and the filter for length are what OpenThoughts found for mathematics, code and science
-(arXiv 2506.04178); for open-ended work they are untested.
+The input, where there is one, is the context, and the output the reference, which no teacher sees unless traces are
+guided. Samples and filter are OpenThoughts' for mathematics, code and science (arXiv 2506.04178), untested for ideas.
 """
 
 from __future__ import annotations
@@ -47,6 +46,7 @@ recipe = Recipe(
         shipped="brainstorm.jsonl",
     ),
     llm=Brainstorming,
+    criteria=("It has as many ideas as were asked for.", "They differ in kind.", "Each is concrete and could be done."),
     steps=(
         ExactDedup(),
         LengthFilter(keep=0.5),

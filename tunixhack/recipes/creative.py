@@ -42,6 +42,12 @@ recipe = Recipe(
         shipped="creative.jsonl",
     ),
     llm=CreativeWriting,
+    criteria=(
+        "It is what the prompt asks for, in form and in length.",
+        "Its voice and its images are its own, and none of them is stock.",
+        "It holds together, and its ending is earned by what comes before.",
+        "Its language is concrete, and free of slips.",
+    ),
     steps=(
         ExactDedup(),
         LengthFilter(keep=0.5),

@@ -35,6 +35,11 @@ recipe = Recipe(
         shipped="rewrite.jsonl",
     ),
     llm=Rewriting,
+    criteria=(
+        "The change that was asked for is made, everywhere.",
+        "Facts, names and intent of the text are as they were; nothing is added or lost.",
+        "It reads well, and is the rewritten text alone.",
+    ),
     steps=(
         ExactDedup(),
         Sample(),

@@ -46,6 +46,7 @@ recipe = Recipe(
         shipped="summarize.jsonl",
     ),
     llm=Summaries,
+    criteria=("It says what happened and why it matters.", "All of it is in the article.", "It is short, and clear."),
     steps=(
         ExactDedup(),
         Sample(),
