@@ -48,6 +48,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
         *received(state["funnel"]),
         _right(state.get("right")),
         *_accepted(state.get("accepted")),
+        *_judged(state["funnel"]),
         "",
         "| step | in | out | dropped because |",
         "|---|---:|---:|---|",
@@ -102,6 +103,12 @@ def _right(found: Mapping[str, Any] | None) -> str:
 def _accepted(told: Mapping[str, Any] | None) -> list[str]:
     """Say how many answers were wanted, where that is what was asked for."""
     return [] if told is None else [f"- {accepted_sentence(told)}"]
+
+
+def _judged(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what is to be known of a judge's scores, where answers were graded: how far its gradings agree."""
+    lines = [line for line in funnel if line.get("details") and "judge" in line["details"]]
+    return [f"- Graded by a judge ({for_markdown(line['step'])}): {for_markdown(line['note'] or '')}" for line in lines]
 
 
 def _benchmarks(funnel: Sequence[Mapping[str, Any]]) -> str:
