@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.builds import asked
-from tests.commands import Command
+from tests.commands import Command, Result
 from tests.pages import ROOT, Block, blocks
 from tunixhack.evaluate import Evaluation
 from tunixhack.runs.run import Run
@@ -77,7 +77,7 @@ def test_the_section_is_carried_out_from_top_to_bottom(
     (looked,) = [block for block in section() if block.language == "python"]
     used: set[str] = set()
 
-    def carry_out(line: str) -> str:
+    def carry_out(line: str) -> Result:
         for named, here in substitutes(teacher, student).items():
             used.update([named] if named in line else [])
             line = line.replace(named, here)
@@ -85,7 +85,7 @@ def test_the_section_is_carried_out_from_top_to_bottom(
         assert program == "tunixhack"
         result = tunixhack(*arguments)
         assert result.code == 0, result.err
-        return result.out
+        return result
 
     assert "[all,gym]" in install.text
     for line in made.commands:
@@ -97,7 +97,7 @@ def test_the_section_is_carried_out_from_top_to_bottom(
     paid = asked(teacher)
 
     (planned,) = map(carry_out, plan.commands)
-    assert f"gym: {TEST_QUESTIONS} questions × 1 reply; 80 % of such comparisons tell" in planned
+    assert f"gym: {TEST_QUESTIONS} questions × 1 reply; 80 % of such comparisons tell" in planned.out
     assert not Path("evals").exists()
 
     (told,) = map(carry_out, evaluated.commands)
@@ -106,11 +106,13 @@ def test_the_section_is_carried_out_from_top_to_bottom(
     assert found.scores["arm"].to_list() == ["base", "students/native", "students/written"]
     assert found.scores["n"].to_list() == [TEST_QUESTIONS] * 3
     assert found.content["tasks"]["gym"]["left_out"] == {}, "no test question is among those of a dataset"
-    assert all(verdict in told for verdict in found.verdicts)
+    assert all(verdict in told.out for verdict in found.verdicts)
 
     (directly,) = map(carry_out, students.commands)
-    assert "students/written minus students/native" in directly
-    assert "these students, not yet these recipes" in directly
+    assert "students/written minus students/native" in directly.out
+    assert "these students, not yet these recipes" in directly.out
+    stored = f"{TEST_QUESTIONS} replies of {TEST_QUESTIONS} are stored"
+    assert (told.err.count(stored), directly.err.count(stored)) == (0, 2), "nothing is asked again"
     assert asked(teacher) == paid, "no student is a teacher"
 
     capsys.readouterr()
