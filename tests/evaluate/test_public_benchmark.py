@@ -21,7 +21,7 @@ from tests.other_process import OtherProcess
 from tests.pages import ROOT
 from tunixhack.domain_files import find
 from tunixhack.errors import UserError
-from tunixhack.evaluate import evaluate
+from tunixhack.evaluate import evaluate, plan
 from tunixhack.evaluate.benchmarks.gpqa_diamond import OPTIONS
 from tunixhack.evaluate.order import Order
 from tunixhack.evaluate.public_benchmark import PublicBenchmark, benchmark_tasks, find_benchmark
@@ -246,6 +246,14 @@ def test_a_plan_counts_the_passes_and_a_file_can_stand_in_for_the_hub(
     assert done.code == 0
     assert "3 questions × 10" in done.out
     assert asked(solver) == 30
+
+
+def test_a_judge_is_told_of_all_passes_before_it_is_asked(
+    solver: ScriptedTeacher, teacher: ScriptedTeacher, write_task: WriteTask
+):
+    rows = str(write_task(ROWS["aime25"], name="mine.jsonl"))
+    planned = plan([solver.url, teacher.url], "aime25", source=rows, judge=solver.url, report=QUIET)
+    assert any(f"at most {2 * 3 * 10} requests, each pair in both orders" in line for line in planned.lines())
 
 
 # names

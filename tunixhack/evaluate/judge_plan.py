@@ -64,7 +64,7 @@ def judge_plans(setup: Setup, folder: Path, command: str | None = None) -> tuple
     found = []
     for name, judge in judges(setup, folder, command).items():
         chosen, others = setup.questions[name], len(setup.arms) - 1
-        asked = chosen.rows.height * setup.order.samples * others
+        asked = chosen.rows.height * judge.order.samples * others
         stored, seconds = 0, None
         if (judge.run.folder / STATE).exists():
             stored = judge.run.store.keys("step").filter(step=STEP).height

@@ -45,7 +45,7 @@ def judges(setup: Setup, folder: Path, command: str | None) -> dict[str, Judge]:
     if spec is None:
         return {}
     return {
-        task.name: Judge(spec=spec, task=task, order=setup.order, folder=folder, command=command)
+        task.name: Judge(spec=spec, task=task, order=setup.order_of(task), folder=folder, command=command)
         for task in setup.tasks
     }
 
@@ -82,7 +82,7 @@ def compare(setup: Setup, folder: Path, command: str | None, replies: pl.DataFra
         notes += [f"{name}: {one}" for one in friends]
         tables.append(as_table(pairs, name))
         marked = ["the judge is no stranger to an arm"] if friends else []
-        of_task = preference_lines(tables[-1], setup.facts(), setup.order.samples, marked)
+        of_task = preference_lines(tables[-1], setup.facts(), judge.order.samples, marked)
         lines += [{"task": name} | line for line in of_task]
         notes += [f"{name}: {one}" for one in _remarks(of_task, judge)]
     return Compared(pl.concat(tables), lines, notes, problems, code)
