@@ -12,6 +12,10 @@ from tunixhack.ablate.options import Options
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
+from tunixhack.teachers.registry.address import public_name
+
+MOST = 4
+"""Questions that are asked at most, over those that would do if every answer were kept: paying has an end."""
 
 
 def recipe_of(arm: TrainedArm, options: Options) -> Recipe:
@@ -54,10 +58,12 @@ def build(
             continue
         assert options.teacher is not None
         place = run_folder(folder, arm)
-        report.say(f"building {arm.label} with {options.teacher}, until {answers:,} answers are kept")
-        run = recipe_of(arm, options).build(
+        report.say(f"building {arm.label} with {public_name(options.teacher)}, until {answers:,} answers are kept")
+        recipe = recipe_of(arm, options)
+        run = recipe.build(
             options.teacher,
             accepted=answers,
+            ceiling=MOST * -(-answers // recipe.samples),
             out=place,
             reuse=[one for one in lenders if one != place and (one / STATE).exists()],
             budget=options.order.budget,

@@ -24,6 +24,7 @@ from tunixhack.evaluate.task import find_tasks
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
+from tunixhack.teachers.registry.address import public_name
 
 SCORES_ASSUMED = (0.05, 0.5)
 """The baseline's shares of right replies that the smallest difference is told for."""
@@ -179,7 +180,7 @@ def _dollars(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
         built = (run_folder(prepared.folder, arm) / STATE).exists() and Run(run_folder(prepared.folder, arm)).done
         if arm.recipe is not None and options.teacher is not None and not built:
             recipe = recipe_of(arm, options)
-            name = f"building {arm.label} with {options.teacher}"
+            name = f"building {arm.label} with {public_name(options.teacher)}"
             yield name, _price(recipe, options.teacher, -(-max(options.rows) // recipe.samples))
     for other in read_also(options.also):
         if other.kind == "teacher":

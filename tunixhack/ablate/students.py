@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from tunixhack.train.data.datasets import Dataset
 from tunixhack.train.optional_imports import import_optional
 
 FINISHED = "finished"
+ACTOR = "actor"
+"""The folder of a training's checkpoints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,4 +72,24 @@ def train(one: Training, data: Dataset, options: Options, report: Reporter) -> f
         report=report,
         **settings,
     )
-    return time.monotonic() - started if anew else None
+    seconds = time.monotonic() - started if anew else None
+    for older in _checkpoints(one.folder)[1:]:
+        shutil.rmtree(older)  # only the last is evaluated
+    return seconds
+
+
+def has_weights(folder: Path) -> bool:
+    """Tell whether a student still has a checkpoint."""
+    return bool(_checkpoints(folder))
+
+
+def remove_weights(folder: Path) -> None:
+    """Remove a student's checkpoints; its record, losses and card stay."""
+    for place in _checkpoints(folder):
+        shutil.rmtree(place)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return a training's checkpoints, the newest first."""
+    found: list[Path] = import_optional("tunixhack.train.core.checkpoints", "a student").saved(folder / ACTOR)
+    return found

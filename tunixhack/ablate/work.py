@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -24,9 +24,10 @@ from tunixhack.ablate.planning import make_plan, say_plan
 from tunixhack.ablate.preparing import Prepared
 from tunixhack.ablate.questions import Questions
 from tunixhack.ablate.results import Compared, Round, figures, worse_than_the_best
-from tunixhack.ablate.students import Training, train
-from tunixhack.errors import LimitReached
+from tunixhack.ablate.students import Training, has_weights, remove_weights, train
+from tunixhack.errors import LimitReached, UserError
 from tunixhack.evaluate.arms import BASE
+from tunixhack.evaluate.evaluation import FILE as EVALUATION
 from tunixhack.evaluate.evaluation import Evaluation
 from tunixhack.evaluate.runner import ask
 from tunixhack.evaluate.setup import Setup
@@ -140,6 +141,7 @@ class Work:
                 "seed": seed,
                 "seconds": seconds if seconds is not None else known.get("seconds"),
             }
+            Ablation(self.folder, self.content).save()
             anew = True
         found = Round(
             rows=size,
@@ -195,17 +197,33 @@ class Work:
         known = self.means.get(model.label)
         if not rounds or (not again and known is not None and labels <= set(known["arm"].to_list())):
             return
-        specs = [*self._also, *(str(path) for one in rounds for path in one.students.values())]
-        found = self._asked(model, specs, CHOOSE, self.questions.choosing)
+        students = [path for one in rounds for path in one.students.values()]
+        found = self._asked(model, students, self._also, CHOOSE, self.questions.choosing)
         self.means[model.label], self.codes[model.label] = found.questions, found.exit_code
         self.problems += [one for one in found.notes if one not in self.problems]
         self._write()
 
-    def _asked(self, model: Model, specs: Sequence[str], name: str, questions: dict[str, TaskQuestions]) -> Evaluation:
+    def _asked(
+        self,
+        model: Model,
+        students: Sequence[Path],
+        others: Sequence[str],
+        name: str,
+        questions: dict[str, TaskQuestions],
+    ) -> Evaluation:
+        """Evaluate students, bases and teachers.
+
+        Raises:
+            UserError: the weights of a student were removed, and its replies to these questions are not all stored.
+        """
         folder, options = model.evaluation(self.folder, name), self.options
+        removed = [path for path in students if not has_weights(path)]
+        if removed:
+            return _stored(folder, [*others, *map(str, students)], questions, removed[0])
         first = self.models[0].evaluation(self.folder, name)
         # a teacher that was asked beside the first model is not asked again
         order = replace(options.order, reuse=(first,)) if first != folder and first.exists() else options.order
+        specs = [*others, *map(str, students)]
         setup = Setup.find(specs, list(options.on), options.source, order, self.report, questions)
         return ask(setup, folder, self.content["command"], self.report)
 
@@ -217,8 +235,8 @@ class Work:
         pair = (compared.baseline, choice["arm"])
         rounds = [one for one in compared.rounds if one.rows == choice["rows"]]
         chosen = [replace(one, students={arm: one.students[arm] for arm in pair}) for one in rounds]
-        specs = [str(path) for one in chosen for path in one.students.values()]
-        found = self._asked(model, specs, CONFIRM, self.questions.confirming)
+        students = [path for one in chosen for path in one.students.values()]
+        found = self._asked(model, students, (), CONFIRM, self.questions.confirming)
         alone = replace(compared, rounds=chosen, also=())
         figured = figures(alone, found.questions)
         self.content["confirmed_scores"] += figured.scores
@@ -260,4 +278,32 @@ class Work:
         found.save()
         if found.content["slopes"]:
             draw_curve(found.content["scores"], self.folder / CURVE)
+        if limit is None and self.options.method == "full" and not self.options.keep:
+            self._remove_weights(found.chosen)
         return found
+
+    def _remove_weights(self, chosen: Mapping[str, str]) -> None:
+        """Remove the full weights of arms that were not chosen: each is as large as the model itself."""
+        for label, rounds in self.rounds.items():
+            for one in rounds:
+                for arm, path in one.students.items():
+                    if arm != chosen.get(label):
+                        remove_weights(path)
+
+
+def _stored(folder: Path, specs: Sequence[str], questions: Mapping[str, TaskQuestions], removed: Path) -> Evaluation:
+    """Return the evaluation that was written before weights were removed.
+
+    Raises:
+        UserError: it has not all that is asked for.
+    """
+    found = Evaluation.load(folder) if (folder / EVALUATION).exists() else None
+    known = set() if found is None else {(one["label"]) for one in found.content["arms"]}
+    asked = {} if found is None else {name: one["asked"] for name, one in found.content["tasks"].items()}
+    wanted = {name: one.rows.height for name, one in questions.items()}
+    if found is None or not {public_name(one) for one in specs} <= known or asked != wanted:
+        raise UserError(
+            f"{removed} has no weights any more, as the arms that were not chosen without --keep, so that it cannot be "
+            "asked anything new: go on with the questions and arms that it was evaluated with, or use another --out"
+        )
+    return found
