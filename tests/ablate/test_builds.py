@@ -28,7 +28,7 @@ LONG, SHORT = "(ExactDedup(), Sample(), Parse(), DedupAnswers(), MaxLength())", 
 def test_one_command_goes_from_questions_to_a_before_an_after_and_an_interval(tiny: Path, exam: Path, tmp_path: Path):
     found = ablate(
         "math", tiny, teacher="reference", train_source="shipped", source=str(exam), out=tmp_path / "out",
-        report=QUIET, **OPTIONS | {"rows": 8},
+        report=QUIET, **OPTIONS | {"rows": 8, "max_seq_len": 4000},
     )  # fmt: skip
     assert found.scores.select("arm", "rows", "trainings").rows() == [("math", 8, 2), ("base", None, None)]
     (line,) = found.content["differences"]
@@ -46,7 +46,14 @@ def test_arms_lend_one_another_what_both_ask(
         path = tmp_path / f"{name}.py"
         path.write_text(DOMAIN.format(source=str(source), test=str(exam), steps=steps), encoding="utf-8")
         domains.append(str(path))
-    found = ablate(domains, tiny, teacher=teacher.url, out=tmp_path / "out", report=QUIET, **OPTIONS | {"trainings": 1})
+    found = ablate(
+        domains,
+        tiny,
+        teacher=teacher.url,
+        out=tmp_path / "out",
+        report=QUIET,
+        **OPTIONS | {"trainings": 1, "max_seq_len": 4000},
+    )
     both = [Run.load(tmp_path / "out" / "runs" / name) for name in ("strict", "loose")]
     requests = {
         (row["request_key"], row["sample"]) for run in both for row in run.store.answers().iter_rows(named=True)
@@ -60,9 +67,9 @@ def test_arms_lend_one_another_what_both_ask(
 def test_a_recipe_with_too_few_questions_is_told_before_anything_is_trained(
     tiny: Path, exam: Path, copied: list[str], tmp_path: Path
 ):
-    with pytest.raises(UserError, match=r"asks for 100 rows of every arm, and math has \d+"):
+    with pytest.raises(UserError, match=r"math: 100 accepted answers .* there are 12"):
         ablate(
             "math", tiny, teacher="reference", train_source="shipped", source=str(exam), out=tmp_path / "out",
-            report=QUIET, **OPTIONS | {"rows": 100},
+            report=QUIET, **OPTIONS | {"rows": 100, "max_seq_len": 4000},
         )  # fmt: skip
     assert copied == []

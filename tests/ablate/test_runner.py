@@ -17,7 +17,7 @@ from tests.processes import Started, command
 from tests.train import toy
 from tests.waiting import wait_for
 from tunixhack.ablate import Ablation
-from tunixhack.ablate.ablation import FILE
+from tunixhack.ablate.ablation import CURVE, FILE
 from tunixhack.errors import UserError
 
 
@@ -41,6 +41,7 @@ def test_the_smallest_rows_come_first_training_by_training_arm_by_arm(
         (16, "right", 2), (16, "wrong", 2), (32, "right", 2), (32, "wrong", 2),
     ]  # fmt: skip
     assert (found.exit_code, found.curve["arm"].to_list()) == (0, ["right", "wrong"])
+    assert (tmp_path / "out" / CURVE).read_bytes().startswith(b"\x89PNG")
     order.clear()
     again = run(arms, tiny, exam, tmp_path / "out", rows=(16, 32))
     assert (order, tables(again)) == ([], tables(found))
@@ -153,6 +154,21 @@ def test_a_folder_that_is_in_use_is_refused(tiny: Path, arms: list[Path], exam: 
     (tmp_path / "out").mkdir()
     with locked(tmp_path / "out"), pytest.raises(UserError, match=f"in use by process {os.getpid()}"):
         run(arms, tiny, exam, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("copied")
+def test_full_weights_of_arms_that_were_not_chosen_go_and_the_figures_stay(
+    tiny: Path, arms: list[Path], exam: Path, tmp_path: Path
+):
+    options: dict[str, Any] = {"trainings": 1, "method": "full"}
+    found = run(arms, tiny, exam, tmp_path / "out", **options)
+    students = tmp_path / "out" / "students"
+    assert found.chosen == {"tiny": "right"}
+    assert list((students / "right-16-0" / "actor").iterdir())
+    assert not list((students / "wrong-16-0" / "actor").iterdir())
+    assert tables(run(arms, tiny, exam, tmp_path / "out", **options)) == tables(found)
+    with pytest.raises(UserError, match="wrong-16-0 has no weights any more"):
+        run(arms, tiny, exam, tmp_path / "out", questions=25, **options)
 
 
 # bad input, before anything is trained

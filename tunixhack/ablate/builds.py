@@ -9,9 +9,10 @@ from pathlib import Path
 from tunixhack._util.progress import Reporter
 from tunixhack.ablate.arms import TrainedArm
 from tunixhack.ablate.options import Options
-from tunixhack.errors import UserError
+from tunixhack.errors import MissingExtra, UserError
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
+from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.registry.address import public_name
 
 MOST = 4
@@ -27,6 +28,11 @@ def recipe_of(arm: TrainedArm, options: Options) -> Recipe:
     if arm.recipe is None:
         raise UserError(f"{arm.label} is no recipe, and its rows are there")
     return arm.recipe if options.train_source is None else arm.recipe.replace(source=options.train_source)
+
+
+def questions_for(recipe: Recipe, teacher: str, answers: int) -> int:
+    """Return how many questions give so many answers if every one is kept; a reference is one answer."""
+    return -(-answers // (1 if teacher == REFERENCE else recipe.samples))
 
 
 def run_folder(folder: Path, arm: TrainedArm) -> Path:
@@ -60,17 +66,22 @@ def build(
         place = run_folder(folder, arm)
         report.say(f"building {arm.label} with {public_name(options.teacher)}, until {answers:,} answers are kept")
         recipe = recipe_of(arm, options)
-        run = recipe.build(
-            options.teacher,
-            accepted=answers,
-            ceiling=MOST * -(-answers // recipe.samples),
-            out=place,
-            reuse=[one for one in lenders if one != place and (one / STATE).exists()],
-            budget=options.order.budget,
-            ask_again=options.order.ask_again,
-            hours=hours,
-            yes=options.yes,
-            report=report,
-        )
+        try:
+            run = recipe.build(
+                options.teacher,
+                accepted=answers,
+                ceiling=MOST * questions_for(recipe, options.teacher, answers),
+                out=place,
+                reuse=[one for one in lenders if one != place and (one / STATE).exists()],
+                budget=options.order.budget,
+                ask_again=options.order.ask_again,
+                hours=hours,
+                yes=options.yes,
+                report=report,
+            )
+        except MissingExtra:
+            raise
+        except UserError as error:
+            raise UserError(f"{arm.label}: {error}") from error
         found.append(replace(arm, place=Run(run.folder), recipe=None))
     return found

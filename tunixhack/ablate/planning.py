@@ -11,7 +11,7 @@ from typing import Any
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
 from tunixhack.ablate.ablation import Content
-from tunixhack.ablate.builds import recipe_of, run_folder
+from tunixhack.ablate.builds import questions_for, recipe_of, run_folder
 from tunixhack.ablate.data import ArmRows
 from tunixhack.ablate.preparing import Prepared
 from tunixhack.ablate.questions import Questions, read_also
@@ -24,6 +24,7 @@ from tunixhack.evaluate.task import find_tasks
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
+from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.registry.address import public_name
 
 SCORES_ASSUMED = (0.05, 0.5)
@@ -181,7 +182,7 @@ def _dollars(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
         if arm.recipe is not None and options.teacher is not None and not built:
             recipe = recipe_of(arm, options)
             name = f"building {arm.label} with {public_name(options.teacher)}"
-            yield name, _price(recipe, options.teacher, -(-max(options.rows) // recipe.samples))
+            yield name, _price(recipe, options.teacher, questions_for(recipe, options.teacher, max(options.rows)))
     for other in read_also(options.also):
         if other.kind == "teacher":
             dollars = [
@@ -193,7 +194,7 @@ def _dollars(prepared: Prepared) -> Iterator[tuple[str, float | None]]:
 
 
 def _price(recipe: Recipe, teacher: str, questions: int) -> float | None:
-    if teacher == "reference":
+    if teacher == REFERENCE:
         return 0.0
     try:
         return estimate(recipe, teacher, questions).dollars
