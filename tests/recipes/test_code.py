@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.builds import asked, build
@@ -14,7 +15,9 @@ from tunixhack.recipe import Recipe
 from tunixhack.recipes import code
 from tunixhack.sources import python_tasks
 from tunixhack.sources.mapping import Column
+from tunixhack.steps.verify import Verify
 from tunixhack.testing import ScriptedTeacher
+from tunixhack.verifiers.code import passes
 
 ROW: dict[str, Any] = {
     "text": "Write a function to add.",
@@ -99,3 +102,30 @@ def test_mbpp_is_read_whole_in_both_wordings(shared_data: Path):
     texts = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     named = [row for row in texts if python_tasks.signature(row).split("(")[0].split()[1] in row["text"].split()]
     assert len(named) < 374 / 20, "which is why the question shows more than the text"
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="code is run on Linux alone")
+def test_a_build_that_verifies_keeps_what_passes_its_tests_and_going_on_asks_nothing(tmp_path: Path):
+    source = code.recipe.replace(source="shipped").source
+    known = {row["inputs"]: row["reference"] for row in source.load("code").rows.iter_rows(named=True)}
+    solutions = {json.loads(inputs)["task"]: reference for inputs, reference in known.items()}
+
+    def answer(messages: list[dict[str, str]], seed: int) -> str:
+        solution = next(one for task, one in solutions.items() if task in messages[-1]["content"])
+        given = f"```python\n{solution}\n```" if seed % 2 else "```python\ndef other():\n    pass\n```"
+        return f"<reasoning>I try it in my head, number {seed}.</reasoning><answer>{given}</answer>"
+
+    at = [type(step).__name__ for step in code.recipe.steps].index("Parse") + 1
+    steps = (*code.recipe.steps[:at], Verify(check=passes), *code.recipe.steps[at:])
+    recipe = code.recipe.replace(source="shipped", steps=steps, samples=2)
+    with ScriptedTeacher(answer=answer) as teacher:
+        run = build(recipe, teacher, tmp_path / "run", questions=4, yes=True)
+        paid = asked(teacher)
+        again = build(recipe, teacher, tmp_path / "run", questions=4, yes=True)
+        assert asked(teacher) == paid
+    assert run.train.height == 4
+    assert run.train["verify_correct"].all()
+    dropped = run.rejected.filter(pl.col("step") == "verify")
+    assert dropped["reason"].to_list() == ["wrong"] * 4
+    assert "NameError" in dropped["evidence"][0]
+    assert again.train.equals(run.train)

@@ -62,6 +62,35 @@ def test_a_host_that_was_killed_is_replaced():
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="code is run on Linux alone")
+def test_an_interrupt_leaves_no_value_for_the_next_answer(monkeypatch: pytest.MonkeyPatch):
+    box = Sandbox()
+    assert box.run("x = 1", ["x"]) == Ran([1])
+    received = pool.receive
+
+    def interrupted(*arguments: Any, **words: Any) -> bytes:
+        monkeypatch.setattr(pool, "receive", received)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        box.run("x = 2", ["x"])
+    assert [box.run(f"x = {number}", ["x"]).values for number in (3, 4, 5)] == [[3], [4], [5]]
+    box.close()
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="code is run on Linux alone")
+def test_code_is_a_file_of_its_own():
+    box = Sandbox()
+    assert box.run("def f(x: int): pass", ["f.__annotations__['x'] is int", "__name__"]) == Ran([True, "answer"])
+    assert box.run("from __future__ import annotations\ndef f(x: int): pass", ["f.__annotations__"]).values == [
+        {"x": "int"}
+    ]
+    data = "from dataclasses import dataclass, astuple\n@dataclass\nclass Point:\n    x: int\n"
+    assert box.run(data, ["astuple(Point(3))", "Point(1) == Point(1)"]) == Ran([(3,), True])
+    box.close()
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="code is run on Linux alone")
 def test_calls_larger_than_a_pipe_come_through():
     box = Sandbox()
     text = "x" * 300_000

@@ -40,7 +40,7 @@ def what_is_not_refused() -> list[str]:
     try:
         works: list[str] = json.loads(receive(told[0]))
     except Broken:
-        works = ["lock itself"]
+        works = ["do as it likes, since it takes no filter"]
     os.close(told[0])
     os.waitpid(child, 0)
     return works

@@ -36,14 +36,20 @@ _LANDLOCK_FILES = (1 << 13) - 1
 """All rights on files of Landlock's first version, see https://docs.kernel.org/userspace-api/landlock.html."""
 
 
-def leave_root() -> None:
-    """Become nobody, where this process is root's."""
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+def leave_root() -> bool:
+    """Become nobody, where this process is root's.
+
+    Returns:
+        Whether it is not root's now; a container can have no user but root.
+    """
+    with contextlib.suppress(OSError):
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
     # a process that has changed its user may not write its own maps until it says that it has no secret
     check(libc().prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable")
+    return os.geteuid() != 0
 
 
 def own_namespaces() -> bool:
@@ -109,7 +115,7 @@ def drop_capabilities(machine: str) -> None:
 
 
 def limit(seconds: int, memory: int) -> None:
-    """Limit this process for good.
+    """Limit this process for good; where the system's own limits are lower, they stay.
 
     Args:
         seconds: of the processor.
@@ -124,4 +130,6 @@ def limit(seconds: int, memory: int) -> None:
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
+        own = resource.getrlimit(what)[1]
+        most = most if own == resource.RLIM_INFINITY else min(most, own)
         resource.setrlimit(what, (most, most))
