@@ -27,6 +27,9 @@ from tunixhack.verifiers.assertions import Tests, Unverifiable, read_check, read
 from tunixhack.verifiers.row_check import Row, Told
 from tunixhack.verifiers.sandbox.pool import sandbox
 
+SHOWN = 100
+"""Characters of a call that are told."""
+
 
 @dataclass(frozen=True)
 class PassesTests:
@@ -86,10 +89,6 @@ def judge_one(row: Row) -> Told:
     if ran.failed is not None:
         return Told(None if ran.unknown else False, ran.failed)
     return Told(True)
-
-
-SHOWN = 100
-"""Characters of a call that are told."""
 
 
 @dataclass(frozen=True)

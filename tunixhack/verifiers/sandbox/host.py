@@ -67,9 +67,9 @@ def main(layered: bool) -> None:
         if not courier:
             _exit_after(lambda: _serve(size))
         _, status = os.waitpid(courier, 0)
-        if "namespaces" in layers:
+        if "namespaces" in layers and os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)  # all but the first process of the namespace, which this is
+                os.kill(-1, signal.SIGKILL)  # all in the namespace but its first process, which this is
         if status:
             break
 

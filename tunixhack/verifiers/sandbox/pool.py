@@ -25,6 +25,9 @@ from tunixhack.verifiers.sandbox.system_calls import ALLOWED, known_machine
 HOST = "tunixhack.verifiers.sandbox.host"
 STARTS = 120.0
 """Seconds that the start of a host may take, and that it may be late, on a machine that stands still."""
+SHOWN = 200
+"""Characters of what an answer's process says that are told."""
+_CANNOT = "code of models is not run on this machine, since it cannot be locked away"
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,3 @@ _ENDED = {
 }
 _REFUSED = {"ImportError", "ModuleNotFoundError", "PermissionError"}
 _NO_THREAD = "can't start new thread"
-SHOWN = 200
-"""Characters of what an answer's process says that are told."""
-_CANNOT = "code of models is not run on this machine, since it cannot be locked away"
