@@ -42,6 +42,7 @@ quickstart: $(VENV)/.local  ## A small creative-writing dataset from the embedde
 	@echo
 	@echo "Made: $(OUT), a Hub dataset as it stands (train.parquet and its card, README.md), and beside it every dropped"
 	@echo "row with its reason (rejected.parquet). The same command goes on from there. What next:"
+	@echo "  $(OUT)/report.html                          # all of it, to look through in a browser"
 	@echo "  $(BIN)/tunixhack teachers                   # which real teachers answer here"
 	@echo "  $(BIN)/tunixhack build creative --teacher lmstudio/MODEL --questions 500"
 	@echo "  $(BIN)/tunixhack build creative --source my_questions.jsonl --teacher lmstudio/MODEL --out runs/mine"

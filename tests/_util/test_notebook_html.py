@@ -78,6 +78,8 @@ def test_a_run_is_its_funnel_and_two_answers(run: Run):
     assert "parse" in seen
     assert seen.count("reasoning: ") == seen.count("answer: ") == 2
     assert hostile.WORDS["html"] in seen
+    assert "parse" in Page(run._repr_html_().partition("<svg")[2].partition("</svg>")[0]).text  # in the picture, too
+    assert seen.endswith(f"all rows, to look through in a browser: {run.folder / 'report.html'}")
 
 
 def test_a_run_is_one_line(run: Run, tmp_path: Path):

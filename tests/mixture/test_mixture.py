@@ -63,6 +63,8 @@ def test_each_part_takes_its_quota_and_the_table_says_which_part_a_row_is_of(two
     assert run.dataset.num_rows == 16
     assert [line["step"] for line in run.state()["funnel"]] == ["creative", "other"]
     assert Run.load(tmp_path / "run" / "other").done
+    # one report of all parts, and none of each
+    assert [path.parent.name for path in (tmp_path / "run").rglob("report.html")] == ["run"]
 
 
 def test_a_question_of_an_earlier_part_is_rejected_with_that_parts_name_and_id(two: tuple[Path, Path], tmp_path: Path):

@@ -252,6 +252,14 @@ def test_rows_that_a_mixture_repeats_are_there_once_and_of_each_part(tmp_path: P
     assert "answers kept, by part" in page.shown
 
 
+def test_a_question_of_an_earlier_part_stands_with_that_one(tmp_path: Path):
+    twin = dropped("A!", "mixture", "in_earlier_part", question_id="q000", part="one")
+    page = Page(write_report(run_of(tmp_path, answers("a"), pl.DataFrame([twin | {"part": "two"}]))))
+    assert page.data("index")["entries"]["kind"] == [0, 1]
+    assert [(one["id"], one["question"]) for one in page.entries()] == [("q000", "a"), ("q000", "a")]
+    assert page.entries()[1]["rows"][0]["question"] == "A!"
+
+
 def test_tables_that_no_run_writes_are_a_sentence(tmp_path: Path):
     run = run_of(tmp_path, answers("a"))
     pl.DataFrame({"question_id": ["a"], "sample": ["no number"]}).write_parquet(tmp_path / "train.parquet")

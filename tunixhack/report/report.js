@@ -3,10 +3,10 @@
 (() => {
   const ANSWERS = 0, REPEATS = 1, MATCH = 2;
   const KINDS = ["Questions with answers", "Repeated questions", "Found in a benchmark", "Other questions left out"];
-  const PER_PAGE = 8, CLAMP = 1500, MOST_MARKS = 2000, MOST_WORDS = 600, MOST_FACTS = 200, MOST_CHOICES = 1000, CACHED = 12;
+  const PER_PAGE = 8, CLAMP = 1500, SHORT = 200, MOST_MARKS = 2000, MOST_WORDS = 600, MOST_FACTS = 200, MOST_CHOICES = 1000, CACHED = 12;
   const $ = (id) => document.getElementById(id);
-  const place = { kind: 0, page: 0, needle: null };
-  let index, starts, list = [], searching = 0, hits = null, shownRows = 0;
+  const place = { kind: 0, page: 0, needle: null, shown: "" };
+  let index, starts, list = [], searching = 0, hits = null;
 
   // Making elements
 
@@ -214,7 +214,7 @@
       if (mine !== searching) return;
       next = at + 1 < numbers.length ? block("rows-" + numbers[at + 1]) : null;
       if (!asWritten || asWritten.test(text)) {
-        JSON.parse(text).forEach((one, place) => look(one, index.firsts[number] + place));
+        JSON.parse(text).forEach((one, offset) => look(one, index.firsts[number] + offset));
       }
       if (performance.now() - told > 150) {
         refresh(true, `searching, ${Math.round(100 * (at + 1) / numbers.length)} % …`);
@@ -252,11 +252,13 @@
     $("of").textContent = `of ${pages.toLocaleString("en")}`;
     $("previous").disabled = place.page === 0;
     $("next").disabled = place.page === pages - 1;
+    const page = list.slice(place.page * PER_PAGE, (place.page + 1) * PER_PAGE), key = page.join();
+    if (progress && key === place.shown) return;  // a search that goes on leaves what is being read as it is
     const mine = ++drawing, drawn = [];
-    for (const at of list.slice(place.page * PER_PAGE, (place.page + 1) * PER_PAGE)) {
-      drawn.push(draw(await entry(at), at));
-    }
-    if (mine === drawing) $("entries").replaceChildren(...drawn);
+    for (const at of page) drawn.push(draw(await entry(at), at));
+    if (mine !== drawing) return;
+    $("entries").replaceChildren(...drawn);
+    place.shown = key;
   }
 
   function draw(one, at) {
@@ -265,7 +267,9 @@
     if (place.kind === REPEATS) made.append(make("h5", "first", "Kept"));
     made.append(title, about(one, at));
     for (const name of ["context", "reference", "support"]) {
-      if (one[name]) made.append(folded(name, textBlock(one[name], place.needle)));
+      if (!one[name]) continue;
+      if (one[name].length < SHORT) made.append(write(make("p", "about"), `${name}: ${one[name]}`, place.needle));
+      else made.append(folded(name, textBlock(one[name], place.needle)));
     }
     if (place.kind === ANSWERS) return samples(made, one, at);
     const list = make("div", "samples");
@@ -385,7 +389,7 @@
     const told = parsed(row.evidence) || {};
     if (typeof told.similarity === "number") made.append(make("p", "about", `similarity ${told.similarity}`));
     made.append(textBlock(row.question ?? "", place.needle || compared(row.question, one.question, false)));
-    evidence(made, row, ["kept", "similarity", ...(told.twin === one.id ? ["twin"] : [])]);
+    evidence(made, row, ["kept", "question_id", "similarity", ...(told.twin === one.id ? ["twin"] : [])]);
     made.append(write(make("p", "about"), `question ${row.id}`));
     return made;
   }

@@ -110,7 +110,7 @@ def _table(run: Run, name: str) -> pl.DataFrame:
 
 def _repeated(run: Run, questions: pl.DataFrame) -> dict[str, str]:
     """Find the texts of the questions that others repeat."""
-    ids = {told["kept"] for text in questions["evidence"] if isinstance((told := evidence_of(text)).get("kept"), str)}
+    ids = {one for text in questions["evidence"] if (one := repeated_by(evidence_of(text))) is not None}
     if not ids:
         return {}
     found: dict[str, str] = {}
@@ -129,6 +129,16 @@ def evidence_of(text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def repeated_by(evidence: Mapping[str, Any]) -> str | None:
+    """Return the id of the question that a row repeats, by its evidence; None where it repeats none.
+
+    >>> repeated_by({"kept": "q1", "similarity": 93.1}), repeated_by({"question_id": "q2", "part": "facts"})
+    ('q1', 'q2')
+    """
+    found = evidence.get("kept", evidence.get("question_id"))
+    return found if isinstance(found, str) else None
 
 
 def _longest(*tables: pl.DataFrame) -> int:
@@ -151,8 +161,8 @@ def entries(rows: ReportRows) -> Iterator[Entry]:
     rest: list[Entry] = []
     for row in rows.questions.iter_rows(named=True):
         told = evidence_of(row["evidence"])
-        kept = told.get("kept")
-        if isinstance(kept, str):
+        kept = repeated_by(told)
+        if kept is not None:
             if kept not in repeats:
                 content = {"id": kept, "question": _cut(rows.others.get(kept), rows.longest)}
                 repeats[kept] = Entry(REPEATS, content | _named(row, "part", "category"))

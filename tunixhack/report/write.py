@@ -21,9 +21,8 @@ from tunixhack.report.packing import data_block
 from tunixhack.report.public_words import PublicWords
 from tunixhack.report.report_rows import ReportRows, entries, report_rows
 from tunixhack.report.sections import figures, funnel_section, lengths_section, scores_section
-from tunixhack.runs.run import Run
+from tunixhack.runs.run import REPORT, Run
 
-NAME = "report.html"
 CHUNK = 400_000
 """Characters of rows that a browser reads at once; a question's rows stay together."""
 
@@ -41,7 +40,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     Raises:
         UserError: the run cannot be read, or the file not be written.
     """
-    path = path or run.folder / NAME
+    path = path or run.folder / REPORT
     state: dict[str, Any] = dict(run.state())
     rows = report_rows(run)
     public = PublicWords(state)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tunixhack.runs.preference_pairs import By
 
 STATE = "run.json"
+REPORT = "report.html"
 REMEDY = "build again with the same command, which writes it anew from the stored answers"
 RUNNING, STOPPED, DONE = "running", "stopped", "done"
 
@@ -82,13 +83,15 @@ class Run:
         return for_terminal(f"Run({str(self.folder)!r}: {_or_sentence(self._told)})")
 
     def _repr_html_(self) -> str:
-        """Return the funnel and two answers for a notebook, all of it escaped."""
+        """Return the funnel and two answers for a notebook, and where its report is; all of it escaped."""
         from tunixhack._util.notebook_html import paragraph
         from tunixhack.runs.run_html import run_html
 
         try:
             kept = self.samples(2) if (self.folder / "train.parquet").exists() else ()
-            return run_html(f"{self.folder}: {self.status}", self.state(), kept)
+            shown = run_html(f"{self.folder}: {self.status}", self.state(), kept)
+            report = self.folder / REPORT
+            return shown + (paragraph(f"all rows, to look through in a browser: {report}") if report.exists() else "")
         except TunixHackError as error:  # what a notebook shows must not end in a traceback
             return paragraph(f"{self.folder}: {error}")
 
