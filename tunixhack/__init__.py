@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.synthesize import Synthesize
     from tunixhack.steps.verify import Labels, Verify
     from tunixhack.teachers.llm import ReasoningLLM
+    from tunixhack.teachers.wordings import Wording
     from tunixhack.train.scoring.for_student import ForStudent
 
 __version__ = "0.1.0"
@@ -81,6 +82,7 @@ __all__ = [
     "Synthesize",
     "Verdict",
     "Verify",
+    "Wording",
     "__version__",
     "by_category",
     "find",
@@ -119,6 +121,7 @@ _HOME = {
     "Synthesize": "tunixhack.steps.synthesize",
     "Verdict": "tunixhack.steps.base",
     "Verify": "tunixhack.steps.verify",
+    "Wording": "tunixhack.teachers.wordings",
     "by_category": "tunixhack.steps.category_counts",
     "find": "tunixhack.domain_files",
     "keep_highest": "tunixhack.steps.nested_selection",

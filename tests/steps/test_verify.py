@@ -207,9 +207,27 @@ def test_a_check_that_is_taken_for_a_reader_says_how_it_is_given():
 
 
 def test_it_takes_one_function():
-    for functions in ({}, {"check": by_tests, "read": YES_NO}):
-        with pytest.raises(UserError, match="Verify takes one function"):
-            Verify(**functions)
+    with pytest.raises(UserError, match="Verify takes one function"):
+        Verify(check=by_tests, read=YES_NO)
+
+
+def test_without_a_function_it_reads_the_reference():
+    options = "Which one?\nA) ions\nB) dipoles"
+    told = [
+        ("How much?", "1/2", "It is 0.5.", None),
+        ("How much?", "9{,}500", r"So \boxed{9500}", None),
+        ("How much?", "2", "It is 3.", "wrong"),
+        (options, "B", "The answer is B.", None),
+        (options, "B", "A) ions", "wrong"),
+        ("Which one?", "dipoles", "They are Dipoles.", None),
+        ("Why?", "Because the moon is between the sun and the earth.", "It is.", "no_reference"),
+        ("How much?", None, "It is 3.", "no_reference"),
+    ]
+    rows = pl.DataFrame(told, schema=["question", "reference", "answer", "reason"], orient="row")
+    verdict = Verify()(rows, Context())
+    assert verdict.reason.to_list() == rows["reason"].to_list()  # type: ignore[union-attr]
+    correct = {None: True, "wrong": False, "no_reference": None}
+    assert verdict.columns["verify_correct"].to_list() == [correct[reason] for reason in rows["reason"]]
 
 
 def test_a_bool_of_numpy_is_one():

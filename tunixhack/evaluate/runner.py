@@ -35,6 +35,7 @@ from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
 from tunixhack.evaluate.task import Task
 from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
+from tunixhack.evaluate.wordings import wording_lines
 from tunixhack.runs.journal import FIELDS
 from tunixhack.teachers.registry.address import public_name
 
@@ -255,6 +256,7 @@ class _Run:
         scores: list[dict[str, Any]] = []
         compared: list[dict[str, Any]] = []
         of_solutions: list[dict[str, Any]] = []
+        of_wordings: list[dict[str, Any]] = []
         facts, notes = setup.facts(), list(setup.notes)
         for task in setup.tasks:
             of_task, chosen = means.filter(pl.col("task") == task.name), setup.questions[task.name]
@@ -265,6 +267,7 @@ class _Run:
             if not task.judged:
                 samples = asked[task.name].samples
                 compared += [{"task": task.name} | line for line in differences(of_task, facts, samples)]
+                of_wordings += wording_lines(task, [one.label for one in facts if one.kind == "teacher"], of_task)
             solved = losses.filter(pl.col("task") == task.name)
             of_solutions += [{"task": task.name} | line for line in loss_differences(solved, setup.solution_forms())]
             left_out = chosen.left_out_sentence()
@@ -297,6 +300,7 @@ class _Run:
             "mean_scores": mean_lines(means, names, facts),
             "mean_differences": mean_differences(means, names, facts, min(one.samples for one in asked.values())),
             "preferences": list(judged.lines),
+            "wordings": of_wordings,
             "notes": [*problems, *notes, *judged.notes],
             "exit_code": code,
             "seconds_a_reply": pace,

@@ -49,14 +49,12 @@ def scorer_of(recipe: Recipe) -> Scorer:
     """Return how a recipe's answers are scored: by its ``score``, its `Verify`, or else by reading the reference."""
     if recipe.score is not None:
         return Scorer(_name(recipe.score), partial(_each, recipe.score))
-    verify = next((step for step in recipe.steps if isinstance(step, Verify)), None)
-    if verify is None:
-        return Scorer(f"reference ({reader() or 'math-verify is not installed'})", _by_reference)
+    verify = next((step for step in recipe.steps if isinstance(step, Verify)), Verify())
     if verify.check is not None:
         return Scorer(_name(verify.check), partial(_each, verify.check))
-    if verify.read is None:
-        raise UserError("Verify takes one function: check, of a row, or read, of a text")
-    return Scorer(_name(verify.read), partial(_by_claim, verify.read))
+    if verify.read is not None:
+        return Scorer(_name(verify.read), partial(_by_claim, verify.read))
+    return Scorer(f"reference ({reader() or 'math-verify is not installed'})", _by_reference)
 
 
 def _unscored(rows: Sequence[Row]) -> list[Score]:

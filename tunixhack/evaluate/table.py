@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunixhack._util.safe_text import for_terminal
+from tunixhack.evaluate import wordings
 from tunixhack.evaluate.evaluation import COLUMNS, PREFERENCE_COLUMNS, Evaluation
 
 WIDTH = 100
@@ -20,7 +21,13 @@ def print_evaluation(found: Evaluation) -> None:
     console.width = max(console.width, WIDTH)
     for task in found.content["tasks"]:
         console.print(_text(found.title(task)))
-        for columns, cells in ((COLUMNS, found.cells(task)), (PREFERENCE_COLUMNS, found.preference_cells(task))):
+        told = [wordings.cells(line) for line in found.content.get("wordings", ()) if line["task"] == task]
+        drawn = (
+            (COLUMNS, found.cells(task)),
+            (PREFERENCE_COLUMNS, found.preference_cells(task)),
+            (wordings.HEADER, told),
+        )
+        for columns, cells in drawn:
             if cells:
                 console.print(_table(columns, cells))
                 console.print()

@@ -54,7 +54,7 @@ def check_options(recipe: RecipeSpec, options: BuildOptions) -> None:
         raise UserError(f"trace={recipe.trace!r} is unknown: it is one of {', '.join(TRACES)}")
     if recipe.max_tokens is not None and recipe.max_tokens < 1:
         raise UserError(f"max_tokens={recipe.max_tokens}: an answer needs at least one token")
-    check_steps(numbered(recipe.steps))
+    check_steps(numbered(recipe.steps), received=("wording",) if recipe.wordings else ())
     if options.accepted is not None and (options.shard or options.prepare or options.merge):
         raise UserError(
             "--accepted goes on until enough answers are kept, which no shard knows: give --questions, or build in one"

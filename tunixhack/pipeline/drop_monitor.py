@@ -42,7 +42,7 @@ class DropMonitor:
 
     def expect(self, questions: pl.DataFrame) -> None:
         """Take questions that are sent now, to which answers will come."""
-        self._questions.append(questions.with_columns(self._ctx.traces(questions)))
+        self._questions.append(self._ctx.as_asked(questions))
 
     def __call__(self, new: list[dict[str, Any]]) -> None:
         """Take new answers, rows of `journal.FIELDS`."""

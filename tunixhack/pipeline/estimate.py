@@ -19,6 +19,7 @@ from tunixhack.runs.run import Run
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.max_length import CHARACTERS_A_TOKEN
 from tunixhack.teachers.prices import FREE, Price
+from tunixhack.teachers.prompts import Prompts
 from tunixhack.teachers.registry.address import public_name
 from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.teachers.registry.price_table import listed_price
@@ -229,8 +230,10 @@ def _first_rows(recipe: RecipeSpec) -> pl.DataFrame:
 
 def _assumed(recipe: RecipeSpec) -> tuple[int, int, str]:
     rows = _first_rows(recipe)
-    llm = recipe.llm("any", trace=recipe.trace)
-    prompts = [sum(len(one["content"]) for one in llm.render(row)) for row in rows.iter_rows(named=True)]
+    asked = Prompts(
+        llm=recipe.llm, model="any", trace=recipe.trace, system=recipe.system, wordings=tuple(recipe.wordings)
+    )
+    prompts = [sum(len(one["content"]) for one in asked.render(row)) for row in rows.iter_rows(named=True)]
     prompt = -(-sum(prompts) // (len(prompts) * CHARACTERS_A_TOKEN))
     where = "first" if recipe.source.shipped is None else "shipped"
     return (

@@ -14,6 +14,7 @@ from tunixhack.steps.base import Step
 from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.max_length import read_max_length, with_max_length
 from tunixhack.teachers.reference import Solution
+from tunixhack.teachers.wordings import Wording, check_wordings
 
 if TYPE_CHECKING:
     from tunixhack.teachers.llm import ReasoningLLM
@@ -44,6 +45,9 @@ class RecipeSpec:
     """Sampling parameters over the teacher's defaults, such as ``{"top_p": 0.95}``."""
     system: str | None = None
     """What the teacher's system message says in place of the domain's own; what the trace needs is added to it."""
+    wordings: Sequence[Wording] = ()
+    """Phrasings of instruction and format, of which one is drawn for each question by its id, and stands in the column
+    ``wording``; none puts every question as the domain has it."""
     student: str | None = None
     """A folder, tokenizer.json or Hub id of the student, in whose tokens lengths are then counted."""
     max_length: str | int | None = None
@@ -79,9 +83,10 @@ class RecipeSpec:
         """Put ``max_length`` and ``against`` in place of the limit and the benchmarks among the steps.
 
         Raises:
-            UserError: one is not spelt as `tunixhack.steps.max_length.read_max_length` or
-                `tunixhack.steps.against.read_against` reads it.
+            UserError: wordings contradict one another or ``system``, or one of the two is not spelt as
+                `tunixhack.steps.max_length.read_max_length` or `tunixhack.steps.against.read_against` reads it.
         """
+        check_wordings(self.wordings, self.system)
         if self.max_length is not None:
             steps = with_max_length(self.steps, read_max_length(self.max_length, self.student))
             object.__setattr__(self, "steps", steps)

@@ -20,6 +20,7 @@ from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.reference_share import reference_share
 from tunixhack.pipeline.teacher_pool import TeacherPool
+from tunixhack.pipeline.wording_figures import wording_figures
 from tunixhack.publish.card import card
 from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.funnel import FunnelLine, count_reasons, count_tokens
@@ -81,6 +82,7 @@ class Recorder:
                 "max_tokens": recipe.max_tokens,
                 "sampling": dict(recipe.sampling),
                 "system": recipe.system,
+                **({"wordings": [asdict(one) for one in recipe.wordings]} if recipe.wordings else {}),
                 "max_length": recipe.max_length,
                 "against": recipe.against,
                 "student": recipe.student,
@@ -97,6 +99,7 @@ class Recorder:
             "pilot": state.get("pilot"),
             "right": state.get("right"),
             "accepted": state.get("accepted") if options.accepted else None,
+            **({"wordings": state.get("wordings")} if recipe.wordings else {}),
             "command": command,
             "signature": sign(command),
             "state": RUNNING,
@@ -200,6 +203,9 @@ class Recorder:
         listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did
         questions = listed.with_columns(pl.col("question_id").is_in(selected.implode()).alias("selected"))
         self._state["right"] = reference_share(train, rejected, self.recipe.steps)
+        if self.recipe.wordings:
+            stored = self.run.store.answers().filter(pl.col("step") == "sample")
+            self._state["wordings"] = wording_figures(train, rejected, stored, self.recipe.wordings)
         state = self._all_state()
         names = published_names(state["teachers"])
         write_parquet(folder / "questions.parquet", questions.sort("question_id"))

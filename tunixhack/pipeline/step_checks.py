@@ -100,11 +100,12 @@ def numbered(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def check_steps(steps: Sequence[Step]) -> None:
+def check_steps(steps: Sequence[Step], received: Sequence[str] = ()) -> None:
     """Check the places of steps and the columns between them.
 
     Args:
         steps: a recipe's, `numbered`.
+        received: columns that are there behind `Sample` besides, as ``wording`` where the recipe has several.
 
     Raises:
         UserError: there is not exactly one `Sample`, a step stands on its wrong side, reads a column that nothing
@@ -120,7 +121,7 @@ def check_steps(steps: Sequence[Step]) -> None:
     for at, step in enumerate(steps):
         name, before = step_name(step), at < places[0]
         if at == places[0]:
-            there |= dict.fromkeys(RECEIVED, name)
+            there |= dict.fromkeys([*RECEIVED, *received], name)
             continue
         _check_numbers(step, name, before)
         _check_place(step, name, before)

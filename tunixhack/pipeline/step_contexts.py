@@ -63,6 +63,7 @@ class StepContexts:
             trace=pool.trace,
             render=pool.prompts.render,
             trace_of=pool.prompts.trace_of,
+            wording_of=pool.prompts.wording_of if pool.settings.wordings else None,
             max_tokens=pool.max_tokens,
             count_tokens=self.count_tokens,
             student=self.student,

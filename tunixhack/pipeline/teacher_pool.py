@@ -130,7 +130,13 @@ class TeacherPool:
     def prompts(self) -> Prompts:
         """The prompts in which questions are put to the run's teacher."""
         settings, model = self.settings, None if self.main is None else self.main.model
-        return Prompts(llm=settings.llm, model=model, trace=settings.trace, system=settings.system)
+        return Prompts(
+            llm=settings.llm,
+            model=model,
+            trace=settings.trace,
+            system=settings.system,
+            wordings=settings.wordings,
+        )
 
     @property
     def asked(self) -> list[str]:

@@ -13,6 +13,7 @@ from tunixhack.teachers.base import Teacher
 from tunixhack.teachers.reference import Solution
 from tunixhack.teachers.registry.presets import PRESETS
 from tunixhack.teachers.transport.endpoint import Endpoint
+from tunixhack.teachers.wordings import Wording
 
 if TYPE_CHECKING:
     from tunixhack.teachers.llm import ReasoningLLM
@@ -29,6 +30,7 @@ class TeacherSettings:
     domain: str = ""
     trace: str = "written"
     system: str | None = None
+    wordings: tuple[Wording, ...] = ()
     max_tokens: int | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     solution: Solution | None = None
@@ -68,6 +70,7 @@ def settings_of(recipe: RecipeSpec, options: BuildOptions) -> TeacherSettings:
         domain=recipe.domain,
         trace=recipe.trace,
         system=recipe.system,
+        wordings=tuple(recipe.wordings),
         max_tokens=recipe.max_tokens,
         sampling=recipe.sampling,
         solution=recipe.solution,

@@ -13,10 +13,17 @@ from tunixhack._util.safe_text import for_markdown
 from tunixhack._util.wording import counted, listed
 from tunixhack.publish.licences import header
 from tunixhack.publish.public_names import published_model, published_name, published_names
-from tunixhack.runs.sentences import WHY, accepted_sentence, cost_sentence, reference_share_sentence
+from tunixhack.runs.sentences import (
+    WHY,
+    accepted_sentence,
+    cost_sentence,
+    reference_share_sentence,
+    wording_sentence,
+)
 from tunixhack.sources.question_source import QuestionSource
 
 MOST_LINES = 40
+MOST_WORDINGS = 10
 
 
 def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) -> str:
@@ -49,6 +56,7 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
         _right(state.get("right")),
         *_accepted(state.get("accepted")),
         *_judged(state["funnel"]),
+        *_wordings(state.get("wordings")),
         "",
         "| step | in | out | dropped because |",
         "|---|---:|---:|---|",
@@ -109,6 +117,12 @@ def _judged(funnel: Sequence[Mapping[str, Any]]) -> list[str]:
     """Say what is to be known of a judge's scores, where answers were graded: how far its gradings agree."""
     lines = [line for line in funnel if line.get("details") and "judge" in line["details"]]
     return [f"- Graded by a judge ({for_markdown(line['step'])}): {for_markdown(line['note'] or '')}" for line in lines]
+
+
+def _wordings(lines: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """Say how the wordings of the recipe fare, where it has several."""
+    told = [for_markdown(wording_sentence(line)) for line in (lines or ())[:MOST_WORDINGS]]
+    return [f"- Wordings, one drawn for each question: {'; '.join(told)}"] if told else []
 
 
 def _benchmarks(funnel: Sequence[Mapping[str, Any]]) -> str:

@@ -106,7 +106,28 @@ def run_sentences(state: Mapping[str, Any]) -> list[str]:
     accepted, right = state.get("accepted"), state.get("right")
     told = [accepted_sentence(accepted)] if accepted else []
     told += [f"{reference_share_sentence(right)}; {WHY}"] if right else []
+    told += [f"wording {wording_sentence(line)}" for line in state.get("wordings") or ()]
     return told + [DEMONSTRATION] * is_demonstration(state)
+
+
+def wording_sentence(line: Mapping[str, Any]) -> str:
+    """Say how one wording fares.
+
+    >>> wording_sentence({"wording": "brief", "questions": 8, "received": 64, "kept": 48, "right": 30, "verified": 40,
+    ...                   "tokens": 212.4})
+    'brief: 48 of 64 answers kept (75 %), 30 of 40 verified ones right (75 %), 212 tokens each; 8 questions'
+    """
+    parts = [f"{line['kept']:,} of {counted(line['received'], 'answer')} kept{_in_percent(line, 'kept', 'received')}"]
+    if line.get("right") is not None and line["verified"]:
+        right = f"{line['right']:,} of {line['verified']:,} verified ones right"
+        parts.append(f"{right}{_in_percent(line, 'right', 'verified')}")
+    if line.get("tokens") is not None:
+        parts.append(f"{line['tokens']:,.0f} tokens each")
+    return f"{line['wording']}: {', '.join(parts)}; {counted(line['questions'], 'question')}"
+
+
+def _in_percent(line: Mapping[str, Any], count: str, of: str) -> str:
+    return f" ({_percent(line[count] / line[of])} %)" if line[of] else ""
 
 
 def _percent(share: float) -> str:

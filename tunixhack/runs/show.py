@@ -26,7 +26,8 @@ def print_run(run: Run, samples: int = 2) -> None:
     console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
     for sentence in run_sentences(run.state()):
-        console.print(Text(f"\n{sentence}", style="yellow" if sentence == DEMONSTRATION else ""))
+        style = "yellow" if sentence == DEMONSTRATION else ""
+        console.print(Text(f"\n{for_terminal(sentence)}", style=style))
     if samples:
         for row in run.samples(samples):
             console.print()
@@ -51,6 +52,7 @@ def as_dict(run: Run) -> dict[str, Any]:
         "funnel": state.get("funnel", []),
         "right": state.get("right"),
         "accepted": state.get("accepted"),
+        "wordings": state.get("wordings"),
         "exit_code": 0,
     }
 

@@ -58,6 +58,8 @@ class RunRecord(TypedDict, total=False):
     """The share of answers that reach their reference."""
     accepted: dict[str, Any] | None
     """Answers wanted and kept, questions asked, and the ceiling."""
+    wordings: list[dict[str, Any]] | None
+    """Of a recipe with several wordings, how each fares; see `tunixhack.pipeline.wording_figures`."""
     parts: list[dict[str, Any]]
     """Of a mixture, what became of each part; its run is in the folder of its name."""
     command: str
@@ -185,6 +187,16 @@ _RIGHT_PARTS: dict[str, _Kind] = {
 _RIGHT = _Record(_RIGHT_PARTS, required=("received", "kept", "disputed"))
 _COUNTS = ("wanted", "ceiling", "kept", "questions")
 _ACCEPTED = _Record(dict.fromkeys(_COUNTS, _count), required=_COUNTS)
+_WORDING_COUNTS = ("questions", "received", "kept", "verified")
+_WORDING = _Record(
+    {
+        "wording": _text,
+        **dict.fromkeys(_WORDING_COUNTS, _count),
+        "right": _or_none(_count),
+        "tokens": _or_none(_number),
+    },
+    required=("wording", *_WORDING_COUNTS),
+)
 _PART = _Record({"name": _name, "wanted": _count, "questions": _count, "kept": _count}, required=("name",))
 _STATE = _Record(
     {
@@ -196,6 +208,7 @@ _STATE = _Record(
         "pilot": lambda value: value is None or _fault(value, _PILOT, "") is None,
         "right": lambda value: value is None or _fault(value, _RIGHT, "") is None,
         "accepted": lambda value: value is None or _fault(value, _ACCEPTED, "") is None,
+        "wordings": lambda value: value is None or _fault(value, _Each(_WORDING), "") is None,
         "teachers": _Values(_TEACHER),
         "starts": _Each(_Record({"state": _text, "seconds": _Values(_number)}, required=("state", "seconds"))),
         **dict.fromkeys(("command", "why", "signature"), _or_none(_text)),

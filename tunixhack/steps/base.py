@@ -85,6 +85,8 @@ class Context:
     """A question row to the messages that the domain's teacher is sent."""
     trace_of: Callable[[dict[str, Any]], str] | None = None
     """A question row to the kind of trace it is asked for; None where ``trace`` holds for all of them."""
+    wording_of: Callable[[dict[str, Any]], str | None] | None = None
+    """A question row to the name of the wording that it is put in; None where the recipe has no wordings."""
     max_tokens: int | None = None
     """The limit of one answer as sent to the teacher; None where the server's own applies."""
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None
@@ -106,12 +108,16 @@ class Context:
     """A folder for what a step may keep between runs, to be made by it; None outside of a recipe. What is in it can be
     deleted at any time: answers are kept in the run's store, and not here."""
 
-    def traces(self, rows: pl.DataFrame) -> pl.Series:
-        """Return the kind of trace that each question row is asked for, as the column ``trace``."""
+    def as_asked(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return question rows with how each is asked: ``trace``, and ``wording`` where the recipe has wordings."""
         import polars as pl
 
-        kinds = [self.trace_of(row) if self.trace_of else self.trace for row in rows.iter_rows(named=True)]
-        return pl.Series("trace", kinds, dtype=pl.String)
+        asked = list(rows.iter_rows(named=True))
+        kinds = [self.trace_of(row) if self.trace_of else self.trace for row in asked]
+        rows = rows.with_columns(pl.Series("trace", kinds, dtype=pl.String))
+        if self.wording_of is None:
+            return rows
+        return rows.with_columns(pl.Series("wording", list(map(self.wording_of, asked)), dtype=pl.String))
 
 
 @dataclass(frozen=True, kw_only=True)

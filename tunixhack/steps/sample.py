@@ -19,8 +19,9 @@ class Sample:
     Sixteen answers a question is what OpenThoughts found best for mathematics, code and science
     (arXiv 2506.04178, section 3.4). How many is the recipe's ``samples``.
 
-    The rows are the question's, with ``sample`` from 0, ``choice`` (the raw choice as JSON, for `Parse`), and what is
-    known of the request. An answer that was not received is no row: it is missing, not bad (contract 7).
+    The rows are the question's, with ``sample`` from 0, ``choice`` (the raw choice as JSON, for `Parse`), what is
+    known of the request, and ``wording`` where the recipe has several. An answer that was not received is no row: it is
+    missing, not bad (contract 7).
     """
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> pl.DataFrame:
@@ -37,6 +38,4 @@ class Sample:
             for row in rows.iter_rows(named=True)
         ]
         answers = ctx.ask(requests).drop(*OF_REQUEST, *ROW_COLUMNS)
-        return rows.with_columns(ctx.traces(rows)).join(
-            answers, on="question_id", how="inner", maintain_order="left_right"
-        )
+        return ctx.as_asked(rows).join(answers, on="question_id", how="inner", maintain_order="left_right")

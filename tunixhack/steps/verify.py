@@ -14,6 +14,7 @@ from tunixhack.errors import UserError
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.calls import call_own
+from tunixhack.verifiers.reference_match import Pair, judge_answers
 from tunixhack.verifiers.row_check import Row, RowCheck, Told
 
 SHOWN = 200
@@ -72,9 +73,11 @@ Read = Callable[[str], str | None]
 class Verify:
     """Keep the answers that a check of the row finds right, or that claim what the source's reference claims.
 
-    Takes one of two functions. ``check`` sees the row and says whether its answer is right. ``read`` reads what a text
-    claims, in the answer and in the reference alike, and equal claims are right. A function that is given without a
-    name is a ``check`` where its parameter is called ``row`` or annotated as a mapping, and a ``read`` otherwise.
+    Without a function the reference is read as `tunixhack.verifiers.reference_match` describes: numbers and formulas by
+    math-verify, letters of options, a few words. Otherwise it takes one of two functions. ``check`` sees the row and
+    says whether its answer is right. ``read`` reads what a text claims, in the answer and in the reference alike, and
+    equal claims are right. A function that is given without a name is a ``check`` where its parameter is called ``row``
+    or annotated as a mapping, and a ``read`` otherwise.
 
     Adds ``verify_correct``: true, false, or null where it cannot be told. The reasons of a rejection:
 
@@ -93,7 +96,10 @@ class Verify:
     (``trace="guided"``), or it verifies nothing. Source: OpenThoughts' first datasets kept verified answers only;
     its later ablation (arXiv 2506.04178, table 6) found no gain from it in mathematics.
 
-    >>> rows = pl.DataFrame({"reference": ["Yes", "Yes"], "answer": ["Yes: it is offered for its truth.", "No."]})
+    >>> rows = pl.DataFrame({"question": ["Is it?"] * 2, "reference": ["Yes", "Yes"],
+    ...                      "answer": ["Yes: it is offered for its truth.", "No."]})
+    >>> Verify()(rows, Context()).columns["verify_correct"].to_list()
+    [True, False]
     >>> Verify(Labels(("Yes", "No")))(rows, Context()).columns["verify_correct"].to_list()
     [True, False]
     >>> Verify(lambda row: row["reference"] in row["answer"])(rows, Context()).columns["verify_correct"].to_list()
@@ -111,17 +117,17 @@ class Verify:
         """Find out which of the two a function without a name is.
 
         Raises:
-            UserError: there is none, or there are two.
+            UserError: there are two.
         """
-        if sum(one is not None for one in (function, self.check, self.read)) != 1:
-            raise UserError("Verify takes one function: check, of a row, or read, of a text")
+        if sum(one is not None for one in (function, self.check, self.read)) > 1:
+            raise UserError("Verify takes one function: check, of a row, or read, of a text; or none")
         if function is not None:
             object.__setattr__(self, "check" if _takes_row(function) else "read", function)
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The columns that must be there."""
-        return ("answer",) if self.read is None else ("reference", "answer")
+        return ("answer",) if self.check is not None else ("reference", "answer")
 
     def claim(self, text: str, row: Mapping[str, Any]) -> str | None:
         """Read what a text of a row claims.
@@ -138,9 +144,12 @@ class Verify:
             UserError: a column is missing, ``answer`` is null somewhere, or the function raises.
         """
         require(rows, "answer")
-        if self.read is not None:
+        if self.check is None:
             require(rows, "reference", null=True)
-        judged = [one for part in rows.iter_slices(AT_ONCE) for one in self._judge_all(part.to_dicts())]
+        if self.check is None and self.read is None:
+            judged = _by_reference(rows)
+        else:
+            judged = [one for part in rows.iter_slices(AT_ONCE) for one in self._judge_all(part.to_dicts())]
         told = [one.correct for one in judged if one.correct is not None]
         what = "make a claim" if self.read is not None else "could be checked"
         share = f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None
@@ -190,6 +199,21 @@ def _judged(row: Row, told: Told) -> _Judged:
     reason = "unverified" if told.right is None else None if told.right else "wrong"
     evidence = {"answer": row["answer"][:SHOWN], "reference": row.get("reference")}
     return _Judged(told.right, reason, evidence | ({"why": told.why} if told.why else {}))
+
+
+def _by_reference(rows: pl.DataFrame) -> list[_Judged]:
+    """Judge answers by reading the reference; an answer without one is asked of no reader."""
+    require(rows, "question")
+    listed = list(rows.iter_rows(named=True))
+    read = judge_answers(Pair(row["reference"] or "", row["answer"], row["question"]) for row in listed)
+    judged = []
+    for row, told in zip(listed, read, strict=True):
+        if told is None:
+            judged.append(_Judged(None, "no_reference", {"reference": row["reference"]}))
+            continue
+        evidence = {"answer": row["answer"][-SHOWN:], "reference": row["reference"], "read_by": told.reader}
+        judged.append(_Judged(told.right, None if told.right else "wrong", evidence))
+    return judged
 
 
 def _takes_row(function: Any) -> bool:

@@ -14,6 +14,7 @@ from tunixhack.replies.choices import choices_of, match_choices
 from tunixhack.steps.parse import read_choice
 from tunixhack.teachers.trace_prompts import Messages, with_system, with_trace
 from tunixhack.teachers.transport._curator import HardenedLLM
+from tunixhack.teachers.wordings import Wording, wording_of
 
 
 class ReasoningLLM(HardenedLLM):
@@ -42,6 +43,8 @@ class ReasoningLLM(HardenedLLM):
 
     system: str | None = None
     """The domain's system message; None for none."""
+    wordings: Sequence[Wording] = ()
+    """Phrasings of which one is drawn for each question; a build sets those of its recipe."""
 
     def __init__(
         self,
@@ -75,7 +78,10 @@ class ReasoningLLM(HardenedLLM):
         asked = self.prompt(row)
         if self._own_system is not None:
             asked = _with_own_system(asked, self._own_system)
-        messages = with_trace(asked, self.trace_of(row), row)
+        wording = wording_of(row, self.wordings)
+        if wording is not None:
+            asked = wording.put(_listed(asked))
+        messages = with_trace(asked, self.trace_of(row), row, wording.format if wording else None)
         return with_system(messages, self.system_prompt) if self.system_prompt else messages
 
     def parse(self, row: dict[str, Any], response: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -115,8 +121,11 @@ class ReasoningLLM(HardenedLLM):
 
 def _with_own_system(messages: str | Sequence[Mapping[str, str]], system: str) -> list[Mapping[str, str]]:
     """Put another system message in place of the domain's."""
-    listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    return [{"role": "system", "content": system}, *(one for one in listed if one["role"] != "system")]
+    return [{"role": "system", "content": system}, *(one for one in _listed(messages) if one["role"] != "system")]
+
+
+def _listed(messages: str | Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
 
 
 class MessagesLLM(HardenedLLM):

@@ -31,13 +31,16 @@ BEGINNING = 60
 """Characters of a reply that are shown where no thinking was found in it."""
 
 
-def with_trace(prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mapping[str, Any]) -> Messages:
+def with_trace(
+    prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mapping[str, Any], written: str | None = None
+) -> Messages:
     """Add what a kind of trace needs to the messages of a domain's ``prompt(row)``.
 
     Args:
         prompt: messages, or a text that becomes the user's one message.
         trace: native, written or guided.
         row: the question's row; guided reads its ``reference`` and ``support``.
+        written: how a written trace is asked for; None for `WRITTEN`.
 
     Raises:
         UserError: the trace is none of the three, or guided is asked for a row that has nothing to guide with.
@@ -52,9 +55,9 @@ def with_trace(prompt: str | Sequence[Mapping[str, str]], trace: str, row: Mappi
     if trace == "native":
         return messages
     if trace == "written":
-        return with_system(messages, WRITTEN)
+        return with_system(messages, written or WRITTEN)
     if trace == "guided":
-        return with_system(messages, f"{_guide(row)}\n\n{WRITTEN}")
+        return with_system(messages, f"{_guide(row)}\n\n{written or WRITTEN}")
     raise UserError(f"trace={trace!r} is unknown: it is one of {', '.join(TRACES)}")
 
 
