@@ -7,6 +7,7 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 import jax
 import numpy as np
 import optax
+import qwix
 from flax import nnx
 
 from tests.train.data.test_packing import token_set
@@ -53,6 +54,25 @@ def test_one_and_eight_devices_agree(eight):
     assert len(one) == 20
     assert one[-1] < 0.9 * one[0]
     assert eight(losses, 8) == pytest.approx(one, rel=1e-4)
+
+
+def test_adapters_are_those_of_qwix_without_computing_anything_of_the_model(monkeypatch):
+    mesh, model = device_mesh(8, jax.devices()[:1]), tiny_gemma3()
+    provider = qwix.LoraProvider(module_path=FAMILY.lora_modules, rank=4, alpha=8.0)
+    wanted = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(5), **model.get_model_input())
+    traced, call = [], type(model).__call__
+
+    def watched(self, *arguments, **named):
+        traced.append(isinstance(self.embedder.input_embedding[...], jax.core.Tracer))
+        return call(self, *arguments, **named)
+
+    monkeypatch.setattr(type(model), "__call__", watched)
+    found = with_lora(model, mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0, seed=5)
+    assert traced == [True]
+    ours, theirs = (dict(nnx.to_flat_state(nnx.state(one))) for one in (found, wanted))
+    assert ours.keys() == theirs.keys()
+    for name, variable in theirs.items():
+        np.testing.assert_array_equal(ours[name][...], variable[...], err_msg=str(name))
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_a_sentence():

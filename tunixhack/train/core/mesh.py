@@ -65,7 +65,7 @@ def with_lora(
     """
     four_bits = {"weight_qtype": "nf4", "tile_size": _tile(model)} if quantised else {}
     provider = qwix.LoraProvider(module_path=modules, rank=rank, alpha=alpha, **four_bits)
-    adapted: nnx.Module = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
+    adapted = _adapted(model, provider, seed) if quantised else _adapted_uncalled(model, provider, seed)
     # qwix makes them in the model's own numbers: in bf16 most of Adam's updates would be lost to rounding
     state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), nnx.state(adapted, nnx.LoRAParam))
     where = jax.tree.map(
@@ -75,6 +75,31 @@ def with_lora(
     )
     nnx.update(adapted, jax.device_put(state, where))
     return adapted
+
+
+def _adapted(model: Any, provider: qwix.LoraProvider, seed: int) -> nnx.Module:
+    """Let qwix add adapters; it finds their places by calling the model."""
+    found: nnx.Module = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
+    return found
+
+
+def _adapted_uncalled(model: Any, provider: qwix.LoraProvider, seed: int) -> nnx.Module:
+    """Do the same, and compute nothing of that call: only the adapters' first values are wanted of it.
+
+    Called as it is, the model would be computed operation by operation, each with its own meeting of all devices; eight
+    of two cores were seen to wait for one another there for ever.
+    """
+    graph, weights = nnx.split(model)
+    made: list[Any] = []
+
+    def adapters(weights: Any) -> Any:
+        of_all, *states = nnx.split(_adapted(nnx.merge(graph, weights), provider, seed), nnx.LoRAParam, ...)
+        made.append(of_all)
+        return states[0]
+
+    values = jax.jit(adapters)(weights)  # what does not depend on the weights is all that is left to compute
+    merged: nnx.Module = nnx.merge(made[0], values, weights)
+    return merged
 
 
 def _tile(model: Any) -> int:
