@@ -122,6 +122,7 @@ def test_losers_are_not_trained_at_the_next_size_and_the_baseline_is_none(
     found = run(three, tiny, exam, tmp_path / "out", questions=150, rows=(16, 32), drop_losers=True)
     larger = [name for name in copied if "-32-" in name]
     assert larger == ["plain-32-0", "good-32-0", "plain-32-1", "good-32-1"]
+    assert "tiny: poor was worse than the best at fewer than 32 rows: not trained" in found.notes
     copied.clear()
     again = run(three, tiny, exam, tmp_path / "out", questions=150, rows=(16, 32), drop_losers=True)
     assert (copied, again.verdicts) == ([], found.verdicts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +15,7 @@ from tunixhack.ablate.builds import questions_for, recipe_of, run_folder
 from tunixhack.ablate.data import ArmRows
 from tunixhack.ablate.preparing import Prepared
 from tunixhack.ablate.questions import Questions, read_also
-from tunixhack.ablate.students import Training
+from tunixhack.ablate.students import rounds, trainings_of
 from tunixhack.errors import UserError
 from tunixhack.evaluate.evaluation import FILE, Evaluation
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable
@@ -90,7 +90,11 @@ def make_plan(
         questions: the test questions, likewise.
     """
     options, known = prepared.options, prepared.known
-    trainings = list(all_trainings(prepared))
+    trainings = [
+        one
+        for model, size, seed in rounds(options, prepared.models)
+        for one in trainings_of(prepared.arms, model, size, seed, prepared.folder)
+    ]
     missing = [one for one in trainings if not one.done]
     pace = _seconds_a_row(known)
     students, others = len(trainings), len(options.also) + (len(prepared.arms) == 1)
@@ -134,16 +138,6 @@ def make_plan(
         ),
         notes=tuple(_notes(prepared, rows, questions)),
     )
-
-
-def all_trainings(prepared: Prepared) -> Iterator[Training]:
-    """Yield all trainings in their order: the smallest rows first, seed by seed, model by model, arm by arm."""
-    for size in prepared.options.rows:
-        for seed in range(prepared.options.trainings):
-            for model in prepared.models:
-                for arm in prepared.arms:
-                    place = model.students(prepared.folder) / f"{arm.folder}-{size}-{seed}"
-                    yield Training(model=model, arm=arm.label, rows=size, seed=seed, folder=place)
 
 
 def say_plan(plan: AblationPlan, report: Reporter) -> None:
@@ -225,6 +219,3 @@ def _span(hours: float | None, what: str) -> str:
 
 def _points(size: float | None) -> str:
     return "no difference" if size is None else f"{100 * size:.1f} points"
-
-
-__all__: Sequence[str] = ["AblationPlan", "all_trainings", "make_plan", "say_plan"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunixhack._util.progress import Reporter
+from tunixhack.ablate.arms import TrainedArm
 from tunixhack.ablate.models import Model
 from tunixhack.ablate.options import Options
 from tunixhack.train import record
@@ -46,6 +47,31 @@ class Training:
     def __str__(self) -> str:
         """Name it in a sentence."""
         return f"{self.arm}, {self.rows:,} rows, seed {self.seed}"
+
+
+def rounds(options: Options, models: Sequence[Model]) -> Iterator[tuple[Model, int, int]]:
+    """Yield model, rows and seed of every round: the smallest rows first, training by training."""
+    for rows in options.rows:
+        for seed in range(options.trainings):
+            for model in models:
+                yield model, rows, seed
+
+
+def trainings_of(arms: Sequence[TrainedArm], model: Model, rows: int, seed: int, folder: Path) -> list[Training]:
+    """Return the trainings of a round, arm by arm.
+
+    Args:
+        arms: that are trained in it.
+        model: what the students are made of.
+        rows: the size.
+        seed: of every training of the round.
+        folder: of the ablation.
+    """
+    place = model.students(folder)
+    return [
+        Training(model=model, arm=arm.label, rows=rows, seed=seed, folder=place / f"{arm.folder}-{rows}-{seed}")
+        for arm in arms
+    ]
 
 
 def train(one: Training, data: Dataset, options: Options, report: Reporter) -> float | None:

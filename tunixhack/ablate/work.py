@@ -24,7 +24,7 @@ from tunixhack.ablate.planning import make_plan, say_plan
 from tunixhack.ablate.preparing import Prepared
 from tunixhack.ablate.questions import Questions
 from tunixhack.ablate.results import Compared, Round, figures, worse_than_the_best
-from tunixhack.ablate.students import Training, has_weights, remove_weights, train
+from tunixhack.ablate.students import Training, has_weights, remove_weights, rounds, train, trainings_of
 from tunixhack.errors import LimitReached, UserError
 from tunixhack.evaluate.arms import BASE
 from tunixhack.evaluate.evaluation import FILE as EVALUATION
@@ -92,22 +92,15 @@ class Work:
         """Train what is missing, evaluate it, and return the figures."""
         limit = None
         try:
-            for model, size, seed, last in self._order():
+            for model, size, seed in rounds(self.options, self.models):
                 trained = self._round(model, size, seed)
-                if trained or (self.options.drop_losers and last):
+                if trained or (self.options.drop_losers and seed == self.options.trainings - 1):
                     self._evaluate(model)
         except LimitReached as error:
             limit = error
         for model in self.models:
             self._evaluate(model, again=False)
         return self._finished(limit)
-
-    def _order(self) -> Iterator[tuple[Model, int, int, bool]]:
-        """Yield the rounds: the smallest rows first, training by training."""
-        for size in self.options.rows:
-            for seed in range(self.options.trainings):
-                for model in self.models:
-                    yield model, size, seed, seed == self.options.trainings - 1
 
     def _round(self, model: Model, size: int, seed: int) -> bool:
         """Train a round's missing students; returns whether there was one.
@@ -117,13 +110,7 @@ class Work:
         """
         of_model = {one.arm.label: one for one in self.rows[model.label]}
         wanted = rows_by_arm(self.rows[model.label], size, self.options.match)
-        trainings = [
-            Training(
-                model=model, arm=arm.label, rows=size, seed=seed,
-                folder=model.students(self.folder) / f"{arm.folder}-{size}-{seed}",
-            )
-            for arm in self._active(model, size)
-        ]  # fmt: skip
+        trainings = trainings_of(self._active(model, size), model, size, seed, self.folder)
         anew = False
         for one in trainings:
             if one.done:
@@ -192,12 +179,12 @@ class Work:
 
     def _evaluate(self, model: Model, *, again: bool = True) -> None:
         """Evaluate all students of whole rounds, and write the figures."""
-        rounds = self.rounds.get(model.label, [])
-        labels = {one.label(arm) for one in rounds for arm in one.students}
+        whole = self.rounds.get(model.label, [])
+        labels = {one.label(arm) for one in whole for arm in one.students}
         known = self.means.get(model.label)
-        if not rounds or (not again and known is not None and labels <= set(known["arm"].to_list())):
+        if not whole or (not again and known is not None and labels <= set(known["arm"].to_list())):
             return
-        students = [path for one in rounds for path in one.students.values()]
+        students = [path for one in whole for path in one.students.values()]
         found = self._asked(model, students, self._also, CHOOSE, self.questions.choosing)
         self.means[model.label], self.codes[model.label] = found.questions, found.exit_code
         self.problems += [one for one in found.notes if one not in self.problems]
@@ -233,8 +220,8 @@ class Work:
         if choice["arm"] == compared.baseline or len(self.arms) == 1 or not self.questions.confirming:
             return
         pair = (compared.baseline, choice["arm"])
-        rounds = [one for one in compared.rounds if one.rows == choice["rows"]]
-        chosen = [replace(one, students={arm: one.students[arm] for arm in pair}) for one in rounds]
+        deciding = [one for one in compared.rounds if one.rows == choice["rows"]]
+        chosen = [replace(one, students={arm: one.students[arm] for arm in pair}) for one in deciding]
         students = [path for one in chosen for path in one.students.values()]
         found = self._asked(model, students, (), CONFIRM, self.questions.confirming)
         alone = replace(compared, rounds=chosen, also=())
@@ -256,20 +243,29 @@ class Work:
         content["confirmed_scores"], content["confirmed"] = [], []
         short = [one.note for of_model in self.rows.values() for one in of_model if one.note]
         data = [note for one in self.rows[self.models[0].label] for note in one.dataset.notes]
-        told = [*notes, *self.questions.notes, *short, *data, *self.problems]
+        told = [*notes, *self._dropped(), *self.questions.notes, *short, *data, *self.problems]
         content["notes"] = list(dict.fromkeys(told))
         content["exit_code"] = code
         found = Ablation(self.folder, content)
         found.save()
         return found
 
+    def _dropped(self) -> Iterator[str]:
+        """Yield a sentence for each arm that was not trained at a size, since it had lost at a smaller one."""
+        for label, whole in self.rounds.items():
+            for size in sorted({one.rows for one in whole}):
+                trained = next(one.students for one in whole if one.rows == size)
+                for arm in self.arms:
+                    if arm.label not in trained:
+                        yield f"{label}: {arm.label} was worse than the best at fewer than {size:,} rows: not trained"
+
     def _finished(self, limit: LimitReached | None) -> Ablation:
-        done = sum(len(one.students) for rounds in self.rounds.values() for one in rounds)
+        done = sum(len(one.students) for whole in self.rounds.values() for one in whole)
         notes = []
         code = next(filter(None, self.codes.values()), 0)
         if limit is not None:
-            whole = f"{counted(done, 'student')} of whole comparisons {verb(done, 'is', 'are')} evaluated"
-            notes.append(f"{limit}; {whole}, and the same command goes on")
+            told = f"{counted(done, 'student')} of whole comparisons {verb(done, 'is', 'are')} evaluated"
+            notes.append(f"{limit}; {told}, and the same command goes on")
             code = limit.exit_code
         found = self._write(notes, code)
         if limit is None:
@@ -284,8 +280,8 @@ class Work:
 
     def _remove_weights(self, chosen: Mapping[str, str]) -> None:
         """Remove the full weights of arms that were not chosen: each is as large as the model itself."""
-        for label, rounds in self.rounds.items():
-            for one in rounds:
+        for label, whole in self.rounds.items():
+            for one in whole:
                 for arm, path in one.students.items():
                     if arm != chosen.get(label):
                         remove_weights(path)

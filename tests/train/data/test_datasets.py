@@ -249,6 +249,7 @@ def test_several_datasets_have_their_weights(tmp_path):
     one, two = (jsonl(tmp_path / f"{name}.jsonl", {"prompt": "q", "response": TAGGED}) for name in ("one", "two"))
     assert [(data.name, data.weight) for data in read_all([f"{one}=0.5", str(two)])] == [(str(one), 0.5), (str(two), 1)]
     assert [data.weight for data in read_all({str(one): 2, str(two): 3.5})] == [2, 3.5]
+    assert read_all([read(one), str(two)])[0] == read(one)
     assert [data.weight for data in read_all(str(one))] == [data.weight for data in read_all(one)] == [1]
     with pytest.raises(UserError, match="named twice"):
         read_all([str(one), f"{one}=2"])
