@@ -443,6 +443,20 @@ def test_an_evaluation_says_its_plan_before_it_asks_and_the_time_that_is_left_th
     assert "base: 4 replies to ask (12 are stored), about" in heard.getvalue()
 
 
+def test_files_that_are_damaged_are_made_anew(
+    toy: Toy, adder: ScriptedTeacher, write_task: WriteTask, batches: list[int], tmp_path: Path
+):
+    task, arms, options = write_task(), [adder.url, toy.base], {"questions": 6, "max_tokens": 4}
+    whole = tables(run(arms, task, tmp_path / "out", **options))
+    batches.clear()
+    adder.reset()
+    for pattern in ("scores.parquet", "sums/*/train.parquet", "sums/*/answers/000000.parquet"):
+        for path in (tmp_path / "out").glob(pattern):
+            path.write_bytes(b"no parquet")
+    assert tables(run(arms, task, tmp_path / "out", **options)) == whole
+    assert sum(batches) == 4  # of one batch, whose file was damaged
+
+
 @pytest.mark.parametrize(
     ("arms", "options", "sentence"),
     [

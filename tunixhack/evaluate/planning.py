@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack._util.files import read_parquet
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.clusters import labels
-from tunixhack.evaluate.evaluation import SCORES
+from tunixhack.evaluate.evaluation import REMEDY, SCORES
 from tunixhack.evaluate.folder import check_folder, default_folder, paces
 from tunixhack.evaluate.judge_plan import JudgePlan, judge_plans
 from tunixhack.evaluate.order import QUESTIONS, Order
@@ -178,7 +179,7 @@ def _pilot(setup: Setup, task: Task, folder: Path) -> dict[str, float | None]:
     """Return what the stored scores foretell, for arms that have at least two questions in common with the first."""
     if task.judged or not (folder / SCORES).exists():
         return {}
-    means = pl.read_parquet(folder / SCORES).filter(pl.col("task") == task.name)
+    means = read_parquet(folder / SCORES, REMEDY).filter(pl.col("task") == task.name)
     baseline, *others = setup.arms
     first, found = means.filter(pl.col("arm") == baseline.label), {}
     for arm in others:

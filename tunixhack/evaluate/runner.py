@@ -127,13 +127,22 @@ def ask(setup: Setup, folder: Path, command: str, report: Reporter) -> Evaluatio
     check_folder(folder, setup.tasks)
     for one in list(judges(setup, folder, command).values())[:1]:
         one.check(report)
-    told = planned(setup, folder)
-    if any(arm.missing for arm in told.arms):
-        for line in replace(told, notes=()).lines():
-            report.say(line)
+    _say_plan(setup, folder, report)
     make_folder(folder)
     with locked(folder, report.say):
         return _Run(setup=setup, folder=folder, report=report, command=command).all()
+
+
+def _say_plan(setup: Setup, folder: Path, report: Reporter) -> None:
+    """Say what is to be asked and what it can tell, where anything is."""
+    try:
+        told = planned(setup, folder)
+    except UserError as error:  # such as a damaged file, which is set aside or written anew when its arm is asked
+        report.warn(f"what this will take is not known: {error}")
+        return
+    if any(arm.missing for arm in told.arms):
+        for line in replace(told, notes=()).lines():
+            report.say(line)
 
 
 @dataclass(frozen=True)
