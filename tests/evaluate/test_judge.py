@@ -7,17 +7,23 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests import hostile
-from tests.builds import QUIET, asked
+from tests.builds import QUIET, asked, build, small_recipe, write_questions
 from tests.commands import Command
-from tests.evaluate.conftest import WriteTask
+from tests.evaluate.conftest import Toy, WriteTask
+from tunixhack import Parse, Sample
 from tunixhack.errors import UserError
 from tunixhack.evaluate import Evaluation, evaluate
+from tunixhack.evaluate.arms import read_arms
+from tunixhack.evaluate.friends import friend_sentences
 from tunixhack.judging import pairs
+from tunixhack.runs.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
 Messages = Sequence[Mapping[str, Any]]
@@ -186,6 +192,10 @@ def test_a_killed_judge_goes_on_and_pays_nothing_twice(
         assert again.content["preferences"] == whole.content["preferences"]
         run(arms, poems, judge, tmp_path / "grown")
         assert asked(judge) == 2 * 40
+    (folder,) = (tmp_path / "grown" / TASK).glob("judged-by-*")
+    (line,) = Run.load(folder).state()["funnel"]
+    assert (line["rows_in"], line["made"]) == (40, 2 * 40)
+    assert line["completion_tokens"] > 0
 
 
 def test_shards_are_merged_without_asking(arms: list[str], poems: Path, tmp_path: Path):
@@ -250,7 +260,42 @@ def test_what_a_judge_and_the_answers_say_has_no_effect(poems: Path, tmp_path: P
     assert not hostile.obeyed(repr(found) + found._repr_html_() + "".join([*found.verdicts, *found.notes]))
 
 
+def test_several_replies_are_paired_sample_by_sample_and_count_as_one_question(
+    arms: list[str], poems: Path, tmp_path: Path
+):
+    with judging(by_taste(0.8)) as judge:
+        found = run(arms, poems, judge, tmp_path / "out", questions=25, samples=2, temperature=1.0)
+        assert asked(judge) == 2 * 2 * 25
+    line = only_line(found)
+    assert (line["n"], line["pairs"]) == (25, 50)
+    by_question = found.pairs.group_by("question_id").agg(pl.col("value").mean())["value"]
+    assert line["preferred"] == pytest.approx(by_question.mean())
+    assert "25 questions × 2 pairs in both orders" in line["sentence"]
+
+
 # what is told
+
+
+def test_a_judge_that_taught_a_student_is_told_as_a_friend(toy: Toy, arms: list[str], tmp_path: Path):
+    taught = build(small_recipe(write_questions(tmp_path / "few.jsonl", 6), steps=(Sample(), Parse())), arms[1],
+                   tmp_path / "run", questions=2)  # fmt: skip
+    record = json.loads((toy.student / "student.json").read_text())
+    record["data"]["datasets"][0]["name"] = str(taught.folder)
+    student = tmp_path / "student"
+    student.mkdir()
+    (student / "student.json").write_text(json.dumps(record))
+    setup: Any = SimpleNamespace(arms=read_arms([student, "lmstudio/other"]))
+    for name, told in (("lmstudio/good", 1), ("lmstudio/stranger", 0)):
+        judge: Any = SimpleNamespace(label=name)
+        assert len(friend_sentences(judge, setup)) == told
+
+
+def test_students_are_judged_as_students(toy: Toy, poems: Path, tmp_path: Path):
+    with judging(longer) as judge:
+        found = run([str(toy.base), str(toy.student)], poems, judge, tmp_path / "out", questions=4, max_tokens=4)
+    line = only_line(found)
+    assert line["n"] == 4
+    assert "these students, not yet these recipes" in line["sentence"]
 
 
 def test_a_judge_that_is_an_arm_is_told_as_a_friend(arms: list[str], poems: Path, tmp_path: Path):

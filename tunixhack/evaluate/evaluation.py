@@ -183,11 +183,12 @@ class Evaluation:
 
     def title(self, task: str) -> str:
         """Return a line that says what a task is."""
-        told = self.content["tasks"][task]
+        told, order = self.content["tasks"][task], self.content["order"]
         together = f" in {told['clusters']:,} clusters" if told.get("clusters") else ""
-        samples = told.get("samples", self.content["order"]["samples"])
-        unscored = f", and {told['unscored']:,} for the loss alone" if told.get("unscored") else ""
-        return f"{task} ({told['source']['path']}, {told['asked']:,} questions{together} × {samples:,}{unscored})"
+        samples = told.get("samples", order["samples"])
+        more = f", and {told['unscored']:,} for the loss alone" if told.get("unscored") else ""
+        more += f", judged by {order['judge']}" if order.get("judge") else ""
+        return f"{task} ({told['source']['path']}, {told['asked']:,} questions{together} × {samples:,}{more})"
 
     def __repr__(self) -> str:
         """Say in a line what was compared."""
@@ -225,7 +226,7 @@ def _preference_cells(line: dict[str, Any]) -> list[str]:
     habits = [_share(line, name, f"{name}_low", f"{name}_high") for name in ("agreement", "first", "longer")]
     preferred = _share(line, "preferred", "low", "high")
     return [
-        f"{line['arm']} over {line['baseline']}",
+        line["arm"],
         preferred,
         f"{line['n']:,}{missing}",
         f"{line['unread']:,}",

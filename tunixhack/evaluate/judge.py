@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
@@ -21,9 +21,11 @@ from tunixhack.evaluate.order import Order
 from tunixhack.evaluate.task import Task
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import TeacherSettings
+from tunixhack.runs.funnel import FunnelLine, count_tokens
 from tunixhack.runs.run import DONE, RUNNING, STATE, STOPPED, Run
 from tunixhack.runs.state import SCHEMA
 from tunixhack.steps.request import Request
+from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.reference import REFERENCE
 
 STEP = "judge"
@@ -112,8 +114,14 @@ class Judge:
         return TeacherPool(settings, self.run, report)
 
     def _save(self, pool: TeacherPool, state: str) -> None:
-        known = self.run.state()
-        self.run.save(
+        known, run = self.run.state(), self.run
+        replies = run.store.answers().filter(step=STEP)
+        line = FunnelLine(STEP, replies["question_id"].n_unique(), kept=replies.height, made=replies.height)
+        if replies.height:
+            tokens = count_tokens(replies)
+            line.prompt_tokens, line.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
+            line.at_least, line.cost = tokens["at_least"], dollars(replies, pool.prices)
+        run.save(
             {
                 "schema": SCHEMA,
                 "tunixhack": tunixhack.__version__,
@@ -121,7 +129,7 @@ class Judge:
                 "source": self.task.source.describe(),
                 "order": {"seed": self.order.seed},
                 "teachers": known.get("teachers", {}) | pool.remembered(),
-                "funnel": [],
+                "funnel": [asdict(line)] if replies.height else [],
                 "command": self.command or "",
                 "signature": None,
                 "state": state,
