@@ -158,15 +158,15 @@ def main() -> None:
     runs = parser.parse_args().runs
     start = time.perf_counter()
     for seed, noise in SEEDS.items():
-        draws, true = np.random.default_rng(seed), true_kappa(noise)
+        draws, others, true = np.random.default_rng(seed), np.random.default_rng([seed, 1]), true_kappa(noise)
         held = false = told = weak = 0
         for number in range(runs):
             found = graded(draws, noise, 0.0, asked=number == 0)
             kappa = found.agreement["two passes"]
             held += kappa.low is not None and kappa.high is not None and kappa.low <= true <= kappa.high
             false += says(found, step_figures.LIKES_LONG, step_figures.LIKES_SHORT)
-            told += says(graded(draws, noise, LOVE), step_figures.LIKES_LONG)
             weak += says(graded(draws, noise, LIKING), step_figures.LIKES_LONG)
+            told += says(graded(others, noise, LOVE), step_figures.LIKES_LONG)
         print(f"judge_kappa_covered: {held} of {runs:,}   (seed {seed}, noise {noise:g}, true kappa {true:.3f})")
         print(f"judge_length_told: {told} of {runs:,}   (and {weak} of a judge that likes length half as much)")
         print(f"judge_length_false: {false} of {runs:,}", flush=True)
