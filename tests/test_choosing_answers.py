@@ -1,4 +1,4 @@
-"""docs/choosing-answers.md and docs/preference-pairs.md work word for word: the steps, other choices, and pairs."""
+"""docs/choosing-answers.md and docs/preference-pairs.md work word for word."""
 
 from __future__ import annotations
 
@@ -40,48 +40,53 @@ def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripte
         yield one
 
 
-def test_the_pages_are_carried_out_from_top_to_bottom(
-    teacher: ScriptedTeacher, tunixhack: Command, capsys: pytest.CaptureFixture[str]
-):
-    (shell,) = [block for block in PAGE if block.language == "sh"]
-    other, wordings = [block for block in PAGE if block.language == "python" and not block.title]
+OTHER, WORDINGS = [block for block in PAGE if block.language == "python" and not block.title]
+SMALL: dict[str, Any] = {"source": "shipped", "samples": 4}
+
+
+def recipes_of_the_page() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec("from tunixhack import KeepAnswers, MajorityVote\n" + OTHER.text, names)  # noqa: S102  # our own page
+    exec(WORDINGS.text, names)  # noqa: S102
+    return names
+
+
+def run_commands(page: Sequence[Any], tunixhack: Command, teacher: ScriptedTeacher) -> None:
+    (shell,) = [block for block in page if block.language == "sh"]
     for line in shell.commands:
         program, *arguments = shlex.split(line.replace("--teacher lmstudio/qwen3-14b", f"--teacher {teacher.url}"))
         assert program == "tunixhack"
         result = tunixhack(*arguments)
         assert result.code == 0, result.err
+
+
+def test_answers_are_chosen_as_the_page_says_and_others_of_the_same_run(teacher: ScriptedTeacher, tunixhack: Command):
+    run_commands(PAGE, tunixhack, teacher)
     run = Run.load("runs/math")
     assert run.train.height == 6 * 2
     assert (run.train["vote_share"] > 0.5).all()
     assert "outvoted" in run.rejected["reason"].to_list()
-
-    names: dict[str, Any] = {}
-    exec("from tunixhack import KeepAnswers, MajorityVote\n" + other.text, names)  # noqa: S102  # our own page
     teacher.reset()
-    small = {"source": "shipped", "samples": 4}
-    for name, arm in names["arms"].items():
-        built = arm.replace(**small).build(teacher.url, questions=6, out=f"runs/{name}", reuse=[run])
-        assert built.train["question_id"].n_unique() == 6
-        assert built.train.height == {"all": 24, "english": 24, "shortest": 12, "random": 12}.get(name, 18)
+    arms = recipes_of_the_page()["arms"]
+    assert set(arms) == {"all", "voted", "verified", "shortest", "random", "english"}
+    for name, kept in (("voted", 18), ("verified", 18)):
+        built = arms[name].replace(**SMALL).build(teacher.url, questions=6, out=f"runs/{name}", reuse=[run])
+        assert built.train.height == kept
     assert teacher.stats["requests"] == 0
 
-    exec(wordings.text, names)  # noqa: S102
-    built = names["worded"].replace(**small).build(teacher.url, questions=6, out="runs/worded")
+
+def test_wordings_and_pairs_are_as_the_pages_say(
+    teacher: ScriptedTeacher, tunixhack: Command, capsys: pytest.CaptureFixture[str]
+):
+    recipe = recipes_of_the_page()["worded"].replace(**SMALL)
+    recipe = recipe.replace(steps=(*recipe.steps[:3], Verify()))
+    built = recipe.build(teacher.url, questions=6, out="runs/math")
     assert set(built.train["wording"]) <= {"plain", "units", "brief"}
-
-    teacher.reset()
-    recipe = names["recipe"].replace(**small)
-    recipe.replace(steps=(*recipe.steps[:3], Verify())).build(teacher.url, questions=6, out="runs/math")
-    assert teacher.stats["requests"] == 0
-    (commands,) = [block for block in PAIRS if block.language == "sh"]
-    for line in commands.commands:
-        program, *arguments = shlex.split(line)
-        result = tunixhack(*arguments)
-        assert result.code == 0, result.err
-    assert len(Path("pairs.jsonl").read_text(encoding="utf-8").splitlines()) == 6
+    run_commands(PAIRS, tunixhack, teacher)
+    written = [json.loads(line) for line in Path("pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(written) == 6
+    assert written[0]["rejected"][0]["content"].endswith("<answer>It is 99999.</answer>")
     capsys.readouterr()
     (python,) = [block for block in PAIRS if block.language == "python"]
     exec(python.text, {})  # noqa: S102
     assert "verify_correct: true over false" in capsys.readouterr().out
-    first = json.loads(Path("pairs.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert first["rejected"][0]["content"].endswith("<answer>It is 99999.</answer>")

@@ -137,6 +137,12 @@ def test_a_set_in_which_one_side_is_nearly_always_longer_says_so(right: int, wro
     assert [told in one for one in sentences[1:]] == ([] if told is None else [True])
 
 
+def test_pairs_by_length_differ_in_length_by_intent():
+    assert pairs([row("q", at, "x" * size) for at, size in enumerate([5, 2])], "length").sentences() == [
+        "1 pair of 1 question, of 1"
+    ]
+
+
 @pytest.mark.parametrize(
     ("by", "without", "options", "says"),
     [

@@ -57,6 +57,8 @@ class PreferencePairs:
     """Questions with at least one answer that was read whole."""
     chosen_longer: Share
     """The pairs whose chosen reply has more characters than the rejected one, of those that differ in length."""
+    by: str = "verify"
+    """What decided; by the length, one side is always the longer by intent."""
 
     def table(self) -> pl.DataFrame:
         """Return the pairs as a table."""
@@ -74,7 +76,7 @@ class PreferencePairs:
         """Say how many pairs there are, and whether they may teach a length rather than what they are meant for."""
         told = [f"{counted(len(self.rows), 'pair')} of {counted(self.questions, 'question')}, of {self.of:,}"]
         share = self.chosen_longer.value
-        if share is None:
+        if share is None or self.by == "length":
             return told
         end = "a student may learn the length from them, rather than what makes an answer better"
         if share >= LONG:
@@ -202,7 +204,7 @@ def preference_pairs(train: pl.DataFrame, rejected: pl.DataFrame, options: PairO
             told = (prompt, [chosen.reply], [other.reply], question, chosen.sample, other.sample)
             why = f"{column or 'characters'}: {chosen.shown} over {other.shown}"
             pairs.append(dict(zip(COLUMNS, (*told, why), strict=True)))
-    return PreferencePairs(pairs, with_pairs, len(questions), Share(longer, differ))
+    return PreferencePairs(pairs, with_pairs, len(questions), Share(longer, differ), options.by)
 
 
 def _answers(train: pl.DataFrame, rejected: pl.DataFrame, tags: Iterable[str]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tunixhack.verifiers.choice import claimed_letter, right_letter
 from tunixhack.verifiers.math import AnswerReader, answer_reader, reader
-from tunixhack.verifiers.reference_match import last_number, short_words
+from tunixhack.verifiers.reference_match import is_number, last_number, short_words
 
 
 class Group(NamedTuple):
@@ -63,7 +63,7 @@ def _by_equal_claims(claims: Sequence[str | None]) -> list[Group | None]:
 def _by_reading(answers: Sequence[str], mathematics: AnswerReader | None) -> list[Group | None]:
     read = {answer: mathematics.claim(answer) if mathematics else last_number(answer) for answer in set(answers)}
     groups: dict[tuple[bool, str], Group] = {}
-    """By whether the claim is a number or a formula, and by the claim."""
+    """By whether the claim is a number or a formula, and by the claim; a number by its value."""
     firsts: list[tuple[str, Group]] = []
     """The first answer of each group whose claim is a number or a formula."""
     found: list[Group | None] = []
@@ -74,11 +74,13 @@ def _by_reading(answers: Sequence[str], mathematics: AnswerReader | None) -> lis
         if claim is None:
             found.append(None)
             continue
-        key = (formula is not None, claim)
+        number = last_number(claim) if formula is not None and is_number(claim) else None
+        key = (formula is not None, number or claim)
         if key not in groups:
             same = None
             if mathematics is not None and formula is not None:
-                same = next((group for other, group in firsts if mathematics.same(other, answer)), None)
+                others = (one for one in firsts if number is None or not is_number(one[1].claim))
+                same = next((group for other, group in others if mathematics.same(other, answer)), None)
             if same is None:
                 same, count = Group(count, claim), count + 1
                 if formula is not None:
