@@ -164,7 +164,7 @@ def _long_ones(most: int, seed: int, question: str) -> int:
     """Return how many of so many answers to a question are long ones: `LONG` of all, over many questions.
 
     >>> sum(_long_ones(1, 0, str(number)) for number in range(1000))
-    206
+    198
     """
     share = most * LONG
     whole = int(share)
