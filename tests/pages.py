@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,3 +31,10 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """Return the blocks of a page, in its order."""
     return [Block(*found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def save_files(page: Sequence[Block]) -> None:
+    """Save the files that a page shows, under their names, in the current folder."""
+    for block in page:
+        if block.title:
+            Path(block.title).write_text(block.text, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.commands import Command
-from tests.pages import ROOT, blocks
+from tests.pages import ROOT, blocks, save_files
 from tunixhack import Verify
 from tunixhack.recipes import math
 from tunixhack.runs.run import Run
@@ -25,9 +25,7 @@ PAIRS = blocks(ROOT / "docs" / "preference-pairs.md")
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """A teacher that is right three times of four, beside a folder in which the page's file has been saved."""
     monkeypatch.chdir(tmp_path)
-    for block in PAGE:
-        if block.title:
-            Path(block.title).write_text(block.text, encoding="utf-8")
+    save_files(PAGE)
     known = math.recipe.source.override("shipped").load("math").rows
     references = dict(known.select("question", "reference").iter_rows())
 

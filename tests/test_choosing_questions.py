@@ -14,7 +14,7 @@ import pytest
 from tests.builds import write_questions
 from tests.commands import Command
 from tests.judges import judging
-from tests.pages import ROOT, blocks
+from tests.pages import ROOT, blocks, save_files
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
@@ -26,9 +26,7 @@ FEW: dict[str, Any] = {"questions": 4}
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """A teacher that grades and writes, beside a folder in which the page's file has been saved."""
     monkeypatch.chdir(tmp_path)
-    for block in PAGE:
-        if block.title:
-            Path(block.title).write_text(block.text, encoding="utf-8")
+    save_files(PAGE)
     write_questions(Path("exam.jsonl"), [{"question": "Write a function that sorts the letters of a word."}])
     with ScriptedTeacher(answer=judging()) as one:
         yield one

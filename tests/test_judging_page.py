@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.commands import Command
-from tests.pages import ROOT, blocks
+from tests.pages import ROOT, blocks, save_files
 from tunixhack.judging import grading
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
@@ -35,9 +35,7 @@ def answering(messages: list[dict[str, Any]], seed: int) -> str:
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """A teacher that grades and writes, beside a folder in which the page's file has been saved."""
     monkeypatch.chdir(tmp_path)
-    for block in PAGE:
-        if block.title:
-            Path(block.title).write_text(block.text, encoding="utf-8")
+    save_files(PAGE)
     with ScriptedTeacher(answer=answering) as one:
         yield one
 

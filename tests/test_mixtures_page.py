@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Command
-from tests.pages import ROOT, Block, blocks
+from tests.pages import ROOT, Block, blocks, save_files
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
@@ -21,9 +21,7 @@ TEACHERS = ("--teacher local", "--teacher http://127.0.0.1:8000/v1#QwQ-32B")
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """A teacher beside a folder in which the page's files have been saved."""
     monkeypatch.chdir(tmp_path)
-    for block in PAGE:
-        if block.title:
-            Path(block.title).write_text(block.text, encoding="utf-8")
+    save_files(PAGE)
     with ScriptedTeacher() as teacher:
         yield teacher
 

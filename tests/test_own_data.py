@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Command
-from tests.pages import ROOT, Block, blocks
+from tests.pages import ROOT, Block, blocks, save_files
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
@@ -22,9 +22,7 @@ TEACHERS = ("--teacher local", "--teacher lmstudio/qwen3-14b")
 def teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedTeacher]:
     """A teacher beside a folder in which the page's files have been saved."""
     monkeypatch.chdir(tmp_path)
-    for block in PAGE:
-        if block.title:
-            Path(block.title).write_text(block.text, encoding="utf-8")
+    save_files(PAGE)
     with ScriptedTeacher() as teacher:
         yield teacher
 

@@ -12,7 +12,6 @@ evals/confirm/      the evaluation of the chosen arm and the baseline on fresh q
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypedDict
@@ -21,10 +20,10 @@ import polars as pl
 
 from tunixhack._util.files import write_json
 from tunixhack._util.notebook_html import heading, paragraph, table
+from tunixhack._util.result_file import ResultFile
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.ablate.choice import SlopeLine
 from tunixhack.ablate.figures import DifferenceLine, ScoreLine
-from tunixhack.errors import UserError
 
 FILE, CURVE = "ablation.json", "curve.png"
 SCHEMA = 1
@@ -69,6 +68,15 @@ class Content(TypedDict):
     exit_code: int
 
 
+RESULT = ResultFile(
+    name=FILE,
+    of="an ablation",
+    schema=SCHEMA,
+    remedy="the same command writes it anew from the trainings and replies in the folder",
+    needs=Content.__annotations__.keys(),
+)
+
+
 @dataclass(frozen=True, repr=False)
 class Ablation:
     """The figures of an ablation.
@@ -88,24 +96,7 @@ class Ablation:
         Raises:
             UserError: there is none, or it is damaged or of a later version.
         """
-        path = Path(folder) / FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(f"{folder} is not the folder of an ablation: it has no {FILE}") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path} cannot be read ({error}): remove it, and the same command writes it anew from the trainings "
-                "and replies in the folder"
-            ) from error
-        schema = content.get("schema") if isinstance(content, dict) else None
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise UserError(f"{path} was written by a later version of tunixhack: use that one")
-        if not isinstance(schema, int) or not Content.__annotations__.keys() <= content.keys():
-            raise UserError(
-                f"{path} is not what an ablation writes: remove it, and the same command writes it anew from the "
-                "trainings and replies in the folder"
-            )
+        content: Any = RESULT.read(folder)
         return cls(Path(folder), content)
 
     def save(self) -> None:

@@ -12,7 +12,6 @@ TASK/ARM/           an arm's answer store; of a teacher it is the folder of a ru
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,14 +20,15 @@ import polars as pl
 
 from tunixhack._util.files import read_parquet, write_json, write_parquet
 from tunixhack._util.notebook_html import heading, paragraph, table
+from tunixhack._util.result_file import ResultFile
 from tunixhack._util.safe_text import for_terminal
-from tunixhack.errors import UserError
 
 FILE, REPLIES, SCORES, LOSSES = "evaluation.json", "replies.parquet", "scores.parquet", "losses.parquet"
 PREFERENCES = "preferences.parquet"
 SCHEMA = 1
 """The version of evaluation.json."""
 REMEDY = "the same command writes it anew from the stored replies"
+RESULT = ResultFile(name=FILE, of="an evaluation", schema=SCHEMA, remedy=REMEDY)
 COLUMNS = ("", "right", "n", "k", "cut off", "unread", "form ok", "tokens", "loss")
 """The columns of `Evaluation.cells`: ``n`` questions with all of their replies, ``k`` replies to each."""
 PREFERENCE_COLUMNS = ("", "preferred", "n", "unread", "both orders agree", "first won", "longer won")
@@ -55,18 +55,7 @@ class Evaluation:
         Raises:
             UserError: there is none, or it is damaged or of a later version.
         """
-        path = Path(folder) / FILE
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(f"{folder} is not the folder of an evaluation: it has no {FILE}") from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} cannot be read ({error}): {REMEDY}, after you have removed it") from error
-        schema = content.get("schema") if isinstance(content, dict) else None
-        if not isinstance(schema, int):
-            raise UserError(f"{path} is not what an evaluation writes: {REMEDY}, after you have removed it")
-        if schema > SCHEMA:
-            raise UserError(f"{path} was written by a later version of tunixhack: use that one")
+        content = RESULT.read(folder)
         return cls(Path(folder), content)
 
     def save(
