@@ -18,6 +18,7 @@ from tunixhack._util.safe_text import for_terminal, print_json, print_text
 from tunixhack.cli import ablate as cli_ablate
 from tunixhack.cli import evaluate as cli_evaluate
 from tunixhack.cli import files as cli_files
+from tunixhack.cli import launch as cli_launch
 from tunixhack.cli import lint as cli_lint
 from tunixhack.cli import pairs as cli_pairs
 from tunixhack.cli import price as cli_price
@@ -37,8 +38,8 @@ app = typer.Typer(
     add_completion=False,
 )
 VERBS = (
-    "build, prepare, merge, show, report, price, push, pairs, teachers, fetch-local, train, generate, evaluate, "
-    "ablate, export, decontaminate, dedup, convert, lint or doctor"
+    "build, prepare, merge, launch, show, report, price, push, pairs, teachers, fetch-local, train, generate, "
+    "evaluate, ablate, export, decontaminate, dedup, convert, lint or doctor"
 )
 PREVIEW = 4
 """Questions of a preview, where it is not said how many."""
@@ -318,6 +319,7 @@ app.command(cls=Verb, epilog=cli_pairs.EXAMPLES)(cli_pairs.pairs)
 app.command(cls=Verb, epilog=cli_price.EXAMPLES)(cli_price.price)
 app.command("fetch-local", cls=Verb)(cli_teachers.fetch_local)
 app.add_typer(cli_teachers.app, name="teachers")
+app.add_typer(cli_launch.app, name="launch")
 app.command(cls=cli_train.TrainVerb)(cli_train.train)
 app.command(cls=Verb, epilog=cli_evaluate.EXAMPLES)(cli_evaluate.evaluate)
 app.command(cls=Verb, epilog=cli_ablate.EXAMPLES)(cli_ablate.ablate)

@@ -1,0 +1,1 @@
+"""Files by which a scheduler runs the shards of a build."""
