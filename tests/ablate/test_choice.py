@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,27 +32,28 @@ class Asked:
 
 
 @pytest.fixture
-def replies(monkeypatch: pytest.MonkeyPatch) -> Callable[[Share], list[tuple[str, int]]]:
-    """Let arms be right as often as a function says; returns the evaluations that were made, with their questions."""
+def replies(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[str, int]]]:
+    """Let arms be right as often as a function says; returns the evaluations that were made, with their questions.
 
-    def script(share: Share) -> list[tuple[str, int]]:
+    A task has a function of its own where one of its name is given.
+    """
+
+    def script(share: Share, **of_tasks: Share) -> list[tuple[str, int]]:
         told: list[tuple[str, int]] = []
 
         def ask(setup: Setup, folder: Path, *_: Any) -> Asked:
-            (questions,) = setup.questions.values()
-            told.append((folder.name, questions.rows.height))
+            told.append((folder.name, sum(one.rows.height for one in setup.questions.values())))
             rows = []
-            for arm in setup.arms:
+            for arm, task in itertools.product(setup.arms, setup.questions):
                 name, _, rest = Path(arm.label).name.partition("-")
                 size, _, seed = rest.partition("-")
-                chance = share(name, int(size or 0), int(seed or 0))
-                for question in questions.rows["question_id"]:
+                chance = of_tasks.get(task, share)(name, int(size or 0), int(seed or 0))
+                for question in setup.questions[task].rows["question_id"]:
                     # what is easy for one is easy for all, with some luck
                     draw, luck = random.Random(question), random.Random(f"{question} {arm.label}")
                     right = float((draw if luck.random() < 0.7 else luck).random() < chance)
-                    rows.append({"question_id": question, "arm": arm.label, "right": right})
+                    rows.append({"task": task, "question_id": question, "arm": arm.label, "right": right})
             made = pl.DataFrame(rows).with_columns(
-                task=pl.lit(questions.task.name),
                 k=1,
                 if_right="right",
                 cut_off=0.0,
@@ -141,6 +143,32 @@ def test_the_curve_says_whether_the_choice_of_the_smallest_size_held(
     slopes = dict(found.curve.select("arm", "slope").rows())
     assert slopes["good"] == pytest.approx(large - 0.8, abs=0.15)
     assert abs(slopes["plain"]) < 0.15
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(("large", "word"), [(0.9, "still better"), (0.45, "turned round")])
+def test_of_several_tasks_it_is_their_mean_that_chooses_and_whose_choice_holds(
+    large: float, word: str, tiny: Path, three: list[Path], write_rows: WriteRows, replies: Any, tmp_path: Path
+):
+    # better on the first task at both sizes; on the second as good, and at the larger size hardly ever right
+    replies(
+        lambda arm, rows, seed: (0.9 if rows == 10 else large) if arm == "good" else 0.4,
+        second=lambda arm, rows, seed: 0.1 if arm == "good" and rows == 100 and large < 0.9 else 0.5,
+    )
+    exam, second = (
+        write_rows("exam", SUMS),
+        write_rows("second", [{**one, "question": f"Add: {one['question']}"} for one in SUMS]),
+    )
+    found = run(three, tiny, exam, tmp_path / "out", questions=200, rows=(10, 100), on=f"{exam},{second}")
+    lines = found.differences.filter(pl.col("arm") == "good", pl.col("rows") == 10)
+    assert lines.select("task", "verdict", "n").rows() == [
+        ("exam", "better", 200), ("second", "not told apart", 200), ("all tasks", "better", 400),
+    ]  # fmt: skip
+    (choice,) = found.content["choices"]
+    assert choice["by_size"]["10"] == "good"
+    assert f"chosen at 10 rows; at 100 {word}" in (choice["held"] or "")
+    assert "exam, 10 rows: good minus plain" in "".join(found.verdicts)
+    assert {one["task"] for one in found.content["slopes"]} == {"exam", "second"}
 
 
 @pytest.mark.usefixtures("copied")

@@ -198,11 +198,12 @@ def _cells(line: ScoreLine) -> list[str]:
         right += f" ({100 * line['low']:.0f}–{100 * line['high']:.0f})"
     each = UNKNOWN if line["trainings"] is None else ", ".join(f"{100 * one:.0f}" for one in line["by_training"])
     shares = [line["cut_off"], line["unread"], line["form_ok"]]
+    clusters = line.get("clusters", line["n"])  # files of earlier versions tell none
     return [
         line["arm"],
         UNKNOWN if line["rows"] is None else f"{line['rows']:,}",
         right,
-        f"{line['n']:,}",
+        f"{line['n']:,}" + ("" if clusters == line["n"] else f" in {clusters:,}"),
         each,
         *(UNKNOWN if one is None else f"{100 * one:.0f} %" for one in shares),
         UNKNOWN if line["tokens"] is None else f"{line['tokens']:,.0f}",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
 
 from tunixhack.ablate.figures import DifferenceLine, TrainedScores, estimate, spread_of
-from tunixhack.evaluate.statistics.contrasts import choice_held, slope_per_decade
-from tunixhack.evaluate.statistics.intervals import DIFFERENCE
+from tunixhack.evaluate.statistics.contrasts import choice_held, mean_over_tasks, slope_per_decade
+from tunixhack.evaluate.statistics.intervals import DIFFERENCE, Interval
 from tunixhack.evaluate.statistics.power import shared_level
 from tunixhack.evaluate.statistics.verdicts import Word
 
@@ -24,6 +24,9 @@ class SlopeLine(TypedDict):
     task: str
     arm: str
     rows: list[int]
+    n: int
+    clusters: int
+    """As in `tunixhack.ablate.figures.ScoreLine`."""
     slope: float
     low: float | None
     high: float | None
@@ -52,11 +55,12 @@ def losers(arms: Sequence[TrainedScores], baseline: str) -> list[str]:
     if not others or not len(best.right):
         return []
     spread, level = spread_of(arms), shared_level(len(others))
-    return [
-        one.label
-        for one in others
-        if one.label != baseline and estimate(one.right - best.right, spread, 2.0, DIFFERENCE).at(level).sign < 0
-    ]
+
+    def worse(one: TrainedScores) -> bool:
+        found = estimate(one.right - best.right, spread, 2.0, DIFFERENCE, clusters=best.clusters)
+        return found.at(level).sign < 0
+
+    return [one.label for one in others if one.label != baseline and worse(one)]
 
 
 def slopes(by_size: dict[int, Sequence[TrainedScores]], model: str, task: str) -> list[SlopeLine]:
@@ -76,34 +80,43 @@ def slopes(by_size: dict[int, Sequence[TrainedScores]], model: str, task: str) -
         scores = np.stack([one.right[:, :trainings] for one in of.values()])
         contrast = slope_per_decade(scores, list(of))
         spread = spread_of([one for arms in by_size.values() for one in arms])
-        found = estimate(contrast.values, spread, contrast.squared_weights, contrast.bounds)
+        clusters = next(iter(of.values())).clusters
+        found = estimate(contrast.values, spread, contrast.squared_weights, contrast.bounds, clusters=clusters)
         lines.append(
-            {"model": model, "task": task, "arm": label, "rows": list(of), "slope": found.mean, "low": found.low,
-             "high": found.high}
+            {"model": model, "task": task, "arm": label, "rows": list(of), "n": found.n, "clusters": found.clusters,
+             "slope": found.mean, "low": found.low, "high": found.high}
         )  # fmt: skip
     return lines
 
 
-def held(by_size: dict[int, Sequence[TrainedScores]], chosen: str, baseline: str) -> str | None:
+def held(tasks: Sequence[Mapping[int, Sequence[TrainedScores]]], chosen: str, baseline: str) -> str | None:
     """Say whether the choice of the smallest size is still better at the largest; None where it was the baseline.
 
     Args:
-        by_size: the scores at each size, on the same questions.
+        tasks: of each task the scores at each size, on the same questions; of several it is their mean that decides.
         chosen: at the smallest size.
         baseline: its label.
     """
-    small, large = min(by_size), max(by_size)
+    small, large = min(tasks[0]), max(tasks[0])
     if small == large or chosen == baseline:
         return None
-    ends = []
+    if chosen not in {one.label for one in tasks[0][large]}:
+        return f"chosen at {small:,} rows; at {large:,} it was not trained"
+    ends = [_ends(by_size, chosen, baseline) for by_size in tasks]
+    at_largest, change = (mean_over_tasks(of) if len(tasks) > 1 else of[0] for of in zip(*ends, strict=True))
+    return choice_held(at_largest, change).sentence(small, large)
+
+
+def _ends(by_size: Mapping[int, Sequence[TrainedScores]], chosen: str, baseline: str) -> tuple[Interval, Interval]:
+    """Return the difference at the largest size, and what it is more there than at the smallest, of one task."""
+    small, large = min(by_size), max(by_size)
+    found = []
     for rows in (small, large):
         by = {one.label: one for one in by_size[rows]}
-        if chosen not in by:
-            return f"chosen at {small:,} rows; at {large:,} it was not trained"
-        ends.append(by[chosen].right - by[baseline].right)
-    trainings = min(one.shape[1] for one in ends)
-    first, last = (one[:, :trainings] for one in ends)
+        found.append(by[chosen].right - by[baseline].right)
+    trainings = min(one.shape[1] for one in found)
+    first, last = (one[:, :trainings] for one in found)
+    clusters = by_size[large][0].clusters
     spread = spread_of([one for arms in by_size.values() for one in arms])
-    at_largest = estimate(last, spread_of(by_size[large]), 2.0, DIFFERENCE)
-    change = estimate(last - first, spread, 4.0, CHANGE)
-    return choice_held(at_largest, change).sentence(small, large)
+    at_largest = estimate(last, spread_of(by_size[large]), 2.0, DIFFERENCE, clusters=clusters)
+    return at_largest, estimate(last - first, spread, 4.0, CHANGE, clusters=clusters)

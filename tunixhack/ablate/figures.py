@@ -1,17 +1,19 @@
 """The figures of an ablation, out of the mean of every question, arm and training; nothing is read or asked.
 
-All intervals, tests and words are those of `tunixhack.evaluate.statistics`.
+All intervals, tests and words are those of `tunixhack.evaluate.statistics`, and questions that belong together are no
+independent evidence here either; see `tunixhack.evaluate.clusters`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
 import polars as pl
 
+from tunixhack.evaluate.clusters import labels
 from tunixhack.evaluate.statistics.contrasts import mean_over_tasks
 from tunixhack.evaluate.statistics.intervals import DIFFERENCE, LEVEL, SHARE, Bounds, Floats, Interval, interval
 from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
@@ -34,6 +36,8 @@ class ScoreLine(TypedDict):
     """None of an arm that nothing was trained for."""
     arm: str
     n: int
+    clusters: int
+    """Of the questions; their number where none belong together. Files of earlier versions have none."""
     trainings: int | None
     right: float
     low: float | None
@@ -56,6 +60,8 @@ class DifferenceLine(TypedDict):
     arm: str
     baseline: str
     n: int
+    clusters: int
+    """As in `ScoreLine`."""
     difference: float
     low: float | None
     high: float | None
@@ -76,6 +82,8 @@ class TrainedScores:
     """Shape (n, S); (n, 1) of an arm that nothing was trained for."""
     if_right: Floats
     """The same where cut-off replies count as right."""
+    clusters: Sequence[Hashable] | None = None
+    """The label of each question; None where none belong together."""
     beside: Mapping[str, float | None] = field(default_factory=dict)
     trained: bool = True
     learnt_tokens: int | None = None
@@ -103,10 +111,10 @@ def scores_of(means: pl.DataFrame, members: Sequence[Member]) -> list[TrainedSco
         means: of one task; see `tunixhack.evaluate.figures.by_question`.
         members: the arms.
     """
-    labels = [label for one in members for label in one.students]
-    of_all = means.filter(pl.col("arm").is_in(labels))
+    students = [label for one in members for label in one.students]
+    of_all = means.filter(pl.col("arm").is_in(students))
     answered = of_all.group_by("question_id").agg(pl.col("arm").n_unique().alias("arms"))
-    whole = answered.filter(pl.col("arms") == len(set(labels)))["question_id"]
+    whole = answered.filter(pl.col("arms") == len(set(students)))["question_id"]
     asked = of_all.filter(pl.col("question_id").is_in(whole.implode())).sort("question_id")
     found = []
     for one in members:
@@ -117,6 +125,7 @@ def scores_of(means: pl.DataFrame, members: Sequence[Member]) -> list[TrainedSco
                 label=one.label,
                 right=np.stack([part[RIGHT].to_numpy() for part in of], axis=1),
                 if_right=np.stack([part[IF_RIGHT].to_numpy() for part in of], axis=1),
+                clusters=labels(of[0]),
                 beside=beside,
                 trained=one.trained,
                 learnt_tokens=one.learnt_tokens,
@@ -127,11 +136,18 @@ def scores_of(means: pl.DataFrame, members: Sequence[Member]) -> list[TrainedSco
 
 def spread_of(arms: Sequence[TrainedScores]) -> Spread | None:
     """Return the spread between trainings, pooled over the arms that were trained; None where none was repeated."""
-    repeated = [one.right.mean(axis=0) for one in arms if one.trained and one.trainings > 1]
+    repeated = [one.right.mean(axis=0) for one in arms if one.trained and one.trainings > 1 and len(one.right)]
     return pooled_spread(repeated) if repeated else None
 
 
-def estimate(values: Floats, spread: Spread | None, squared_weights: float, bounds: Bounds) -> Interval:
+def estimate(
+    values: Floats,
+    spread: Spread | None,
+    squared_weights: float,
+    bounds: Bounds,
+    *,
+    clusters: Sequence[Hashable] | None,
+) -> Interval:
     """Return the interval of a contrast, of recipes where trainings were repeated, else of these students.
 
     Args:
@@ -139,10 +155,13 @@ def estimate(values: Floats, spread: Spread | None, squared_weights: float, boun
         spread: of the arms' scores; None where nothing was repeated.
         squared_weights: see `tunixhack.evaluate.statistics.trainings.over_trainings`; 0 where nothing was trained.
         bounds: of a value.
+        clusters: the label of each question; None where none belong together.
     """
     if spread is None or values.shape[1] < 2 or len(values) < 2 or not squared_weights:
-        return interval(values.mean(axis=1), bounds=bounds, level=LEVEL)
-    return over_trainings(values, spread, squared_weights=squared_weights, bounds=bounds, level=LEVEL)
+        return interval(values.mean(axis=1), bounds=bounds, clusters=clusters, level=LEVEL)
+    return over_trainings(
+        values, spread, squared_weights=squared_weights, bounds=bounds, clusters=clusters, level=LEVEL
+    )
 
 
 def score_lines(arms: Sequence[TrainedScores], spread: Spread | None, place: Mapping[str, Any]) -> list[ScoreLine]:
@@ -157,7 +176,7 @@ def score_lines(arms: Sequence[TrainedScores], spread: Spread | None, place: Map
     for one in arms:
         if not len(one.right):
             continue
-        found = estimate(one.right, spread, float(one.trained), SHARE)
+        found = estimate(one.right, spread, float(one.trained), SHARE, clusters=one.clusters)
         lines.append(
             {
                 "model": place["model"],
@@ -165,6 +184,7 @@ def score_lines(arms: Sequence[TrainedScores], spread: Spread | None, place: Map
                 "rows": place["rows"] if one.trained else None,
                 "arm": one.label,
                 "n": found.n,
+                "clusters": found.clusters,
                 "trainings": one.trainings if one.trained else None,
                 "right": found.mean,
                 "low": found.low,
@@ -205,45 +225,53 @@ def pairs_of(trained: Sequence[str], others: Sequence[str], baseline: str) -> li
     return found
 
 
-def judge(
-    tasks: Sequence[Sequence[TrainedScores]], spreads: Sequence[Spread | None], pair: Pair, samples: int
-) -> list[Verdict]:
-    """Judge a pair on every task, and where there are several on their mean, which is the last.
+def judge(tasks: Mapping[str, Sequence[TrainedScores]], pair: Pair, samples: int) -> dict[str, Verdict]:
+    """Judge a pair on every task that has questions which all arms have answered, and on the mean of several.
 
     Args:
-        tasks: the scores of all arms of one size, for each task.
-        spreads: of each task.
+        tasks: the scores of all arms of one size, by the task's name.
         pair: what is compared.
         samples: replies to each question.
+
+    Returns:
+        The verdicts by task, and behind them, where there are several and each has one, that on `ALL_TASKS`.
     """
-    verdicts, found = [], []
-    for arms, spread in zip(tasks, spreads, strict=True):
+    verdicts: dict[str, Verdict] = {}
+    for task, arms in tasks.items():
         by = {one.label: one for one in arms}
         arm, baseline = by[pair.arm], by[pair.baseline]
-        weights = float(arm.trained) + float(baseline.trained)
-        values = arm.right - baseline.right
-        if not len(values):
-            continue
-        found.append(estimate(values, spread, weights, DIFFERENCE))
-        trainings = max(one.trainings for one in (arm, baseline)) if weights else None
-        circumstances = Circumstances(
-            samples=samples,
-            trainings=trainings,
-            comparisons=pair.comparisons,
-            if_cut_off=(
-                estimate(arm.if_right - baseline.right, spread, weights, DIFFERENCE),
-                estimate(arm.right - baseline.if_right, spread, weights, DIFFERENCE),
-            ),
-            token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
-            scores=tuple(float(one.right.mean()) for one in arms),
+        if len(arm.right):
+            verdicts[task] = _verdict(arm, baseline, arms, pair.comparisons, samples)
+    if len(verdicts) == len(tasks) > 1:
+        first = next(iter(verdicts.values())).circumstances
+        together = Circumstances(
+            samples=samples, trainings=first.trainings, comparisons=pair.comparisons, token_ratio=first.token_ratio
         )
-        p = sign_flip_p(values.mean(axis=1)) if trainings in (None, 1) else None
-        verdicts.append(verdict(found[-1], p, circumstances))
-    if len(found) > 1:
-        trainings, ratio = verdicts[0].circumstances.trainings, verdicts[0].circumstances.token_ratio
-        together = Circumstances(samples=samples, trainings=trainings, comparisons=pair.comparisons, token_ratio=ratio)
-        verdicts.append(verdict(mean_over_tasks(found), None, together))
+        verdicts[ALL_TASKS] = verdict(mean_over_tasks([one.interval for one in verdicts.values()]), None, together)
     return verdicts
+
+
+def _verdict(
+    arm: TrainedScores, baseline: TrainedScores, arms: Sequence[TrainedScores], comparisons: int, samples: int
+) -> Verdict:
+    spread, weights = spread_of(arms), float(arm.trained) + float(baseline.trained)
+
+    def compared(one: Floats, other: Floats) -> Interval:
+        return estimate(one - other, spread, weights, DIFFERENCE, clusters=arm.clusters)
+
+    trainings = max(one.trainings for one in (arm, baseline)) if weights else None
+    circumstances = Circumstances(
+        samples=samples,
+        trainings=trainings,
+        comparisons=comparisons,
+        if_cut_off=(compared(arm.if_right, baseline.right), compared(arm.right, baseline.if_right)),
+        token_ratio=_ratio(arm.learnt_tokens, baseline.learnt_tokens),
+        scores=tuple(float(one.right.mean()) for one in arms),
+    )
+    p = None
+    if trainings in (None, 1):
+        p = sign_flip_p((arm.right - baseline.right).mean(axis=1), clusters=arm.clusters)
+    return verdict(compared(arm.right, baseline.right), p, circumstances)
 
 
 def difference_line(judged: Verdict, pair: Pair, place: Mapping[str, Any]) -> DifferenceLine:
@@ -262,6 +290,7 @@ def difference_line(judged: Verdict, pair: Pair, place: Mapping[str, Any]) -> Di
         "arm": pair.arm,
         "baseline": pair.baseline,
         "n": found.n,
+        "clusters": found.clusters,
         "difference": found.mean,
         "low": found.low,
         "high": found.high,

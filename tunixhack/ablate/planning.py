@@ -59,6 +59,8 @@ class AblationPlan:
     """The smallest difference that 80 % of such comparisons tell, by the baseline's assumed share of right replies."""
     comparison: str
     """What is compared, in words."""
+    clusters: int | None
+    """Of the questions of all tasks; None where none belong together, or the questions are not chosen yet."""
     notes: tuple[str, ...]
 
     def lines(self) -> list[str]:
@@ -71,6 +73,8 @@ class AblationPlan:
         told = ", ".join(f"{_points(size)} where the baseline is right in {at}" for at, size in self.detectable.items())
         how = "seen here" if self.spread_seen else "assumed"
         seeds = f"; a seed moves a score by {100 * self.spread:.1f} points, as {how}" if self.spread else ""
+        if self.clusters:
+            told += f" at best, if the questions of {self.clusters:,} clusters were as different as others"
         lines.append(f"{self.comparison}: {100 * POWER:.0f} % of such comparisons tell {told}{seeds}")
         return [*lines, *self.notes]
 
@@ -136,8 +140,17 @@ def make_plan(
             f"{counted(a_task, 'question')} × {counted(options.order.samples, 'reply', 'replies')}, "
             f"{counted(options.trainings, 'training')} of each of {counted(len(prepared.arms), 'arm')}"
         ),
+        clusters=_clusters(questions),
         notes=tuple(_notes(prepared, rows, questions)),
     )
+
+
+def _clusters(questions: Questions | None) -> int | None:
+    tasks = [] if questions is None else list(questions.choosing.values())
+    counts = [one.cluster_count() for one in tasks]
+    if not any(counts):
+        return None
+    return sum(one.rows.height if count is None else count for one, count in zip(tasks, counts, strict=True))
 
 
 def say_plan(plan: AblationPlan, report: Reporter) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import polars as pl
+
 from tunixhack._util.progress import Reporter
 from tunixhack.ablate.options import Options
 from tunixhack.evaluate.arms import BASE, Arm, read_arms
 from tunixhack.evaluate.contamination import LearntTexts
 from tunixhack.evaluate.statistics.verdicts import FEWEST_QUESTIONS
-from tunixhack.evaluate.task import TaskQuestions, find_tasks
+from tunixhack.evaluate.task import Task, TaskQuestions, find_tasks
 from tunixhack.train.optional_imports import import_optional
 
 
@@ -24,7 +26,7 @@ class Questions:
 
     choosing: dict[str, TaskQuestions]
     confirming: dict[str, TaskQuestions]
-    """Fresh ones; a task that has fewer than 20 of them is not in it."""
+    """Fresh ones, of other clusters than those that choose; a task that has fewer than 20 of them is not in it."""
     notes: tuple[str, ...]
 
 
@@ -50,8 +52,8 @@ def choose_questions(texts: Iterable[Sequence[str]], options: Options, report: R
     count = options.order.questions
     choosing, confirming = {}, {}
     for task in find_tasks(options.on, options.source):
-        found = task.questions(2 * count, learnt, options.order.seed)
-        first, rest = found.rows.head(count), found.rows.slice(count)
+        found = _enough(task, count, learnt, options.order.seed)
+        first, rest = found.rows.head(count), _fresh(found, count).head(count)
         choosing[task.name] = replace(found, rows=first)
         if first.height < count:
             notes.append(f"{task.name} has {first.height:,} questions to ask, and {count:,} were wanted: all are asked")
@@ -63,6 +65,23 @@ def choose_questions(texts: Iterable[Sequence[str]], options: Options, report: R
                 "confirmed, and the best of several looks better than it is"
             )
     return Questions(choosing=choosing, confirming=confirming, notes=tuple(notes))
+
+
+def _enough(task: Task, count: int, learnt: LearntTexts, seed: int) -> TaskQuestions:
+    """Return so many questions and as many fresh ones; fewer where the task has no more."""
+    wanted = 2 * count
+    while True:
+        found = task.questions(wanted, learnt, seed)
+        if _fresh(found, count).height >= count or found.rows.height < wanted:
+            return found
+        wanted *= 2
+
+
+def _fresh(found: TaskQuestions, count: int) -> pl.DataFrame:
+    """Return the questions behind the first that share no cluster with one of them: a known text is nothing fresh."""
+    chosen = {found.clusters.get(name) for name in found.rows["question_id"].head(count)} - {None}
+    rest = found.rows.slice(count)
+    return rest.filter([found.clusters.get(name) not in chosen for name in rest["question_id"]]) if chosen else rest
 
 
 def finished_students(options: Options) -> list[Arm]:

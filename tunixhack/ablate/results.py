@@ -115,14 +115,15 @@ def figures(compared: Compared, means: pl.DataFrame) -> Figures:
             shown = [one for one in arms if one.trained or told]
             place = {"model": compared.model, "task": task, "rows": rows}
             found.scores.extend(score_lines(shown, spread_of(arms), place))
-        found.differences.extend(_differences(compared, scored, tasks, rows, others))
+        found.differences.extend(_differences(compared, dict(zip(tasks, scored, strict=True)), rows, others))
         by_size[rows] = choose([one for one in found.differences if _decides(one, rows, tasks)], compared.baseline)
-    found.slopes.extend(line for task in tasks for line in slopes(_curve(compared, means, task), compared.model, task))
+    curves = {task: of for task in tasks if (of := _curve(compared, means, task))}
+    found.slopes.extend(line for task, of in curves.items() for line in slopes(of, compared.model, task))
     at = compared.deciding()
     first, trained = compared.sizes()[0], [one.label for one in compared.members(at)]
     kept = None
-    if compared.baseline in trained:
-        kept = held(_curve(compared, means, tasks[0]), by_size[first], compared.baseline)
+    if compared.baseline in trained and curves.keys() == set(tasks):
+        kept = held(list(curves.values()), by_size[first], compared.baseline)
     choice: Choice = {
         "model": compared.model,
         "rows": at,
@@ -143,20 +144,16 @@ def worse_than_the_best(compared: Compared, means: pl.DataFrame, rows: int) -> l
 
 def _differences(
     compared: Compared,
-    scored: Sequence[Sequence[TrainedScores]],
-    tasks: Sequence[str],
+    scored: Mapping[str, Sequence[TrainedScores]],
     rows: int,
     others: Sequence[Member],
 ) -> list[DifferenceLine]:
     trained = [one.label for one in compared.members(rows)]
-    spreads = [spread_of(arms) for arms in scored]
-    names = [*tasks, ALL_TASKS]
     lines = []
     for pair in pairs_of(trained, [one.label for one in others], compared.baseline):
         if pair.baseline not in {*trained, *(one.label for one in others)}:
             continue
-        verdicts = judge(scored, spreads, pair, compared.samples)
-        for task, one in zip(names if len(verdicts) > 1 else tasks, verdicts, strict=False):
+        for task, one in judge(scored, pair, compared.samples).items():
             lines.append(difference_line(one, pair, {"model": compared.model, "task": task, "rows": rows}))
     return lines
 
@@ -166,12 +163,13 @@ def _decides(line: DifferenceLine, rows: int, tasks: Sequence[str]) -> bool:
 
 
 def _curve(compared: Compared, means: pl.DataFrame, task: str) -> dict[int, Sequence[TrainedScores]]:
-    """Return the scores at each size, on the questions that the students of all sizes have answered."""
+    """Return the scores at each size, on the questions that students of all sizes have answered, if there are any."""
     sizes = [(rows, member) for rows in compared.sizes() for member in compared.members(rows)]
     scored = scores_of(means.filter(pl.col("task") == task), [member for _, member in sizes])
     found: dict[int, Sequence[TrainedScores]] = {}
     for (rows, _), one in zip(sizes, scored, strict=True):
-        found[rows] = [*found.get(rows, []), one]
+        if len(one.right):
+            found[rows] = [*found.get(rows, []), one]
     return found
 
 
