@@ -146,7 +146,7 @@ class Recipe(RecipeSpec):
         from tunixhack.pipeline.build import build
         from tunixhack.pipeline.shards import Shard
         from tunixhack.report.write import with_report
-        from tunixhack.runs.shard_folders import PREPARED
+        from tunixhack.runs.shard_names import PREPARED
 
         options = BuildOptions(
             teacher=teacher,

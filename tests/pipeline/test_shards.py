@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builds import QUIET, asked, build, equal, write_questions
+from tests.commands import Command
 from tunixhack import LengthFilter
 from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
 from tunixhack.pipeline.shards import Shard
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import Run
-from tunixhack.runs.shard_folders import shard_folders, shard_progress
+from tunixhack.runs.shard_folders import shard_progress
+from tunixhack.runs.shard_names import holds_shards, shard_folders
 from tunixhack.testing import ScriptedTeacher
 
 OF = 4
@@ -119,7 +121,11 @@ def test_what_does_not_belong_together_is_a_sentence(recipe: Recipe, teacher: Sc
         build(recipe.replace(samples=2), teacher, parent, questions=12, shard="1/2")
     assert not (parent / "shard-1-of-2" / "run.json").exists()
     build(recipe, teacher, parent, questions=12, shard="1/2")
-    build(recipe, teacher, parent, questions=12, shard="2/3")
+    before = asked(teacher)
+    with pytest.raises(UserError, match=r"--shard 2/3: .* has shards of 2, .*: give that number, or choose another"):
+        build(recipe, teacher, parent, questions=12, shard="2/3")
+    assert asked(teacher) == before
+    (parent / "shard-2-of-3").mkdir()  # shards of two numbers, copied together
     with pytest.raises(UserError, match=r"has shards of 2 and 3"):
         merged(recipe, teacher, parent, tmp_path / "merged")
     with pytest.raises(UserError, match=r"has no shards: build them with --shard 1/N"):
@@ -149,3 +155,27 @@ def test_the_budget_is_shared_out_and_the_command_goes_on(recipe: Recipe, teache
     assert record["order"]["shard"] == "1/2"
     assert f"--shard 1/2 --out {tmp_path / 'parts'}" in record["command"].replace(" --seed 0", "")
     assert list(shard_folders(tmp_path / "parts")) == [(1, 2)]
+
+
+def test_the_folder_of_shards_is_no_run_and_says_how_to_make_one(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    parent = tmp_path / "parts"
+    build(recipe, teacher, parent, questions=12, prepare=True)
+    assert holds_shards(parent)
+    said = r"parts holds the shards of a build and is no run itself: .* merge .*parts --out OTHER"
+    with pytest.raises(UserError, match=said):
+        Run.load(parent)
+    with pytest.raises(UserError, match=said):
+        build(recipe, teacher, parent, questions=12)
+    assert not holds_shards(build(recipe, teacher, tmp_path / "whole", questions=12).folder)
+
+
+def test_a_build_that_was_only_prepared_is_shown(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command
+):
+    parent = tmp_path / "parts"
+    build(recipe, teacher, parent, questions=12, prepare=True)
+    shown = tunixhack("show", str(parent))
+    assert shown.code == 0
+    assert "prepared" in shown.out

@@ -295,9 +295,10 @@ def show(
 ) -> None:
     """Show a run: its funnel, why rows were dropped, and a few samples; of a build in shards, how far each is."""
     from tunixhack.runs.run import Run
-    from tunixhack.runs.shard_folders import print_progress, shard_folders, shard_progress
+    from tunixhack.runs.shard_folders import print_progress, shard_progress
+    from tunixhack.runs.shard_names import holds_shards
 
-    if shard_folders(folder):
+    if holds_shards(folder):
         print_json({"folder": str(folder), "shards": shard_progress(folder)}) if as_json else print_progress(folder)
         return
     run = Run.load(folder)

@@ -13,7 +13,7 @@ from tunixhack.cli.train import Json
 
 EXAMPLES = examples(
     "tunixhack pairs runs/math --by verify --out pairs.jsonl",
-    "tunixhack pairs runs/creative --by judge --score rubric_score --margin 0.2 --out pairs.parquet",
+    "tunixhack pairs runs/creative --by judge --score rubric_judge_score --margin 0.2 --out pairs.parquet",
 )
 
 

@@ -11,7 +11,7 @@ from tunixhack.mixture.mixture import Mixture
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains, named_datasets
 from tunixhack.runs.run import Run
-from tunixhack.runs.shard_folders import shard_folders
+from tunixhack.runs.shard_names import shard_folders
 from tunixhack.runs.signature import is_own
 
 

@@ -94,7 +94,7 @@ def _of_the_same_build(recipe: RecipeSpec, options: BuildOptions, run: Run) -> l
     if options.shard is None:
         return []
     prepare = replace(options, shard=None, prepare=True)
-    return check_shard(recipe, run.folder.parent, build_command(recipe, prepare, run))
+    return check_shard(recipe, run.folder.parent, options.shard, build_command(recipe, prepare, run))
 
 
 class _Build:

@@ -22,7 +22,7 @@ from tunixhack._util.wording import counted, joined, verb
 from tunixhack.errors import UserError
 from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.runs.run import Run
-from tunixhack.runs.shard_folders import PREPARED, shard_folders
+from tunixhack.runs.shard_names import PREPARED, shard_folders
 from tunixhack.steps.base import asks_teacher, step_name
 from tunixhack.steps.sample import Sample
 
@@ -74,17 +74,24 @@ class Shard:
         return 1 + int(digest("shard", [dict(message) for message in messages])[:15], 16) % self.of
 
 
-def check_shard(recipe: RecipeSpec, parent: Path, command: str) -> list[Run]:
+def check_shard(recipe: RecipeSpec, parent: Path, shard: Shard, command: str) -> list[Run]:
     """Return the run that was prepared for the shards of a build, in a list; none where none is needed or there.
 
     Args:
         recipe: that is built.
         parent: the folder of the build.
+        shard: that is built.
         command: that prepares it.
 
     Raises:
-        UserError: a step asks before the samples, and nothing was prepared.
+        UserError: the folder has shards of another number, or a step asks before the samples and nothing was prepared.
     """
+    others = sorted({of for _, of in shard_folders(parent)} - {shard.of})
+    if others:
+        raise UserError(
+            f"--shard {shard}: {parent} has shards of {joined(map(str, others))}, which are not merged with those of "
+            f"{shard.of}: give that number, or choose another --out"
+        )
     prepared = Run(parent / PREPARED)
     if prepared.done:
         return [prepared]

@@ -33,6 +33,7 @@ from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import AnswerStore, Received
 from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
+from tunixhack.runs.shard_names import holds_shards
 from tunixhack.runs.signature import is_own, quoted
 from tunixhack.runs.state import RunRecord, read_state
 
@@ -115,7 +116,12 @@ class Run:
         return read_state(path) if there else {}
 
     def without_state(self) -> str | None:
-        """Say how to go on with a run's answers whose run.json is not there any more; None where there are none."""
+        """Say how to go on where shards are instead of a run, or answers without their run.json; None for neither."""
+        if holds_shards(self.folder):
+            return (
+                f"{self.folder} holds the shards of a build and is no run itself: build with --shard goes on with "
+                f"them, and tunixhack merge {self.folder} --out OTHER makes one run of them"
+            )
         found = self.store.received()
         if not found.answers and not found.damaged:
             return None

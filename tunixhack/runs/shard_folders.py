@@ -1,8 +1,7 @@
-"""The folder of a build in shards: where each of them is, and how far they are."""
+"""The progress of a build in shards: how far each of them is."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,8 @@ from rich.table import Table
 
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.runs.run import Run
+from tunixhack.runs.shard_names import PREPARED, shard_folders
 from tunixhack.runs.show import WIDTH
-
-PREPARED = "prepared"
-"""The folder of the run that decides about questions before the shards ask."""
-_SHARD = re.compile(r"shard-(\d+)-of-(\d+)")
-
-
-def shard_folders(parent: Path) -> dict[tuple[int, int], Path]:
-    """Return the folders of shards by (number, of how many), sorted."""
-    found = {}
-    for folder in parent.iterdir() if parent.is_dir() else ():
-        named = _SHARD.fullmatch(folder.name)
-        if named and folder.is_dir():
-            found[int(named[1]), int(named[2])] = folder
-    return dict(sorted(found.items()))
 
 
 def shard_progress(parent: Path) -> list[dict[str, Any]]:
