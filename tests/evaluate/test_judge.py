@@ -115,6 +115,20 @@ def test_a_judge_of_taste_prefers_what_it_likes_and_its_interval_holds_its_taste
     assert "40 questions × 1 pair in both orders" in found.verdicts[0]
 
 
+def test_pairs_of_questions_that_belong_together_are_one_piece_of_evidence(
+    arms: list[str], write_task: WriteTask, tmp_path: Path
+):
+    questions = [*toy_questions(40)]
+    alone = write_task(questions, name="alone.jsonl")
+    together = write_task([row | {"cluster": f"text {at % 8}"} for at, row in enumerate(questions)], name="texts.jsonl")
+    with judging(by_taste(0.8)) as judge:
+        one, texts = (only_line(run(arms, on, judge, tmp_path / on.stem)) for on in (alone, together))
+    assert (one["preferred"], one["n"], one["clusters"]) == (texts["preferred"], 40, 40)
+    assert texts["clusters"] == 8
+    assert (texts["low"], texts["high"]) != (one["low"], one["high"])
+    assert "40 questions in 8 clusters × 1 pair" in texts["sentence"]
+
+
 def test_a_judge_that_always_says_first_decides_nothing(arms: list[str], poems: Path, tmp_path: Path):
     with judging(lambda first, second, seed: "first") as judge:
         line = only_line(run(arms, poems, judge, tmp_path / "out"))

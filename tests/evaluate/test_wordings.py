@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.builds import QUIET
-from tests.evaluate.conftest import WriteTask
+from tests.evaluate.conftest import WriteTask, sums
 from tunixhack import Wording
 from tunixhack.evaluate import Evaluation, evaluate
 from tunixhack.evaluate.table import print_evaluation
@@ -69,3 +69,15 @@ def test_an_evaluation_of_before_has_no_such_table(tmp_path: Path, write_task: W
     del content["wordings"]
     file.write_text(json.dumps(content), encoding="utf-8")
     print_evaluation(Evaluation.load(tmp_path / "out"))
+
+
+def test_an_interval_of_a_wording_knows_which_questions_belong_together(write_task: WriteTask, tmp_path: Path):
+    lows = []
+    for texts in (1000, 5):
+        rows = [row | {"cluster": f"text {at % texts}"} for at, row in enumerate(sums(range(10)))]
+        domain = tmp_path / f"of_{texts}.py"
+        domain.write_text(DOMAIN.format(test=str(write_task(rows, name=f"of_{texts}.jsonl"))), encoding="utf-8")
+        with ScriptedTeacher(answer=wrong_in_brief) as teacher:
+            found = evaluate([teacher.url], str(domain), out=tmp_path / domain.stem, questions=30, report=QUIET)
+        lows.append(found.content["wordings"][0]["low"])
+    assert lows[0] > lows[1]

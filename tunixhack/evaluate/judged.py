@@ -12,6 +12,7 @@ import polars as pl
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.errors import LimitReached, TeacherFailed, TunixHackError
+from tunixhack.evaluate.clusters import COLUMN
 from tunixhack.evaluate.friends import friend_sentences
 from tunixhack.evaluate.judge import Judge
 from tunixhack.evaluate.pairs import PREFERENCE, JudgedPair, as_table, judge_pairs, pairs_of
@@ -82,7 +83,11 @@ def compare(setup: Setup, folder: Path, command: str | None, replies: pl.DataFra
         notes += [f"{name}: {one}" for one in friends]
         tables.append(as_table(pairs, name))
         marked = ["the judge is no stranger to an arm"] if friends else []
-        of_task = preference_lines(tables[-1], setup.facts(), judge.order.samples, marked)
+        clusters = pl.Series(
+            [setup.questions[name].clusters.get(one) for one in tables[-1]["question_id"]], dtype=pl.String
+        )
+        together = tables[-1].with_columns(clusters.alias(COLUMN))
+        of_task = preference_lines(together, setup.facts(), judge.order.samples, marked)
         lines += [{"task": name} | line for line in of_task]
         notes += [f"{name}: {one}" for one in _remarks(of_task, judge)]
     return Compared(pl.concat(tables), lines, notes, problems, code)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from tunixhack._util.wording import counted
+from tunixhack.evaluate.clusters import COLUMN, labels
 from tunixhack.evaluate.figures import LEVEL, ArmFacts
 from tunixhack.evaluate.pairs import EQUAL_TEXTS, UNREAD
 from tunixhack.evaluate.replies import CUT_OFF
-from tunixhack.evaluate.statistics.intervals import SHARE, WIN, Interval, interval
+from tunixhack.evaluate.statistics.intervals import SHARE, WIN, Bounds, Interval, interval
 from tunixhack.evaluate.statistics.power import POWER
 from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
 from tunixhack.evaluate.statistics.verdicts import Circumstances, Verdict, verdict
@@ -29,7 +29,8 @@ def preference_lines(
     """Return a line for each arm of a task but the baseline.
 
     Args:
-        judged: the columns of `tunixhack.evaluate.pairs.PREFERENCE`, of one task.
+        judged: the columns of `tunixhack.evaluate.pairs.PREFERENCE`, of one task, and ``cluster`` where some questions
+            belong together.
         facts: of the arms, the baseline first.
         samples: replies to each question.
         remarks: what each verdict has to be read with, such as that the judge is an arm.
@@ -59,6 +60,7 @@ def _line(of_arm: pl.DataFrame, asked: Circumstances) -> dict[str, Any]:
     }
     line: dict[str, Any] = {
         "n": known["question_id"].n_unique(),
+        "clusters": None,
         "pairs": of_arm.height,
         "judged": by_judge.height,
         "unread": unread,
@@ -72,6 +74,7 @@ def _line(of_arm: pl.DataFrame, asked: Circumstances) -> dict[str, Any]:
     said = _judge(of_arm, known, habits, asked)
     found = said.interval
     return line | {
+        "clusters": found.clusters,
         "preferred": found.mean + HALF,
         "low": None if found.low is None else found.low + HALF,
         "high": None if found.high is None else found.high + HALF,
@@ -94,20 +97,22 @@ def _judge(
     follows = agreement is not None and (agreement.low is None or agreement.low <= HALF)
     if follows:
         remarks.insert(0, FOLLOWS_PLACE)
-    wins = _wins(known, pl.col("value"))
     cut = pl.col("why") == CUT_OFF
     circumstances = Circumstances(
         samples=asked.samples,
         trainings=asked.trainings,
         comparisons=asked.comparisons,
         if_cut_off=tuple(
-            interval(_wins(known, pl.when(cut.fill_null(False)).then(value).otherwise(pl.col("value"))), bounds=WIN)
+            _interval(known, pl.when(cut.fill_null(False)).then(value).otherwise(pl.col("value")) - HALF, WIN)
             for value in (1.0, 0.0)
         ),
         unreliable=follows,
         remarks=tuple(remarks),
     )
-    return verdict(interval(wins, bounds=WIN, level=LEVEL), sign_flip_p(wins), circumstances)
+    win = pl.col("value") - HALF
+    by_question = _means(known, win)
+    p = sign_flip_p(by_question["_value"].to_numpy(), clusters=labels(by_question))
+    return verdict(_interval(known, win, WIN), p, circumstances)
 
 
 def sentence(said: Verdict, arm: str, baseline: str) -> str:
@@ -116,7 +121,8 @@ def sentence(said: Verdict, arm: str, baseline: str) -> str:
     size = f"{arm} is preferred to {baseline} in {_percent(found.mean + HALF)}"
     if found.low is not None and found.high is not None:
         size += f" ({_percent(found.level)}: {100 * (found.low + HALF):.1f} to {100 * (found.high + HALF):.1f})"
-    basis = f"{counted(found.n, 'question')} × {counted(asked.samples, 'pair')} in both orders"
+    together = "" if found.clusters == found.n else f" in {counted(found.clusters, 'cluster')}"
+    basis = f"{counted(found.n, 'question')}{together} × {counted(asked.samples, 'pair')} in both orders"
     if said.word.value.startswith("perhaps") and said.p is not None:
         basis += f", p = {said.p:.2g}"
     could = (
@@ -130,13 +136,11 @@ def sentence(said: Verdict, arm: str, baseline: str) -> str:
 def _agreement(by_judge: pl.DataFrame) -> Interval | None:
     """Return the share of pairs of which the judge says the same in both orders."""
     same = (pl.col("arm_first") == pl.col("arm_second")).cast(pl.Float64)
-    values = _means(by_judge, same)
-    return interval(values, bounds=SHARE, level=LEVEL) if values.size else None
+    return _share(by_judge, same)
 
 
 def _share(by_judge: pl.DataFrame, value: pl.Expr) -> Interval | None:
-    values = _means(by_judge, value)
-    return interval(values, bounds=SHARE, level=LEVEL) if values.size else None
+    return None if by_judge.is_empty() else _interval(by_judge, value, SHARE)
 
 
 def _longer(by_judge: pl.DataFrame) -> Interval | None:
@@ -153,14 +157,16 @@ def _sign(found: Interval) -> int:
     return int(found.low > HALF) - int(found.high < HALF)
 
 
-def _wins(rows: pl.DataFrame, value: pl.Expr) -> Any:
-    return _means(rows, value) - HALF
+def _interval(rows: pl.DataFrame, value: pl.Expr, bounds: Bounds) -> Interval:
+    by_question = _means(rows, value)
+    return interval(by_question["_value"].to_numpy(), bounds=bounds, clusters=labels(by_question), level=LEVEL)
 
 
-def _means(rows: pl.DataFrame, value: pl.Expr) -> Any:
-    """Return the mean of each question, in the order of the questions."""
-    grouped = rows.group_by("question_id").agg(value.mean().alias("_value")).sort("question_id")
-    return grouped["_value"].to_numpy().astype(np.float64)
+def _means(rows: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    """Return the mean of each question as ``_value``, in the order of the questions, and its cluster."""
+    cluster = [pl.col(COLUMN).first()] if COLUMN in rows.columns else []
+    means = rows.group_by("question_id").agg(value.cast(pl.Float64).mean().alias("_value"), *cluster)
+    return means.sort("question_id")
 
 
 def _percent(share: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack.evaluate.clusters import labels
 from tunixhack.evaluate.figures import LEVEL
 from tunixhack.evaluate.statistics.intervals import SHARE, interval
 from tunixhack.evaluate.task import Task
@@ -41,7 +42,7 @@ def wording_lines(task: Task, teachers: Iterable[str], of_task: pl.DataFrame) ->
             part = rows.filter(pl.col("wording") == one.name)
             if part.is_empty():
                 continue
-            found = interval(part["right"].to_numpy(), bounds=SHARE, level=LEVEL)
+            found = interval(part["right"].to_numpy(), bounds=SHARE, clusters=labels(part), level=LEVEL)
             tokens: Any = part["tokens"].mean()
             told = {"right": found.mean, "low": found.low, "high": found.high, "tokens": tokens}
             lines.append({"task": task.name, "arm": arm, "wording": one.name, "n": part.height} | told)
