@@ -317,7 +317,7 @@ def test_a_judge_that_is_an_arm_is_told_as_a_friend(arms: list[str], poems: Path
         found = evaluate(
             arms, str(poems), judge=f"{judge.url}#Org/GOOD", out=tmp_path / "out", questions=20, report=QUIET
         )
-    assert any("judges prefer what they wrote themselves" in note for note in found.notes)
+    assert any("has the model's name of the arm" in note for note in found.notes)
     assert "the judge is no stranger to an arm" in only_line(found)["sentence"]
 
 

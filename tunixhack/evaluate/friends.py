@@ -22,7 +22,10 @@ def friend_sentences(judge: Judge, setup: Setup) -> list[str]:
     found = []
     for arm in setup.arms:
         if arm.kind == "teacher" and same_model(judge.label, arm.label):
-            found.append(f"the judge {judge.label} is the arm {arm.label}: judges prefer what they wrote themselves")
+            is_arm = "is" if judge.label == arm.label else "has the model's name of"
+            found.append(
+                f"the judge {judge.label} {is_arm} the arm {arm.label}: judges prefer what they wrote themselves"
+            )
         elif arm.kind == "student":
             taught = next((name for name in _teachers_of(arm) if same_model(judge.label, name)), None)
             if taught is not None:
