@@ -46,7 +46,9 @@ def test_merged_shards_equal_the_unsharded_build_and_nothing_is_asked_twice(
     assert asked(teacher) == alone
     assert equal(run, whole)
     assert sum(part.train.height for part in parts) == whole.train.height
-    assert [line["done"] for line in shard_progress(tmp_path / "parts")] == [True] * (of + 1)
+    progress = shard_progress(tmp_path / "parts")
+    assert [line["done"] for line in progress] == [True] * (of + 1)
+    assert sum(line["answers"] for line in progress) == alone, "what was lent counts once"
 
 
 def test_a_shard_that_failed_goes_on_and_the_others_need_not_know(

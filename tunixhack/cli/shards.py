@@ -37,6 +37,8 @@ def merging(parent: Path, out: Path, as_json: bool) -> list[str]:
     Raises:
         UserError: there are none, or what they were built of is a file that somebody else's record names.
     """
+    if not parent.is_dir():
+        raise UserError(f"there is no folder {parent}")
     found = list(shard_folders(parent).values())
     if not found:
         raise UserError(f"{parent} has no shards: build them with --shard 1/N to N/N --out {parent}")

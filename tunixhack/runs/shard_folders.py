@@ -5,24 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from tunixhack._util.safe_text import for_terminal
+from tunixhack.errors import UserError
+from tunixhack.runs.answer_store import KEY, KEY_FIELDS
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED, shard_folders
 from tunixhack.runs.show import WIDTH
 
 
 def shard_progress(parent: Path) -> list[dict[str, Any]]:
-    """Return how far each shard is: ``shard``, ``status``, ``done`` and ``answers`` received."""
+    """Return how far each shard is: ``shard``, ``status``, ``done`` and ``answers``, those that it was given apart."""
     named = [(PREPARED, parent / PREPARED)] if (parent / PREPARED).is_dir() else []
     named += [(f"{number}/{of}", folder) for (number, of), folder in shard_folders(parent).items()]
     runs = [(name, Run(folder)) for name, folder in named]
-    return [
-        {"shard": name, "status": run.status, "done": run.done, "answers": run.store.received().answers}
-        for name, run in runs
-    ]
+    lent = next((_keys(run) for name, run in runs if name == PREPARED), pl.DataFrame(schema=KEY_FIELDS))
+    told = []
+    for name, run in runs:
+        borrowed = 0 if name == PREPARED else _keys(run).join(lent, on=KEY, how="semi").height
+        answers = run.store.received().answers - borrowed
+        told.append({"shard": name, "status": run.status, "done": run.done, "answers": answers})
+    return told
+
+
+def _keys(run: Run) -> pl.DataFrame:
+    """Return the keys of a run's stored answers; none where a file is damaged, which the status tells."""
+    try:
+        return run.store.keys()
+    except UserError:
+        return pl.DataFrame(schema=KEY_FIELDS)
 
 
 def print_progress(parent: Path) -> None:
