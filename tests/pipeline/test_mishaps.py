@@ -211,7 +211,7 @@ def build_forty(source: Path, teacher: str, out: Path) -> None:
 
 def test_a_full_disk_stops_the_build_and_loses_what_was_in_flight_only(source: Path, tmp_path: Path):
     out, recipe = tmp_path / "run", small_recipe(source, steps=WITHOUT_FILTERS)
-    answer = "<reasoning>" + "why " * 4000 + "</reasoning><answer>{}</answer>"
+    answer = "<reasoning>" + " ".join(f"why{n:04}" for n in range(2000)) + "</reasoning><answer>{}</answer>"
     with ScriptedTeacher(answer=lambda messages, seed: answer.format(seed)) as teacher:
         told = on_a_full_disk(600_000, tmp_path / "log", build_forty, source, teacher.url, out)
         assert told.startswith(f"cannot write to {out / '.work'}: File too large; what was received before is kept")

@@ -68,9 +68,12 @@ def with_report(folder: Path, report: Reporter) -> Iterator[None]:
     before = _written(run)
     try:
         yield
-    finally:
+    except BaseException:
         if _written(run) not in (None, before):
-            _try(run, report)
+            _try(run, report, tell=False)  # how to go on is the last that is said
+        raise
+    if _written(run) not in (None, before):
+        _try(run, report)
 
 
 def _written(run: Run) -> int | None:
@@ -82,9 +85,11 @@ def _written(run: Run) -> int | None:
     return max(found, default=None)
 
 
-def _try(run: Run, report: Reporter) -> None:
+def _try(run: Run, report: Reporter, *, tell: bool = True) -> None:
     try:
-        report.say(f"report: {write_report(run)}")
+        path = write_report(run)
+        if tell:
+            report.say(f"report: {path}")
     except TunixHackError as error:
         report.warn(f"the report is not written: {error}")
     except Exception as error:  # noqa: BLE001  # the dataset is written and paid for: a picture of it cannot fail it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _SHARD = re.compile(r"shard-(\d+)-of-(\d+)")
 def shard_folders(parent: Path) -> dict[tuple[int, int], Path]:
     """Return the folders of shards by (number, of how many), sorted."""
     found = {}
-    for folder in parent.iterdir() if parent.is_dir() else ():
+    for folder in parent.iterdir() if os.path.isdir(parent) else ():  # False for any name, however long
         named = _SHARD.fullmatch(folder.name)
         if named and folder.is_dir():
             found[int(named[1]), int(named[2])] = folder
@@ -22,6 +23,6 @@ def shard_folders(parent: Path) -> dict[tuple[int, int], Path]:
 
 def holds_shards(parent: Path) -> bool:
     """Tell whether shards, or the run that was prepared for them, are in a folder that has no record of its own."""
-    if (parent / "run.json").exists():
+    if os.path.exists(parent / "run.json"):  # as above
         return False
-    return bool(shard_folders(parent)) or (parent / PREPARED / "run.json").exists()
+    return bool(shard_folders(parent)) or os.path.exists(parent / PREPARED / "run.json")

@@ -134,13 +134,13 @@ def test_tokens_are_counted_by_domain():
 def renders(monkeypatch: pytest.MonkeyPatch) -> list[TrainingExample]:
     """The examples that are rendered from here on."""
     seen: list[TrainingExample] = []
-    render = module._render
+    render = module.render
 
     def watched(one: TrainingExample, renderer: Renderer) -> Any:
         seen.append(one)
         return render(one, renderer)
 
-    monkeypatch.setattr(module, "_render", watched)
+    monkeypatch.setattr(module, "render", watched)
     return seen
 
 

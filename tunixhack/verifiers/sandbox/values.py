@@ -63,10 +63,25 @@ def decode(written: Any) -> Any:
     >>> decode(encode({"a": (1, 2)})) == {"a": (1, 2)}
     True
     """
+    if _too_deep(written):  # the interpreter's own limit can be any that a library has set
+        raise ValueError("this is no value: it is nested too deeply")
     try:
         return _decode(written)
     except (AttributeError, TypeError, ArithmeticError, RecursionError) as error:
         raise ValueError("this is no value") from error
+
+
+def _too_deep(written: Any) -> bool:
+    """Tell whether JSON is nested deeper than `encode` writes: each level of a value is at most three of JSON."""
+    level = [written]
+    for _ in range(3 * (DEEPEST + 1)):
+        inner: list[Any] = []
+        for one in level:
+            inner += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _decode(written: Any) -> Any:
