@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -12,11 +13,12 @@ from tests.ablate.conftest import OPTIONS, WriteRows, run
 from tests.builds import QUIET
 from tunixhack.ablate import plan
 from tunixhack.ablate.choice import losers
-from tunixhack.ablate.figures import DifferenceLine, scores_of
+from tunixhack.ablate.figures import DifferenceLine, Pair, TrainedScores, judge, scores_of
 from tunixhack.ablate.options import Options
 from tunixhack.ablate.questions import choose_questions
 from tunixhack.ablate.results import Compared, Figures, Round, figures
 from tunixhack.evaluate.order import Order
+from tunixhack.evaluate.statistics.contrasts import mean_over_tasks
 
 SIZES, ARMS, TRAININGS = (10, 100), ("plain", "good", "poor"), 2
 CLUSTERS, EACH = 15, 6
@@ -153,3 +155,20 @@ def test_a_task_that_not_everybody_has_answered_leaves_the_others_their_names():
     found = figures(compared(rounds, ("teacher",)), means)
     assert {line["task"] for line in found.differences} == {"second"}
     assert {line["task"] for line in found.slopes} == {"first", "second"}
+
+
+@pytest.mark.parametrize(("second", "wider"), [((0.3, 0.6), True), ((0.6, 0.3), False)])
+def test_seeds_that_move_all_tasks_alike_widen_the_mean_over_tasks(second: tuple[float, float], wider: bool):
+    def task(chances: tuple[float, float], name: str) -> list[TrainedScores]:
+        arms = []
+        for label in ("plain", "good"):
+            draws = [[random.Random(f"{name}{label}{one}{seed}").random() for seed in (0, 1)] for one in range(400)]
+            right = (np.array(draws) < np.array(chances)).astype(float)
+            arms.append(TrainedScores(label=label, right=right, if_right=right))
+        return arms
+
+    tasks = {"first": task((0.3, 0.6), "first"), "second": task(second, "second")}
+    judged = judge(tasks, Pair(arm="good", baseline="plain", comparisons=1), 1)
+    alone = mean_over_tasks([judged["first"].interval, judged["second"].interval])
+    assert (judged["all tasks"].interval.error > 1.1 * alone.error) is wider
+    assert judged["all tasks"].interval.error >= alone.error

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from tunixhack.ablate.figures import DifferenceLine, TrainedScores, estimate, spread_of
+from tunixhack.ablate.figures import DifferenceLine, TrainedScores, estimate, shared_error, spread_of
 from tunixhack.evaluate.statistics.contrasts import choice_held, mean_over_tasks, slope_per_decade
 from tunixhack.evaluate.statistics.intervals import DIFFERENCE, Interval
 from tunixhack.evaluate.statistics.power import shared_level
@@ -103,7 +103,12 @@ def held(tasks: Sequence[Mapping[int, Sequence[TrainedScores]]], chosen: str, ba
     if chosen not in {one.label for one in tasks[0][large]}:
         return f"chosen at {small:,} rows; at {large:,} it was not trained"
     ends = [_ends(by_size, chosen, baseline) for by_size in tasks]
-    at_largest, change = (mean_over_tasks(of) if len(tasks) > 1 else of[0] for of in zip(*ends, strict=True))
+    if len(tasks) == 1:
+        return choice_held(*ends[0]).sentence(small, large)
+    of_largest = shared_error([by_size[large] for by_size in tasks], 2.0)
+    of_all = shared_error([[one for arms in by_size.values() for one in arms] for by_size in tasks], 4.0)
+    at_largest = mean_over_tasks([one for one, _ in ends], shared=of_largest)
+    change = mean_over_tasks([one for _, one in ends], shared=of_all)
     return choice_held(at_largest, change).sentence(small, large)
 
 

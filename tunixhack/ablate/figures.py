@@ -140,6 +140,27 @@ def spread_of(arms: Sequence[TrainedScores]) -> Spread | None:
     return pooled_spread(repeated) if repeated else None
 
 
+def shared_error(tasks: Sequence[Sequence[TrainedScores]], squared_weights: float) -> tuple[float, float]:
+    """Return what trainings add to the squared error of a mean over tasks beyond each task's own, and its degrees.
+
+    The same students answer all tasks, so that a lucky seed is lucky on all of them: the spread of the means over tasks
+    is more than independent spreads of the tasks would make it.
+
+    Args:
+        tasks: of each task the scores of all arms, in the same order.
+        squared_weights: as in `estimate`.
+    """
+    spreads = [spread_of(arms) for arms in tasks]
+    known = [one for one in spreads if one is not None]
+    if not known or len(known) < len(tasks):
+        return 0.0, 1.0
+    repeated = [of for of in zip(*tasks, strict=True) if of[0].trained and of[0].trainings > 1]
+    over = pooled_spread([np.mean([one.right.mean(axis=0) for one in of], axis=0) for of in repeated])
+    alone = sum(one.variance for one in known) / len(tasks) ** 2
+    trainings = min(of[0].trainings for of in repeated)
+    return max(0.0, squared_weights * (over.variance - alone) / trainings), float(over.degrees)
+
+
 def estimate(
     values: Floats,
     spread: Spread | None,
@@ -247,7 +268,10 @@ def judge(tasks: Mapping[str, Sequence[TrainedScores]], pair: Pair, samples: int
         together = Circumstances(
             samples=samples, trainings=first.trainings, comparisons=pair.comparisons, token_ratio=first.token_ratio
         )
-        verdicts[ALL_TASKS] = verdict(mean_over_tasks([one.interval for one in verdicts.values()]), None, together)
+        weights = sum(one.trained for arms in tasks.values() for one in arms if one.label in (pair.arm, pair.baseline))
+        shared = shared_error(list(tasks.values()), weights / len(tasks))
+        found = mean_over_tasks([one.interval for one in verdicts.values()], shared=shared)
+        verdicts[ALL_TASKS] = verdict(found, None, together)
     return verdicts
 
 

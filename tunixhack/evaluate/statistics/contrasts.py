@@ -92,7 +92,9 @@ def choice_held(at_largest: Interval, change: Interval) -> ChoiceHeld:
     return ChoiceHeld(word=words[at_largest.sign], at_largest=at_largest, change=change)
 
 
-def mean_over_tasks(tasks: Sequence[Interval], *, level: float = LEVEL) -> Interval:
+def mean_over_tasks(
+    tasks: Sequence[Interval], *, shared: tuple[float, float] = (0.0, 1.0), level: float = LEVEL
+) -> Interval:
     """Return the mean of several tasks' means, each task counting the same.
 
     The tasks are strata: the squared error of the mean is the sum of theirs over the square of their number, with
@@ -100,6 +102,8 @@ def mean_over_tasks(tasks: Sequence[Interval], *, level: float = LEVEL) -> Inter
 
     Args:
         tasks: the interval of each task, all with the same bounds.
+        shared: what the squared error of the mean has beyond that sum, and its degrees of freedom: a training's seed
+            moves the same students on all tasks.
         level: share of such intervals that hold the true mean.
 
     Raises:
@@ -116,10 +120,15 @@ def mean_over_tasks(tasks: Sequence[Interval], *, level: float = LEVEL) -> Inter
     if any(task.bounds != bounds for task in tasks):
         raise ValueError("the tasks' values have different bounds, so that their mean says nothing")
     variances = np.array([task.error**2 for task in tasks]) / count**2
-    total = float(variances.sum())
+    total = float(variances.sum()) + shared[0]
     known = bool(np.isfinite(total))
     most = float(sum(task.degrees for task in tasks))
     terms = sum(variance**2 / task.degrees for variance, task in zip(variances, tasks, strict=True)) if known else 0.0
+    if (
+        shared[0] and known
+    ):  # the same trainings are in the tasks' errors: as wrong as all of them in the same direction
+        each = [variance / task.degrees**0.5 for variance, task in zip(variances, tasks, strict=True)]
+        terms = (sum(each) + shared[0] / shared[1] ** 0.5) ** 2
     degrees = total**2 / float(terms) if terms else most
     centre, error = float(np.mean([task.centre for task in tasks])), total**0.5
     low, high = ends(centre, error, degrees, bounds, level) if known else (None, None)
