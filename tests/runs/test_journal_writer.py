@@ -132,5 +132,6 @@ def test_a_disk_that_keeps_no_answers_stops_the_build(
         with pytest.raises(UserError, match=r"cannot write to .*\.work: Input/output error; what was received before"):
             build(recipe, teacher, out, concurrency=1)
     before = asked(teacher)
-    assert Run.load(out).store.received().answers == before, "they were read back, and may be lost yet"
+    # one may have been in flight when the disk had told; the others were read back, and may be lost yet
+    assert before - 1 <= Run.load(out).store.received().answers <= before
     assert equal(build(recipe, teacher, out), build(recipe, teacher, tmp_path / "other"))
