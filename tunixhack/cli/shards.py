@@ -8,6 +8,7 @@ from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.mixture.mixture import Mixture
+from tunixhack.pipeline.shards import all_shards
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains, named_datasets
 from tunixhack.runs.run import Run
@@ -35,13 +36,10 @@ def merging(parent: Path, out: Path, as_json: bool) -> list[str]:
     """Return the command line, without the program's name, that merges the shards of a build.
 
     Raises:
-        UserError: there are none, or what they were built of is a file that somebody else's record names.
+        UserError: as `all_shards`; or what they were built of is a file that somebody else's record names.
     """
-    if not parent.is_dir():
-        raise UserError(f"there is no folder {parent}")
+    all_shards(parent)
     found = list(shard_folders(parent).values())
-    if not found:
-        raise UserError(f"{parent} has no shards: build them with --shard 1/N to N/N --out {parent}")
     state = Run(found[0]).state()
     words = shlex.split(str(state.get("command") or ""))
     if words[:2] != ["tunixhack", "build"] or len(words) < 3:

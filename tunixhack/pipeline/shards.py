@@ -134,6 +134,8 @@ def all_shards(parent: Path) -> list[Run]:
     Raises:
         UserError: there are none, some are missing or have not ended, or they are of different numbers.
     """
+    if not parent.is_dir():
+        raise UserError(f"there is no folder {parent}")
     found = shard_folders(parent)
     if not found:
         raise UserError(f"{parent} has no shards: build them with --shard 1/N to N/N --out {parent}")

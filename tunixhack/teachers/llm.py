@@ -129,7 +129,7 @@ def _listed(messages: str | Sequence[Mapping[str, str]]) -> list[Mapping[str, st
 
 
 class MessagesLLM(HardenedLLM):
-    """An LLM whose rows carry rendered ``messages`` as JSON; the senders use it."""
+    """An LLM whose rows carry rendered ``messages`` as JSON; the sender of batches uses it."""
 
     def render(self, row: dict[str, Any]) -> Messages:
         """Return the messages that the row carries."""
