@@ -16,11 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -28,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the tiny student is in tes
 
 import jax  # imported before the forks and once for all of them, and not used here: that starts threads
 import polars as pl
-from kills import MOST_KILLS, ended, fork
+from common.kill_rounds import kill_rounds
+from kills import ended, fork
 
 import tunixhack.evaluate.students  # likewise
 import tunixhack.train.supervised  # noqa: F401  # likewise
@@ -130,27 +129,13 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
-    moments, places = random.Random(asked.seed), Counter[str]()
-    hits = good = folders = 0
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
         whole = bench.folder / "whole"
         bench.finish(bench.folder / "warm")  # compiles
         usual = bench.finish(whole)
         print(f"  an uninterrupted ablation takes {usual:.1f} s (load {os.getloadavg()[0]:.1f})", flush=True)
-        while hits < asked.kills:
-            out, here = bench.folder / f"run{folders}", 0
-            folders += 1
-            for _ in range(min(moments.randint(1, MOST_KILLS), asked.kills - hits)):
-                if ended(bench.start(out), moments.uniform(0.0, usual)) is None:
-                    here += 1
-                    places[place(out)] += 1
-            bench.finish(out)
-            hits += here
-            good += here * bench.equal(out, whole)
-            print(f"  {hits} kills, {good} equal", flush=True)
-    for where, count in places.most_common():
-        print(f"  {count} hit: {where}")
+        hits, good, folders = kill_rounds(bench, whole, usual, place, asked.kills, asked.seed)
     print(f"  {folders} folders")
     print(f"ablation_kills: {good} of {hits} equal")
     return 0 if good == hits else 1

@@ -15,18 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tiny student is in tests/train/toy.py
 
 import jax  # noqa: F401  # imported before the forks and once for all of them, and not used here: that starts threads
-from kills import MOST_KILLS, ended, fork
+from common.kill_rounds import kill_rounds
+from kills import ended, fork
 
 import tunixhack.evaluate.reference_loss
 import tunixhack.teachers.llm  # imports Curator, likewise
@@ -120,8 +119,6 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=20)
     options.add_argument("--seed", type=int, default=0)
     asked = options.parse_args()
-    moments, places = random.Random(asked.seed), Counter[str]()
-    kills = good = folders = 0
     with (
         tempfile.TemporaryDirectory() as name,
         ScriptedTeacher(process=True, faults=Faults(latency=LATENCY)) as teacher,
@@ -131,19 +128,7 @@ def main() -> int:
         bench.finish(whole)
         usual = bench.finish(bench.folder / "usual")
         print(f"  an uninterrupted evaluation takes {usual:.1f} s (load {os.getloadavg()[0]:.1f})", flush=True)
-        while kills < asked.kills:
-            out, hits = bench.folder / f"run{folders}", 0
-            folders += 1
-            for _ in range(min(moments.randint(1, MOST_KILLS), asked.kills - kills)):
-                if ended(bench.start(out), moments.uniform(0.0, usual)) is None:
-                    hits += 1
-                    places[place(out)] += 1
-            bench.finish(out)
-            kills += hits
-            good += hits * bench.equal(out, whole)
-            print(f"  {kills} kills, {good} equal", flush=True)
-    for where, count in places.most_common():
-        print(f"  {count} hit: {where}")
+        kills, good, _ = kill_rounds(bench, whole, usual, place, asked.kills, asked.seed)
     print(f"evaluate_kills: {good} of {kills} equal")
     return 0 if good == kills else 1
 

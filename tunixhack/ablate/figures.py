@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from tunixhack.evaluate.clusters import labels
+from tunixhack.evaluate.figures import VerdictLine, verdict_line
 from tunixhack.evaluate.statistics.contrasts import mean_over_tasks
 from tunixhack.evaluate.statistics.intervals import DIFFERENCE, LEVEL, SHARE, Bounds, Floats, Interval, interval
 from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
@@ -51,26 +52,12 @@ class ScoreLine(TypedDict):
     tokens: float | None
 
 
-class DifferenceLine(TypedDict):
-    """An arm minus another one."""
+class DifferenceLine(VerdictLine):
+    """An arm minus another one, of one model, task and size."""
 
     model: str
     task: str
     rows: int
-    arm: str
-    baseline: str
-    n: int
-    clusters: int
-    """As in `ScoreLine`."""
-    difference: float
-    low: float | None
-    high: float | None
-    level: float
-    p: float | None
-    verdict: str
-    detectable: float | None
-    remarks: list[str]
-    sentence: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -306,25 +293,8 @@ def difference_line(judged: Verdict, pair: Pair, place: Mapping[str, Any]) -> Di
         pair: what was compared.
         place: ``model``, ``task`` and ``rows``.
     """
-    found = judged.interval
-    return {
-        "model": place["model"],
-        "task": place["task"],
-        "rows": place["rows"],
-        "arm": pair.arm,
-        "baseline": pair.baseline,
-        "n": found.n,
-        "clusters": found.clusters,
-        "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
-        "level": found.level,
-        "p": judged.p,
-        "verdict": str(judged.word),
-        "detectable": judged.detectable,
-        "remarks": list(judged.suffixes),
-        "sentence": judged.sentence(pair.arm, pair.baseline),
-    }
+    said = verdict_line(judged, pair.baseline, pair.arm)
+    return {"model": place["model"], "task": place["task"], "rows": place["rows"], **said}
 
 
 def _ratio(one: int | None, other: int | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import polars as pl
 
@@ -16,6 +16,25 @@ from tunixhack.evaluate.statistics.sign_flips import sign_flip_p
 from tunixhack.evaluate.statistics.verdicts import Circumstances, Verdict, verdict
 
 LEVEL = 0.95
+
+
+class VerdictLine(TypedDict):
+    """An arm minus another one."""
+
+    arm: str
+    baseline: str
+    n: int
+    clusters: int
+    """Number of clusters; as many as questions where none belong together."""
+    difference: float
+    low: float | None
+    high: float | None
+    level: float
+    p: float | None
+    verdict: str
+    detectable: float | None
+    remarks: list[str]
+    sentence: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +123,12 @@ def differences(means: pl.DataFrame, arms: Sequence[ArmFacts], samples: int) -> 
         )
         p = sign_flip_p(both["right_arm"].to_numpy() - both["right"].to_numpy(), clusters=together)
         judged = verdict(found, p, circumstances)
-        lines.append(_line(judged, baseline.label, arm.label))
+        lines.append(dict(verdict_line(judged, baseline.label, arm.label)))
     return lines
 
 
-def _line(judged: Verdict, baseline: str, arm: str) -> dict[str, Any]:
+def verdict_line(judged: Verdict, baseline: str, arm: str) -> VerdictLine:
+    """Return what a verdict says as data and as a sentence."""
     found = judged.interval
     return {
         "arm": arm,
