@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
+import numpy as np
+import numpy.typing as npt
 
 
 class Attend(Protocol):
@@ -53,3 +55,18 @@ class Shape:
     """Of the layers that have one; None where no layer has."""
     dtype: Any
     """In which q, k and v come."""
+    segments: int | None = None
+    """The most segments that a training row can have, padding not counted (`most_segments`); None if nobody knows."""
+
+
+def most_segments(lengths: npt.NDArray[np.integer[Any]], length: int) -> int:
+    """Return how many of some rows can be packed into one training row, at most: the shortest of them.
+
+    Args:
+        lengths: tokens of each row of the data.
+        length: tokens of a training row.
+
+    >>> most_segments(np.array([500, 30, 20, 40, 600]), 100)
+    3
+    """
+    return max(int(np.searchsorted(np.cumsum(np.sort(lengths)), length, side="right")), 1)

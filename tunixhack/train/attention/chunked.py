@@ -233,8 +233,8 @@ def _backward_of_rows(
             of_scores = (shares * (of_shares - common[..., None])).astype(q.dtype)
             return (
                 of_query + product("rkmt,rkth->rkmh", of_scores, key),
-                of_keys.at[number].add(product("rkmt,rkmh->rkth", of_scores, queries.states)),
-                of_values.at[number].add(product("rkmt,rkmh->rkth", shares.astype(change.dtype), change)),
+                _add_at(of_keys, number, product("rkmt,rkmh->rkth", of_scores, queries.states)),
+                _add_at(of_values, number, product("rkmt,rkmh->rkth", shares.astype(change.dtype), change)),
             )
 
         start = jnp.zeros(queries.states.shape, jnp.float32), *of_keys
@@ -246,3 +246,10 @@ def _backward_of_rows(
     of_keys, of_queries = jax.lax.scan(of_block, (nothing, nothing), (queries, *blocks))
     of_k, of_v = (_out_of_blocks(found, size) for found in of_keys)
     return _out_of_blocks(of_queries, size), of_k.astype(k.dtype), of_v.astype(v.dtype)
+
+
+def _add_at(blocks: jax.Array, number: jax.Array, added: jax.Array) -> jax.Array:
+    """Add to one of the blocks, in place; ``blocks.at[number].add`` would be a scatter."""
+    before = jax.lax.dynamic_index_in_dim(blocks, number, keepdims=False)
+    after: jax.Array = jax.lax.dynamic_update_index_in_dim(blocks, before + added, number, 0)
+    return after
