@@ -37,6 +37,7 @@ def mesh(platform="cpu", capability=None, parts=1):
 def compiles(monkeypatch):
     """Take for compiled what would have to be compiled for a device that is not here."""
     monkeypatch.setattr(choosing, "_compile", lambda attend, shape: None)
+    monkeypatch.setattr(choosing, "_apart", lambda attend, shape: 0.01)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,19 @@ def test_what_does_not_compile_is_told_once_and_not_taken():
     assert chosen.notes[0] == "Attention on a device: chunked, in blocks of tokens."
     (refused,) = chosen.notes[1:]
     assert refused.startswith("The attention splash is not taken: it does not compile (")
+
+
+@pytest.mark.parametrize(("wrong", "told"), [(2.0, "apart from the dense one"), (float("nan"), "nan of the result")])
+def test_a_kernel_that_computes_another_thing_here_is_not_taken(monkeypatch, wrong, told):
+    monkeypatch.setitem(choosing._MAKERS, "splash", lambda devices, shape: lambda *of: wrong * dense(*of))
+    chosen = choose(mesh(platform="tpu"), shape(length=256, window=512))
+    assert chosen.name == "chunked"
+    assert told in chosen.notes[1]
+
+
+def test_a_kernel_that_computes_the_same_here_is_taken(monkeypatch):
+    monkeypatch.setitem(choosing._MAKERS, "splash", lambda devices, shape: Chunked(32))
+    assert choose(mesh(platform="tpu"), shape(length=256, window=512, segments=1)).name == "splash"
 
 
 def test_a_release_of_jax_that_nobody_read_gets_the_public_call(compiles, monkeypatch):

@@ -114,7 +114,8 @@ def errors(attend: Attend, arrays: Arrays, window: int | None) -> Errors:
         arrays = drawn(shape, mean=300)
         print(errors(choose(mesh, shape).attend, arrays, shape.window))
     """
-    wanted = value_and_gradients(dense, arrays.astype(jnp.float32), window)
+    with jax.default_matmul_precision("highest"):  # accelerators multiply fp32 in less, if they are not asked
+        wanted = value_and_gradients(dense, arrays.astype(jnp.float32), window)
     found = value_and_gradients(attend, arrays, window)
     there, here = ([np.asarray(a.astype(jnp.float32), np.float64) for a in arrays] for arrays in (wanted, found))
     norms = [float(np.linalg.norm(array)) for array in there]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from tunixhack.errors import UserError
 from tunixhack.train.attention import cudnn
 from tunixhack.train.attention.base import Attend, Shape
+from tunixhack.train.attention.check import errors, with_segments
 from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.attention.dense import dense
 from tunixhack.train.attention.sharded import Sharded, parts
@@ -21,6 +23,9 @@ Name = Literal["splash", "cudnn", "cudnn-masked", "chunked", "dense"]
 
 HOPPER, AMPERE = (9, 0), (8, 0)
 """Compute capabilities: of the first cards that take packed rows, and of the first on which cuDNN attends in bf16."""
+
+WRONG = 0.03
+"""How far from the dense attention a kernel may be on an accelerator, as a share of the norm; bf16 makes 0.01 of it."""
 
 LARGE_BLOCK = 512
 """Tokens of a block of the attention in blocks on accelerators, where each step of a loop costs a launch."""
@@ -70,7 +75,8 @@ def choose(mesh: Mesh, shape: Shape, name: str | None = None) -> Chosen:
     """Choose the attention of a training.
 
     On a TPU that is splash attention, on an NVIDIA GPU cuDNN's, and elsewhere the one in blocks. What an accelerator
-    is to compute is compiled for it beforehand, with its gradients, and what does not compile is not taken.
+    is to compute is compiled for it beforehand, with its gradients, and compared with the dense attention on two short
+    rows: what does not compile, or computes another thing there, is not taken.
 
     Args:
         mesh: the devices.
@@ -142,8 +148,11 @@ def _attempt(mesh: Mesh, devices: Devices, shape: Shape, name: Name) -> Attend |
         return attend
     try:
         _compile(attend, shape)
+        apart = _apart(made, shape)
     except Exception as error:  # noqa: BLE001  # an open set: of XLA, Mosaic, cuDNN, and of changes to jax's own modules
         return f"it does not compile ({_first_line(error)})"
+    if not apart <= WRONG:  # nor is what is not a number
+        return f"on a small batch it is {apart:.2g} of the result apart from the dense one"
     return attend
 
 
@@ -158,6 +167,18 @@ def _compile(attend: Attend, shape: Shape) -> None:
         return sum((found.astype(jnp.float32).sum() for found in called), jnp.zeros(()))
 
     jax.jit(jax.grad(total, argnums=(0, 1, 2))).lower(q, k, k, segments).compile()
+
+
+def _apart(attend: Attend, shape: Shape) -> float:
+    """Return how far an attention is from the dense one on two short rows of this shape, at its worst."""
+    length = min(shape.length, 256)
+    few = min(shape.segments or 3, 3, length)
+    rows = [(np.arange(length) * few // length + 1), np.where(np.arange(length) < length // 3, 1, 0)]
+    small = replace(shape, rows=2, length=length)
+    arrays = with_segments(small, jnp.asarray(np.stack(rows), jnp.int32))
+    window = None if shape.window is None else min(shape.window, max(length // 4, 1))
+    found = np.array([errors(attend, arrays, seen) for seen in dict.fromkeys((None, window))])
+    return float(found.max())  # which is not a number if one is not
 
 
 def _first_line(error: Exception) -> str:
