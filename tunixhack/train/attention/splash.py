@@ -42,7 +42,7 @@ class Splash:
             for array in (q, k, v)
         ]
         # padding sees the padding before it: each token sees itself at least
-        ids = jnp.pad(segments, ((0, 0), (0, missing)))
+        ids = jnp.pad(segments.astype(jnp.int32), ((0, 0), (0, missing)))
         kernel = self._kernel(length + missing, heads, block, window)
         found: jax.Array = jax.vmap(kernel)(*arrays, segment_ids=splash_attention_kernel.SegmentIds(q=ids, kv=ids))
         return jnp.swapaxes(found, 1, 2)[:, :length, :, :size].astype(q.dtype)
