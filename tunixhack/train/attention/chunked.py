@@ -118,18 +118,20 @@ def _keys(k: jax.Array, v: jax.Array, segments: jax.Array, size: int) -> _Keys:
 
 
 def first_blocks(segments: jax.Array, window: int | None, size: int) -> jax.Array:
-    """Return the first block of which each block of queries sees a token, int [R, blocks].
+    """Return the first block of which each block of queries sees a token, int [R, blocks]; of padding, its own.
 
     >>> first_blocks(jnp.array([[1, 1, 1, 1, 1, 2, 2, 2]]), None, 2).tolist()
     [[0, 0, 0, 2]]
     >>> first_blocks(jnp.array([[1, 1, 1, 1, 1, 1, 1, 1]]), 3, 2).tolist()
     [[0, 0, 1, 2]]
+    >>> first_blocks(jnp.array([[1, 1, 1, 0, 0, 0, 0, 0]]), None, 2).tolist()
+    [[0, 0, 2, 3]]
     """
     rows, length = segments.shape
     place = jnp.arange(length)
     begins = jnp.concatenate([jnp.ones((rows, 1), bool), segments[:, 1:] != segments[:, :-1]], axis=1)
-    # of the segment that a token belongs to
-    start = jax.lax.cummax(jnp.where(begins, place, 0), axis=1)[:, ::size]
+    # of the segment that a token belongs to; each token of padding is one of its own, or empty rows would cost the most
+    start = jax.lax.cummax(jnp.where(begins | (segments == 0), place, 0), axis=1)[:, ::size]
     if window is not None:
         start = jnp.maximum(start, place[::size] - window + 1)
     return start // size
@@ -158,7 +160,7 @@ def _scores(
     place = queries.number * size + jnp.arange(flat) // (flat // size)
     back = place[:, None] - (number * size + jnp.arange(size))[None, :]
     near = (back >= 0) if window is None else (back >= 0) & (back < window)
-    # padding sees the padding before it: each token sees itself at least, and no total is zero
+    # padding sees padding: each token sees itself at least, and no total is zero
     seen = (queries.segments[:, :, None] == segments[:, None, :]) & near
     return jnp.where(seen[:, None], scores, MASKED)
 
