@@ -61,7 +61,9 @@ def compare(name: str, model: str, rows: list[dict[str, Any]], rounds: int) -> N
     scorer = StudentScorer(model)
     student = scorer.found.student
     graph, family, dtype = nnx.graphdef(student.model), student.base.family, compute_dtype(student.mesh)
-    losses = jax.jit(lambda state, inputs: summed_losses(nnx.merge(graph, state), family, inputs, dtype))
+    losses = jax.jit(
+        lambda state, inputs: summed_losses(nnx.merge(graph, state), family, inputs, dtype, student.attend)
+    )
     rendered = [one for one in map(scorer.render, rows) if isinstance(one, Rendered) and len(one.tokens) <= LENGTH]
     data = of_rows(rendered)
     batches = list(Packed(data, max_seq_len=LENGTH, batch_size=BATCH[name], validation=True))

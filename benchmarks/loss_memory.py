@@ -21,19 +21,32 @@ from flax import nnx
 from tunix.models.gemma3 import model as gemma3
 from tunix.sft import peft_trainer
 
+from tunixhack.train.models.gemma3 import Gemma3
+
 
 def temporary_bytes(
-    loss: Callable[..., jax.Array], config: gemma3.ModelConfig, dtype: Any, rows: int, length: int
+    loss: Callable[..., jax.Array], seen: str, config: gemma3.ModelConfig, dtype: Any, rows: int, length: int
 ) -> int:
-    """Compile loss and gradients, and return what they hold beside their inputs and outputs."""
-    abstract = nnx.eval_shape(lambda: gemma3.Gemma3(config, rngs=nnx.Rngs(0)))
+    """Compile loss and gradients, and return what they hold beside their inputs and outputs.
+
+    Args:
+        loss: of a model and its inputs.
+        seen: how it is told what a token sees: ``attention_mask`` or ``segments``.
+        config: of the student.
+        dtype: of its weights.
+        rows: training rows.
+        length: tokens of a training row.
+    """
+    abstract = nnx.eval_shape(lambda: Gemma3(config, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(abstract)
     weights = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), state)
+    pairs = (rows, length, length) if seen == "attention_mask" else (rows, length)
+    of_rows = jax.ShapeDtypeStruct(pairs, jnp.bool_ if seen == "attention_mask" else jnp.int32)
     inputs = {
         "input_tokens": jax.ShapeDtypeStruct((rows, length), jnp.int32),
         "input_mask": jax.ShapeDtypeStruct((rows, length), jnp.bool_),
         "positions": jax.ShapeDtypeStruct((rows, length), jnp.int32),
-        "attention_mask": jax.ShapeDtypeStruct((rows, length, length), jnp.bool_),
+        seen: of_rows,
     }
 
     def of(weights: Any, inputs: dict[str, jax.Array]) -> jax.Array:
@@ -55,9 +68,9 @@ def main() -> None:
     asked = parser.parse_args()
     shape = STUDENTS[asked.student](), asked.rows, asked.length
     config, rows, length = shape
-    tunix = temporary_bytes(peft_trainer._default_loss_fn, config, jnp.bfloat16, rows, length)
+    tunix = temporary_bytes(peft_trainer._default_loss_fn, "attention_mask", config, jnp.bfloat16, rows, length)
     for name, dtype in (("loss_memory", jnp.bfloat16), ("loss_memory_masters", jnp.float32)):
-        held = temporary_bytes(ours, config, dtype, rows, length)
+        held = temporary_bytes(ours, "segments", config, dtype, rows, length)
         print(f"{name}: {held / tunix:.2f}")
         print(f"  {held / 2**30:.2f} GiB over {tunix / 2**30:.2f}")
 

@@ -27,7 +27,10 @@ from tunix.sft import hooks, peft_trainer
 
 from tunixhack.recipes import math
 from tunixhack.steps.length_filter import LengthFilter
-from tunixhack.train.core.loss import attention_mask, in_compute_dtype, mean_loss
+from tunixhack.train.attention.base import Attend
+from tunixhack.train.attention.chunked import Chunked
+from tunixhack.train.attention.dense import seen_pairs
+from tunixhack.train.core.loss import in_compute_dtype, mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
 from tunixhack.train.core.trainer import Trainer, TrainingStep
@@ -36,11 +39,12 @@ from tunixhack.train.data.datasets import read
 from tunixhack.train.data.packing import Packed, PackedBatch
 from tunixhack.train.data.token_set import TokenSet
 from tunixhack.train.data.tokenize import tokenise
-from tunixhack.train.models.gemma3 import FAMILY
+from tunixhack.train.models.gemma3 import FAMILY, Gemma3
 from tunixhack.train.models.load import find
 from tunixhack.train.settings import Settings, settings
 
 LENGTH = 512
+CHUNKED = Chunked()
 PAD = 0
 GSM8K = Path(__file__).resolve().parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 """The source's file beside the checkout; without it, the source is the recipe's own, on the Hub."""
@@ -95,7 +99,7 @@ STUDENTS: dict[str, Callable[[], gemma3.ModelConfig]] = {"tiny": tiny, "270m": g
 
 def student(config: gemma3.ModelConfig, method: str, mesh: Mesh) -> nnx.Module:
     """Make a student of random weights in fp32."""
-    model = gemma3.Gemma3(config, rngs=nnx.Rngs(0))
+    model = Gemma3(config, rngs=nnx.Rngs(0))
     state = nnx.state(model, nnx.Param)
     leaves, tree = jax.tree.flatten(state)
     keys = jax.random.split(jax.random.key(0), len(leaves))
@@ -117,13 +121,16 @@ class Ours:
         folder: of its checkpoints, of which none is written.
     """
 
-    def __init__(self, config: gemma3.ModelConfig, method: str, batch: int, folder: Path) -> None:
+    def __init__(
+        self, config: gemma3.ModelConfig, method: str, batch: int, folder: Path, attend: Attend = CHUNKED
+    ) -> None:
         self._waiting: list[PackedBatch] = []
         self.results: list[TrainingStep] = []
         self.mesh = device_mesh(batch)
         self._trainer = Trainer(
             student(config, method, self.mesh),
             family=FAMILY,
+            attend=attend,
             settings=plan(method, batch),
             saving=Saving(folder, max_to_keep=1, every=1e9),
             callbacks=self,
@@ -177,7 +184,9 @@ class Bare:
         self._trainer = peft_trainer.PeftTrainer(
             student(config, method, self.mesh), optimizer, peft_trainer.TrainingConfig(eval_every_n_steps=1)
         )
-        self._trainer.with_gen_model_input_fn(padded_input if loss == "padded" else packed_input)
+        self._trainer.with_gen_model_input_fn(
+            {"padded": padded_input, "packed": packed_input, "ours": segmented_input}[loss]
+        )
         if loss == "ours":
             self._trainer.with_loss_fn(our_loss)
         self._trainer.with_data_hooks(_Waiting(self._waiting))
@@ -249,7 +258,17 @@ def packed_input(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         "input_tokens": batch["tokens"],
         "input_mask": batch["loss_mask"],
         "positions": batch["positions"],
-        "attention_mask": attention_mask(batch["segments"]),
+        "attention_mask": seen_pairs(batch["segments"], None),
+    }
+
+
+def segmented_input(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """What our loss takes, of packed rows."""
+    return {
+        "input_tokens": batch["tokens"],
+        "input_mask": batch["loss_mask"],
+        "positions": batch["positions"],
+        "segments": batch["segments"],
     }
 
 
@@ -271,13 +290,13 @@ def our_loss(
     input_tokens: jax.Array,
     input_mask: jax.Array,
     positions: jax.Array,
-    attention_mask: jax.Array,
+    segments: jax.Array,
     dtype: Any = jnp.float32,
 ) -> jax.Array:
     """Our loss in the form that Tunix's trainer asks for."""
     graph, state = nnx.split(model)
     computing = nnx.merge(graph, in_compute_dtype(state, dtype))
-    hidden = FAMILY.hidden_states(computing, input_tokens, positions, attention_mask)
+    hidden = FAMILY.hidden_states(computing, input_tokens, positions, segments, CHUNKED)
     return mean_loss(hidden, FAMILY.output_table(computing), input_tokens, input_mask)
 
 

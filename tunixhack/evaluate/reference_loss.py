@@ -96,7 +96,9 @@ def row_losses(student: Student, rows: Sequence[Rendered]) -> Iterator[list[tupl
     family, dtype, mesh = student.base.family, compute_dtype(student.mesh), student.mesh
     graph, state = nnx.split(student.model)
     split = NamedSharding(mesh, PartitionSpec(FSDP))
-    losses = jax.jit(lambda state, inputs: batch_losses(nnx.merge(graph, state), family, inputs, dtype).sum(axis=-1))
+    losses = jax.jit(
+        lambda state, inputs: batch_losses(nnx.merge(graph, state), family, inputs, dtype, student.attend).sum(axis=-1)
+    )
     buckets: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         buckets.setdefault(padded_length(len(row.tokens)), []).append(place)

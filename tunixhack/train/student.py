@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,9 @@ from jax.sharding import Mesh
 
 from tunixhack._util.notebook_html import facts
 from tunixhack._util.safe_text import for_terminal
+from tunixhack.train.attention.base import Attend
+from tunixhack.train.attention.choose import plain
+from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.core.mesh import with_lora
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.models.base_model import Base
@@ -29,6 +32,8 @@ class Student:
     mesh: Mesh
     renderer: Renderer
     settings: Settings
+    attend: Attend = field(default_factory=Chunked)
+    """How its attention is computed where whole rows are, as in training."""
     folder: Path | None = None
     """Of its training, where it has one."""
     step: int = 0
@@ -45,8 +50,11 @@ class Student:
         return facts("student", shown | {"trained in": self.folder, "format": self.settings.format})
 
     @classmethod
-    def prepare(cls, base: Base, settings: Settings, mesh: Mesh) -> Self:
-        """Load what a training begins with: fp32 masters for ``full``, else frozen weights and fresh adapters."""
+    def prepare(cls, base: Base, settings: Settings, mesh: Mesh, attend: Attend | None = None) -> Self:
+        """Load what a training begins with: fp32 masters for ``full``, else frozen weights and fresh adapters.
+
+        Attention is computed in blocks unless another is given.
+        """
         dtype = jnp.float32 if settings.method == "full" else jnp.dtype(settings.compute)
         model = base.load(mesh, dtype)
         if settings.method != "full":
@@ -60,4 +68,5 @@ class Student:
                 quantised=settings.method == "qlora",
             )
         renderer = base.renderer(settings.format, settings.system)
-        return cls(base=base, model=model, mesh=mesh, renderer=renderer, settings=settings)
+        attend = plain(mesh) if attend is None else attend
+        return cls(base=base, model=model, mesh=mesh, renderer=renderer, settings=settings, attend=attend)

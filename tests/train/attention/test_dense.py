@@ -12,8 +12,7 @@ from tunix.models.gemma3 import model as gemma3
 from tunix.models.llama3 import model as llama3
 
 from tests.train.attention.cases import rows
-from tunixhack.train.attention.dense import dense
-from tunixhack.train.core.loss import attention_mask
+from tunixhack.train.attention.dense import dense, seen_pairs
 
 WIDE, WINDOW = 32, 5
 SEGMENTS = rows([10, 13], [24])
@@ -50,7 +49,7 @@ def same_on_real_tokens(found, wanted):
 )
 def test_it_is_what_tunix_computes_in_gemma3(kind, window):
     layer = gemma(kind)
-    _, wanted = layer(INPUTS, POSITIONS, None, attention_mask(SEGMENTS))
+    _, wanted = layer(INPUTS, POSITIONS, None, seen_pairs(SEGMENTS, None))
     q, (k, v) = layer._query_norm(layer.q_einsum(INPUTS)), layer.kv_einsum(INPUTS)
     found = dense(q * layer.query_pre_attn_scalar, layer._key_norm(k), v, SEGMENTS, window)
     same_on_real_tokens(layer.attn_vec_einsum(found), wanted)
@@ -62,6 +61,6 @@ def test_it_is_what_tunix_computes_in_llama():
         norm_eps=1e-6, rope_theta=10_000,
     )  # fmt: skip
     layer = llama3.Attention(config, rngs=nnx.Rngs(0))
-    _, wanted = layer(INPUTS, POSITIONS, None, attention_mask(SEGMENTS))
+    _, wanted = layer(INPUTS, POSITIONS, None, seen_pairs(SEGMENTS, None))
     q, k, v = (project(INPUTS) for project in (layer.q_proj, layer.k_proj, layer.v_proj))
     same_on_real_tokens(layer.o_proj(dense(q * layer.scale, k, v, SEGMENTS, None)), wanted)

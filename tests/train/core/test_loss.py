@@ -15,8 +15,9 @@ from tunix.sft import peft_trainer
 
 from tests.train.data.test_packing import token_set
 from tests.train.models.tiny import VOCABULARY, tiny_gemma3
+from tunixhack.train.attention.dense import dense, seen_pairs
 from tunixhack.train.core import loss
-from tunixhack.train.core.loss import attention_mask, in_compute_dtype, mean_loss, token_losses
+from tunixhack.train.core.loss import in_compute_dtype, mean_loss, token_losses
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.models.gemma3 import hidden_states, output_table
 
@@ -30,7 +31,7 @@ def model():
 
 def losses(model, batch, chunk=16):
     states = hidden_states(
-        model, jnp.asarray(batch.tokens), jnp.asarray(batch.positions), attention_mask(jnp.asarray(batch.segments))
+        model, jnp.asarray(batch.tokens), jnp.asarray(batch.positions), jnp.asarray(batch.segments), dense
     )
     return token_losses(
         states, output_table(model), jnp.asarray(batch.tokens), jnp.asarray(batch.loss_mask), chunk=chunk
@@ -60,7 +61,7 @@ def test_a_packed_row_has_the_losses_it_has_alone(model):
             here = np.flatnonzero(segments == segment)
             tokens = jnp.asarray(batch.tokens[line, here])[None]
             ones = jnp.ones(tokens.shape, jnp.int32)
-            states = hidden_states(model, tokens, jnp.arange(len(here))[None], attention_mask(ones))
+            states = hidden_states(model, tokens, jnp.arange(len(here))[None], ones, dense)
             mask = jnp.asarray(batch.loss_mask[line, here])[None]
             alone = np.asarray(token_losses(states, output_table(model), tokens, mask, chunk=16))[0]
             np.testing.assert_allclose(packed[line, here[1:] - 1], alone, atol=1e-5)
@@ -84,11 +85,12 @@ def test_loss_and_gradients_are_those_of_tunix(model, chunk, block, monkeypatch)
     blocks_of(block, monkeypatch)
     _, batch = some([20, 11, 30, 25, 1])
     tokens, positions = jnp.asarray(batch.tokens), jnp.asarray(batch.positions)
-    seen, learnt = attention_mask(jnp.asarray(batch.segments)), jnp.asarray(batch.loss_mask)
+    segments, learnt = jnp.asarray(batch.segments), jnp.asarray(batch.loss_mask)
+    seen = seen_pairs(segments, None)
 
     def ours(model):
         return mean_loss(
-            hidden_states(model, tokens, positions, seen), output_table(model), tokens, learnt, chunk=chunk
+            hidden_states(model, tokens, positions, segments, dense), output_table(model), tokens, learnt, chunk=chunk
         )
 
     def theirs(model):

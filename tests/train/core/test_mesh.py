@@ -13,7 +13,8 @@ from flax import nnx
 from tests.train.data.test_packing import token_set
 from tests.train.models.tiny import tiny_gemma3
 from tunixhack.errors import UserError
-from tunixhack.train.core.loss import attention_mask, mean_loss
+from tunixhack.train.attention.dense import dense
+from tunixhack.train.core.loss import mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.models.gemma3 import FAMILY, hidden_states, output_table
@@ -33,7 +34,7 @@ def losses(devices):
     @nnx.jit
     def step(model, optimizer, tokens, learnt, segments, positions):
         def loss(model):
-            states = hidden_states(model, tokens, positions, attention_mask(segments))
+            states = hidden_states(model, tokens, positions, segments, dense)
             return mean_loss(states, output_table(model), tokens, learnt, chunk=16)
 
         value, gradients = nnx.value_and_grad(loss, argnums=nnx.DiffState(0, nnx.LoRAParam))(model)

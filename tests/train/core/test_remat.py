@@ -10,6 +10,7 @@ pytest.importorskip("tunix", reason="needs tunixhack[train]")
 from flax import nnx
 
 from tunixhack.testing.student import write_tiny_student
+from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.core.step import summed_losses
 from tunixhack.train.models.load import find
@@ -36,7 +37,7 @@ def gradients(base, method):
     graph, learnt, rest = nnx.split(student.model, kind, ...)
 
     def loss(learnt):
-        return summed_losses(nnx.merge(graph, learnt, rest), base.family, inputs(), jnp.float32)
+        return summed_losses(nnx.merge(graph, learnt, rest), base.family, inputs(), jnp.float32, Chunked())
 
     return jax.tree.leaves(jax.jit(jax.grad(loss))(learnt))
 

@@ -19,6 +19,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests.train.models.tiny import VOCABULARY, tiny_gemma3
+from tunixhack.train.attention.dense import dense
 from tunixhack.train.core.step import loss_and_gradients
 from tunixhack.train.models.gemma3 import FAMILY
 from tunixhack.train.settings import Settings, settings
@@ -36,7 +37,7 @@ def step() -> Any:
     @partial(jax.jit, static_argnums=2)
     def compute(state: Any, arrays: Any, plan: Settings) -> Any:
         total, gradients = loss_and_gradients(
-            nnx.merge(graph, state), nnx.Param, FAMILY, arrays, plan, jnp.dtype(plan.compute)
+            nnx.merge(graph, state), nnx.Param, FAMILY, arrays, plan, jnp.dtype(plan.compute), dense
         )
         learnt = jnp.maximum(arrays["loss_mask"][:, 1:].sum(), 1)
         return total / learnt, jax.tree.map(lambda one: one / learnt, gradients)

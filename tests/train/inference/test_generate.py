@@ -17,7 +17,7 @@ from tunix.generate.sampler import CacheConfig, Sampler
 from tests.train.models.tiny import tiny_gemma3
 from tunixhack.errors import UserError
 from tunixhack.testing.tokenizer import ByteTokenizer
-from tunixhack.train.core.loss import attention_mask
+from tunixhack.train.attention.dense import seen_pairs
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.data.chat import GEMMA, Renderer
 from tunixhack.train.inference import generate as module
@@ -69,7 +69,7 @@ def ids(reply):
 def likeliest(model, row, last):
     """Return the token behind the one at ``last``."""
     places = jnp.arange(len(row))
-    logits, _ = model(row[None], places[None], None, attention_mask((places <= last)[None].astype(jnp.int32)))
+    logits, _ = model(row[None], places[None], None, seen_pairs((places <= last)[None].astype(jnp.int32), None))
     return jnp.argmax(logits[0, last])
 
 
@@ -196,7 +196,7 @@ def test_logits_of_a_whole_prompt_are_never_made(tiny, monkeypatch):
 
 
 def whole_prompt(model, tokens):
-    return model(tokens, jnp.zeros_like(tokens), None, attention_mask(jnp.ones_like(tokens)))[0]
+    return model(tokens, jnp.zeros_like(tokens), None, seen_pairs(jnp.ones_like(tokens), None))[0]
 
 
 def test_a_full_context_cuts_a_reply(tiny):

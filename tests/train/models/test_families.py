@@ -16,7 +16,8 @@ from tunix.sft import peft_trainer
 from tests.train.models import reference
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.core.loss import attention_mask, mean_loss
+from tunixhack.train.attention.dense import dense, seen_pairs
+from tunixhack.train.core.loss import mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.models.load import find
 
@@ -24,7 +25,8 @@ FAMILIES = ["gemma3", "llama", "qwen", "qwen2"]
 TOKENS = jnp.arange(2 * 24).reshape(2, 24) * 7 % 250
 POSITIONS = jnp.tile(jnp.arange(24), (2, 1))
 LEARNT = jnp.ones((2, 24), bool)
-SEEN = attention_mask(jnp.ones((2, 24), int))
+ROWS = jnp.ones((2, 24), int)
+SEEN = seen_pairs(ROWS, None)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -33,7 +35,7 @@ def base(request, tmp_path_factory):
 
 
 def ours(model, family):
-    states = family.hidden_states(model, TOKENS, POSITIONS, SEEN)
+    states = family.hidden_states(model, TOKENS, POSITIONS, ROWS, dense)
     return mean_loss(states, family.output_table(model), TOKENS, LEARNT, chunk=8)
 
 
@@ -76,7 +78,7 @@ def test_logits_are_those_of_a_model_written_from_the_papers(tmp_path, name, tie
     base = find(folder if tied else untie(folder))
     model = base.load(None, jnp.float32)
     found, _ = model(TOKENS, POSITIONS, None, SEEN)
-    states = base.family.hidden_states(model, TOKENS, POSITIONS, SEEN)
+    states = base.family.hidden_states(model, TOKENS, POSITIONS, ROWS, dense)
     through_states = states @ base.family.output_table(model).T
     for row in range(2):
         wanted = reference.logits(folder, np.asarray(TOKENS[row]))
@@ -116,7 +118,7 @@ def test_the_model_keeps_nothing_of_a_pass(base):
     model = base.load(None, jnp.float32)
     nnx.update(model, halved(nnx.state(model)))
     before = nnx.graphdef(model)
-    base.family.hidden_states(model, TOKENS, POSITIONS, SEEN)
+    base.family.hidden_states(model, TOKENS, POSITIONS, ROWS, dense)
     assert nnx.graphdef(model) == before
 
 
@@ -145,7 +147,7 @@ def test_compiled_the_whole_logits_are_never_made(base):
 
 def test_it_computes_in_its_weights_type(base):
     graph, state = nnx.split(base.load(None, jnp.float32))
-    run = lambda state: base.family.hidden_states(nnx.merge(graph, state), TOKENS, POSITIONS, SEEN)  # noqa: E731
+    run = lambda state: base.family.hidden_states(nnx.merge(graph, state), TOKENS, POSITIONS, ROWS, dense)  # noqa: E731
     states = jax.eval_shape(run, halved(state))
     assert states.dtype == jnp.bfloat16
 
@@ -176,10 +178,10 @@ def differences_on(devices, *folders):
         base = find(folder)
         one, spread = base.load(None, jnp.float32), base.load(mesh, jnp.float32)
         assert len(base.family.output_table(spread).sharding.device_set) == devices, folder
-        arguments = [jnp.tile(array, (4,) + (1,) * (array.ndim - 1)) for array in (TOKENS, POSITIONS, SEEN)]
-        wanted = base.family.hidden_states(one, *arguments)
+        arguments = [jnp.tile(array, (4,) + (1,) * (array.ndim - 1)) for array in (TOKENS, POSITIONS, ROWS)]
+        wanted = base.family.hidden_states(one, *arguments, dense)
         with mesh:
-            states = base.family.hidden_states(spread, *arguments)
+            states = base.family.hidden_states(spread, *arguments, dense)
         back = zip(base.family.to_huggingface(spread), base.family.to_huggingface(one), strict=True)
         if not np.allclose(states, wanted, atol=1e-4) or not all(np.array_equal(a, b) for (_, a), (_, b) in back):
             found.append(folder)

@@ -18,7 +18,7 @@ from tunixhack._util.cache import cache_dir
 from tunixhack.errors import UserError
 from tunixhack.teachers.local import model_file, server_process
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.core.loss import attention_mask
+from tunixhack.train.attention.dense import seen_pairs
 from tunixhack.train.models import gguf as ours
 from tunixhack.train.models import shipped
 from tunixhack.train.models.load import find
@@ -265,7 +265,7 @@ def test_a_shipped_student_thinks_of_llama_cpps_words_as_llama_cpp_does(judged):
     base, url = judged
     bos = base.tokenizer.bos_id()
     model = base.load(None, jnp.float32)
-    seen, positions = attention_mask(jnp.ones((1, 64), int)), jnp.arange(64)[None]
+    seen, positions = seen_pairs(jnp.ones((1, 64), int), None), jnp.arange(64)[None]
     step = nnx.jit(lambda model, tokens: jax.nn.log_softmax(model(tokens, positions, None, seen)[0][0]))
     same, apart = [], []
     for prompt in PROMPTS:

@@ -1,4 +1,4 @@
-"""A random Gemma 3 of six layers, five of them with a window of eight tokens."""
+"""A random Gemma 3 of six layers, or more, five in six of them with a window of eight tokens."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,14 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 from tunix.models.gemma3 import model as gemma3
 
+from tunixhack.train.models.gemma3 import Gemma3
+
 VOCABULARY = 512
 
 
-def tiny_gemma3(seed=0, mesh=None):
+def tiny_gemma3(seed=0, mesh=None, layers=6):
     config = gemma3.ModelConfig(
-        num_layers=6,
+        num_layers=layers,
         num_embed=VOCABULARY,
         embed_dim=64,
         hidden_dim=128,
@@ -22,7 +24,7 @@ def tiny_gemma3(seed=0, mesh=None):
         local_base_frequency=10_000,
         global_base_frequency=1_000_000,
     )
-    model = gemma3.Gemma3(config, rngs=nnx.Rngs(seed))
+    model = Gemma3(config, rngs=nnx.Rngs(seed))
     # Tunix makes its feed-forward kernels of zeros, to be loaded: nothing could be learnt
     state = nnx.state(model, nnx.Param)
     leaves, tree = jax.tree.flatten(state)

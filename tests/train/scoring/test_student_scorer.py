@@ -19,7 +19,7 @@ from tunixhack import train
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
-from tunixhack.train.core.loss import attention_mask
+from tunixhack.train.attention.dense import dense
 from tunixhack.train.data.chat import Rendered
 from tunixhack.train.scoring import student_scorer
 from tunixhack.train.scoring.student_scorer import StudentScorer
@@ -52,7 +52,7 @@ def reference(scorer: StudentScorer, one: Rendered) -> tuple[int, float, float]:
     student = scorer.found.student
     tokens = jnp.asarray(one.tokens)[None]
     states = student.base.family.hidden_states(
-        student.model, tokens, jnp.arange(tokens.shape[1])[None], attention_mask(jnp.ones_like(tokens))
+        student.model, tokens, jnp.arange(tokens.shape[1])[None], jnp.ones_like(tokens), dense
     )
     table = np.asarray(student.base.family.output_table(student.model), np.float64)
     here = np.flatnonzero(one.loss_mask)

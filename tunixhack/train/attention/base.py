@@ -9,6 +9,9 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+SAVED = "attention"
+"""The name of what a backward pass needs of the forward pass, in rules of what to keep (`jax.checkpoint`)."""
+
 
 class Attend(Protocol):
     """Causal attention within the segments of packed rows: softmax(q · k) · v over what a token sees.

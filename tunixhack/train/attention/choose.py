@@ -71,6 +71,11 @@ def devices_of(mesh: Mesh) -> Devices:
     return Devices(platform, first.device_kind, capability, parts(mesh))
 
 
+def plain(mesh: Mesh) -> Attend:
+    """Return the attention that takes every shape on these devices: the one in blocks."""
+    return _blocks(devices_of(mesh))
+
+
 def choose(mesh: Mesh, shape: Shape, name: str | None = None) -> Chosen:
     """Choose the attention of a training.
 
@@ -241,6 +246,10 @@ def _uneven(devices: Devices, shape: Shape) -> str | None:
 
 
 def _chunked(devices: Devices, shape: Shape) -> Attend | str:
+    return _blocks(devices)
+
+
+def _blocks(devices: Devices) -> Attend:
     return Chunked() if devices.platform == "cpu" else Chunked(LARGE_BLOCK, rows_together=True)
 
 

@@ -17,6 +17,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from tunixhack.train.attention.base import SAVED
+from tunixhack.train.attention.dense import dense
 
 MASKED = -1e30
 """The score of a pair that is not seen: finite, since infinity less infinity is not a number."""
@@ -38,6 +42,8 @@ class Chunked:
     def __call__(self, q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array, window: int | None) -> jax.Array:
         """Attend; see `Attend`."""
         length = q.shape[1]
+        if length <= self.block:  # nothing to leave out, and a loop takes longer to compile
+            return dense(q, k, v, segments, window)
         size = min(self.block, length)
         missing = -length % size
         padded = [jnp.pad(array, ((0, 0), (0, missing), (0, 0), (0, 0))) for array in (q, k, v)]
@@ -55,7 +61,7 @@ def _forward(
     q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array, window: int | None, size: int, together: bool
 ) -> tuple[jax.Array, Any]:
     work = partial(_forward_of_rows, window=window, size=size)
-    mixed, log_total = _by_rows(work, (q, k, v, segments), together)
+    mixed, log_total = (checkpoint_name(array, SAVED) for array in _by_rows(work, (q, k, v, segments), together))
     return mixed, (q, k, v, segments, mixed, log_total)
 
 

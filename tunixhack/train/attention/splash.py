@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel, splash_attention_mask
 
+from tunixhack.train.attention.base import SAVED
+
 LANES = 128
 """Numbers of a TPU's register: of lengths and of heads, whole multiples are taken."""
 
@@ -64,5 +66,6 @@ class Splash:
             head_shards=1,
             q_seq_shards=1,
             interpret=self.interpret,
+            residual_checkpoint_name=SAVED,
         )
         return kernel

@@ -69,24 +69,6 @@ def _chunk_of_batch(tokens: jax.Array) -> int:
     return chunk_of(-(-rows // jax.device_count()), length)
 
 
-def attention_mask(segments: jax.Array) -> jax.Array:
-    """Let each token see the tokens before it in its own packed row, and itself.
-
-    Args:
-        segments: int [B, L], 0 on padding.
-
-    Returns:
-        bool [B, L, L]: ``[b, i, j]`` says whether token i sees token j.
-
-    >>> attention_mask(jnp.array([[1, 1, 2, 0]]))[0].astype(int).tolist()
-    [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    """
-    length = segments.shape[-1]
-    same = segments[:, :, None] == segments[:, None, :]
-    real = (segments > 0)[:, :, None]
-    return same & real & jnp.tril(jnp.ones((length, length), bool))[None]
-
-
 def token_losses(
     hidden: jax.Array, table: jax.Array, tokens: jax.Array, loss_mask: jax.Array, *, chunk: int | None = None
 ) -> jax.Array:

@@ -74,6 +74,7 @@ def with_lora(
         is_leaf=lambda leaf: isinstance(leaf, PartitionSpec),
     )
     nnx.update(adapted, jax.device_put(state, where))
+    adapted.lora_scale = alpha / rank  # type: ignore[attr-defined]  # read where a layer computes them joined
     return adapted
 
 

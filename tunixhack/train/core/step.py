@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from tunixhack.train.core.loss import attention_mask, in_compute_dtype, token_losses
+from tunixhack.train.attention.base import Attend
+from tunixhack.train.core.loss import in_compute_dtype, token_losses
 from tunixhack.train.models.family import Family
 from tunixhack.train.settings import Settings
 
@@ -33,33 +34,34 @@ def make_optimizer(settings: Settings) -> optax.GradientTransformationExtraArgs:
     return found
 
 
-def forward(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> tuple[jax.Array, jax.Array]:
+def forward(
+    model: nnx.Module, family: Family, inputs: Inputs, dtype: Any, attend: Attend
+) -> tuple[jax.Array, jax.Array]:
     """Return the last hidden states of a batch, [B, L, D], and the matrix that makes logits of them, [V, D]."""
     graph, state = nnx.split(model)
     computing = nnx.merge(graph, in_compute_dtype(state, dtype))
-    mask = attention_mask(inputs["segments"])
-    hidden = family.hidden_states(computing, inputs["tokens"], inputs["positions"], mask)
+    hidden = family.hidden_states(computing, inputs["tokens"], inputs["positions"], inputs["segments"], attend)
     return hidden, family.output_table(computing)
 
 
-def batch_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
+def batch_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any, attend: Attend) -> jax.Array:
     """Return the loss of each learnt token of a batch, in nats: fp32 [B, L - 1], 0 on the others."""
-    return token_losses(*forward(model, family, inputs, dtype), inputs["tokens"], inputs["loss_mask"])
+    return token_losses(*forward(model, family, inputs, dtype, attend), inputs["tokens"], inputs["loss_mask"])
 
 
-def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any) -> jax.Array:
+def summed_losses(model: nnx.Module, family: Family, inputs: Inputs, dtype: Any, attend: Attend) -> jax.Array:
     """Return the sum of the losses of a batch's learnt tokens, a scalar fp32."""
-    return batch_losses(model, family, inputs, dtype).sum()
+    return batch_losses(model, family, inputs, dtype, attend).sum()
 
 
 def loss_and_gradients(
-    model: nnx.Module, kind: Any, family: Family, arrays: Inputs, settings: Settings, dtype: Any
+    model: nnx.Module, kind: Any, family: Family, arrays: Inputs, settings: Settings, dtype: Any, attend: Attend
 ) -> tuple[jax.Array, Any]:
     """Return the summed loss of a batch and its gradients, computed over parts of the batch one after the other."""
     graph, *states = nnx.split(model, kind, ...)
     learnt, rest = states
     of_part = jax.value_and_grad(
-        lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype)
+        lambda learnt, part: summed_losses(nnx.merge(graph, learnt, rest), family, part, dtype, attend)
     )
     parts = settings.batch_size // (settings.micro_batch_size or settings.batch_size)
     if parts == 1:

@@ -3,6 +3,7 @@
 Kept from Tunix: the loop, the optimizer on LoRA's parameters or all, sharded inputs, checkpoints. Ours, each through
 a function that Tunix lets a subclass override:
 
+* equal layers stacked: compiled once for all of them (`tunixhack.train.models.stacking`);
 * the step: our loss, the rows in parts with every token counting alike, the learning rate as an input, and no update
   where a number is not finite;
 * when a checkpoint is due: never behind a step that was not finite, only behind one that was reported, and always with
@@ -28,10 +29,13 @@ from tunix.sft import hooks, peft_trainer
 
 from tunixhack._util.literal_path import literal_path
 from tunixhack.errors import UserError
+from tunixhack.train.attention.base import Attend
 from tunixhack.train.core.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
+from tunixhack.train.core.stacked_checkpoints import StackedCheckpoints, stack_optimizer
 from tunixhack.train.core.step import Inputs, learnt_state, loss_and_gradients, make_optimizer, undo_unless_finite
 from tunixhack.train.data.packing import PackedBatch
 from tunixhack.train.models.family import Family
+from tunixhack.train.models.stacking import stack, unstack
 from tunixhack.train.settings import Settings
 
 
@@ -89,6 +93,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     Args:
         model: with or without LoRA, on the mesh.
         family: how it is called.
+        attend: how its attention is computed.
         settings: method, batch and optimizer.
         saving: where checkpoints go, how often, and how many are kept.
         callbacks: called around every step, in order.
@@ -99,11 +104,12 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         model: nnx.Module,
         *,
         family: Family,
+        attend: Attend,
         settings: Settings,
         saving: Saving,
         callbacks: StepCallbacks,
     ) -> None:
-        self._family, self._settings, self._callbacks = family, settings, callbacks
+        self._family, self._attend, self._settings, self._callbacks = family, attend, settings, callbacks
         self._dtype = jnp.dtype(settings.compute)
         self._given: tuple[PackedBatch, float] | None = None
         self._last: TrainingStep | None = None
@@ -119,7 +125,21 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
         super().__init__(model, make_optimizer(settings), config)
+        self._stack_layers()
         self.with_data_hooks(_Data(self))
+
+    def _stack_layers(self) -> None:
+        """Stack equal layers of the model, in its place, and what the optimizer has of them."""
+        kinds = self._family.kinds
+        before: Any = self.optimizer
+        self.checkpoint_manager: Any = StackedCheckpoints(self.checkpoint_manager, self.model, before, kinds)
+        stack(self.model, kinds)
+        self.optimizer: Any = stack_optimizer(before, self.model, kinds)
+
+    def unstack_layers(self) -> None:
+        """Give the model its single layers back, in its place; no step is made behind this."""
+        self.optimizer = None
+        unstack(self.model, self._family.kinds)
 
     @property
     def restored(self) -> tuple[int, Mapping[str, Any] | None]:
@@ -129,10 +149,11 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     def create_train_step_fn(self) -> Callable[..., Any]:
         """Make the function that Tunix compiles and calls with every batch."""
         family, settings, dtype, kind = self._family, self._settings, self._dtype, self._learnt_kind
+        attend = self._attend
 
         def step(model: nnx.Module, optimizer: Any, inputs: Inputs) -> Any:
             arrays = {name: array for name, array in inputs.items() if name != "learning_rate"}
-            total, gradients = loss_and_gradients(model, kind, family, arrays, settings, dtype)
+            total, gradients = loss_and_gradients(model, kind, family, arrays, settings, dtype, attend)
             learnt = jnp.maximum(arrays["loss_mask"][:, 1:].sum(), 1)
             loss, gradients = total / learnt, jax.tree.map(lambda one: one / learnt, gradients)
             norm = optax.tree.norm(gradients)

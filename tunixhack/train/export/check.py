@@ -13,7 +13,8 @@ import numpy.typing as npt
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from tunixhack.train.core.loss import attention_mask, in_compute_dtype
+from tunixhack.train.attention.dense import dense
+from tunixhack.train.core.loss import in_compute_dtype
 from tunixhack.train.core.mesh import FSDP
 from tunixhack.train.models.family import Family
 
@@ -98,7 +99,7 @@ def states(family: Family, model: Any, rows: Sequence[Sequence[int]], mesh: Mesh
     @jax.jit
     def run(weights: Any, tokens: jax.Array, positions: jax.Array, segments: jax.Array) -> jax.Array:
         whole = nnx.merge(definition, in_compute_dtype(weights, jnp.float32))
-        return family.hidden_states(whole, tokens, positions, attention_mask(segments)).astype(jnp.float32)
+        return family.hidden_states(whole, tokens, positions, segments, dense).astype(jnp.float32)
 
     arrays = (tokens, np.ascontiguousarray(positions), segments)
     # a TPU multiplies fp32 in bf16 unless told otherwise

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from flax import nnx
 from jax.sharding import Mesh
 
+from tunixhack.train.attention.base import Attend
 from tunixhack.train.data.chat import Chat
 
 
@@ -44,8 +45,10 @@ class Family:
     """Name every tensor that a folder of such a config must have, as Hugging Face names it, with its shape."""
     load: Callable[[Path, Any, Mesh | None, Any], nnx.Module]
     """Read a folder's weights into a model: ``load(folder, config, mesh, dtype)``; the header was checked before."""
-    hidden_states: Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]
-    """``hidden_states(model, tokens, positions, attention_mask)``: [B, L, D] behind the last norm, adapters in it."""
+    hidden_states: Callable[[Any, jax.Array, jax.Array, jax.Array, Attend], jax.Array]
+    """``hidden_states(model, tokens, positions, segments, attend)``: see `tunixhack.train.models.packed`."""
+    kinds: tuple[int, ...]
+    """Layers of each kind in a row, in the order in which kinds take turns; (1,) where all layers are of one kind."""
     output_table: Callable[[Any], jax.Array]
     """The matrix [V, D] that makes logits of hidden states."""
     to_huggingface: Callable[[Any], Iterator[tuple[str, npt.NDArray[np.generic]]]]

@@ -1,12 +1,12 @@
 """Gemma 3, text only (270M and 1B), as Tunix has it (`tunix.models.gemma3`).
 
-Tunix's model returns logits of the whole sequence: with a vocabulary of 262,144 these are what fills the memory. The
-hidden states are taken out on the way, and the logits, which are then unused, are removed by the compiler: call
-`hidden_states` inside jit.
+Tunix's model returns logits of the whole sequence: with a vocabulary of 262,144 these are what fills the memory, so a
+training takes the hidden states instead.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from tunixhack.errors import UserError
 from tunixhack.train.data.chat import GEMMA
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope, whole
+from tunixhack.train.models.joined import joined
+from tunixhack.train.models.packed import Layer, Packed, by_rows, hidden_states, lora_scale, run_layers
+from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
 
 Array = npt.NDArray[np.generic]
 
-_PATTERN = 6
-"""Every sixth layer sees the whole text, the others a window of it."""
+LOCAL_AND_FULL = (5, 1)
+"""Layers in a row that see a window of the text, and that see all of it, in turns."""
 
 _NORMS = {
     "input_layernorm": "pre_attention_norm",
@@ -56,9 +59,11 @@ def configure(description: Mapping[str, Any]) -> tunix_gemma3.ModelConfig:
     head_dim = whole(description, "head_dim", 256)
     expect(description, "query_pre_attn_scalar", head_dim)
     for name in ("sliding_window_pattern", "_sliding_window_pattern"):
-        expect(description, name, _PATTERN, None)
+        expect(description, name, sum(LOCAL_AND_FULL), None)
     layers = whole(description, "num_hidden_layers")
-    kinds = ["full_attention" if (layer + 1) % _PATTERN == 0 else "sliding_attention" for layer in range(layers)]
+    kinds = [
+        "full_attention" if (layer + 1) % sum(LOCAL_AND_FULL) == 0 else "sliding_attention" for layer in range(layers)
+    ]
     if description.get("layer_types") not in (None, kinds):
         raise UserError(
             "config.json has layer_types other than five sliding layers and a full one in turn, which Tunix 0.1.7 does "
@@ -105,6 +110,7 @@ def load(folder: Path, config: tunix_gemma3.ModelConfig, mesh: Mesh | None, dtyp
     model: nnx.Module = params_safetensors.create_model_from_safe_tensors(
         str(folder), config, mesh, dtype, mode=loading_mode(folder)
     )
+    model.__class__ = Gemma3
     return model
 
 
@@ -131,28 +137,51 @@ def to_huggingface(model: tunix_gemma3.Gemma3) -> Iterator[tuple[str, Array]]:
     yield "model.norm.weight", whole_array(model.final_norm.scale)
 
 
-def hidden_states(
-    model: tunix_gemma3.Gemma3, tokens: jax.Array, positions: jax.Array, attention_mask: jax.Array
+class Gemma3(tunix_gemma3.Gemma3):  # type: ignore[misc]  # tunix has no types
+    """Tunix's Gemma 3, which computes packed rows by `tunixhack.train.models.packed`."""
+
+    def __call__(
+        self, last_tokens: jax.Array, positions: Any = None, cache: Any = None, attention_mask: Any = None, **rest: Any
+    ) -> Any:
+        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
+        if not isinstance(attention_mask, Packed):
+            return super().__call__(last_tokens, positions, cache, attention_mask, **rest)
+        x = self.embedder.encode(last_tokens)
+        local, full = tunix_gemma3.AttentionType.LOCAL_SLIDING, tunix_gemma3.AttentionType.GLOBAL
+        kinds = [self._kind(kind, positions, attention_mask) for kind in (local, full)]
+        return self.final_norm(run_layers(self, list(zip(kinds, LOCAL_AND_FULL, strict=True)), x))
+
+    def _kind(self, kind: tunix_gemma3.AttentionType, positions: jax.Array, packed: Packed) -> Layer:
+        """Return what computes a layer of a kind."""
+        config, local = self.config, kind == tunix_gemma3.AttentionType.LOCAL_SLIDING
+        base = config.local_base_frequency if local else config.global_base_frequency
+        scale = config.local_scale_factor if local else config.global_scale_factor
+        turned = Rotation.of(positions, config.head_dim, base, scale)
+        window = config.sliding_window_size if local else None
+        return functools.partial(_layer, packed=packed, turned=turned, window=window, lora_scale=lora_scale(self))
+
+
+def _layer(
+    layer: Any, x: jax.Array, *, packed: Packed, turned: Rotation, window: int | None, lora_scale: float
 ) -> jax.Array:
-    """Return the hidden states behind the last norm.
-
-    The model is called as a whole. Its layers can be called one by one as well, and give the same states, but qwix
-    adds LoRA in the model's ``__call__`` only: without it every gradient of the adapters is zero, and no error tells.
-
-    Args:
-        model: with or without LoRA.
-        tokens: int [B, L].
-        positions: int [B, L], from 0 in each packed row.
-        attention_mask: bool [B, L, L], as `tunixhack.train.core.loss.attention_mask` makes it. A local layer narrows
-        it to
-            its window by the place in the training row, which is right for packed rows, since each is contiguous.
-
-    Returns:
-        [B, L, D] in the model's dtype.
-    """
-    model(tokens, positions, None, attention_mask, output_hidden_states=True)
-    (states,) = jax.tree.leaves(nnx.pop(model, nnx.Intermediate))
-    found: jax.Array = states
+    """Compute a layer on states [B, L, D]."""
+    attention, mlp = layer.attn, layer.mlp
+    normed = layer.pre_attention_norm(x)
+    if attention.use_qkv_einsum:
+        (qkv,) = joined(normed, [attention.qkv_einsum], lora_scale)
+        q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+    else:
+        q, kv = joined(normed, [attention.q_einsum, attention.kv_einsum], lora_scale)
+        k, v = kv[:, :, 0], kv[:, :, 1]
+    q, k, v = (by_rows(one) for one in (q, k, v))
+    q = turned(attention._query_norm(q)) * attention.query_pre_attn_scalar
+    k = turned(attention._key_norm(k))
+    attended = packed.attend(q, k, v, packed.segments, window)
+    mixed = by_rows(attention.attn_vec_einsum(attended))
+    x = layer.post_attention_norm(mixed) + x
+    gate, up = joined(layer.pre_ffw_norm(x), [mlp.gate_proj, mlp.up_proj], lora_scale)
+    inner = by_rows(nnx.gelu(gate) * up)
+    found: jax.Array = layer.post_ffw_norm(mlp.down_proj(inner)) + x
     return found
 
 
@@ -172,6 +201,7 @@ FAMILY = Family(
     tensors=tensors,
     load=load,
     hidden_states=hidden_states,
+    kinds=LOCAL_AND_FULL,
     output_table=output_table,
     to_huggingface=to_huggingface,
 )

@@ -1,7 +1,7 @@
-"""Llama, for SmolLM2: as Tunix has it (`tunix.models.llama3`), but for two things that it lacks.
+"""Llama, for SmolLM2: as Tunix has it (`tunix.models.llama3`), but for what it lacks.
 
 Tunix 0.1.7 turns positions by a base of 1,000,000 whatever its configuration says, where SmolLM2 has 100,000: it would
-load, and compute something else. And it does not give its hidden states away.
+load, and compute something else. And it has no way to compute packed rows without a mask of all pairs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from tunixhack.train.data.chat import CHATML
 from tunixhack.train.models import llama_like
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope
+from tunixhack.train.models.packed import Packed, hidden_states
+from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 
 Cache = dict[str, jax.Array]
@@ -72,7 +74,7 @@ class Attention(tunix_llama.Attention):  # type: ignore[misc]  # tunix has no ty
 
 
 class Llama(tunix_llama.Llama3):  # type: ignore[misc]  # tunix has no types
-    """Tunix's Llama 3 with `Attention`, and with its hidden states to be had."""
+    """Tunix's Llama 3 with `Attention`, which computes packed rows by `tunixhack.train.models.packed`."""
 
     def __init__(self, config: tunix_llama.ModelConfig, *, rngs: nnx.Rngs) -> None:
         super().__init__(config, rngs=rngs)
@@ -84,29 +86,20 @@ class Llama(tunix_llama.Llama3):  # type: ignore[misc]  # tunix has no types
         input_tokens: jax.Array,
         positions: jax.Array,
         cache: dict[str, Cache] | None,
-        attention_mask: jax.Array,
-        output_hidden_states: bool = False,
-    ) -> tuple[jax.Array, dict[str, Cache] | None]:
-        """Give the logits [B, L, V] and the new cache, as Tunix's model does.
+        attention_mask: jax.Array | Packed,
+    ) -> Any:
+        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives.
 
         Args:
             input_tokens: int [B, L].
             positions: int [B, L].
             cache: by layer, or None.
-            attention_mask: bool [B, L, S].
-            output_hidden_states: whether to sow what stands behind the last norm, as Tunix's Gemma and Qwen do.
+            attention_mask: bool [B, L, S], or `Packed`.
         """
-        new_cache: dict[str, Any] | None = None if cache is None else {}
-        x = self.embedder.encode(input_tokens)
-        for number, layer in enumerate(self.layers):
-            name = f"layer_{number}"
-            kept, x = layer(x, positions, cache[name] if cache else None, attention_mask)
-            if new_cache is not None:
-                new_cache[name] = kept
-        x = self.final_norm(x)
-        if output_hidden_states:
-            self.sow(nnx.Intermediate, "all_hidden_states", x)
-        return self.embedder.decode(x) if self.config.weight_tying else self.lm_head(x), new_cache
+        if not isinstance(attention_mask, Packed):
+            return super().__call__(input_tokens, positions, cache, attention_mask)
+        turned = Rotation.of(positions, self.config.head_dim, self.config.rope_theta)
+        return llama_like.final_states(self, input_tokens, attention_mask, turned)
 
 
 def configure(description: Mapping[str, Any]) -> tunix_llama.ModelConfig:
@@ -154,7 +147,8 @@ FAMILY = Family(
     configure=configure,
     tensors=tensors,
     load=load,
-    hidden_states=llama_like.hidden_states,
+    hidden_states=hidden_states,
+    kinds=(1,),
     output_table=llama_like.output_table,
     to_huggingface=llama_like.to_huggingface,
 )

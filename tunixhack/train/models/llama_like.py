@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,9 @@ from flax import nnx
 
 from tunixhack.errors import UserError
 from tunixhack.train.models.hf_config import whole
+from tunixhack.train.models.joined import joined
+from tunixhack.train.models.packed import Packed, by_rows, lora_scale, run_layers
+from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
 
 LORA_MODULES = ".*q_proj|.*k_proj|.*v_proj|.*o_proj|.*gate_proj|.*up_proj|.*down_proj"
@@ -99,11 +103,37 @@ def to_huggingface(model: Any) -> Iterator[tuple[str, Array]]:
         yield "lm_head.weight", linear(whole_array(model.lm_head.w))
 
 
-def hidden_states(model: Any, tokens: jax.Array, positions: jax.Array, attention_mask: jax.Array) -> jax.Array:
-    """Return the hidden states behind the last norm; see `tunixhack.train.models.gemma3.hidden_states`."""
-    model(tokens, positions, None, attention_mask, output_hidden_states=True)
-    (states,) = jax.tree.leaves(nnx.pop(model, nnx.Intermediate))
-    found: jax.Array = states
+def final_states(model: Any, tokens: jax.Array, packed: Packed, turned: Rotation) -> jax.Array:
+    """Return the hidden states behind the last norm, [B, L, D], of packed rows; to be called in ``__call__``.
+
+    Args:
+        model: of Tunix's Llama or Qwen.
+        tokens: int [B, L].
+        packed: segments, and how attention is computed.
+        turned: the positions.
+    """
+    apply = partial(_layer, packed=packed, turned=turned, lora_scale=lora_scale(model))
+    x = run_layers(model, [(apply, 1)], model.embedder.encode(tokens))
+    found: jax.Array = model.final_norm(x)
+    return found
+
+
+def _layer(layer: Any, x: jax.Array, *, packed: Packed, turned: Rotation, lora_scale: float) -> jax.Array:
+    """Compute a layer on states [B, L, D]."""
+    attention, mlp = layer.attn, layer.mlp
+    q, k, v = joined(layer.input_layernorm(x), [attention.q_proj, attention.k_proj, attention.v_proj], lora_scale)
+    if hasattr(attention, "q_bias"):
+        q, k, v = (
+            one + bias[...].astype(one.dtype).reshape(one.shape[2:])
+            for one, bias in ((q, attention.q_bias), (k, attention.k_bias), (v, attention.v_bias))
+        )
+    if hasattr(attention, "q_norm"):
+        q, k = attention.q_norm(q), attention.k_norm(k)
+    q, k, v = (by_rows(one) for one in (q, k, v))
+    attended = packed.attend(turned(q) * attention.scale, turned(k), v, packed.segments, None)
+    x = by_rows(attention.o_proj(attended)) + x
+    gate, up = joined(layer.post_attention_layernorm(x), [mlp.gate_proj, mlp.up_proj], lora_scale)
+    found: jax.Array = x + mlp.down_proj(by_rows(nnx.silu(gate) * up))
     return found
 
 

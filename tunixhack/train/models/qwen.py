@@ -22,10 +22,13 @@ from tunix.models.qwen3 import model as tunix_qwen3
 from tunix.models.qwen3 import params as params_qwen3
 
 from tunixhack.errors import UserError
+from tunixhack.train.attention.base import Attend
 from tunixhack.train.data.chat import CHATML
-from tunixhack.train.models import llama_like
+from tunixhack.train.models import llama_like, packed
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope
+from tunixhack.train.models.packed import Packed
+from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 
 Config = Any
@@ -53,19 +56,41 @@ class Einsum(nnx.Module):
 
 
 class Qwen2(tunix_qwen2.Qwen2):  # type: ignore[misc]  # tunix has no types
-    """Tunix's Qwen 2.5 with `Einsum`."""
+    """Tunix's Qwen 2.5 with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
 
     def __init__(self, config: tunix_qwen2.ModelConfig, *, rngs: nnx.Rngs) -> None:
         super().__init__(config, rngs=rngs)
         _uncast(self)
 
+    def __call__(
+        self, input_tokens: jax.Array, positions: jax.Array, cache: Any, attention_mask: Any = None, **rest: Any
+    ) -> Any:
+        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
+        if isinstance(attention_mask, Packed):
+            return _final_states(self, input_tokens, positions, attention_mask, self.config.rope_theta)
+        return super().__call__(input_tokens, positions, cache, attention_mask, **rest)
+
 
 class Qwen3(tunix_qwen3.Qwen3):  # type: ignore[misc]  # tunix has no types
-    """Tunix's Qwen 3 with `Einsum`."""
+    """Tunix's Qwen 3 with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
 
     def __init__(self, config: tunix_qwen3.ModelConfig, *, rngs: nnx.Rngs) -> None:
         super().__init__(config, rngs=rngs)
         _uncast(self)
+
+    def __call__(
+        self, input_tokens: jax.Array, positions: jax.Array, cache: Any, attention_mask: Any = None, **rest: Any
+    ) -> Any:
+        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
+        if isinstance(attention_mask, Packed):
+            return _final_states(self, input_tokens, positions, attention_mask, _BASE_OF_3)
+        return super().__call__(input_tokens, positions, cache, attention_mask, **rest)
+
+
+def _final_states(model: Any, tokens: jax.Array, positions: jax.Array, rows: Packed, base: int) -> jax.Array:
+    """Compute packed rows, with sines rounded to the type computed in, as Tunix's Qwen rounds them."""
+    turned = Rotation.of(positions, model.config.head_dim, base, dtype=model.config.dtype)
+    return llama_like.final_states(model, tokens, rows, turned)
 
 
 def _uncast(model: Any) -> None:
@@ -117,8 +142,10 @@ def load(folder: Path, config: Config, mesh: Mesh | None, dtype: Any) -> nnx.Mod
     return model
 
 
-def hidden_states(model: Any, tokens: jax.Array, positions: jax.Array, attention_mask: jax.Array) -> jax.Array:
-    """Return the hidden states behind the last norm; see `tunixhack.train.models.gemma3.hidden_states`.
+def hidden_states(
+    model: Any, tokens: jax.Array, positions: jax.Array, segments: jax.Array, attend: Attend
+) -> jax.Array:
+    """Return the hidden states behind the last norm; see `tunixhack.train.models.packed.hidden_states`.
 
     Tunix's Qwen computes in a type that it was made with, whatever its weights have become since. Here it computes in
     its weights' type, as the other families do, so that a loss may cast them.
@@ -128,7 +155,7 @@ def hidden_states(model: Any, tokens: jax.Array, positions: jax.Array, attention
     try:
         for module, name, value in before:
             setattr(module, name, wanted if name == "dtype" else dataclasses.replace(value, dtype=wanted))
-        return llama_like.hidden_states(model, tokens, positions, attention_mask)
+        return packed.hidden_states(model, tokens, positions, segments, attend)
     finally:
         for module, name, value in before:
             setattr(module, name, value)
@@ -152,6 +179,7 @@ FAMILY = Family(
     tensors=tensors,
     load=load,
     hidden_states=hidden_states,
+    kinds=(1,),
     output_table=llama_like.output_table,
     to_huggingface=llama_like.to_huggingface,
 )

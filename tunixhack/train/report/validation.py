@@ -50,8 +50,10 @@ class ValidationLoss:
         ]
         self.learnt = sum(int(batch.loss_mask.sum()) for batch in batches)
         """Tokens that it is the mean of."""
-        graph = nnx.graphdef(student.model)
-        self._summed = jax.jit(lambda state, inputs: summed_losses(nnx.merge(graph, state), family, inputs, dtype))
+        graph, attend = nnx.graphdef(student.model), student.attend
+        self._summed = jax.jit(
+            lambda state, inputs: summed_losses(nnx.merge(graph, state), family, inputs, dtype, attend)
+        )
         self._student = student
 
     def __call__(self, stopped: Callable[[], bool] = lambda: False) -> float | None:

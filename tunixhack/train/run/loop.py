@@ -103,6 +103,7 @@ class Loop:
             if self._stop.received:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
+        trainer.unstack_layers()
         self._copy_last_checkpoint()
         self._after()
         self._write("out of time" if self._out_of_time else "finished")
@@ -124,6 +125,7 @@ class Loop:
         trainer = Trainer(
             student.model,
             family=student.base.family,
+            attend=student.attend,
             settings=student.settings,
             saving=Saving(options.checkpoints, max_to_keep=self._job.max_to_keep, every=options.save_every),
             callbacks=self,

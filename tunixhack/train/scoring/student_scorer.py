@@ -161,7 +161,7 @@ class StudentScorer:
         graph, family, dtype = nnx.graphdef(student.model), student.base.family, compute_dtype(student.mesh)
 
         def compute(state: Any, inputs: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
-            hidden, table = forward(nnx.merge(graph, state), family, dict(inputs), dtype)
+            hidden, table = forward(nnx.merge(graph, state), family, dict(inputs), dtype, student.attend)
             losses, ranks = token_scores(hidden, table, inputs["tokens"], inputs["loss_mask"])
             return losses, jnp.minimum(ranks, HIGHEST_RANK)
 

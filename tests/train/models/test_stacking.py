@@ -1,0 +1,132 @@
+"""Equal layers stacked: the plan, the way there and back, and a model that computes the same meanwhile."""
+
+import pytest
+
+pytest.importorskip("tunix", reason="needs tunixhack[train]")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.train.models.tiny import tiny_gemma3
+from tunixhack.testing.student import write_tiny_student
+from tunixhack.train.attention.chunked import Chunked
+from tunixhack.train.attention.dense import seen_pairs
+from tunixhack.train.core.loss import mean_loss
+from tunixhack.train.core.mesh import device_mesh, with_lora
+from tunixhack.train.models.gemma3 import FAMILY
+from tunixhack.train.models.load import find
+from tunixhack.train.models.stacking import runs, stack, stacked_state, unstack, unstacked_state
+
+TOKENS = jnp.arange(2 * 24).reshape(2, 24) * 7 % 250 + 8
+SEGMENTS = jnp.concatenate([jnp.ones((2, 15), int), jnp.full((2, 7), 2), jnp.zeros((2, 2), int)], 1)
+POSITIONS = jnp.concatenate([jnp.tile(jnp.arange(15), (2, 1)), jnp.tile(jnp.arange(9), (2, 1))], 1)
+LEARNT = SEGMENTS > 0
+LAYERS = 14
+"""Two whole turns of five local layers and a full one, and two local ones behind them."""
+
+
+@given(layers=st.integers(1, 60), counts=st.lists(st.integers(1, 6), min_size=1, max_size=3))
+def test_each_layer_is_in_one_run_and_in_its_turn(layers, counts):
+    whole, rest = runs(layers, counts)
+    places = [number for run in (*whole, *rest) for number in run.layers]
+    assert sorted(places) == list(range(layers))
+    turn = [kind for kind, count in enumerate(counts) for _ in range(count)]
+    for run in (*whole, *rest):
+        assert {turn[number % len(turn)] for number in run.layers} == {run.kind}
+        assert int(np.prod(run.shape)) == len(run.layers)
+    assert len(whole) + len(rest) <= 2 * len(counts)
+
+
+def adapted(method, layers=LAYERS):
+    """A Gemma, for LoRA with adapters none of which is zero."""
+    mesh = device_mesh(jax.device_count())
+    model = tiny_gemma3(mesh=mesh, layers=layers)
+    if method == "full":
+        return model
+    model = with_lora(model, mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0, quantised=method == "qlora")
+    state = nnx.state(model, nnx.LoRAParam)
+    nnx.update(
+        model, jax.tree.map(lambda leaf: leaf + 0.02 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), state)
+    )
+    return model
+
+
+def loss_of(model):
+    states = FAMILY.hidden_states(model, TOKENS, POSITIONS, SEGMENTS, Chunked())
+    return mean_loss(states, FAMILY.output_table(model), TOKENS, LEARNT, chunk=8)
+
+
+def tunixs_loss(model):
+    """The loss as Tunix's own layers compute it, one after the other."""
+    logits, _ = model(TOKENS, POSITIONS, None, seen_pairs(SEGMENTS, None))
+    likely = jax.nn.log_softmax(logits[:, :-1].astype(jnp.float32))
+    losses = -jnp.take_along_axis(likely, TOKENS[:, 1:, None], -1)[..., 0]
+    return (losses * LEARNT[:, 1:]).sum() / LEARNT[:, 1:].sum()
+
+
+@pytest.mark.parametrize(("method", "layers"), [("full", 8), ("lora", LAYERS), ("qlora", 7)])
+def test_a_stacked_model_computes_what_tunix_does_layer_by_layer(method, layers):
+    model, kind = adapted(method, layers), nnx.Param if method == "full" else nnx.LoRAParam
+    learn = lambda loss: nnx.jit(nnx.value_and_grad(loss, argnums=nnx.DiffState(0, kind)))  # noqa: E731
+    wanted, wanted_gradients = learn(tunixs_loss)(model)
+    stack(model, FAMILY.kinds)
+    assert len(model.layers) == 3
+    found, gradients = learn(loss_of)(model)
+    assert float(found) == pytest.approx(float(wanted), rel=1e-6)
+    gradients = unstacked_state(gradients, layers, FAMILY.kinds)
+    pairs = dict(nnx.to_flat_state(gradients)), dict(nnx.to_flat_state(wanted_gradients))
+    assert pairs[0].keys() == pairs[1].keys()
+    for path, one in pairs[1].items():
+        one, other = one[...], pairs[0][path][...]
+        assert float(jnp.linalg.norm(one - other)) <= 1e-5 * float(jnp.linalg.norm(one)) + 1e-9, path
+
+
+def qwix_paths(model):
+    """Where qwix finds the rule of each module."""
+    return {path: getattr(module, "qwix_path", None) for path, module in nnx.iter_modules(model) if len(path) > 1}
+
+
+@pytest.mark.parametrize(("method", "layers"), [("full", LAYERS), ("qlora", 7)])
+def test_a_model_comes_back_as_it_was(method, layers):
+    model = adapted(method, layers)
+    paths, before = qwix_paths(model), jax.tree.map(np.asarray, nnx.state(model))
+    where = jax.tree.map(lambda leaf: leaf.sharding, nnx.state(model))
+    stack(model, FAMILY.kinds)
+    unstack(model, FAMILY.kinds)
+    after = nnx.state(model)
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, after), before)
+    assert {str(one) for one in jax.tree.leaves(where)} == {str(leaf.sharding) for leaf in jax.tree.leaves(after)}
+    assert qwix_paths(model) == paths
+    assert not hasattr(model, "stacked")
+
+
+def test_what_a_weight_is_split_over_goes_along():
+    model = adapted("lora", 12)
+    stack(model, FAMILY.kinds)
+    adapter = model.layers[0].attn.q_einsum.w_lora_a
+    assert adapter.shape[:2] == (2, 5)
+    assert adapter.get_metadata()["out_sharding"] == (None, None, "fsdp", None)
+
+
+def test_an_optimizers_state_goes_there_and_back():
+    layers = nnx.List([nnx.Dict(w=nnx.Param(jnp.full(2, number))) for number in range(5)])
+    state = nnx.state(nnx.Dict(mu=nnx.Dict(layers=layers), count=nnx.Param(jnp.zeros(()))))
+    stacked = stacked_state(state, 5, (2, 1))
+    assert {leaf.shape for _, leaf in nnx.to_flat_state(stacked)} == {(), (2,), (2, 2)}
+    back = unstacked_state(stacked, 5, (2, 1))
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, back), jax.tree.map(np.asarray, state))
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen", "qwen2"])
+def test_families_of_one_kind_of_layer_are_one_stack(tmp_path, name):
+    base = find(write_tiny_student(tmp_path, name))
+    model = base.load(None, jnp.float32)
+    wanted = base.family.hidden_states(model, TOKENS, POSITIONS, SEGMENTS, Chunked())
+    stack(model, base.family.kinds)
+    assert len(model.layers) == 1
+    found = base.family.hidden_states(model, TOKENS, POSITIONS, SEGMENTS, Chunked())
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -1,0 +1,105 @@
+"""Several matrices of a layer that meet the same input, as one product: what makes q, k and v, and gate and up.
+
+A student's layers stay Tunix's, and so do the names and shapes of its weights: matrices are put beside one another
+while a step is computed, and what comes of their gradients goes apart again by itself. Adapters of LoRA are joined
+likewise: all of the first matrices are one product, and each second one is its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+LORA_A, LORA_B = "_lora_a", "_lora_b"
+"""What qwix calls the adapters of a weight, behind its name."""
+
+
+class _Matrix(NamedTuple):
+    """A module's weight as a matrix."""
+
+    weight: jax.Array
+    """[D, O], all outputs in one dimension."""
+    outputs: tuple[int, ...]
+    """Their shape."""
+    first: jax.Array | None
+    """[D, R], LoRA's first matrix; None without adapters."""
+    second: jax.Array | None
+    """[R, O]."""
+
+
+def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float) -> list[jax.Array]:
+    """Multiply one input with several modules' matrices.
+
+    Args:
+        x: [B, L, D].
+        modules: Linear of flax without bias, or Einsum of Tunix, with LoRA of qwix or without.
+        lora_scale: what LoRA's output is multiplied with.
+
+    Returns:
+        [B, L, …] of each: what stands behind D in a weight, in its order. Weights of four bits are not joined.
+    """
+    if any(quantised(module) for module in modules):
+        return [_apart(x, module) for module in modules]
+    parts = [_matrix(module) for module in modules]
+    found = _split(x @ jnp.concatenate([part.weight for part in parts], 1), [part.weight.shape[1] for part in parts])
+    firsts = [part.first for part in parts if part.first is not None]
+    if firsts:
+        low = iter(_split(x @ jnp.concatenate(firsts, 1), [first.shape[1] for first in firsts]))
+        found = [
+            product if part.second is None else product + (next(low) @ part.second) * lora_scale
+            for product, part in zip(found, parts, strict=True)
+        ]
+    return [array.reshape(*x.shape[:-1], *part.outputs) for array, part in zip(found, parts, strict=True)]
+
+
+def quantised(module: nnx.Module) -> bool:
+    """Return whether qwix keeps a module's weight in fewer bits."""
+    return not isinstance(getattr(module, _name(module)), nnx.Variable)
+
+
+def _name(module: Any) -> str:
+    return "kernel" if isinstance(module, nnx.Linear) else "w"
+
+
+def _matrix(module: Any) -> _Matrix:
+    name = _name(module)
+    weight: jax.Array = getattr(module, name)[...]
+    if isinstance(module, nnx.Linear):
+        axis = 0
+    else:
+        left, right, _ = _letters(module.einsum_str)
+        axis = right.index(left[-1])
+    weight = jnp.moveaxis(weight, axis, 0)
+    width, *outputs = weight.shape
+    flat = math.prod(outputs)
+    first, second = (getattr(module, name + part, None) for part in (LORA_A, LORA_B))
+    if first is None or second is None:
+        return _Matrix(weight.reshape(width, flat), tuple(outputs), None, None)
+    first, second = first[...], second[...]
+    return _Matrix(weight.reshape(width, flat), tuple(outputs), first, second.reshape(first.shape[1], flat))
+
+
+def _letters(equation: str) -> tuple[str, str, str]:
+    inputs, output = equation.replace(" ", "").split("->")
+    left, right = inputs.split(",")
+    return left, right, output
+
+
+def _apart(x: jax.Array, module: Any) -> jax.Array:
+    """Call a module as it is, and bring its output's dimensions into the order of `joined`."""
+    found: jax.Array = module(x)
+    if isinstance(module, nnx.Linear):
+        return found
+    left, right, output = _letters(module.einsum_str)
+    wanted = left[:-1] + right.replace(left[-1], "")
+    return jnp.transpose(found, [output.index(letter) for letter in wanted])
+
+
+def _split(x: jax.Array, sizes: Sequence[int]) -> list[jax.Array]:
+    ends = [sum(sizes[: number + 1]) for number in range(len(sizes) - 1)]
+    return jnp.split(x, ends, axis=-1)
