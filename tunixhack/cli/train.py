@@ -49,6 +49,13 @@ def train(
     scale: Annotated[
         str | None, typer.Option(help="OpenThoughts' hyperparameters by dataset size: micro, small, 1k, medium, large.")
     ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(help="splash, cudnn, cudnn-masked, chunked or dense; the best of the device if left out."),
+    ] = None,
+    check_attention: Annotated[
+        bool, typer.Option("--check-attention", help="Compare the first batch's loss with dense attention's.")
+    ] = False,
     max_seq_len: Annotated[
         int | None, typer.Option(help="Sequence length in tokens, into which rows are packed; 1024 if left out.")
     ] = None,
@@ -104,7 +111,7 @@ def train(
     }
     student = import_optional("tunixhack.train.supervised", "training").sft(
         datasets, model, method, out=out, steps=steps, hours=hours, started=started, scale=scale, samples=samples,
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=max_new_tokens, attention=attention, check_attention=check_attention,
         scratch=scratch, resume_from=resume_from, wandb=wandb, accept_terms=accept_terms, cpu=cpu,
         **{name: value for name, value in changes.items() if value is not None},
     )  # fmt: skip

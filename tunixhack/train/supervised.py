@@ -30,6 +30,8 @@ from tunixhack.train.models.load import find
 from tunixhack.train.models.origin import hub_id, licence, model_id
 from tunixhack.train.old_names import renamed_arguments
 from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
+from tunixhack.train.run.attention import check_attention as compare_attention
+from tunixhack.train.run.attention import choose_attention
 from tunixhack.train.run.capacity import check_disk, check_memory
 from tunixhack.train.run.failures import stopped_message
 from tunixhack.train.run.job import Job, RunOptions, Session
@@ -64,6 +66,8 @@ def sft(
     max_new_tokens: int = MAX_NEW_TOKENS,
     save_every: float = SAVE_EVERY,
     scale: str | None = None,
+    attention: str | None = None,
+    check_attention: bool = False,
     cpu: bool = False,
     accept_terms: bool = False,
     wandb: str | None = None,
@@ -90,6 +94,10 @@ def sft(
         max_new_tokens: where a reply to them is cut off.
         save_every: seconds between two checkpoints.
         scale: one of `tunixhack.train.settings.SCALES`.
+        attention: ``splash``, ``cudnn``, ``cudnn-masked``, ``chunked`` or ``dense``; left out, the best that the device
+            has. It changes a step by rounding alone, and may be another one when the training goes on.
+        check_attention: before the first step, compare the loss of a batch with that of dense attention, whose memory
+            grows with the square of ``max_seq_len``.
         cpu: train on the CPU though an accelerator is here.
         accept_terms: the terms of the model were read and accepted.
         wandb: a project of Weights & Biases to log to as well.
@@ -132,6 +140,8 @@ def sft(
             max_new_tokens=max_new_tokens,
             save_every=save_every,
             wandb=wandb,
+            attention=attention,
+            check_attention=check_attention,
         )
         for place in (options.out, options.scratch):
             make_folder(place)
@@ -175,10 +185,13 @@ def _train(
         extent = _extent(data, chosen, options.steps)
     _report_data(report, datasets, data, extent, chosen)
     base = check_memory(base, chosen, mesh.size, report)
+    attention = choose_attention(base, chosen, data, mesh, name=options.attention, report=report)
     max_to_keep = check_disk(base, chosen, options, report)
     with report.timed("loading the student", seconds):
-        student = Student.prepare(base, chosen, mesh)
+        student = Student.prepare(base, chosen, mesh, attention.attend)
         student.folder = options.out
+    if options.check_attention:
+        compare_attention(student, attention.name, data, report)
     job = Job(student=student, datasets=datasets, data=data, extent=extent, options=options, max_to_keep=max_to_keep)
     return Loop(job, session, resumed, step).run()
 

@@ -32,6 +32,10 @@ class RunOptions:
     """Seconds between two checkpoints."""
     wandb: str | None
     """A project to log to."""
+    attention: str | None = None
+    """The attention that is asked for; None for the best of the device."""
+    check_attention: bool = False
+    """Whether its loss is compared with the dense one's before the first step."""
 
     @property
     def checkpoints(self) -> Path:
