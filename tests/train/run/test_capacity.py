@@ -31,7 +31,7 @@ def test_a_gpu_without_room_is_told_with_the_share_of_it_that_jax_has(tmp_path, 
 def test_memory_is_refused_where_it_is_certain_and_warned_of_where_the_estimate_may_err(tmp_path, monkeypatch):
     tiny = write_tiny_student(tmp_path / "tiny", "llama")
     base, chosen, said = find(str(tiny)), settings(max_seq_len=1024), io.StringIO()
-    shape = memory_estimate.shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
+    shape = memory_estimate.shape_of(base.family.tensors(base.config), settings=chosen)
     plain, remat = (memory_estimate.estimate_memory(shape, chosen, remat=twice) for twice in (False, True))
 
     def checked(free):

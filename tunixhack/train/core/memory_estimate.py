@@ -22,6 +22,8 @@ NF4 = 0.5 + 2 / 128
 """Bytes of a weight in nf4 with a scale of two bytes for 128 of them."""
 MOST_KEPT = 3
 """Checkpoints, where the disk has room."""
+WORKING = 4
+"""How often the numbers that products give in a layer are held while its backward pass is computed."""
 SPARE = 0.9
 """The share of a device's memory that is planned with; the rest is for what no sum knows."""
 STEP = 128
@@ -42,18 +44,18 @@ class ModelShape:
     layers: int
     width: int
     """Numbers of a token's hidden state."""
-    inner: int
-    """Numbers of a token inside a feed-forward."""
-    heads: int
+    products: int
+    """Numbers of a token that the products with a layer's matrices give: as many as these have outputs."""
+    attended: int
+    """Numbers of a token that attention gives."""
     vocabulary: int
 
 
-def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Settings) -> ModelShape:
+def shape_of(tensors: Mapping[str, tuple[int, ...]], *, settings: Settings) -> ModelShape:
     """Read a student's shape out of its tensors.
 
     Args:
         tensors: name to shape, as Hugging Face names them.
-        heads: of the attention.
         settings: method and lora_rank.
     """
     matrices = [shape for name, shape in tensors.items() if len(shape) == 2 and ".layers." in name]
@@ -64,8 +66,8 @@ def shape_of(tensors: Mapping[str, tuple[int, ...]], *, heads: int, settings: Se
         adapters=adapters,
         layers=sum(name.endswith(".down_proj.weight") for name in tensors),
         width=width,
-        inner=max(shape[0] for name, shape in tensors.items() if name.endswith(".up_proj.weight")),
-        heads=heads,
+        products=sum(shape[0] for name, shape in tensors.items() if ".layers.0." in name and len(shape) == 2),
+        attended=next(shape[0] for name, shape in tensors.items() if name.endswith(".q_proj.weight")),
         vocabulary=vocabulary,
     )
 
@@ -106,7 +108,7 @@ def estimate_memory(shape: ModelShape, settings: Settings, *, devices: int = 1, 
         devices: over which weights and rows are split.
         remat: the forward pass of each layer is computed again in the backward pass instead of kept.
 
-    >>> tiny = ModelShape(parameters=1000, adapters=0, layers=1, width=4, inner=8, heads=1, vocabulary=16)
+    >>> tiny = ModelShape(parameters=1000, adapters=0, layers=1, width=4, products=32, attended=4, vocabulary=16)
     >>> estimate_memory(tiny, Settings(method="full", max_seq_len=16, batch_size=1)).weights
     18000
     """
@@ -119,10 +121,11 @@ def estimate_memory(shape: ModelShape, settings: Settings, *, devices: int = 1, 
         weights = int(shape.parameters * frozen) + shape.adapters * (4 + 4 + 4 * ADAM + number)
     rows = -(-(settings.micro_batch_size or settings.batch_size) // devices)
     tokens = rows * settings.max_seq_len
-    # of a token in a layer: states around norms and projections, the feed-forward's three, scores before and behind
-    # the softmax
-    layer = (10 * shape.width + 4 * shape.inner + 3 * shape.heads * settings.max_seq_len) * number
-    activations = tokens * (shape.layers * shape.width * number + layer if remat else shape.layers * layer)
+    # of a token in a layer: its input, what attention gave, and, but for remat, what products gave; beside that, the
+    # layer that is computed again holds all between
+    layer = shape.width + shape.attended + shape.products
+    kept = shape.width + shape.attended if remat else layer
+    activations = tokens * (shape.layers * kept + WORKING * layer) * number
     logits = 2 * rows * chunk_of(rows, settings.max_seq_len) * block_of(shape.vocabulary) * 4
     return MemoryEstimate(weights // devices, activations, logits)
 

@@ -23,7 +23,7 @@ from tunixhack.errors import UserError
 from tunixhack.train.data.chat import GEMMA
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope, whole
-from tunixhack.train.models.joined import joined
+from tunixhack.train.models.joined import joined, kept
 from tunixhack.train.models.packed import Layer, Packed, by_rows, hidden_states, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
@@ -177,11 +177,11 @@ def _layer(
     q = turned(attention._query_norm(q)) * attention.query_pre_attn_scalar
     k = turned(attention._key_norm(k))
     attended = packed.attend(q, k, v, packed.segments, window)
-    mixed = by_rows(attention.attn_vec_einsum(attended))
+    mixed = kept(by_rows(attention.attn_vec_einsum(attended)))
     x = layer.post_attention_norm(mixed) + x
     gate, up = joined(layer.pre_ffw_norm(x), [mlp.gate_proj, mlp.up_proj], lora_scale)
     inner = by_rows(nnx.gelu(gate) * up)
-    found: jax.Array = layer.post_ffw_norm(mlp.down_proj(inner)) + x
+    found: jax.Array = layer.post_ffw_norm(kept(mlp.down_proj(inner))) + x
     return found
 
 

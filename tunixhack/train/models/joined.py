@@ -14,9 +14,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 LORA_A, LORA_B = "_lora_a", "_lora_b"
 """What qwix calls the adapters of a weight, behind its name."""
+
+PRODUCT = "product"
+"""The name of what products with weights give, in rules of what to keep (`jax.checkpoint`)."""
 
 
 class _Matrix(NamedTuple):
@@ -44,7 +48,7 @@ def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float) -> li
         [B, L, …] of each: what stands behind D in a weight, in its order. Weights of four bits are not joined.
     """
     if any(quantised(module) for module in modules):
-        return [_apart(x, module) for module in modules]
+        return [kept(_apart(x, module)) for module in modules]
     parts = [_matrix(module) for module in modules]
     found = _split(x @ jnp.concatenate([part.weight for part in parts], 1), [part.weight.shape[1] for part in parts])
     firsts = [part.first for part in parts if part.first is not None]
@@ -54,7 +58,13 @@ def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float) -> li
             product if part.second is None else product + (next(low) @ part.second) * lora_scale
             for product, part in zip(found, parts, strict=True)
         ]
-    return [array.reshape(*x.shape[:-1], *part.outputs) for array, part in zip(found, parts, strict=True)]
+    return [kept(array.reshape(*x.shape[:-1], *part.outputs)) for array, part in zip(found, parts, strict=True)]
+
+
+def kept(product: jax.Array) -> jax.Array:
+    """Name what a product with weights gave, adapters included, as worth keeping for the backward pass."""
+    named: jax.Array = checkpoint_name(product, PRODUCT)
+    return named
 
 
 def quantised(module: nnx.Module) -> bool:

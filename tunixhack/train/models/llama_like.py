@@ -13,7 +13,7 @@ from flax import nnx
 
 from tunixhack.errors import UserError
 from tunixhack.train.models.hf_config import whole
-from tunixhack.train.models.joined import joined
+from tunixhack.train.models.joined import joined, kept
 from tunixhack.train.models.packed import Packed, by_rows, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
@@ -131,7 +131,7 @@ def _layer(layer: Any, x: jax.Array, *, packed: Packed, turned: Rotation, lora_s
         q, k = attention.q_norm(q), attention.k_norm(k)
     q, k, v = (by_rows(one) for one in (q, k, v))
     attended = packed.attend(turned(q) * attention.scale, turned(k), v, packed.segments, None)
-    x = by_rows(attention.o_proj(attended)) + x
+    x = kept(by_rows(attention.o_proj(attended))) + x
     gate, up = joined(layer.post_attention_layernorm(x), [mlp.gate_proj, mlp.up_proj], lora_scale)
     found: jax.Array = x + mlp.down_proj(by_rows(nnx.silu(gate) * up))
     return found

@@ -21,6 +21,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from tunixhack.train.attention.base import SAVED, Attend
 from tunixhack.train.attention.sharded import AXIS
+from tunixhack.train.models.joined import PRODUCT
 from tunixhack.train.models.stacking import is_stacked, runs
 
 Layer = Callable[[Any, jax.Array], jax.Array]
@@ -48,8 +49,8 @@ def run_layers(model: Any, kinds: Sequence[tuple[Layer, int]], x: jax.Array) -> 
     Returns:
         [B, L, D], behind the last layer.
     """
-    if remat_wanted(model):
-        kinds = [(_rematerialised(apply), count) for apply, count in kinds]
+    policy = _LEAST if remat_wanted(model) else _PRODUCTS
+    kinds = [(_recomputing(apply, policy), count) for apply, count in kinds]
     applied = [apply for apply, _ in kinds]
     counts = [count for _, count in kinds]
     if not is_stacked(model):
@@ -111,9 +112,16 @@ def by_rows(x: jax.Array) -> jax.Array:
     return split
 
 
-def _rematerialised(apply: Layer) -> Layer:
-    """Compute a layer again in the backward pass; attention is the dearest part of it, and is kept."""
-    policy = jax.checkpoint_policies.save_only_these_names(SAVED)
+_LEAST = jax.checkpoint_policies.save_only_these_names(SAVED)
+"""Beside each layer's input, what attention gave: the dearest part of a layer."""
+
+_PRODUCTS = jax.checkpoint_policies.save_only_these_names(SAVED, PRODUCT)
+"""What products with weights gave, too. All else, such as norms and gates, is computed again: reading it would take as
+long, and it is most of what there is, much of it in fp32."""
+
+
+def _recomputing(apply: Layer, policy: Any) -> Layer:
+    """Keep of a layer what a policy says, and compute the rest again in the backward pass."""
 
     def again(module: Any, x: jax.Array) -> jax.Array:
         split = _Split.of(module)

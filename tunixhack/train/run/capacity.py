@@ -37,7 +37,7 @@ def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -
     Raises:
         UserError: the estimate is above what there is by more than it ever erred.
     """
-    shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
+    shape = shape_of(base.family.tensors(base.config), settings=chosen)
     free = free_memory()
     has = in_gb(free) + (f" ({gpu_memory_share(os.environ)})" if jax.default_backend() == "gpu" else "")
     plain, remat = (estimate_memory(shape, chosen, devices=devices, remat=twice) for twice in (False, True))
@@ -71,7 +71,7 @@ def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -
 
 def check_disk(base: Base, chosen: Settings, options: RunOptions, report: Reporter) -> int:
     """Look how many checkpoints the disk has room for, and say so."""
-    shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
+    shape = shape_of(base.family.tensors(base.config), settings=chosen)
     size = checkpoint_bytes(shape, chosen)
     count = checkpoints_to_keep(size, options.scratch, kept=len(checkpoints.saved(options.checkpoints)))
     report.say(f"disk: {count} checkpoint(s) of {in_gb(size)} are kept in {options.checkpoints}")
