@@ -10,9 +10,11 @@ from typing import Any, Self
 import jax
 
 from tunixhack._util.progress import Reporter
+from tunixhack.errors import UserError
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.compilation_cache import enable_compilation_cache
 from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.core.placement import over_processes
 from tunixhack.train.data.chat import Message
 from tunixhack.train.export.export import export
 from tunixhack.train.export.exported import Exported
@@ -45,13 +47,29 @@ class StudentHandle(Student):
 
     def generate_all(self, questions: Sequence[str | Sequence[Message]], **options: Any) -> list[StudentReply]:
         """Ask many questions; see `tunixhack.train.inference.generate.generate`."""
+        self._refuse_parts()
         return generate(self, questions, **options)
 
     def export(
         self, out: str | Path, formats: Iterable[str] = ("safetensors", "orbax", "gguf"), **options: Any
     ) -> Exported:
-        """Write the student for others; see `tunixhack.train.export.export.export`, which has the options."""
-        return export(self, Path(out), tuple(formats), **options)
+        """Write the student for others; see `tunixhack.train.export.export.export`, which has the options.
+
+        Of several processes that trained it together the first one writes; the others wait for what it returns.
+        """
+        self._refuse_parts()
+        if self.group is None or self.group.count == 1:
+            return export(self, Path(out), tuple(formats), **options)
+        name = self.group.numbered("export")
+        written = self.group.decide(name, lambda: export(self, Path(out), tuple(formats), **options).as_dict())
+        return Exported.from_dict(written)
+
+    def _refuse_parts(self) -> None:
+        if over_processes(self.mesh):
+            raise UserError(
+                "this process has a part of the student's weights alone, since all of them have no room on its "
+                "devices: ask and export it from its folder, with `tunixhack generate` and `tunixhack export`"
+            )
 
     @classmethod
     def load(cls, folder: str | Path, *, accept_terms: bool = False, report: Reporter | None = None) -> Self:

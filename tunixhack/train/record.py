@@ -184,7 +184,7 @@ def refuse_changes(folder: Path, before: TrainingRecord, now: TrainingRecord) ->
     Raises:
         UserError: names every difference.
     """
-    found = differences(_compared(before), _compared(now))
+    found = differences(compared(before), compared(now))
     if found:
         raise UserError(
             f"{folder} was begun with something else: {'; '.join(found)}. Go on with what it was begun with, or train "
@@ -192,7 +192,8 @@ def refuse_changes(folder: Path, before: TrainingRecord, now: TrainingRecord) ->
         )
 
 
-def _compared(record: TrainingRecord) -> dict[str, Any]:
+def compared(record: TrainingRecord) -> dict[str, Any]:
+    """Return what a training cannot go on with another of, by names for a user."""
     return {
         "the student's files": record.base.fingerprint[:16],
         "the rows, their tokens or their order": record.data.key[:16],

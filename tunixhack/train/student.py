@@ -16,6 +16,8 @@ from tunixhack.train.attention.base import Attend
 from tunixhack.train.attention.choose import plain
 from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.core.mesh import with_lora
+from tunixhack.train.core.placement import loading_mesh, spread
+from tunixhack.train.core.process_group import ProcessGroup
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.settings import Settings
@@ -38,6 +40,8 @@ class Student:
     """Of its training, where it has one."""
     step: int = 0
     """The updates that its weights have seen."""
+    group: ProcessGroup | None = None
+    """The processes that trained it together, where this is one of several."""
 
     def __repr__(self) -> str:
         """Say in a line what it is, without its weights."""
@@ -56,7 +60,7 @@ class Student:
         Attention is computed in blocks unless another is given.
         """
         dtype = jnp.float32 if settings.method == "full" else jnp.dtype(settings.compute)
-        model = base.load(mesh, dtype)
+        model = spread(base.load(loading_mesh(mesh), dtype), mesh)
         if settings.method != "full":
             model = with_lora(
                 model,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,10 @@ from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.train import record
 from tunixhack.train.core.compilation_cache import enable_compilation_cache
+from tunixhack.train.core.distributed import meet
 from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.core.peers import watched
+from tunixhack.train.core.process_group import ProcessGroup
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.data.datasets import Dataset, all_examples, read_all
 from tunixhack.train.data.packing import Extent, measure
@@ -25,6 +30,7 @@ from tunixhack.train.data.tokenize import TOO_LONG, tokenise
 from tunixhack.train.handle import StudentHandle
 from tunixhack.train.inference.generate import MAX_NEW_TOKENS
 from tunixhack.train.machine.doctor import require_device
+from tunixhack.train.machine.facts import tpu_is_here
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.models.load import find
 from tunixhack.train.models.origin import hub_id, licence, model_id
@@ -36,8 +42,10 @@ from tunixhack.train.run.capacity import check_disk, check_memory
 from tunixhack.train.run.failures import stopped_message
 from tunixhack.train.run.job import Job, RunOptions, Session
 from tunixhack.train.run.loop import Loop
+from tunixhack.train.run.own_copy import own_copy
 from tunixhack.train.run.resume import resume
 from tunixhack.train.run.schedule import Clock
+from tunixhack.train.run.several_processes import require_same, require_shared_storage, shared_remat, shared_resume
 from tunixhack.train.run.stopping import StopRequest
 from tunixhack.train.settings import Method, Settings, settings
 from tunixhack.train.student import Student
@@ -47,6 +55,8 @@ if TYPE_CHECKING:
 
 SAVE_EVERY = 180.0
 """Seconds between two checkpoints, as Tunix has it. A crash costs at most these, with what a step and a save take."""
+_TRAININGS = itertools.count()
+"""Numbers the trainings of this process: where several processes train, each begins the same ones in their order."""
 SAMPLES = 10
 """Validation questions that are asked before and after."""
 
@@ -119,17 +129,23 @@ def sft(
     clock = Clock(hours, started)
     report = report or Reporter()
     stop = StopRequest()
-    with stop.listening():
+    with ExitStack() as ending:
+        ending.enter_context(stop.listening())
+        meet(report.say, cpu=cpu, tpu=tpu_is_here())
         devices = require_device(cpu)
-        report.say(f"training on {devices}")
+        group = ProcessGroup(str(next(_TRAININGS)))
+        ending.enter_context(watched(group, stop, report.say))
+        report.say(f"training on {devices}{group.described()}")
+        if not group.writes:
+            report = Reporter(ending.enter_context(open(os.devnull, "w", encoding="utf-8")), quiet=True)
         enable_compilation_cache()
         changes = renamed_arguments(changes, stacklevel=2)
         changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
         chosen = settings(method, scale=scale, **changes)
         seconds: dict[str, float] = {}
         with report.timed("reading the data", seconds):
-            read = read_all(datasets)
-            base = find(model, accept_terms=accept_terms, say=report.say)
+            read = group.first_alone("data", lambda: read_all(datasets))
+            base = group.first_alone("model", lambda: find(model, accept_terms=accept_terms, say=report.say))
         _check_length(base, chosen)
         folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
         options = RunOptions(
@@ -145,12 +161,12 @@ def sft(
         )
         for place in (options.out, options.scratch):
             make_folder(place)
-        session = Session(clock=clock, report=report, stop=stop)
+        session = Session(clock=clock, report=report, stop=stop, group=group)
         start = _Start(seconds, devices, resume_from)
-        with locked(folder, report.say):
+        with locked(folder, report.say) if group.writes else nullcontext():
             try:
                 student = _train(read, base, chosen, options, session, start)
-                return StudentHandle.of(student)
+                return StudentHandle.of(own_copy(student, group, "trained", report) or student)
             except KeyboardInterrupt:
                 report.say(stopped_message(options))
                 raise
@@ -177,19 +193,22 @@ def _train(
     seconds, report = start.seconds, session.report
     renderer = base.renderer(chosen.format, chosen.system)
     mesh = device_mesh(chosen.micro_batch_size or chosen.batch_size)
+    group = session.group
+    require_shared_storage(group, options)
     with report.timed("tokenising", seconds):
-        data = _tokens(datasets, renderer, chosen, options.out)
+        data = group.first_alone("tokens", lambda: _tokens(datasets, renderer, chosen, options.out))
     new = replace(_record(base, chosen, datasets, data), seconds=seconds, devices=start.devices)
-    resumed, step = resume(options, new, start.resume_from, report)
+    require_same(group, new, options)
+    resumed, step = shared_resume(group, options, new, lambda: resume(options, new, start.resume_from, report))
     with report.timed("packing", seconds):
         extent = _extent(data, chosen, options.steps)
     _report_data(report, datasets, data, extent, chosen)
-    base = check_memory(base, chosen, mesh.size, report)
+    base = shared_remat(group, base, check_memory(base, chosen, mesh.size, report))
     attention = choose_attention(base, chosen, data, mesh, name=options.attention, report=report)
-    max_to_keep = check_disk(base, chosen, options, report)
+    max_to_keep = group.decide("disk", lambda: check_disk(base, chosen, options, report))
     with report.timed("loading the student", seconds):
         student = Student.prepare(base, chosen, mesh, attention.attend)
-        student.folder = options.out
+        student.folder, student.group = options.out, group
     if options.check_attention:
         compare_attention(student, attention.name, data, report)
     job = Job(student=student, datasets=datasets, data=data, extent=extent, options=options, max_to_keep=max_to_keep)

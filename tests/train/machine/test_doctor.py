@@ -79,13 +79,18 @@ def jax(monkeypatch: pytest.MonkeyPatch):
         if isinstance(fake.seen, str):
             raise RuntimeError(fake.seen)
         return [
-            SimpleNamespace(platform=one.platform, device_kind=one.kind, memory_stats=lambda: {"bytes_limit": 10**9})
+            SimpleNamespace(
+                platform=one.platform,
+                device_kind=one.kind,
+                process_index=0,
+                memory_stats=lambda: {"bytes_limit": 10**9},
+            )
             for one in fake.seen
         ]
 
     told: dict[str, str] = {}
     config = SimpleNamespace(update=told.__setitem__)
-    fake = SimpleNamespace(seen=(CPU,), devices=devices, config=config, told=told)
+    fake = SimpleNamespace(seen=(CPU,), devices=devices, process_index=lambda: 0, config=config, told=told)
     monkeypatch.setattr(doctor, "import_optional", lambda module, what: fake)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     return fake

@@ -9,12 +9,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orbax.checkpoint as ocp
 
 from tunixhack.train.core import checksums
+from tunixhack.train.core.process_group import ProcessGroup
 
 SAVE_TIMEOUT = datetime.timedelta(hours=1)
 """After which a save that hangs is a failure that the user hears of."""
@@ -33,6 +34,8 @@ class Saving:
     """How many of the newest checkpoints are kept."""
     every: float
     """Seconds between two checkpoints."""
+    group: ProcessGroup = field(default_factory=lambda: ProcessGroup("alone"))
+    """All processes write a checkpoint together, when the first of them decides to."""
 
 
 class SaveInterval:

@@ -30,6 +30,7 @@ from tunix.sft import hooks, peft_trainer
 from tunixhack._util.literal_path import literal_path
 from tunixhack.errors import UserError
 from tunixhack.train.attention.base import Attend
+from tunixhack.train.core.placement import mesh_of, rows_on
 from tunixhack.train.core.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.core.stacked_checkpoints import StackedCheckpoints, stack_optimizer
 from tunixhack.train.core.step import Inputs, learnt_state, loss_and_gradients, make_optimizer, undo_unless_finite
@@ -114,7 +115,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._given: tuple[PackedBatch, float] | None = None
         self._last: TrainingStep | None = None
         self._handed = time.monotonic()
-        self._interval = SaveInterval(saving.every)
+        self._interval, self._group = SaveInterval(saving.every), saving.group
         self._open = ExitStack()
         saving.folder.mkdir(parents=True, exist_ok=True)
         root = self._open.enter_context(literal_path(saving.folder))
@@ -193,13 +194,17 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         if self._given is None:
             return None
         batch, rate = self._given
-        return {
+        inputs = {
             "tokens": batch.tokens,
             "loss_mask": batch.loss_mask,
             "segments": batch.segments,
             "positions": batch.positions,
             "learning_rate": np.asarray(rate, np.float32),
         }
+        if self._group.count == 1:
+            return inputs
+        # Tunix would take what each process has for another part of the batch
+        return {name: rows_on(mesh_of(self.model), array) for name, array in inputs.items()}
 
     def custom_checkpoint_metadata(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""
@@ -240,7 +245,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         )
 
     def _due(self, step: int, saved: int | None) -> bool:
-        return self._interval.due(step, self._may_save)
+        return self._group.decide(f"save/{step}", lambda: self._interval.due(step, self._may_save))
 
     def _may_save(self) -> bool:
         """Refuse a step that was not finished, and let one save end before the next: training would wait for it."""

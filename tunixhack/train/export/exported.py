@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -39,6 +40,17 @@ class Exported:
         """Return an HTML table of files and checks for a notebook, all of it escaped."""
         told = {name: f"{path}{self._check(name)}" for name, path in self._paths().items()}
         return facts(f"exported to {self.folder}", told)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        found = asdict(self)
+        return {name: str(value) if isinstance(value, Path) else value for name, value in found.items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Exported:
+        """Return what `as_dict` wrote."""
+        paths = {name: Path(content[name]) for name in ("folder", *FORMATS) if content[name] is not None}
+        return cls(**{**content, **paths})
 
     def _paths(self) -> dict[str, Path]:
         written = {name: getattr(self, name) for name in FORMATS}

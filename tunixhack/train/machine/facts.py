@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from packaging.requirements import Requirement
 
@@ -156,6 +156,11 @@ def find_accelerators(root: Path, environ: Mapping[str, str]) -> tuple[Accelerat
     return tuple(found)
 
 
+def tpu_is_here(root: Path = ROOT) -> bool:
+    """Tell whether the chips of a TPU are in this machine, without asking jax."""
+    return any(one.platform == "tpu" and one.here for one in find_accelerators(root, os.environ))
+
+
 def find_holders(root: Path) -> tuple[Holder, ...]:
     """Find the processes that have a TPU's device file open, as far as this user may look."""
     # psutil's open_files() names regular files alone
@@ -170,10 +175,19 @@ def find_holders(root: Path) -> tuple[Holder, ...]:
 
 
 def devices_of(jax: Any) -> tuple[Device, ...]:
-    """Ask jax for the devices that it sees, which takes them for this process."""
-    return tuple(
-        Device(one.platform, one.device_kind, (one.memory_stats() or {}).get("bytes_limit")) for one in jax.devices()
-    )
+    """Ask jax for the devices that it sees, which takes them for this process.
+
+    Those of other processes do not tell their memory; they are taken to have what the first one here has.
+    """
+    devices, here = jax.devices(), jax.process_index()
+    first = next((one for one in devices if one.process_index == here), None)
+
+    def memory(one: Any) -> int | None:
+        there = one if one.process_index == here else first
+        told = there.memory_stats() or {} if there is not None else {}
+        return cast("int | None", told.get("bytes_limit"))
+
+    return tuple(Device(one.platform, one.device_kind, memory(one)) for one in devices)
 
 
 def probe(question: Literal["tunix", "devices", "trial"], *platforms: str) -> ProbeResult:

@@ -10,10 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
-from tunixhack._util.progress import Reporter
-from tunixhack.train.core.mesh import FSDP
+from tunixhack.train.core.placement import rows_on
 from tunixhack.train.core.step import Inputs, summed_losses
 from tunixhack.train.data.chat import Message
 from tunixhack.train.data.datasets import Dataset, all_examples
@@ -24,6 +22,8 @@ from tunixhack.train.inference.format_compliance import measure
 from tunixhack.train.inference.generate import generate
 from tunixhack.train.report import samples
 from tunixhack.train.report.samples import ComparedReplies
+from tunixhack.train.run.job import Session
+from tunixhack.train.run.own_copy import own_copy
 from tunixhack.train.student import Student
 
 
@@ -38,12 +38,11 @@ class ValidationLoss:
 
     def __init__(self, student: Student, data: TokenSet, rows: int) -> None:
         family, dtype = student.base.family, jnp.dtype(student.settings.compute)
-        split = NamedSharding(student.mesh, PartitionSpec(FSDP))
         batches = list(Packed(data, max_seq_len=student.settings.max_seq_len, batch_size=rows, validation=True))
         self._mesh = student.mesh
         self._batches: list[Inputs] = [
             {
-                name: jax.device_put(getattr(batch, name), split)
+                name: rows_on(student.mesh, getattr(batch, name))
                 for name in ("tokens", "loss_mask", "segments", "positions")
             }
             for batch in batches
@@ -85,13 +84,14 @@ class ReplyComparison:
         examples: of validation questions.
         folder: of the training, for ``samples.json``.
         max_new_tokens: where a reply is cut off.
-        report: where progress is shown.
+        session: where progress is shown, and the processes that train: the first of them asks a copy of the student.
     """
 
     def __init__(
-        self, student: Student, examples: Sequence[TrainingExample], folder: Path, max_new_tokens: int, report: Reporter
+        self, student: Student, examples: Sequence[TrainingExample], folder: Path, max_new_tokens: int, session: Session
     ) -> None:
-        self._student, self._folder, self._report = student, folder, report
+        self._student, self._folder = student, folder
+        self._report, self._group = session.report, session.group
         self._limit = max_new_tokens
         self._questions: list[Sequence[Message]] = [example.messages() for example in examples]
         self._samples = [ComparedReplies(question=example.question, domain=example.domain) for example in examples]
@@ -103,12 +103,16 @@ class ReplyComparison:
             earlier: what was found then, as `ReplyStatistics.as_dict` has it.
             seconds: of each stage, which this one is added to.
         """
+        known = self._group.decide("replies/known", lambda: self._known(earlier))
+        return known if known is not None else self._generate("before", seconds)
+
+    def _known(self, earlier: Mapping[str, Any] | None) -> dict[str, Any] | None:
         saved = samples.read(self._folder)
         same = [one.question for one in saved] == [one.question for one in self._samples]
-        if earlier is not None and same and earlier.get("max_new_tokens") == self._limit:
-            self._samples = saved
-            return dict(earlier)
-        return self._generate("before", seconds)
+        if earlier is None or not same or earlier.get("max_new_tokens") != self._limit:
+            return None
+        self._samples = saved
+        return dict(earlier)
 
     def after(self, earlier: Mapping[str, Any] | None, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
         """Generate them again, unless what was found is given; see `before`."""
@@ -117,16 +121,22 @@ class ReplyComparison:
     def _generate(self, when: str, seconds: MutableMapping[str, float]) -> dict[str, Any] | None:
         if not self._questions:
             return None
+        student = own_copy(self._student, self._group, when, self._report)
+        if student is None:
+            return None
+        return self._group.decide(f"replies/{when}", lambda: self._ask(student, when, seconds))
+
+    def _ask(self, student: Student, when: str, seconds: MutableMapping[str, float]) -> dict[str, Any]:
         count = len(self._questions)
         self._report.say(f"{count} validation questions, replies of at most {self._limit:,} tokens")
         with self._report.timed(f"validation replies {when}", seconds):
-            said = generate(self._student, self._questions, max_new_tokens=self._limit, progress=self._report_progress)
+            said = generate(student, self._questions, max_new_tokens=self._limit, progress=self._report_progress)
         self._samples = [
             replace(sample, before=reply) if when == "before" else replace(sample, after=reply)
             for sample, reply in zip(self._samples, said, strict=True)
         ]
         samples.write(self._folder, self._samples)
-        return measure(said, self._student.renderer.format, self._limit).as_dict()
+        return measure(said, student.renderer.format, self._limit).as_dict()
 
     def _report_progress(self, done: int, count: int) -> None:
         if done < count:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tunixhack._util.progress import Reporter
 from tunixhack.train.core.checkpoints import FOLDER
+from tunixhack.train.core.process_group import ProcessGroup
 from tunixhack.train.data.datasets import Dataset
 from tunixhack.train.data.packing import Extent
 from tunixhack.train.data.token_set import TokenSet
@@ -63,10 +64,12 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """The clock, the reporter and the stop request that one start of a training runs under."""
+    """The clock, the reporter, the stop request and the processes that one start of a training runs under."""
 
     clock: Clock
     report: Reporter
     """Where progress is shown."""
     stop: StopRequest
     """The signals that end it early."""
+    group: ProcessGroup
+    """This process among those that train together, one alone by default."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -65,9 +66,7 @@ class Loop:
         self._planner = StepPlanner(job.extent.steps, session.clock, self._reserve, total=total)
         self._bar = TrainingBar(self._planner.total)
         examples = validation_examples(job.datasets, job.data, job.options.samples)
-        self._replies = ReplyComparison(
-            job.student, examples, job.options.out, job.options.max_new_tokens, session.report
-        )
+        self._replies = ReplyComparison(job.student, examples, job.options.out, job.options.max_new_tokens, session)
         self._validation: ValidationLoss | None = None
         self._validated_at, self._validation_cost = 0, 0.0
         """The step that it was last behind, and the seconds it took."""
@@ -77,8 +76,8 @@ class Loop:
         """When the last step was done."""
         self._first = first
         """The step that this start begins behind."""
-        self._stop = session.stop
-        self._out_of_time = False
+        self._stop, self._group = session.stop, session.group
+        self._asked_to_stop = self._out_of_time = False
 
     def run(self) -> Student:
         """Train to the end; see `tunixhack.train.supervised.sft`."""
@@ -97,10 +96,11 @@ class Loop:
                     trainer.run()
                 except CannotSave as error:
                     raise save_error(self._job.options, error) from error
-                if self._stop.received:
+                self._asked_to_stop = self._group.decide("stopped", lambda: self._stop.received)
+                if self._asked_to_stop:
                     self._write("stopped")
                     self._copy_last_checkpoint()
-            if self._stop.received:
+            if self._asked_to_stop:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
         trainer.unstack_layers()
@@ -114,7 +114,9 @@ class Loop:
                 "rate had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
         report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
-        show_results(self._job.options.out, self._record, report)
+        if self._group.writes:
+            show_results(self._job.options.out, self._record, report)
+        self._group.barrier("trained")
         return self._student
 
     # -- the steps
@@ -127,7 +129,7 @@ class Loop:
             family=student.base.family,
             attend=student.attend,
             settings=student.settings,
-            saving=Saving(options.checkpoints, max_to_keep=self._job.max_to_keep, every=options.save_every),
+            saving=Saving(options.checkpoints, self._job.max_to_keep, options.save_every, self._group),
             callbacks=self,
         )
         step, place = trainer.restored
@@ -142,10 +144,9 @@ class Loop:
 
     def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
         """Return the batch behind ``step`` steps and its learning rate; None where the training ends."""
-        if self._stop.received or step >= self._planner.total:
-            return None
-        self._out_of_time = step > self._first and self._planner.over
-        if self._out_of_time:
+        found = self._group.decide(f"step/{step}", lambda: self._decision(step))
+        self._asked_to_stop, self._out_of_time, self._planner.total = found
+        if self._asked_to_stop or self._out_of_time or step >= self._planner.total:
             return None
         self._batch = self._packed.next()
         if self._batch is None:
@@ -155,6 +156,10 @@ class Loop:
             step, total=self._planner.total, peak=settings.learning_rate, warmup_ratio=settings.warmup_ratio
         )
         return self._batch, rate
+
+    def _decision(self, step: int) -> tuple[bool, bool, int]:
+        """Decide whether to stop behind a step, whether the time is over, and how many steps there are."""
+        return self._stop.received, step > self._first and self._planner.over, self._planner.total
 
     def data_position(self) -> dict[str, Any]:
         """Return the position in the data behind the last batch."""
@@ -167,7 +172,7 @@ class Loop:
 
     def after_step(self, result: TrainingStep) -> None:
         """Log a step, and stop where it went wrong."""
-        if not result.finite:
+        if not result.finite:  # in all processes, whose losses are one number
             raise not_finite_error(self._job, result, self._batch)
         compiled = result.step == self._first + 1
         if compiled:
@@ -200,22 +205,27 @@ class Loop:
         metrics.write_all(self._sinks, result.step, numbers)
         self._report.update()
         spent = result.step - self._validated_at
-        due = spent >= max(self._planner.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
-        if due and result.step < self._planner.total:
+        wait = max(self._planner.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
+        due = spent >= wait and result.step < self._planner.total
+        if self._group.decide(f"validate/{result.step}", lambda: due):
             self._validate(result.step)
 
     def _validate(self, step: int) -> None:
         """Log the loss of the validation rows."""
         self._validated_at = step
-        if not self._job.data.validation.any() or any(
-            "validation_loss" in line for line in metrics.read(self._job.options.out) if line["step"] == step
-        ):
+        done = self._group.decide(
+            f"validated/{step}", lambda: metrics.at_step(metrics.read(self._job.options.out), "validation_loss", step)
+        )
+        if not self._job.data.validation.any() or done is not None:
             return
         began = time.monotonic()
         if self._validation is None:
             rows = self._student.settings.micro_batch_size or self._student.settings.batch_size
             self._validation = ValidationLoss(self._student, self._job.data, rows)
-        loss = self._validation(lambda: self._stop.received)
+        batches = itertools.count()
+        loss = self._validation(
+            lambda: self._group.decide(f"validating/{step}/{next(batches)}", lambda: self._stop.received)
+        )
         if loss is None:
             return
         metrics.write_all(self._sinks, step, {"validation_loss": loss})
@@ -243,9 +253,9 @@ class Loop:
     def _copy_last_checkpoint(self) -> None:
         """Copy the last checkpoint into the training's own folder where it is elsewhere, or at least its weights."""
         options = self._job.options
-        if not options.elsewhere:
+        if not options.elsewhere or not self._group.writes:
             return
-        share = STOPPED if self._out_of_time or self._stop.received else ENDED
+        share = STOPPED if self._out_of_time or self._asked_to_stop else ENDED
         copied = checkpoints.copy_latest(options.checkpoints, options.out / checkpoints.FOLDER, share=share)
         if copied is None:
             return
@@ -262,6 +272,8 @@ class Loop:
 
     def _open_sinks(self, closing: ExitStack) -> None:
         options = self._job.options
+        if not self._group.writes:
+            return
         self._sinks = [metrics.JsonLines(options.out, self._first), metrics.TensorBoard(options.out, self._first)]
         if options.wandb is not None:
             self._sinks.append(metrics.WeightsAndBiases(options.wandb, options.out, self._record.settings.as_dict()))
@@ -278,6 +290,8 @@ class Loop:
     def _write(self, status: str | None = None) -> None:
         """Write ``student.json``, with the status as it was unless another is given."""
         out = self._job.options.out
+        if not self._group.writes:
+            return
         lines = metrics.read(out)
         self._record = replace(
             self._record,
