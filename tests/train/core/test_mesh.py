@@ -1,5 +1,8 @@
 """Devices as a mesh. Eight of them are made of the processor, in a process of their own."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("tunix", reason="needs tunixhack[train]")
@@ -16,8 +19,11 @@ from tunixhack.errors import UserError
 from tunixhack.train.attention.dense import dense
 from tunixhack.train.core.loss import mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
+from tunixhack.train.core.saving import Saving
+from tunixhack.train.core.trainer import Trainer
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.models.gemma3 import FAMILY, hidden_states, output_table
+from tunixhack.train.settings import settings
 
 
 def losses(devices):
@@ -57,9 +63,12 @@ def test_one_and_eight_devices_agree(eight):
     assert eight(losses, 8) == pytest.approx(one, rel=1e-4)
 
 
-def test_adapters_are_those_of_qwix_without_computing_anything_of_the_model(monkeypatch):
+@pytest.mark.parametrize("quantised", [False, True])
+def test_adapters_and_quantised_weights_are_those_of_qwix_without_computing_the_model(monkeypatch, quantised):
     mesh, model = device_mesh(8, jax.devices()[:1]), tiny_gemma3()
-    provider = qwix.LoraProvider(module_path=FAMILY.lora_modules, rank=4, alpha=8.0)
+    # 16 divides every matrix of this student, and no larger power of two does
+    four_bits = {"weight_qtype": "nf4", "tile_size": 16} if quantised else {}
+    provider = qwix.LoraProvider(module_path=FAMILY.lora_modules, rank=4, alpha=8.0, **four_bits)
     wanted = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(5), **model.get_model_input())
     traced, call = [], type(model).__call__
 
@@ -68,12 +77,72 @@ def test_adapters_are_those_of_qwix_without_computing_anything_of_the_model(monk
         return call(self, *arguments, **named)
 
     monkeypatch.setattr(type(model), "__call__", watched)
-    found = with_lora(model, mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0, seed=5)
+    found = with_lora(model, mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0, seed=5, quantised=quantised)
     assert traced == [True]
     ours, theirs = (dict(nnx.to_flat_state(nnx.state(one))) for one in (found, wanted))
     assert ours.keys() == theirs.keys()
+    assert any("qvalue" in name for name in ours) == quantised
     for name, variable in theirs.items():
         np.testing.assert_array_equal(ours[name][...], variable[...], err_msg=str(name))
+
+
+def shares():
+    """Return the share of each array that a device has, by its name: of QLoRA's weights, and of Adam with all weights.
+
+    Names that several layers have stand for the largest share.
+    """
+    mesh = device_mesh(8)
+    qlora = with_lora(tiny_gemma3(mesh=mesh), mesh, modules=FAMILY.lora_modules, rank=4, alpha=8.0, quantised=True)
+    model = tiny_gemma3(mesh=mesh)
+    with mesh:
+        trainer = Trainer(
+            model,
+            family=FAMILY,
+            settings=settings("full", batch_size=8, compute="float32"),
+            saving=Saving(Path(tempfile.mkdtemp()) / "actor", max_to_keep=1, every=1e9),
+            callbacks=Callbacks(),
+        )
+        trainer.run()
+    found = {}
+    states = {"qlora": nnx.state(qlora), "weight": nnx.state(model), "adam": nnx.state(trainer.optimizer)}
+    for kind, state in states.items():
+        for path, leaf in jax.tree.leaves_with_path(state):
+            if leaf.ndim > 1:
+                name = f"{kind} {jax.tree_util.keystr(path)}"
+                found[name] = leaf.addressable_shards[0].data.size / leaf.size
+    return found
+
+
+class Callbacks:
+    """One step, of rows of one token and another."""
+
+    def __init__(self):
+        self._batches = [next(iter(Packed(token_set([20, 11, 30, 25] * 8), max_seq_len=32, batch_size=8)))]
+
+    def next_batch(self, step):
+        return (self._batches.pop(), 1e-3) if self._batches else None
+
+    def data_position(self):
+        return {}
+
+    def after_step(self, result):
+        assert result.finite
+
+    def before_save(self):
+        pass
+
+
+def test_on_eight_devices_weights_quantised_ones_and_adams_moments_are_split(eight):
+    found = eight(shares)
+    weights = {name: share for name, share in found.items() if name.startswith("weight")}
+    assert len(weights) > 30
+    assert set(weights.values()) == {1 / 8}
+    moments = [share for name, share in found.items() if name.startswith("adam") and "count" not in name]
+    assert len(moments) == 2 * len(weights)
+    assert set(moments) == {1 / 8}
+    quantised = [share for name, share in found.items() if "qvalue" in name]
+    assert len(quantised) > 30
+    assert set(quantised) == {1 / 8}
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_a_sentence():

@@ -65,42 +65,55 @@ def with_lora(
     """
     four_bits = {"weight_qtype": "nf4", "tile_size": _tile(model)} if quantised else {}
     provider = qwix.LoraProvider(module_path=modules, rank=rank, alpha=alpha, **four_bits)
-    adapted = _adapted(model, provider, seed) if quantised else _adapted_uncalled(model, provider, seed)
-    # qwix makes them in the model's own numbers: in bf16 most of Adam's updates would be lost to rounding
-    state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), nnx.state(adapted, nnx.LoRAParam))
-    where = jax.tree.map(
-        lambda spec: NamedSharding(mesh, spec),
-        nnx.get_partition_spec(state),
-        is_leaf=lambda leaf: isinstance(leaf, PartitionSpec),
-    )
-    nnx.update(adapted, jax.device_put(state, where))
-    adapted.lora_scale = alpha / rank  # type: ignore[attr-defined]  # read where a layer computes them joined
-    return adapted
+    graph, weights = nnx.split(model)
+    given = dict(nnx.to_flat_state(weights))
+    structure: list[Any] = []
+
+    def made(weights: Any) -> Any:
+        adapted = _adapted(nnx.merge(graph, weights), provider, seed)
+        of_all, *states = nnx.split(adapted, nnx.LoRAParam, ...)
+        adapters, rest = states
+        of_rest = dict(nnx.to_flat_state(rest))
+        structure.extend((of_all, of_rest.keys()))
+        # qwix makes them in the model's own numbers: in bf16 most of Adam's updates would be lost to rounding
+        adapters = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), adapters)
+        fresh = nnx.from_flat_state({path: leaf for path, leaf in of_rest.items() if path not in given})
+        return _split_over(mesh, adapters), _split_over(mesh, fresh)
+
+    # Called as it is, qwix computes the model operation by operation to find the places of the adapters, each with its
+    # own meeting of all devices: eight of two cores were seen to wait for one another there for ever. Compiled, what
+    # nothing depends on is not computed at all.
+    adapters, fresh = jax.jit(made)(weights)
+    of_all, paths = structure
+    rest = {path: given[path] for path in paths if path in given} | dict(nnx.to_flat_state(fresh))
+    merged: nnx.Module = nnx.merge(of_all, adapters, nnx.from_flat_state(rest))
+    merged.lora_scale = alpha / rank  # type: ignore[attr-defined]  # read where a layer computes them joined
+    return merged
 
 
 def _adapted(model: Any, provider: qwix.LoraProvider, seed: int) -> nnx.Module:
-    """Let qwix add adapters; it finds their places by calling the model."""
+    """Let qwix add adapters, and quantise the weights beside them; it finds their places by calling the model."""
     found: nnx.Module = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(seed), **model.get_model_input())
     return found
 
 
-def _adapted_uncalled(model: Any, provider: qwix.LoraProvider, seed: int) -> nnx.Module:
-    """Do the same, and compute nothing of that call: only the adapters' first values are wanted of it.
+def _split_over(mesh: Mesh, state: Any) -> Any:
+    """Split arrays over a mesh along the axes that they name, where the devices divide them; within a jitted function.
 
-    Called as it is, the model would be computed operation by operation, each with its own meeting of all devices; eight
-    of two cores were seen to wait for one another there for ever.
+    qwix leaves quantised weights whole on every device, and their scales have axes of a few numbers.
     """
-    graph, weights = nnx.split(model)
-    made: list[Any] = []
 
-    def adapters(weights: Any) -> Any:
-        of_all, *states = nnx.split(_adapted(nnx.merge(graph, weights), provider, seed), nnx.LoRAParam, ...)
-        made.append(of_all)
-        return states[0]
+    def split(leaf: jax.Array, spec: PartitionSpec) -> jax.Array:
+        axes = [
+            axis if axis is not None and size % mesh.shape[axis] == 0 else None
+            for size, axis in zip(leaf.shape, [*spec, *[None] * leaf.ndim], strict=False)
+        ]
+        found: jax.Array = jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, PartitionSpec(*axes)))
+        return found
 
-    values = jax.jit(adapters)(weights)  # what does not depend on the weights is all that is left to compute
-    merged: nnx.Module = nnx.merge(made[0], values, weights)
-    return merged
+    leaves, tree = jax.tree.flatten(state)
+    specs = jax.tree.leaves(nnx.get_partition_spec(state), is_leaf=lambda one: isinstance(one, PartitionSpec))
+    return jax.tree.unflatten(tree, [split(leaf, spec) for leaf, spec in zip(leaves, specs, strict=True)])
 
 
 def _tile(model: Any) -> int:
