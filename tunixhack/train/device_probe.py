@@ -49,8 +49,11 @@ def _train_a_step() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     from tunixhack._util.progress import Reporter
     from tunixhack.testing.student import write_tiny_student
+    from tunixhack.train.core.distributed import VARIABLES
     from tunixhack.train.supervised import sft
 
+    for variable in VARIABLES:  # the doctor is asked on one host of several, too
+        os.environ.pop(variable, None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = folder / "rows.jsonl"

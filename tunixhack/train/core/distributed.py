@@ -37,7 +37,9 @@ HEARTBEAT = 60
 """Seconds without a sign of life after which jax takes a process for dead, and ends all."""
 _GRACE = 60
 """Seconds that jax waits longer than we do: where its own time is up it aborts the process, without a sentence."""
-_EXPLICIT = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID", "SLURM_STEP_NODELIST")
+"""Without these, a process trains alone wherever it is started: they say that there are others, but for a TPU's."""
+_EXPLICIT = VARIABLES[:3]
 _SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_PROCID", "SLURM_LOCALID")
 _METADATA = "/computeMetadata/v1/instance/attributes/worker-network-endpoints"
 
@@ -207,6 +209,8 @@ def _initialize(found: Cluster) -> None:
     timer = threading.Timer(TIMEOUT, give_up)
     timer.daemon = True
     timer.start()
+    # that service would hear SIGTERM in our place, and have Orbax save a step while the training goes on
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             found.address,

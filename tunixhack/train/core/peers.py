@@ -61,8 +61,9 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
             yield
         except BaseException as error:
             over.set()
-            with suppress(jax.errors.JaxRuntimeError):  # the service is gone: so are the others
-                group.tell(FAILED, {"sentence": _sentence(error), "code": _code(error)})
+            if not group.parted:
+                with suppress(jax.errors.JaxRuntimeError):  # the service is gone: so are the others
+                    group.tell(FAILED, {"sentence": _sentence(error), "code": _code(error)})
             raise
         finally:
             over.set()

@@ -45,6 +45,8 @@ class ProcessGroup:
         self.count = jax.process_count()
         """How many there are."""
         self._prefix = f"tunixhack/{run}"
+        self.parted = False
+        """Whether all have agreed to end; see `part`."""
         self._told: deque[str] = deque()
         self._calls: Counter[str] = Counter()
 
@@ -97,6 +99,11 @@ class ProcessGroup:
     def barrier(self, name: str) -> None:
         """Wait until all processes have come here."""
         self.gather(f"barrier/{name}", None)
+
+    def part(self, name: str) -> None:
+        """Wait for all processes, which end by themselves from here on, and need not tell one another that they do."""
+        self.barrier(name)
+        self.parted = True
 
     def first_alone(self, name: str, make: Callable[[], T]) -> T:
         """Call a function in process 0, and then in the others: what it downloads or makes is there for them."""

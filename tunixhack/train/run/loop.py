@@ -100,6 +100,7 @@ class Loop:
                 if self._asked_to_stop:
                     self._write("stopped")
                     self._copy_last_checkpoint()
+                    self._group.part("stopped")
             if self._asked_to_stop:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)

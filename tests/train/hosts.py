@@ -1,0 +1,94 @@
+"""Trainings of several processes with four virtual devices each, which stand for hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from tests.train.eight import FLAGS, ROOT
+
+PATIENCE = 400.0
+"""Seconds that a process may take, on two cores that others use, too."""
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return one.getsockname()[1]
+
+
+def environment(port, index, count=2):
+    """Return the variables of one process of several."""
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": FLAGS.replace("count=8", "count=4"),
+        "JAX_COORDINATOR_ADDRESS": f"localhost:{port}",
+        "JAX_NUM_PROCESSES": str(count),
+        "JAX_PROCESS_ID": str(index),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+@contextmanager
+def started(asked, count=2):
+    """Start a process for each list of calls of `main`, all of one training; what still runs at the end is killed."""
+    port = free_port()
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.train.hosts", json.dumps(calls, default=str)],
+            cwd=ROOT,
+            env=environment(port, index, count),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index, calls in enumerate(asked)
+    ]
+    try:
+        yield children
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+
+
+def ends(asked):
+    """Let processes run to their ends; returns of each its exit code, what its calls told, and its standard error."""
+    with started(asked) as children:
+        found = []
+        for child in children:
+            out, complaints = child.communicate(timeout=PATIENCE)
+            told = [json.loads(line) for line in out.splitlines() if line.startswith("{")]  # jax prints there, too
+            found.append((child.returncode, told, complaints))
+        return found
+
+
+def main(calls):
+    """Train, one training behind the other; each is `kills.run`'s arguments, its options, and an export's folder."""
+    from tests.train import kills
+    from tunixhack.errors import UserError
+    from tunixhack.train import handle, supervised
+
+    made = []
+    of = handle.StudentHandle.of
+    supervised.StudentHandle.of = lambda student: made.append(of(student)) or made[-1]
+    for given, options, export in calls:
+        try:
+            told = kills.run(*given, **options)
+        except UserError as error:
+            sys.exit(f"tunixhack: {error}")
+        if export:
+            written = made[-1].export(export, ["safetensors"])
+            told |= {"safetensors": str(written.safetensors), "measured": written.measured}
+            told["reply"] = made[-1].generate("What is 3 + 4?", max_new_tokens=8)
+        print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

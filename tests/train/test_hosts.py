@@ -1,0 +1,111 @@
+"""Trainings of two processes with four devices each, compared with one process that has eight."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tunix", reason="needs tunixhack[train]")
+
+from tests.train import hosts, kills
+from tests.train.kills import Moment
+from tunixhack.train import record
+from tunixhack.train.core import checkpoints, checksums
+from tunixhack.train.report import metrics
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # each process imports and compiles anew
+
+FULL = {"method": "full", "steps": 3, "samples": 0}
+
+
+def losses(out):
+    return {
+        (name, line["step"]): line[name]
+        for line in metrics.read(Path(out))
+        for name in ("loss", "validation_loss")
+        if name in line
+    }
+
+
+def alone(rows, student, folder):
+    """Train with eight devices in one process; called there."""
+    kills.run(rows, student, f"{folder}/lora", samples=2, max_new_tokens=8)
+    kills.run(rows, student, f"{folder}/full", **FULL)
+
+
+@pytest.fixture(scope="module")
+def trained(eight, tmp_path_factory):
+    """A training that is killed, gone on with, stopped, and gone on with; and what came of it in one process."""
+    folder = tmp_path_factory.mktemp("hosts")
+    toy = kills.write_student(folder)
+    out = folder / "out"
+    eight(alone, *toy, folder / "alone")
+
+    def lora(moment=None):
+        return [[*toy, out, moment and asdict(moment)], {"samples": 2, "max_new_tokens": 8}, None]
+
+    full = [[*toy, folder / "full", None], FULL, folder / "export"]
+    killed = hosts.ends([[lora(Moment("step", 5))], [lora()]])
+    finished = hosts.ends([[lora(), lora(), full], [lora(Moment("step", 6, ("SIGTERM",))), lora(), full]])
+    return folder, killed, finished
+
+
+def test_where_one_process_is_killed_the_other_ends_with_a_sentence(trained):
+    _, killed, _ = trained
+    assert killed[0][0] == -signal.SIGKILL
+    assert killed[1][0] == -signal.SIGABRT  # by jax
+    for _, _, complaints in killed:
+        assert "ended without a word of its own" in complaints.splitlines()[-1]
+
+
+def test_a_signal_to_one_process_stops_all_behind_one_step_that_is_saved(trained):
+    *_, finished = trained
+    assert [code for code, *_ in finished] == [0, 0], finished
+    first = [told[0] for _, told, _ in finished]
+    assert all(one["stopped"] for one in first)
+    assert "going on behind step 3 of 12" in first[0]["said"]
+    assert "process 1 of 2 was asked to stop" in first[0]["said"]
+    saved = re.search(r"stopped; step (\d+) is saved", first[0]["said"])[1]
+    assert f"going on behind step {saved} of 12" in finished[0][1][1]["said"]
+
+
+def test_the_same_command_goes_on_and_ends_as_one_process_does(trained):
+    folder, *_ = trained
+    ours, theirs = losses(folder / "out"), losses(folder / "alone" / "lora")
+    assert len([step for name, step in ours if name == "loss"]) == kills.STEPS
+    # each start validates, too, behind the step that it goes on from
+    assert {place: ours[place] for place in theirs} == pytest.approx(theirs, rel=1e-4)
+    kept, wanted = record.read(folder / "out"), record.read(folder / "alone" / "lora")
+    assert kept.status == "finished"
+    assert kept.validation.keys() == wanted.validation.keys() == {"before", "after"}
+
+
+def test_all_weights_are_trained_as_in_one_process(trained):
+    folder, *_ = trained
+    ours, theirs = losses(folder / "full"), losses(folder / "alone" / "full")
+    assert ours.keys() == theirs.keys()
+    assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_the_first_process_alone_writes_and_the_others_are_told_where(trained):
+    *_, finished = trained
+    told = [each[2] for _, each, _ in finished]
+    assert told[0]["safetensors"] == told[1]["safetensors"]
+    assert Path(told[0]["safetensors"], "config.json").exists()
+    assert told[0]["measured"] == told[1]["measured"]
+    assert told[0]["reply"] == told[1]["reply"]
+    assert "of 2 processes; this is process 1" in told[1]["said"]
+    assert "step" not in told[1]["said"]  # progress is told once
+
+
+def test_a_checkpoint_of_two_processes_is_whole_and_sealed(trained):
+    folder, *_ = trained
+    for place in checkpoints.saved(folder / "out" / "actor"):
+        assert checkpoints.training_problem(place, 8) is None
+        assert checksums.sealed(place)
+    assert not list((folder / "out").glob(".processes-*"))
+    assert not (folder / "out" / "lock").exists()
