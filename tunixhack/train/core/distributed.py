@@ -75,7 +75,7 @@ def meet(say: Callable[[str], None], *, cpu: bool = False, tpu: bool = False) ->
     found = find_cluster(os.environ, tpu=tpu and not cpu)
     if found is None:
         return
-    say(f"one of several processes, by {found.source}: looking for process 0 for up to {TIMEOUT} seconds")
+    say(f"one of several processes, by {found.source}: looking for process 0 for up to {TIMEOUT} s")
     if found.address is not None and found.index:
         _wait_for(found.address)
     _initialize(found)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
@@ -55,8 +56,9 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
         yield
         return
     over = threading.Event()
-    threading.Thread(target=_look, args=(group, stop, say, over), name="peers", daemon=True).start()
-    with _last_word(group):
+    with _last_word(group) as spoken:
+        watch = _Watch(group, stop, say, over, spoken)
+        threading.Thread(target=watch.look, name="peers", daemon=True).start()
         try:
             yield
         except BaseException as error:
@@ -69,34 +71,45 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
             over.set()
 
 
-def _look(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None], over: threading.Event) -> None:
-    """Look at what the others tell, and tell them of this process, until it is over."""
-    told = False
-    while not over.wait(LOOK):
-        with suppress(jax.errors.JaxRuntimeError):  # the network may come back; if not, jax ends this process
-            if stop.received and not told:
-                group.tell(STOPPED, None)
-                told = True
-            if group.writes and not stop.received:
-                asked = group.notices(STOPPED)
-                if asked:
-                    say(f"process {min(asked)} of {group.count} was asked to stop: stopping behind this step")
-                    stop.received = told = True
-            failed = {index: one for index, one in group.notices(FAILED).items() if index != group.index}
-            if failed and not over.is_set():
-                _follow(group, *min(failed.items()))
+@dataclass
+class _Watch:
+    """Looks at what the other processes tell, and tells them of this one, until it is over."""
 
+    group: ProcessGroup
+    stop: Stoppable
+    say: Callable[[str], None]
+    over: threading.Event
+    spoken: Callable[[], None]
+    """Keeps the child from having the last word."""
+    _told: bool = False
 
-def _follow(group: ProcessGroup, index: int, failure: dict[str, Any]) -> None:
-    """End this process because another has failed: its main thread may wait for that one for ever."""
-    sentence = f"tunixhack: process {index} of {group.count} ended, and all with it: {failure['sentence']}"
-    print(sentence, file=sys.stderr, flush=True)
-    leaving = threading.Thread(target=_leave, daemon=True)
-    leaving.start()
-    leaving.join(SHUTDOWN)
-    with suppress(OSError, ValueError):
-        _SPOKEN.stdin.write(b"x") if _SPOKEN is not None and _SPOKEN.stdin else None
-    os._exit(failure["code"])
+    def look(self) -> None:
+        """Look again and again; the body of a thread."""
+        while not self.over.wait(LOOK):
+            with suppress(jax.errors.JaxRuntimeError):  # the network may come back; if not, jax ends this process
+                self._stops()
+                failed = {at: one for at, one in self.group.notices(FAILED).items() if at != self.group.index}
+                if failed and not self.over.is_set():
+                    self._follow(*min(failed.items()))
+
+    def _stops(self) -> None:
+        if self.stop.received:
+            if not self._told:
+                self.group.tell(STOPPED, None)
+                self._told = True
+        elif self.group.writes and (asked := self.group.notices(STOPPED)):
+            self.say(f"process {min(asked)} of {self.group.count} was asked to stop: stopping behind this step")
+            self.stop.received = self._told = True
+
+    def _follow(self, index: int, failure: dict[str, Any]) -> None:
+        """End this process because another has failed: its main thread may wait for that one for ever."""
+        sentence = f"process {index} of {self.group.count} ended, and all with it: {failure['sentence']}"
+        print(f"tunixhack: {sentence}", file=sys.stderr, flush=True)
+        leaving = threading.Thread(target=_leave, daemon=True)
+        leaving.start()
+        leaving.join(SHUTDOWN)
+        self.spoken()
+        os._exit(failure["code"])
 
 
 def _leave() -> None:
@@ -117,23 +130,21 @@ def _code(error: BaseException) -> int:
     return error.exit_code if isinstance(error, TunixHackError) else TunixHackError.exit_code
 
 
-_SPOKEN: subprocess.Popen[bytes] | None = None
-"""The child that has the last word."""
-
-
 @contextmanager
-def _last_word(group: ProcessGroup) -> Iterator[None]:
-    """Let a child say what happened where this process is aborted while the body runs."""
-    global _SPOKEN
+def _last_word(group: ProcessGroup) -> Iterator[Callable[[], None]]:
+    """Let a child say what happened where this process is aborted while the body runs; yields what keeps it quiet."""
     sentence = (
         f"tunixhack: process {group.index} of {group.count} ended without a word of its own: it was killed, or jax "
         "ended it because another process died or cannot be reached, which its lines above say. Start the same command "
         "in all processes: it goes on from the last checkpoint"
     )
-    _SPOKEN = subprocess.Popen([sys.executable, "-S", "-c", _LAST_WORD, sentence], stdin=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-S", "-c", _LAST_WORD, sentence], stdin=subprocess.PIPE)
+
+    def spoken() -> None:
+        with suppress(OSError, ValueError):  # it is gone, or was told already
+            child.communicate(b"x")
+
     try:
-        yield
+        yield spoken
     finally:
-        with suppress(OSError):
-            _SPOKEN.communicate(b"x")
-        _SPOKEN = None
+        spoken()
