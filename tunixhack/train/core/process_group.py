@@ -63,7 +63,7 @@ class ProcessGroup:
         """Return what process 0 finds, in every process.
 
         Args:
-            name: of this decision alone.
+            name: of this decision alone: another process may not have read the one before it under the same name.
             make: called by process 0 only; what it returns must survive JSON.
         """
         if self.count == 1:

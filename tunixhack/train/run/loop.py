@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -214,8 +213,10 @@ class Loop:
     def _validate(self, step: int) -> None:
         """Log the loss of the validation rows."""
         self._validated_at = step
+        # one step can come twice, the second time with another answer
         done = self._group.decide(
-            f"validated/{step}", lambda: metrics.at_step(metrics.read(self._job.options.out), "validation_loss", step)
+            self._group.numbered("validated"),
+            lambda: metrics.at_step(metrics.read(self._job.options.out), "validation_loss", step),
         )
         if not self._job.data.validation.any() or done is not None:
             return
@@ -223,9 +224,8 @@ class Loop:
         if self._validation is None:
             rows = self._student.settings.micro_batch_size or self._student.settings.batch_size
             self._validation = ValidationLoss(self._student, self._job.data, rows)
-        batches = itertools.count()
         loss = self._validation(
-            lambda: self._group.decide(f"validating/{step}/{next(batches)}", lambda: self._stop.received)
+            lambda: self._group.decide(self._group.numbered("validating"), lambda: self._stop.received)
         )
         if loss is None:
             return

@@ -1,0 +1,104 @@
+"""What processes must have in common before they train together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("tunix", reason="needs tunixhack[train]")
+
+from tests.train.core.test_process_group import together as together
+from tunixhack.errors import UserError
+from tunixhack.train import record
+from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
+from tunixhack.train.run import several_processes
+from tunixhack.train.run.several_processes import require_same, require_shared_storage, shared_remat, shared_resume
+from tunixhack.train.settings import settings
+
+
+def training(**changes):
+    return TrainingRecord(
+        base=BaseModel(name="tiny", fingerprint="f" * 64),
+        settings=settings("lora", **changes),
+        data=DataSummary(key="k" * 64, datasets=[DatasetSummary(name="sums", weight=1.0)]),
+        versions={"tunixhack": "1", "jax": "0.10.2"},
+    )
+
+
+def options(folder: Path, scratch: Path | None = None, steps: int | None = None) -> SimpleNamespace:
+    return SimpleNamespace(out=folder, scratch=scratch or folder, steps=steps, samples=10, max_new_tokens=768)
+
+
+def refused(function):
+    def tried(group):
+        try:
+            function(group)
+        except UserError as error:
+            return str(error)
+        return None
+
+    return tried
+
+
+def test_the_same_command_in_all_is_fine(together, tmp_path):
+    assert together(refused(lambda group: require_same(group, training(), options(tmp_path)))) == [None] * 3
+
+
+def test_another_setting_version_or_length_is_refused_by_all_with_its_process(together, tmp_path):
+    def check(group):
+        other = group.index == 2
+        mine = training(seed=5) if other else training()
+        mine = replace(mine, versions=mine.versions | {"jax": "0.11.2"}) if other else mine
+        require_same(group, mine, options(tmp_path, steps=7 if other else None))
+
+    told = together(refused(check))
+    assert told[0] == told[1] == told[2]
+    assert told[0].startswith("process 2 was started with something else than process 0: ")
+    for difference in ("seed is 5 there and 0", "the version of jax is 0.11.2 there", "steps is 7 there and None"):
+        assert difference in told[0]
+
+
+def test_a_folder_that_all_see_is_shared_and_left_as_it_was(together, tmp_path):
+    assert together(refused(lambda group: require_shared_storage(group, options(tmp_path)))) == [None] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_one_does_not_see_is_refused_by_all(together, tmp_path, monkeypatch):
+    monkeypatch.setattr(several_processes, "SEEN_WITHIN", 0.0)
+    for name in ("out", "scratch", "own"):
+        (tmp_path / name).mkdir()
+
+    def check(group):
+        scratch = tmp_path / ("own" if group.index == 1 else "scratch")
+        require_shared_storage(group, options(tmp_path / "out", scratch))
+
+    told = together(refused(check))
+    assert all("is another folder for process 1 than for process 0" in one for one in told)
+    assert [list((tmp_path / name).iterdir()) for name in ("out", "scratch", "own")] == [[], [], []]
+
+
+def test_the_first_process_resumes_and_all_have_its_record(together, tmp_path):
+    asked = []
+
+    def resume(group):
+        def look():
+            asked.append(group.index)
+            return replace(training(), status="stopped", steps=7), 7
+
+        return shared_resume(group, options(tmp_path), training(), look)
+
+    told = together(resume)
+    assert asked == [0]
+    assert told[0] == told[1] == told[2]
+    assert told[0][0] == replace(training(), status="stopped", steps=7)
+    assert record.compared(told[0][0]) == record.compared(training())
+
+
+def test_where_one_is_short_of_memory_all_compute_twice(together):
+    base = SimpleNamespace(with_remat=lambda: "remat")
+    assert together(lambda group: shared_remat(group, base, base)) == [base] * 3
+    told = together(lambda group: shared_remat(group, base, "remat" if group.index else base), run="again")
+    assert told == ["remat"] * 3
