@@ -2,8 +2,8 @@
 
 Every process runs the same training, and all must take part in each computation: one that takes another step, saves, or
 stops alone leaves the others waiting for ever. So whatever depends on a clock, a signal or a file is decided by process
-0 and told to the others, by the key-value store of jax's coordination service: a call over the network, of a millisecond or
-two, that neither uses the accelerators nor waits for a step that they work at.
+0 and told to the others, by the key-value store of jax's coordination service: a call over the network, of a
+millisecond or two, that neither uses the accelerators nor waits for a step that they work at.
 
 jax has no public name for that store; Orbax and MaxText use it under the same private one.
 """
