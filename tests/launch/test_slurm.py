@@ -76,7 +76,7 @@ def test_every_word_is_quoted_and_every_job_has_the_options():
         (["train", "runs/a"], "behind -- stands the build"),
         (["build"], "behind -- stands the build"),
         (["build", "creative"], "names no --out"),
-        (["build", "creative", "--out", "x", "--shard", "1/2"], "--shard has no place .* each task"),
+        (["build", "creative", "--out", "x", "--shard", "1/2"], "--shard has no place .* each part has its own"),
         (["build", "creative", "--out", "x", "--accepted=5"], "--accepted has no place"),
     ],
 )

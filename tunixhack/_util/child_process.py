@@ -15,7 +15,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -53,10 +53,8 @@ def spawn(
     Returns:
         The process, with pipes for its standard input and output.
     """
-    home = Path(__file__).resolve().parents[1]
     return subprocess.Popen(
-        # -P: without the working folder, which -c and -m put before everything else
-        [sys.executable, *(("-s", "-S") if bare else ()), "-P", "-c", _START, str(home), module, *arguments],
+        module_command(module, *arguments, flags=("-s", "-S") if bare else ()),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -64,6 +62,13 @@ def spawn(
         # Ctrl-C in a terminal reaches the whole process group: a child ends when its parent says so
         start_new_session=True,
     )
+
+
+def module_command(module: str, *arguments: str, flags: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs a module of this very package, with more flags for Python where they are given."""
+    home = Path(__file__).resolve().parents[1]
+    # -P: without the working folder, which -c and -m put before everything else
+    return [sys.executable, *flags, "-P", "-c", _START, str(home), module, *arguments]
 
 
 def without_working_folder(environment: Mapping[str, str]) -> dict[str, str]:
@@ -88,10 +93,21 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(int(os.environ.pop(PARENT)),), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def parent_is_gone(parent: int, seconds: float = LOOK_EVERY) -> bool:
+    """In the child: look for so long whether the process that started this one is gone.
+
+    Args:
+        parent: its process id, which the environment names; see `PARENT`.
+        seconds: after which it counts as there.
+    """
+    if os.getppid() != parent:
+        return True
     stdin = sys.stdin.fileno()
-    while os.getppid() == parent:
-        readable, _, _ = select.select([stdin], [], [], LOOK_EVERY)
-        if readable and not os.read(stdin, 4096):
-            break
+    readable, _, _ = select.select([stdin], [], [], seconds)
+    return bool(readable) and not os.read(stdin, 4096)
+
+
+def _watch(parent: int) -> None:
+    while not parent_is_gone(parent):
+        pass
     os._exit(0)

@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunixhack._util.files import make_folder, write_text
-from tunixhack.errors import UserError
+from tunixhack.launch.sharded_build import ShardedBuild
 
 FOLDER = "slurm"
 """The folder of the scripts, in that of the build."""
-NOT_HERE = {
-    "--shard": "each task of the array has its own",
-    "--accepted": "no shard knows how many answers the others keep",
-    "--preview": "it looks at the whole: preview the build first",
-    "--prepare": "the scripts prepare by themselves",
-    "--merge": "the scripts merge by themselves",
-}
-"""Options of a build that its shards cannot have, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,39 +41,27 @@ class SlurmJob:
 
     def __post_init__(self) -> None:
         """Check the command before anything is written."""
-        if self.shards < 1:
-            raise UserError(f"--shards {self.shards}: give at least one")
-        if len(self.build) < 2 or self.build[0] != "build" or self.build[1].startswith("-"):
-            raise UserError(
-                "behind -- stands the build that is cut into shards, as in: tunixhack launch slurm --shards 16 -- "
-                "build creative --teacher @servers.txt#qwen3-14b --questions 50000 --out runs/large"
-            )
-        for word in self.build:
-            why = NOT_HERE.get(word.partition("=")[0])
-            if why:
-                raise UserError(f"{word.partition('=')[0]} has no place in a build in shards: {why}")
-        self.out  # noqa: B018  # which raises where it is missing
+        self._parts  # noqa: B018  # which raises
 
     @property
     def out(self) -> Path:
         """The folder of the build."""
-        for word, following in zip(self.build, [*self.build[1:], ""], strict=True):
-            if word == "--out" and following:
-                return Path(following)
-            if word.startswith("--out="):
-                return Path(word.removeprefix("--out="))
-        raise UserError("the build names no --out: the shards need a folder that all machines see")
+        return self._parts.out
 
     @property
     def whole(self) -> Path:
         """The folder of the merged run."""
-        return self.out.with_name(f"{self.out.name}-whole")
+        return self._parts.whole
+
+    @property
+    def _parts(self) -> ShardedBuild:
+        return ShardedBuild(words=self.build, shards=self.shards, launcher="slurm")
 
     def scripts(self) -> dict[str, str]:
         """Return the scripts by their names; ``submit.sh`` is the one that a person runs."""
         command = shlex.join(["tunixhack", *self.build])
-        prepare = shlex.join(["tunixhack", "prepare", *self.build[1:]])
-        merge = shlex.join(["tunixhack", "merge", str(self.out), "--out", str(self.whole)])
+        prepare = shlex.join(["tunixhack", *self._parts.prepare()])
+        merge = shlex.join(["tunixhack", *self._parts.merge()])
         folder = self.out / FOLDER
         here = shlex.quote(str(folder))
         return {

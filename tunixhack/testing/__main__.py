@@ -15,17 +15,18 @@ def main() -> None:
     """Print the address, then serve."""
     parser = argparse.ArgumentParser(prog="python -m tunixhack.testing", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="the address that it listens at")
     parser.add_argument("--behaviour", default="{}", help='JSON, for example {"faults": {"share": {"500": 0.1}}}')
     parser.add_argument("--with-parent", action="store_true", help="end when the process that started it does")
     arguments = parser.parse_args()
     if arguments.with_parent:
         end_with_parent()
-    asyncio.run(_serve(Server(behaviour_from(json.loads(arguments.behaviour))), arguments.port))
+    asyncio.run(_serve(Server(behaviour_from(json.loads(arguments.behaviour))), arguments.port, arguments.host))
 
 
-async def _serve(server: Server, port: int) -> None:
-    listening = await server.listen(port)
-    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
+async def _serve(server: Server, port: int, host: str) -> None:
+    listening = await server.listen(port, host)
+    print(f"http://{host}:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
     await listening.serve_forever()
 
 

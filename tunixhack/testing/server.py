@@ -71,10 +71,10 @@ class Server:
         self._free_at: list[float] = []  # when each slot that is in use is free again
         self._desk = BatchDesk(self.reply)
 
-    async def listen(self, port: int = 0) -> asyncio.Server:
-        """Start to listen on 127.0.0.1."""
+    async def listen(self, port: int = 0, host: str = "127.0.0.1") -> asyncio.Server:
+        """Start to listen."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(lambda: Connection(self), "127.0.0.1", port, backlog=4096)
+        return await loop.create_server(lambda: Connection(self), host, port, backlog=4096)
 
     def hang_up(self) -> None:
         """End all connections."""

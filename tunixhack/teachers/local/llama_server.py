@@ -1,7 +1,7 @@
 """The embedded teacher's process: llama.cpp's server with one model, which ends with its parent.
 
-Started by `tunixhack.teachers.local.server_process.EmbeddedServer`. It prints one line, the address it answers at, to
-its standard output, and what llama.cpp has to say to its standard error.
+Started by `tunixhack.teachers.local.server_process.EmbeddedServer`, or from a shell as a server by itself. It prints one
+line, the address it answers at, to its standard output, and what llama.cpp has to say to its standard error.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import os
 import threading
 from pathlib import Path
 
-from tunixhack._util.child_process import end_with_parent
+from tunixhack._util.child_process import PARENT, end_with_parent
 
 WARNINGS = 2
 """llama.cpp's verbosity that tells warnings and errors only: requests leave no lines."""
 
 
 def main() -> None:
-    """Serve the model named on the command line until the parent is gone."""
-    end_with_parent()
+    """Serve the model named on the command line: until the parent is gone, where there is one."""
+    if PARENT in os.environ:
+        end_with_parent()
     parser = argparse.ArgumentParser(prog="tunixhack.teachers.local.llama_server")
     parser.add_argument("model", type=Path)
-    parser.add_argument("--slots", type=int, required=True, help="answers that are generated at once")
-    parser.add_argument("--context", type=int, required=True, help="tokens of each slot, prompt and answer")
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--slots", type=int, default=16, help="answers that are generated at once")
+    parser.add_argument("--context", type=int, default=2048, help="tokens of each slot, prompt and answer")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--host", default="127.0.0.1", help="the address that it listens at")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--small-keys", action="store_true", help="keep the cache's keys in 8 bits")
     arguments = parser.parse_args()
     # when memory runs out, this process is to go, and not the notebook that started it
@@ -54,6 +57,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_Q8_0
     params.cache_ram_mib = 0  # prompts of finished slots would otherwise be kept, up to 8 GiB
     params.verbosity = WARNINGS
+    params.hostnames, params.port = [arguments.host], arguments.port
     params.ui = False
     params.cors_origins = "http://127.0.0.1"  # no web page that the user looks at may use it
     server = xllamacpp.Server(params)
