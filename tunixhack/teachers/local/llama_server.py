@@ -1,7 +1,7 @@
 """The embedded teacher's process: llama.cpp's server with one model, which ends with its parent.
 
-Started by `tunixhack.teachers.local.server_process.EmbeddedServer`, or from a shell as a server by itself. It prints one
-line, the address it answers at, to its standard output, and what llama.cpp has to say to its standard error.
+Started by `tunixhack.teachers.local.server_process.EmbeddedServer`, or from a shell as a server by itself. It prints
+one line, the address it answers at, to its standard output, and what llama.cpp has to say to its standard error.
 """
 
 from __future__ import annotations

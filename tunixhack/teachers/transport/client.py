@@ -50,22 +50,25 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=state.endpoint.timeout, sock_connect=CONNECT_SECONDS)
         self._options: dict[str, Any] = {"timeout": timeout, "allow_redirects": False}
 
-    async def answer(self, row: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    async def answer(
+        self, row: Mapping[str, Any], body: Mapping[str, Any], first: Server | None = None
+    ) -> dict[str, Any]:
         """Ask until a completion with choices comes, one request's tries are used up, or the call is stopped.
 
         Args:
             row: the request as the engine knows it; its failure is noted under it.
             body: what is sent.
+            first: the server that is asked first; whichever has most room if left out, and after a failure.
 
         Raises:
             Failure: the last of its tries; noted in the state of the call.
             asyncio.CancelledError: the call is stopped.
         """
-        state, tries = self._state, 0
+        state, tries, failed = self._state, 0, False
         while True:
             server = None
             try:
-                async with state.servers.taken(body.get("n", 1)) as server:
+                async with state.servers.taken(body.get("n", 1), None if failed else first) as server:
                     if state.stopping:
                         raise asyncio.CancelledError  # the loop that watches for it looks ten times a second only
                     completion = await self._attempt(server, body, tries + 1)
@@ -73,7 +76,7 @@ class Client:
                 failure = error if isinstance(error, Failure) else connection_failure(error, state.endpoint)
                 lost = failure.status is None and failure.blame == "server"
                 elsewhere = server is not None and lost and state.servers.could_not_reach(server)
-                tries += not elsewhere
+                tries, failed = tries + (not elsewhere), True
                 state.failed(str(failure), failure.remedy)
                 # a server that is away uses up no request's tries: the call's patience ends that
                 if tries >= failure.tries(state.endpoint) and not failure.away:

@@ -17,6 +17,7 @@ from typing import Any
 from tunixhack.runs.journal_writer import JournalWriter
 from tunixhack.teachers.transport.call_state import CallState
 from tunixhack.teachers.transport.client import Client, open_session
+from tunixhack.teachers.transport.dispatch import Dispatch
 from tunixhack.teachers.transport.retries import Failure
 
 JOURNAL = "responses_0.jsonl"
@@ -46,16 +47,17 @@ def send_requests(
 async def _send_all(
     rows: Iterable[Mapping[str, Any]], sampling: Mapping[str, Any], path: Path, state: CallState
 ) -> None:
-    journal, remaining, common = JournalWriter(state.record_write_error), iter(rows), dict(sampling)
+    journal, dispatch, common = JournalWriter(state.record_write_error), Dispatch(rows, state.servers), dict(sampling)
 
     async def work(client: Client) -> None:
-        for row in remaining:
+        while (following := await dispatch.following()) is not None:
+            row, server = following
             if state.stopping:
                 return
             if not state.admits(row):
                 continue
             try:
-                completion = await client.answer(row, _body(row, state.endpoint.model, common))
+                completion = await client.answer(row, _body(row, state.endpoint.model, common), server)
             except Failure:
                 continue  # noted in the state; not received, hence missing, and asked for again at the next start
             journal.append(path, _line(row, completion))

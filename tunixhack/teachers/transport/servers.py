@@ -45,9 +45,14 @@ class Server:
     """Whether it gets no request any more."""
 
     @property
+    def lives(self) -> bool:
+        """Whether it is listed and not set aside."""
+        return not self.leaving and time.monotonic() >= self.away_until
+
+    @property
     def room(self) -> float:
         """The free share of the requests that it may have in flight; 0 where it takes none now."""
-        if self.leaving or self.requests >= self.concurrency.current or time.monotonic() < self.away_until:
+        if self.requests >= self.concurrency.current or not self.lives:
             return 0.0
         return 1 - self.requests / self.concurrency.current
 
@@ -94,10 +99,15 @@ class Servers:
         return sum(server.concurrency.maximum for server in self.listed if not server.leaving)
 
     @asynccontextmanager
-    async def taken(self, choices: int) -> AsyncIterator[Server]:
-        """Wait until a server has room, and count a request of so many choices on it meanwhile."""
-        while (server := self._roomiest()) is None:
-            await self._wait()
+    async def taken(self, choices: int, first: Server | None = None) -> AsyncIterator[Server]:
+        """Wait until a server has room, and count a request of so many choices on it meanwhile.
+
+        Args:
+            choices: that are asked for.
+            first: the server that is taken if it has room; whichever has most if left out.
+        """
+        while (server := first if first is not None and first.room else next(iter(self.with_room()), None)) is None:
+            await self.wait_for_room()
         server.requests += 1
         server.choices += choices
         try:
@@ -117,7 +127,7 @@ class Servers:
             server.leaving = server.address not in addresses
         known = {server.address for server in self.listed}
         self.listed += [Server(one, Concurrency(share)) for one in addresses if one not in known]
-        self.wake(len(self._waiting))
+        self.wake_all()
 
     def could_not_reach(self, server: Server) -> bool:
         """Set a server aside that could not be reached, unless it is the only one.
@@ -138,16 +148,18 @@ class Servers:
                 waiting.set_result(None)
                 requests -= 1
 
-    def _roomiest(self) -> Server | None:
-        """Return the server with the largest free share, of equal ones the one with the fewest choices in flight."""
-        best, room = None, 0.0
-        for server in self.listed:
-            found = server.room
-            if found > room or (best is not None and found == room and server.choices < best.choices):
-                best, room = server, found
-        return best
+    def wake_all(self) -> None:
+        """Let all of the waiting requests look again."""
+        self.wake(len(self._waiting))
 
-    async def _wait(self) -> None:
+    def with_room(self) -> list[Server]:
+        """Return the servers with room, by their free shares, and of equal ones that with the fewest choices first."""
+        found = [(server.room, server) for server in self.listed]
+        found.sort(key=lambda one: (-one[0], one[1].choices))
+        return [server for room, server in found if room]
+
+    async def wait_for_room(self) -> None:
+        """Wait until a request has ended, the servers are others, or one that was set aside can be tried again."""
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         back = [server.away_until for server in self.listed if server.away_until > time.monotonic()]
