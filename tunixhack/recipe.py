@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,5 +173,6 @@ class Recipe(RecipeSpec):
         if options.shard is not None or prepare:
             folder = folder / (PREPARED if options.shard is None else options.shard.folder)
         report = report or Reporter()
-        with with_report(folder, report):
+        # of a shard there is nothing to look through yet that the merged run does not show
+        with with_report(folder, report) if options.shard is None else nullcontext():
             return build(self, options, folder, report)

@@ -184,6 +184,25 @@ def test_a_file_of_servers_is_read_again_while_it_runs(
     assert run.train.height == asked(one) + asked(two) == 80
 
 
+def test_a_server_of_another_model_that_comes_while_it_runs_is_told_of_once_and_not_asked(
+    recipe: Recipe, one: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
+    one.change(faults=Faults(latency=0.2))
+    file, said = tmp_path / "servers.txt", Said()
+    file.write_text(f"{one.url}\n")
+    with ScriptedTeacher(dialect="llamacpp", context=8192) as other:
+        listed = f"{one.url}\n{other.url}\n"
+        changing = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), file.write_text(listed)))
+        changing.start()
+        run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2, report=said)
+        changing.join()
+        assert asked(other) == 0
+    assert run.train.height == asked(one) == 80
+    told = [one for one in said.sentences if "serves another quantisation" in one and "is not asked" in one]
+    assert len(told) == 1
+
+
 def test_bad_lists_are_a_sentence(recipe: Recipe, one: ScriptedTeacher, tmp_path: Path):
     with pytest.raises(UserError, match="cannot be read: No such file"):
         build(recipe, f"@{tmp_path}/none.txt#m", tmp_path / "run")

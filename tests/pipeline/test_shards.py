@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,10 +16,11 @@ from hypothesis import strategies as st
 from tests.builds import QUIET, asked, build, equal, write_questions
 from tests.commands import Command
 from tunixhack import LengthFilter
+from tunixhack._util.lock import locked
 from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
 from tunixhack.pipeline.shards import Shard
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import Run
+from tunixhack.runs.run import REPORT, Run
 from tunixhack.runs.shard_folders import shard_progress
 from tunixhack.runs.shard_names import holds_shards, shard_folders
 from tunixhack.testing import ScriptedTeacher
@@ -46,6 +50,9 @@ def test_merged_shards_equal_the_unsharded_build_and_nothing_is_asked_twice(
     assert asked(teacher) == alone
     assert equal(run, whole)
     assert sum(part.train.height for part in parts) == whole.train.height
+    # a page for each of them is work without a reader: `tunixhack report` makes one of any
+    assert not any((part.folder / REPORT).exists() for part in parts)
+    assert (run.folder / REPORT).exists()
     progress = shard_progress(tmp_path / "parts")
     assert [line["done"] for line in progress] == [True] * (of + 1)
     assert sum(line["answers"] for line in progress) == alone, "what was lent counts once"
@@ -137,6 +144,45 @@ def test_what_does_not_belong_together_is_a_sentence(recipe: Recipe, teacher: Sc
             build(recipe, teacher, parent, shard=wrong)
     with pytest.raises(UserError, match="--accepted"):
         recipe.build(teacher.url, accepted=3, ceiling=9, shard="1/2", out=parent, report=QUIET)
+
+
+def test_shards_of_different_builds_that_lie_in_one_folder_are_not_merged(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    """Copied together from two machines, of which one had other options."""
+    plain = recipe.without(LengthFilter)
+    build(plain, teacher, tmp_path / "one", questions=12, shard="1/2")
+    build(plain.replace(samples=2), teacher, tmp_path / "other", questions=12, shard="2/2")
+    (tmp_path / "other" / "shard-2-of-2").rename(tmp_path / "one" / "shard-2-of-2")
+    before = asked(teacher)
+    with pytest.raises(UserError, match=r"shard-2-of-2 is of another recipe than this build \(samples: 2, and not 4\)"):
+        merged(plain, teacher, tmp_path / "one", tmp_path / "merged")
+    assert not (tmp_path / "merged" / "run.json").exists()
+    assert asked(teacher) == before
+
+
+def test_a_shard_that_is_started_twice_at_once_is_refused_and_the_first_goes_on(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path
+):
+    plain, parent = recipe.without(LengthFilter), tmp_path / "parts"
+    (parent / "shard-1-of-2").mkdir(parents=True)
+    with locked(parent / "shard-1-of-2"), pytest.raises(UserError, match="shard-1-of-2 is in use by process"):
+        build(plain, teacher, parent, questions=12, shard="1/2")
+    assert asked(teacher) == 0
+    build(plain, teacher, parent, questions=12, shard="2/2")
+    assert build(plain, teacher, parent, questions=12, shard="1/2").done
+
+
+def test_a_folder_that_takes_no_shard_is_a_sentence_before_anything_is_asked(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(self: Path, *arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(UserError, match=r"parts.*No space left on device"):
+        build(recipe.without(LengthFilter), teacher, tmp_path / "parts", questions=12, shard="1/2")
+    assert asked(teacher) == 0
 
 
 def test_a_shard_drops_nearly_everything_with_a_warning_and_the_merge_says_so(
