@@ -9,7 +9,8 @@ that all machines see, so that whoever runs it next goes on from there. Retries,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ LOOK = 2.0
 """Seconds between two looks at the tasks and the servers."""
 ERRORS: dict[int, type[TunixHackError]] = {3: TeacherFailed, 4: NearlyAllDropped}
 """The error of a part's exit code; `UserError` for the others."""
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A part as a task, and how many servers had gone when it began."""
+
+    part: Part
+    gone: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +96,7 @@ class RayBuild:
             self._tell_of_room(ray)
             started = RayServers(ray, self.servers, self.build, self.logs, self.say) if self.servers else None
             if started:
+                self.say("starting servers; their addresses are in the list that the build asks as soon as they answer")
                 started.wait_for_first()
             stages = [[parts.prepare], [*parts.shards], [parts.merge]]
             ran = 0
@@ -100,36 +110,54 @@ class RayBuild:
             self.say(f"no machine of the cluster has {self.cpus:g} CPUs: the shards wait until one comes")
 
     def _run_stage(self, ray: Any, parts: Sequence[Part], servers: RayServers | None, *, again: bool) -> int:
-        """Run the parts of a stage beside one another; returns how many had to be."""
-        here = Path.cwd()
+        """Run the parts of a stage beside one another; returns how many had to be.
+
+        Args:
+            ray: the connected module.
+            parts: of the stage.
+            servers: that this launch runs; None where it runs none.
+            again: run them even where they have ended.
+        """
         task = ray.remote(
             num_cpus=self.cpus,
             max_retries=self.retries,
             retry_exceptions=[PartLost],
             scheduling_strategy="SPREAD",
         )(run_part)
-        waiting = {task.remote(part, here): part for part in parts if again or not self._ended(part)}
-        failed: list[tuple[Part, Outcome]] = []
-        begun = len(waiting)
-        if begun < len(parts) > 1:
-            self.say(f"{counted(len(parts) - begun, 'shard')} of {len(parts)} ended before, and stay as they are")
+        here, waiting, tries, failed = Path.cwd(), dict[Any, _Started](), Counter[Part](), dict[Part, Outcome]()
+
+        def start(part: Part) -> None:
+            tries[part] += 1
+            waiting[task.remote(part, here)] = _Started(part, servers.gone if servers else 0)
+
+        for part in parts:
+            if again or not self._ended(part):
+                start(part)
+        if len(waiting) < len(parts) > 1:
+            self.say(
+                f"{counted(len(parts) - len(waiting), 'shard')} of {len(parts)} ended before, and stay as they are"
+            )
         while waiting:
             ended, _ = ray.wait(list(waiting), timeout=LOOK)
             if servers:
                 servers.look()
             for reference in ended:
-                part = waiting.pop(reference)
-                outcome = self._outcome(ray, reference)
-                if outcome.code:
-                    failed.append((part, outcome))
-                    self.say(f"{part.name} failed on {outcome.machine}: {outcome.sentence}")
-                else:
+                started = waiting.pop(reference)
+                part, outcome = started.part, self._outcome(ray, reference)
+                if outcome.code == 0:
                     self._note_end(part)
                     left = f"; {counted(len(waiting), 'shard')} to go" if waiting else ""
                     self.say(f"{part.name} has ended on {outcome.machine} after {outcome.seconds:,.0f} s{left}")
+                elif servers and tries[part] <= self.retries and servers.have_gone(started.gone):
+                    self.say(f"{part.name} stopped as a server went, and goes on: {outcome.sentence}")
+                    servers.wait_for_first()
+                    start(part)
+                else:
+                    failed[part] = outcome
+                    self.say(f"{part.name} failed on {outcome.machine}: {outcome.sentence}")
         if failed:
             raise self._failure(failed)
-        return begun
+        return len(tries)
 
     def _outcome(self, ray: Any, reference: Any) -> Outcome:
         """Return how a task ended; one that Ray gave up is a failed one."""
@@ -146,10 +174,10 @@ class RayBuild:
         told = lines[-1].partition("PartLost: ")[2] if isinstance(error, PartLost) else lines[0] if lines else ""
         return f"it was lost {counted(self.retries + 1, 'time')}: {told or type(error).__name__}"
 
-    def _failure(self, failed: Sequence[tuple[Part, Outcome]]) -> TunixHackError:
+    def _failure(self, failed: Mapping[Part, Outcome]) -> TunixHackError:
         """Return the error of parts that failed."""
-        codes = {outcome.code for _, outcome in failed}
-        part, outcome = failed[0]
+        codes = {outcome.code for outcome in failed.values()}
+        part, outcome = next(iter(failed.items()))
         more = f" (and {counted(len(failed) - 1, 'other part')})" if len(failed) > 1 else ""
         kind = ERRORS.get(codes.pop(), UserError) if len(codes) == 1 else UserError
         return kind(

@@ -33,7 +33,9 @@ TELL_EVERY = 60.0
 FAILED_STARTS = 3
 """Starts in a row that end before the server has answered once, after which its command is taken for wrong."""
 LOOK = 2.0
-"""Seconds between two looks at the servers."""
+"""Seconds that a server has to tell its models in."""
+NOTICE_SECONDS = 15.0
+"""Seconds within which it is seen that a server has gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,8 @@ class RayServers:
         self._urls: dict[int, str] = {}
         self._why: dict[int, str] = {}
         self._listed: list[str] = []
+        self.gone = 0
+        """How often a server that answered has gone, to come back under another address."""
 
     def look(self) -> None:
         """Take in what the servers have said since the last look, and write the list anew where it has changed.
@@ -238,7 +242,6 @@ class RayServers:
             UserError: none does within an hour, or its command ends again and again.
         """
         end_of_patience, tell_next = time.monotonic() + START_SECONDS, time.monotonic() + TELL_EVERY
-        self._say(f"starting {self._count} servers; {self._file} has their addresses as soon as they answer")
         while not self._urls:
             self.look()
             if time.monotonic() > end_of_patience:
@@ -246,7 +249,15 @@ class RayServers:
             if time.monotonic() > tell_next:
                 tell_next += TELL_EVERY
                 self._say("no server answers yet: they wait for room on the cluster, or load their model")
-            time.sleep(min(LOOK, 0.5))
+            time.sleep(0.5)
+
+    def have_gone(self, before: int) -> bool:
+        """Look whether a server has gone since there were so many losses, which is not seen at once."""
+        end_of_patience = time.monotonic() + NOTICE_SECONDS
+        while self.gone == before and time.monotonic() < end_of_patience:
+            self.look()
+            time.sleep(0.5)
+        return self.gone != before
 
     def _take(self, number: int, told: Mapping[str, Any]) -> None:
         url, why = told["url"], told["why"]
@@ -255,6 +266,7 @@ class RayServers:
             self._say(f"server {number} does not start: {why}")
         if url == self._urls.get(number, ""):
             return
+        self.gone += number in self._urls
         if url:
             self._say(f"server {number} answers at {url}")
             self._urls[number] = url
