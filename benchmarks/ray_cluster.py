@@ -27,6 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tunixhack._util.installation import install_command
 from tunixhack._util.progress import Reporter
 from tunixhack.launch.ray import RayBuild
 from tunixhack.launch.sharded_build import ShardedBuild
@@ -85,7 +86,7 @@ def main() -> None:
     options.add_argument("--questions", type=int, default=120)
     questions = options.parse_args().questions
     if importlib.util.find_spec("ray") is None:
-        raise SystemExit('this needs Ray: pip install "tunixhack[ray]"')
+        raise SystemExit(f"this needs Ray: {install_command('ray')}")
     with (
         ScriptedTeacher(process=True, n_supported=False, faults=Faults(latency=0.5)) as teacher,
         tempfile.TemporaryDirectory() as root,
