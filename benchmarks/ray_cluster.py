@@ -22,8 +22,8 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +61,16 @@ def asked_again(teacher: ScriptedTeacher) -> int:
     return sum(count - 1 for count in given_by_seed(teacher).values())
 
 
-class Kills:
-    """Kills a node each time that the teacher has given a number of answers, and adds one in its place."""
-
-    def __init__(self, cluster: Any, teacher: ScriptedTeacher, at: list[int]) -> None:
-        self.cluster, self.teacher, self.at, self.done = cluster, teacher, at, 0
-        self.thread = threading.Thread(target=self._kill, daemon=True)
-        self.thread.start()
-
-    def _kill(self) -> None:
-        for given in self.at:
-            while self.teacher.stats["choices"] < given:
-                time.sleep(0.1)
-            nodes = self.cluster.worker_nodes
-            self.cluster.remove_node(next(iter(nodes)), allow_graceful=False)
-            self.done += 1
-            print(f"  killed a node after {self.teacher.stats['choices']:,} answers", file=sys.stderr)
-            self.cluster.add_node(**SMALL)
+def kill_and_add(cluster: Any, teacher: ScriptedTeacher, given: int, running: Future[Path]) -> int:
+    """Kill a node as soon as the teacher has given so many answers, and add one; returns how many nodes were killed."""
+    while teacher.stats["choices"] < given:
+        if running.done():
+            return 0
+        time.sleep(0.1)
+    cluster.remove_node(min(cluster.worker_nodes, key=lambda node: node.node_id), allow_graceful=False)
+    print(f"  killed a node after {teacher.stats['choices']:,} answers", file=sys.stderr)
+    cluster.add_node(**SMALL)
+    return 1
 
 
 def main() -> None:
@@ -105,19 +98,22 @@ def main() -> None:
         cluster = start_cluster()
         try:
             wanted = questions * SAMPLES
-            kills = Kills(cluster, teacher, [given - wanted + wanted // 5, given - wanted // 2])
             launch = RayBuild(
                 build=ShardedBuild(words=words.split(), shards=SHARDS, launcher="ray"), say=Reporter().say
             )
             start = time.perf_counter()
-            merged = Run.load(launch.run(cluster.address))
+            with ThreadPoolExecutor(1) as pool:  # a node is added in the main thread alone
+                running = pool.submit(launch.run, cluster.address)
+                begun = given - wanted  # without the samples: the preflight, and the probes of the preparation
+                killed = sum(kill_and_add(cluster, teacher, begun + wanted // at, running) for at in (5, 2))
+                merged = Run.load(running.result())
             took = time.perf_counter() - start
         finally:
             cluster.shutdown()
         load = os.getloadavg()[0]
-        print(f"  {kills.done} nodes killed; seconds: {alone:.1f} in one, {took:.1f} on Ray (load {load:.1f})")
+        print(f"  {killed} nodes killed; seconds: {alone:.1f} in one, {took:.1f} on Ray (load {load:.1f})")
         print(f"ray_equal: {int(equal(whole, merged))}")
-        print(f"ray_asked_again: {asked_again(teacher) / (kills.done * IN_FLIGHT):.2f}")
+        print(f"ray_asked_again: {asked_again(teacher) / (max(1, killed) * IN_FLIGHT):.2f}")
         print(f"ray_lost: {whole.train.height + whole.rejected.height - merged.train.height - merged.rejected.height}")
         print(f"ray_time: {took / alone:.2f}")
         os.chdir("/")

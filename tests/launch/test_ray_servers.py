@@ -89,6 +89,15 @@ def test_a_command_that_never_answers_is_given_up_with_what_it_said(started: Cal
     assert log.count("no such model") == FAILED_STARTS
 
 
+@pytest.mark.embedded
+def test_llama_cpp_is_a_server_by_itself(local_model: Path, started: Callable[[str], ServerProcess]):
+    command = f"{shlex.quote(sys.executable)} -m tunixhack.teachers.local.llama_server {shlex.quote(str(local_model))}"
+    server = started(f"{command} --slots 1 --context 256 --host {{host}} --port {{port}}")
+    wait_for(lambda: server.look()["url"])
+    with urllib.request.urlopen(f"{server.look()['url']}/models", timeout=60) as reply:
+        assert json.load(reply)["data"][0]["id"] == local_model.stem
+
+
 @dataclass
 class Told:
     """What stands for a call of an actor's."""
