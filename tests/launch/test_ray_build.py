@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.commands import Command
+from tunixhack._util.lock import locked
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
 from tunixhack.launch import ray as module
 from tunixhack.launch.part import Outcome, Part, PartLost, Parts
@@ -67,6 +68,11 @@ def test_a_part_is_left_out_once_it_has_ended_under_the_same_words(build: RayBui
     assert more._run_stage(InPlace({}), shards(more), None, again=False) == 3
     (build.logs / FINISHED).write_text('{"shard 1/3": [')
     assert build._run_stage(InPlace({}), parts, None, again=False) == 3, "a torn file says nothing"
+
+
+def test_a_build_is_launched_once_at_a_time(build: RayBuild):
+    with locked(build.logs), pytest.raises(UserError, match="large/ray is in use by process"):
+        build.run()
 
 
 @pytest.mark.parametrize(

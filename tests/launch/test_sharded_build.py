@@ -23,6 +23,13 @@ def test_each_part_is_the_command_that_a_person_would_type(out: list[str]):
     assert build.whole == Path("runs/a b-whole")
 
 
+@pytest.mark.parametrize("address", ["http://me:s3cret@gpu:8000/v1#m", "https://gpu/v1?api_key=s3cret"])
+def test_a_password_in_an_address_is_refused_since_commands_are_written_down(address: str):
+    with pytest.raises(UserError, match=r"has a password or key in it.*--teacher @servers\.txt") as refused:
+        whole("build", "creative", "--teacher", address, "--out", "runs/a")
+    assert "s3cret" not in str(refused.value)
+
+
 def test_an_option_without_its_value_is_none():
     build = whole("build", "creative", "--out", "runs/a", "--teacher")
     assert build.option("--teacher") is None

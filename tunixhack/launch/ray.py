@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tunixhack._util.files import make_folder, write_json
+from tunixhack._util.lock import locked
 from tunixhack._util.wording import counted
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.launch.part import Outcome, Part, PartLost, Parts, run_part
@@ -86,13 +87,14 @@ class RayBuild:
                 ``ray://HOST:10001``.
 
         Raises:
-            UserError: there is no such cluster, or a part failed for something that the user can mend.
+            UserError: there is no such cluster, the build is launched already, or a part failed for something that the
+                user can mend.
             TeacherFailed: answers are missing, as of a build.
             NearlyAllDropped: as of a build.
         """
         make_folder(self.logs)
         parts = Parts.of(self.build, self.logs, PREPARED)
-        with connected(address, self.logs / "ray.log") as ray:
+        with locked(self.logs, self.say), connected(address, self.logs / "ray.log") as ray:
             self._tell_of_room(ray)
             started = RayServers(ray, self.servers, self.build, self.logs, self.say) if self.servers else None
             if started:

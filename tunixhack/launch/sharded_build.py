@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunixhack._util.api_keys import KEY_VARIABLE
+from tunixhack._util.credentials import without_credentials
 from tunixhack.errors import UserError
 from tunixhack.pipeline.shards import Shard
 
@@ -29,7 +31,7 @@ class ShardedBuild:
         launcher: the verb that was given them, for sentences.
 
     Raises:
-        UserError: it is no such command, or has options that no shard can have.
+        UserError: it is no such command, or has options that no shard can have, or a password.
 
     >>> whole = ShardedBuild(words=["build", "creative", "--out", "runs/large"], shards=16, launcher="ray")
     >>> whole.shard("3/16")
@@ -56,6 +58,12 @@ class ShardedBuild:
             why = NOT_HERE.get(word.partition("=")[0])
             if why:
                 raise UserError(f"{word.partition('=')[0]} has no place in a build in shards: {why}")
+        for word in self.words:
+            if without_credentials(word) != word:
+                raise UserError(
+                    f"{without_credentials(word)} has a password or key in it, and what launches shards writes their "
+                    f"commands down: put it into {KEY_VARIABLE}, or the address into a list, --teacher @servers.txt"
+                )
         self.out  # noqa: B018  # which raises where it is missing
 
     @property
