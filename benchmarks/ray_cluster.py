@@ -24,8 +24,11 @@ import sys
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tunixhack._util.installation import install_command
 from tunixhack._util.progress import Reporter
@@ -57,8 +60,15 @@ def start_cluster() -> Any:
 
 
 def asked_again(teacher: ScriptedTeacher) -> int:
-    """Count the answers that were given more than once, without the preflights, which each start makes."""
-    return sum(count - 1 for count in given_by_seed(teacher).values())
+    """Count the answers that were begun and not received, or given more than once, without the preflights."""
+    hung_up = teacher.stats["requests"] - teacher.stats["answered"]  # each request is for one answer
+    return int(hung_up) + sum(count - 1 for count in given_by_seed(teacher).values())
+
+
+def processes(node: Any) -> list[psutil.Process]:
+    """Return the processes of a node: its manager, its workers, and what they run."""
+    manager = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return [manager, *manager.children(recursive=True)]
 
 
 def kill_and_add(cluster: Any, teacher: ScriptedTeacher, given: int, running: Future[Path]) -> int:
@@ -67,7 +77,11 @@ def kill_and_add(cluster: Any, teacher: ScriptedTeacher, given: int, running: Fu
         if running.done():
             return 0
         time.sleep(0.1)
-    cluster.remove_node(min(cluster.worker_nodes, key=lambda node: node.node_id), allow_graceful=False)
+    node = max(cluster.worker_nodes, key=lambda node: len(processes(node)))  # one that builds a shard just now
+    for process in processes(node):  # a machine that dies leaves none
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    cluster.remove_node(node, allow_graceful=False)
     print(f"  killed a node after {teacher.stats['choices']:,} answers", file=sys.stderr)
     cluster.add_node(**SMALL)
     return 1
