@@ -21,7 +21,9 @@ def start(log: Path, *command: str) -> subprocess.Popen[bytes]:
     return spawn(MODULE, str(log), str(log.parent), *command)
 
 
-def test_it_and_what_it_started_end_with_the_parent(tmp_path: Path):
+@pytest.mark.parametrize("how", ["the parent dies", "it is killed"])
+def test_it_and_what_it_started_end_with_the_parent_and_when_it_is_killed_itself(how: str, tmp_path: Path):
+    """A cluster kills the children of a worker that dies, and `end` kills what it is to end."""
     log = tmp_path / "log"
     process = start(log, sys.executable, "-c", SLEEPS)
     wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
@@ -29,9 +31,12 @@ def test_it_and_what_it_started_end_with_the_parent(tmp_path: Path):
     child = grandchild.parent()
     assert child is not None
     assert process.stdin is not None
-    process.stdin.close()  # as the parent's death does
+    if how == "it is killed":
+        process.kill()
+    else:
+        process.stdin.close()  # as the parent's death does
     wait_for(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in (child, grandchild)))
-    assert process.wait(60) == 0
+    assert process.wait(60) == (-signal.SIGKILL if how == "it is killed" else 0)
     end(process)
 
 
