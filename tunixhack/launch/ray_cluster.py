@@ -25,6 +25,8 @@ REACH_SECONDS = 10.0
 """Seconds within which the head of a cluster has to take a connection."""
 JOIN_SECONDS = 90.0
 """Seconds within which a cluster is joined, which takes two or three."""
+LONGEST = 500
+"""Characters of what Ray says that are shown: it adds its own tracebacks."""
 TOLD = "told: "
 TRY = f"""
 import logging, sys
@@ -72,7 +74,10 @@ def connected(address: str, log: Path) -> Iterator[Any]:
     _try_to_join(address)
     handler = signal.getsignal(signal.SIGTERM)
     with log.open("a", encoding="utf-8", buffering=1) as output, redirect_stdout(output):
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (OSError, RuntimeError, ValueError) as error:  # after it was joined a moment ago
+            raise UserError(_why(address, " ".join(str(error).split())[:LONGEST])) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own in place, which ends without a word
         try:
@@ -119,7 +124,7 @@ def _try_to_join(address: str) -> None:
         raise UserError(_why(address, f"it has not answered for {JOIN_SECONDS:.0f} s")) from error
     told = [line for line in tried.stdout.decode(errors="replace").splitlines() if line.startswith(TOLD)]
     if tried.returncode or told:
-        raise UserError(_why(address, told[-1].removeprefix(TOLD) if told else "Ray gives it up"))
+        raise UserError(_why(address, told[-1].removeprefix(TOLD)[:LONGEST] if told else "Ray gives it up"))
 
 
 def _why(address: str, told: str) -> str:
