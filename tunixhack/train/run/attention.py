@@ -5,14 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from tunixhack._util.progress import Reporter
 from tunixhack.train.attention.base import Attend, Shape, most_segments
 from tunixhack.train.attention.check import compare
 from tunixhack.train.attention.choose import Chosen, choose
 from tunixhack.train.attention.dense import dense
-from tunixhack.train.core.mesh import FSDP
+from tunixhack.train.core.placement import rows_on
 from tunixhack.train.core.step import Inputs, batch_losses
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.data.token_set import TokenSet
@@ -70,9 +70,8 @@ def check_attention(student: Student, name: str, data: TokenSet, report: Reporte
     batch = Packed(data, max_seq_len=settings.max_seq_len, batch_size=rows, seed=settings.seed).next()
     if batch is None:
         return  # less than a batch of rows is an error of its own, told before
-    split = NamedSharding(mesh, PartitionSpec(FSDP))
     names = ("tokens", "loss_mask", "segments", "positions")
-    inputs = {name: jax.device_put(getattr(batch, name), split) for name in names}
+    inputs = {name: rows_on(mesh, getattr(batch, name)) for name in names}
     with mesh:
         loss, dense_loss = (_mean(student, attend, inputs) for attend in (student.attend, dense))
     report.say(f"attention checked: the first batch has a loss of {loss:.6g}, with dense attention {dense_loss:.6g}")
