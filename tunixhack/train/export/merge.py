@@ -57,24 +57,27 @@ def merge(adapted: nnx.Module, plain: nnx.Module, *, scale: float) -> None:
         first, second = _numbers(adapters[path]), _numbers(adapters[*where, name + B])
         weight = getattr(_at(plain, where), name)
         old = weight[...]
-        change = _product(_at(adapted, where), name, first, second, old.shape)
+        change = np.einsum(adapter_equation(_at(adapted, where), name), first, second, optimize=True)
         weight[...] = jax.device_put(np.asarray(old, np.float32) + np.float32(scale) * change, old.sharding)
 
 
-def _product(module: Any, name: str, first: Array, second: Array, shape: tuple[int, ...]) -> Array:
-    """Multiply two adapters such that the result lies as the weight does.
+def adapter_equation(module: Any, name: str) -> str:
+    """Return the einsum equation that multiplies two adapters such that the result lies as their weight does.
 
     qwix gives A the contracted dimensions of the weight and B the others, both in the weight's order. Which are which
     an einsum says; any other weight with adapters is the kernel [in, out] of a linear layer.
+
+    Args:
+        module: has the weight and its adapters.
+        name: of the weight.
     """
     adapted_einsum = getattr(module, f"{name}_lora_einsum_str", None)
     if adapted_einsum is None:
-        assert len(shape) == 2, f"{name} of shape {shape} is no kernel of a linear layer"
-        return first @ second
+        assert len(getattr(module, name).shape) == 2, f"{name} is no kernel of a linear layer"
+        return "ar,rb->ab"
     _, left, right = adapted_einsum.partition("->")[0].split(",")
     weight = module.einsum_str.replace(" ", "").partition("->")[0].split(",")[1]
-    product: Array = np.einsum(f"{left},{right}->{weight}", first, second, optimize=True)
-    return product
+    return f"{left},{right}->{weight}"
 
 
 def first_broken(model: nnx.Module) -> str | None:

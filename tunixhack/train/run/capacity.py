@@ -6,11 +6,11 @@ import os
 from dataclasses import replace
 
 import jax
-import psutil
 
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.train.core import checkpoints
+from tunixhack.train.core.device_memory import free_memory
 from tunixhack.train.core.memory_estimate import (
     ERROR,
     SPARE,
@@ -76,11 +76,3 @@ def check_disk(base: Base, chosen: Settings, options: RunOptions, report: Report
     count = checkpoints_to_keep(size, options.scratch, kept=len(checkpoints.saved(options.checkpoints)))
     report.say(f"disk: {count} checkpoint(s) of {in_gb(size)} are kept in {options.checkpoints}")
     return count
-
-
-def free_memory() -> int:
-    """Return the bytes of a device that a training may use: the accelerator's, or what this machine has left."""
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    return int(psutil.virtual_memory().available) // jax.local_device_count()
