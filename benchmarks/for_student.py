@@ -26,7 +26,7 @@ from tunixhack.train.core.step import summed_losses
 from tunixhack.train.data.chat import Rendered
 from tunixhack.train.data.packing import Packed, PackedBatch
 from tunixhack.train.data.token_set import of_rows
-from tunixhack.train.inference.generate import compute_dtype
+from tunixhack.train.inference.ready import compute_dtype
 from tunixhack.train.models import shipped
 from tunixhack.train.scoring.student_scorer import StudentScorer
 

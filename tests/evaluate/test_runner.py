@@ -62,7 +62,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return usual(student, questions, **options)
 
     monkeypatch.setattr(students, "generate", counted)
-    monkeypatch.setattr(students, "MOST_ROWS", 4)
+    monkeypatch.setattr(students, "most_rows", lambda student, seeded: 4)
     return told
 
 

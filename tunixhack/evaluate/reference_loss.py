@@ -24,7 +24,7 @@ from tunixhack.evaluate.students import StudentArm
 from tunixhack.train.core.mesh import FSDP
 from tunixhack.train.core.step import Inputs, batch_losses
 from tunixhack.train.data.chat import Rendered
-from tunixhack.train.inference.generate import compute_dtype
+from tunixhack.train.inference.ready import compute_dtype
 from tunixhack.train.student import Student
 
 SHORTEST, LONGEST = 64, 4096

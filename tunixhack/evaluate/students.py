@@ -28,8 +28,10 @@ from tunixhack.runs.answer_store import AnswerStore
 from tunixhack.runs.journal import FIELDS
 from tunixhack.train.data.chat import LAYOUTS, Message, Rendered
 from tunixhack.train.found import FoundStudent
+from tunixhack.train.inference.batch_shape import length_bucket, most_rows
 from tunixhack.train.inference.format_compliance import StudentReply
-from tunixhack.train.inference.generate import MAX_NEW_TOKENS, MOST_ROWS, generate, length_bucket
+from tunixhack.train.inference.generate import MAX_NEW_TOKENS, generate
+from tunixhack.train.inference.ready import ready
 from tunixhack.train.trained import find_trained
 
 STEP = "sample"
@@ -118,25 +120,26 @@ class StudentArm(FoundStudent):
         """Ask for replies, and store them batch by batch; returns the seconds a reply took, None of nothing."""
         if not wanted:
             return None
-        student = self.student
         lengths = [len(self.renderer.prompt(one.messages)) for one in wanted]
         limit = order.max_tokens or MAX_NEW_TOKENS
         full = [one for one, length in zip(wanted, lengths, strict=True) if length >= self.base.context]
         self._store(store, label, [(one, StudentReply("", 0, False), self.base.context) for one in full])
         started, done = time.monotonic(), 0
-        for batch in _batches(wanted, lengths, self.base.context):
-            replies = generate(
-                student,
-                [one.messages for one, _ in batch],
-                max_new_tokens=limit,
-                temperature=order.temperature,
-                seed=[one.seed for one, _ in batch],
-            )
-            self._store(store, label, [(one, reply, n) for (one, n), reply in zip(batch, replies, strict=True)])
-            done += len(batch)
-            left = len(wanted) - len(full) - done
-            time_left = f", {clock(left * (time.monotonic() - started) / done)} left" if left else ""
-            report.say(f"  {label}: {done:,} of {left + done:,} replies{time_left}")
+        with ready(self.student, limit, seeded=True) as student:
+            rows = most_rows(student, seeded=True)
+            for batch in _batches(wanted, lengths, self.base.context, rows):
+                replies = generate(
+                    student,
+                    [one.messages for one, _ in batch],
+                    max_new_tokens=limit,
+                    temperature=order.temperature,
+                    seed=[one.seed for one, _ in batch],
+                )
+                self._store(store, label, [(one, reply, n) for (one, n), reply in zip(batch, replies, strict=True)])
+                done += len(batch)
+                left = len(wanted) - len(full) - done
+                time_left = f", {clock(left * (time.monotonic() - started) / done)} left" if left else ""
+                report.say(f"  {label}: {done:,} of {left + done:,} replies{time_left}")
         return (time.monotonic() - started) / done if done else None
 
     def _store(self, store: AnswerStore, label: str, replies: Sequence[tuple[Asked, StudentReply, int]]) -> None:
@@ -170,12 +173,14 @@ def _as_in_training(row: dict[str, Any]) -> Sequence[Message]:
     return [{"role": "user", "content": user_message(row["question"], row["context"])}]
 
 
-def _batches(wanted: Sequence[Asked], lengths: Sequence[int], context: int) -> Iterator[list[tuple[Asked, int]]]:
+def _batches(
+    wanted: Sequence[Asked], lengths: Sequence[int], context: int, rows: int
+) -> Iterator[list[tuple[Asked, int]]]:
     """Yield replies to ask for at once, those of one shape together, each with the tokens of its prompt."""
     buckets: dict[int, list[tuple[Asked, int]]] = {}
     for one, length in zip(wanted, lengths, strict=True):
         if length < context:
             buckets.setdefault(length_bucket(length), []).append((one, length))
     for _, members in sorted(buckets.items(), reverse=True):  # the longest first: what does not fit shows at once
-        for start in range(0, len(members), MOST_ROWS):
-            yield members[start : start + MOST_ROWS]
+        for start in range(0, len(members), rows):
+            yield members[start : start + rows]

@@ -17,7 +17,7 @@ from tunixhack.train.core import checkpoints
 from tunixhack.train.core.compilation_cache import enable_compilation_cache
 from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.data.chat import Renderer
-from tunixhack.train.inference.generate import compute_dtype
+from tunixhack.train.inference.ready import compute_dtype
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.models.load import find
 from tunixhack.train.settings import Settings, settings

@@ -1,6 +1,8 @@
 """Asking a student: the tokens that the model itself finds likeliest, however the work is cut up."""
 
 import re
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -20,11 +22,17 @@ from tunixhack.testing.tokenizer import ByteTokenizer
 from tunixhack.train.attention.dense import seen_pairs
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.data.chat import GEMMA, Renderer
+from tunixhack.train.inference import batch_shape, ready
 from tunixhack.train.inference import generate as module
+from tunixhack.train.inference.batch_shape import SHORTEST
+from tunixhack.train.inference.decode import decode
 from tunixhack.train.inference.generate import generate
 from tunixhack.train.inference.sampling import Sampling
 from tunixhack.train.models.gemma3 import FAMILY
+from tunixhack.train.settings import settings
 
+OTHERS = ["How is it that three and three are six, and are no other number?", "How?", "Who?"]
+"""Of other lengths than `QUESTIONS`, and of the same power of two."""
 QUESTIONS = ["Why?", "What is two and two, and why is it that and not another number?", "A poem, please."]
 
 
@@ -53,7 +61,8 @@ def student(model=None, mesh=None, stop=500, context=4096, stops=("<end_of_turn>
         context=context,
         tokenizer=tokenizer,
     )
-    return SimpleNamespace(base=base, model=model, mesh=mesh, renderer=Renderer(GEMMA, tokenizer))
+    chosen = settings("lora", lora_rank=4, lora_alpha=8.0)
+    return SimpleNamespace(base=base, model=model, mesh=mesh, renderer=Renderer(GEMMA, tokenizer), settings=chosen)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +156,8 @@ def test_adapters_are_in_the_replies(tiny):
 
 @pytest.mark.parametrize("base", [{"dtype": jnp.bfloat16}, {"quantised": True}])
 def test_base_and_adapters_may_differ_in_their_numbers(base, monkeypatch):
-    monkeypatch.setattr(module, "compute_dtype", lambda mesh: jnp.bfloat16)  # as on an accelerator
+    for place in (module, batch_shape, ready):
+        monkeypatch.setattr(place, "compute_dtype", lambda mesh: jnp.bfloat16)  # as on an accelerator
     (reply,) = generate(adapted(**base), QUESTIONS[:1], max_new_tokens=8)
     assert reply.tokens == 8
 
@@ -174,24 +184,99 @@ def test_a_stop_as_the_last_token_that_is_allowed_has_finished(tiny):
 
 def test_other_limits_and_as_many_questions_are_not_compiled_again(tiny):
     generate(tiny, QUESTIONS[:1], max_new_tokens=5)
-    before = module._decode._cache_size()
+    before = decode._cache_size()
     generate(tiny, ["How?"], max_new_tokens=9)
     generate(student(tiny.model, tiny.mesh, stop=499), ["When?"], max_new_tokens=1)
-    assert module._decode._cache_size() == before
+    assert decode._cache_size() == before
+
+
+@contextmanager
+def compiled():
+    """Count what is compiled, and what is found compiled in jax's cache."""
+    found = Counter()
+
+    def count(event, **_):
+        found[event.rpartition("/")[2]] += 1
+
+    jax.monitoring.register_event_listener(count)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_listener(count)
+
+
+def test_lengths_of_a_bucket_share_what_was_compiled_and_another_process_finds_it(tiny):
+    if jax.config.jax_compilation_cache_dir is None:
+        pytest.skip("jax keeps nothing: pytest runs without its cache")
+    generate(tiny, QUESTIONS, max_new_tokens=20)
+    with compiled() as within:
+        generate(tiny, OTHERS, max_new_tokens=100)
+    assert not within["cache_misses"] + within["cache_hits"]
+    decode.clear_cache()  # what another process has not compiled yet
+    with compiled() as other:
+        generate(tiny, QUESTIONS, max_new_tokens=64)
+    assert other["cache_hits"] == 1
+    assert not other["cache_misses"]
+
+
+def test_prompts_read_in_groups_are_replied_to_the_same(tiny, monkeypatch):
+    asked = [f"What is {n}, and what else?" for n in range(4 * jax.device_count())]
+    whole = generate(tiny, asked, max_new_tokens=6)
+    monkeypatch.setattr(batch_shape, "PROMPT_SHARE", 1e-9)
+    assert generate(tiny, asked, max_new_tokens=6) == whole
+
+
+class Memory:
+    """A device on which batches of more rows than some run out of memory."""
+
+    def __init__(self, monkeypatch, rows, said="RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte."):
+        self.asked, self.said, self.rows = [], said, rows
+        monkeypatch.setattr(module, "decode", self)
+
+    def __call__(self, graph, state, prompts, *more, compiled):
+        self.asked.append(compiled.shape.rows)
+        if compiled.shape.rows > self.rows:
+            raise jax.errors.JaxRuntimeError(self.said)
+        return decode(graph, state, prompts, *more, compiled=compiled)
+
+
+def test_a_batch_that_does_not_fit_is_asked_in_halves_and_told_of_once(tiny, monkeypatch, capsys):
+    devices = jax.device_count()
+    asked = [f"What is {n}?" for n in range(8 * devices)]
+    whole = generate(tiny, asked, max_new_tokens=4)
+    memory = Memory(monkeypatch, 2 * devices)
+    assert generate(tiny, asked, max_new_tokens=4) == whole
+    assert memory.asked == [rows * devices for rows in (8, 4, 2, 2, 2, 2)]
+    told = capsys.readouterr().err
+    assert told.count("WARNING") == 1
+    assert f"{8 * devices} questions at once did not fit" in told
+
+
+def test_one_question_that_does_not_fit_is_a_sentence(tiny, monkeypatch):
+    Memory(monkeypatch, 0)
+    with pytest.raises(UserError, match="even one at a time: give fewer new tokens"):
+        generate(tiny, QUESTIONS, max_new_tokens=4)
+
+
+def test_another_failure_is_none_of_memory(tiny, monkeypatch):
+    memory = Memory(monkeypatch, 0, said="INTERNAL: something else")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        generate(tiny, QUESTIONS, max_new_tokens=4)
+    assert len(memory.asked) == 1
 
 
 def test_logits_of_a_whole_prompt_are_never_made(tiny, monkeypatch):
-    compiled, decode = [], module._decode
+    texts = []
 
     def looked_at(*args, **kwargs):
-        compiled.append(decode.lower(*args, **kwargs).compile().as_text())
+        texts.append(decode.lower(*args, **kwargs).compile().as_text())
         return decode(*args, **kwargs)
 
-    monkeypatch.setattr(module, "_decode", looked_at)
+    monkeypatch.setattr(module, "decode", looked_at)
     generate(tiny, QUESTIONS[:1], max_new_tokens=5)
-    given, vocabulary = module.SHORTEST - 1, tiny.model.config.num_embed
+    given, vocabulary = SHORTEST - 1, tiny.model.config.num_embed
     made = re.compile(rf"f32\[(\d+,)?{given},{vocabulary}\]")
-    assert not made.search(compiled[0])
+    assert not made.search(texts[0])
     assert made.search(nnx.jit(whole_prompt).lower(tiny.model, jnp.zeros((1, given), jnp.int32)).compile().as_text())
 
 
@@ -223,7 +308,7 @@ def test_no_questions_no_replies(tiny):
 
 
 def test_progress_is_told_by_batch(tiny, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ROWS", 2 * jax.device_count())
+    monkeypatch.setattr(batch_shape, "CPU_ROWS", 2 * jax.device_count())
     told = []
     asked = QUESTIONS * 2 * jax.device_count()
     replies = generate(tiny, asked, max_new_tokens=2, progress=lambda *done: told.append(done))
@@ -287,17 +372,6 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(sampling, wanted):
 def test_an_impossible_option_is_a_sentence(tiny, options):
     with pytest.raises(UserError, match=next(iter(options))):
         generate(tiny, QUESTIONS, **options)
-
-
-def test_batches_fit_into_memory_and_over_the_devices(tiny):
-    big = SimpleNamespace(num_layers=26, num_kv_heads=1, head_dim=256, num_heads=4)
-    asked = SimpleNamespace(base=SimpleNamespace(config=big), mesh=tiny.mesh)
-    devices = jax.device_count()
-    rows = [module._shape(asked, prompt, 768, 100).rows for prompt in (40, 500, 2000, 9000)]
-    assert rows == sorted(rows, reverse=True)
-    assert rows[0] > rows[-1] == devices
-    assert all(count % devices == 0 for count in rows)
-    assert module._shape(asked, 40, 768, 1).rows == devices
 
 
 def replies():

@@ -25,7 +25,7 @@ from tunixhack.train.data.rows import Row, read_row
 from tunixhack.train.data.token_set import TokenSet, of_rows
 from tunixhack.train.data.tokenize import TAG_IN_TEXT, TOO_LONG, render
 from tunixhack.train.found import FoundStudent
-from tunixhack.train.inference.generate import compute_dtype
+from tunixhack.train.inference.ready import compute_dtype
 from tunixhack.train.scoring.scores import DIGITS, HIGHEST_RANK, AnswerScore, ScoreFile
 
 TOKENS = 8192
