@@ -29,7 +29,7 @@ SHAPES: dict[str, dict[str, int]] = {
         "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256, "sliding_window": 512,
     },
     "tiny": {
-        "vocab_size": 384, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 6,
+        "vocab_size": 384, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 64,
     },
 }  # fmt: skip
