@@ -54,7 +54,8 @@ def generate(
 ) -> list[StudentReply]:
     """Let a student reply to questions.
 
-    Where a batch does not fit into the device's memory after all, it is asked again in halves, which is told once.
+    Where a batch does not fit into the device's memory after all, it is asked again in halves, which is told once;
+    replies of another shape are the same up to rounding.
 
     Args:
         student: with LoRA or without, on one device or several; it is not changed. For several calls, make it `ready`
@@ -66,7 +67,7 @@ def generate(
         top_k: see `Sampling`.
         seed: with a temperature, a reply is a function of the seed, the question, and its place among them. Given a
             seed of each question's own, below 2³¹, a reply is a function of its question and its seed alone: neither
-            the other questions nor their order or number change it.
+            the other questions nor their order or number change it, on devices of the same kind and memory.
         progress: called with the questions done and all questions, after each batch.
 
     Returns:
@@ -80,8 +81,8 @@ def generate(
         raise UserError(f"max_new_tokens must be at least 1, not {max_new_tokens}")
     sampling = Sampling(temperature, top_p, top_k)
     prompts = [_prompt(student, question) for question in questions]
-    numbers, key = (range(len(prompts)), seed) if isinstance(seed, int) else (list(seed), SEED)
-    seeded = not isinstance(seed, int)
+    seeded = isinstance(seed, Sequence)
+    numbers, key = (list(seed), SEED) if isinstance(seed, Sequence) else (range(len(prompts)), seed)
     if len(numbers) != len(prompts):
         raise UserError(f"{len(numbers)} seeds are given for {len(prompts)} questions: give one seed, or one for each")
     if not prompts:
