@@ -7,6 +7,7 @@ Prints, for a tiny student of random weights and for SmolLM2-135M where it is he
 
     generation_vs_unmerged_STUDENT   over the same call with the adapters beside their weights
     generation_vs_before_STUDENT     over an earlier version of this package, with --before FOLDER (a checkout of it)
+    …_processor                      the same by seconds of the processor, where it has other work besides
 
     python benchmarks/generation.py [--before FOLDER] [--questions 64] [--max-tokens 96] [--rounds 3]
 """
@@ -51,8 +52,8 @@ class Way:
         )
         self.once()
 
-    def once(self) -> tuple[float, int]:
-        """Return the tokens a second of one more call, and its tokens."""
+    def once(self) -> tuple[float, float, int]:
+        """Return the tokens a second and a second of the processor of one more call, and its tokens."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("go\n")
@@ -60,8 +61,8 @@ class Way:
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit(f"a process that asks ended with {self._process.wait()}")
-        tokens, seconds = json.loads(line)
-        return tokens / seconds, tokens
+        tokens, seconds, processor = json.loads(line)
+        return tokens / seconds, tokens / processor, tokens
 
     def end(self) -> None:
         """Let it end."""
@@ -89,9 +90,9 @@ def serve(asked: argparse.Namespace) -> None:
         for b in range(-(-asked.questions // 8))
     ][: asked.questions]
     for _ in sys.stdin:
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         tokens = sum(reply.tokens for reply in generate(student, questions, max_new_tokens=asked.max_tokens))
-        print(json.dumps([tokens, time.perf_counter() - began]), flush=True)
+        print(json.dumps([tokens, time.perf_counter() - began, time.process_time() - processor]), flush=True)
 
 
 def compare(asked: argparse.Namespace, name: str, student: str) -> None:
@@ -99,17 +100,19 @@ def compare(asked: argparse.Namespace, name: str, student: str) -> None:
     ways = {"ours": Way(asked, student, ROOT, merged=True), "unmerged": Way(asked, student, ROOT, merged=False)}
     if asked.before:
         ways["before"] = Way(asked, student, Path(asked.before), merged=True)
-    ratios: dict[str, list[float]] = {way: [] for way in ways if way != "ours"}
+    ratios: dict[str, list[float]] = {f"{way}_{name}{unit}": [] for way in ways for unit in ("", "_processor")}
     for _ in range(asked.rounds):
         speeds = {way: process.once() for way, process in ways.items()}
-        for way, found in ratios.items():
-            found.append(speeds["ours"][0] / speeds[way][0])
-        told = ", ".join(f"{way} {speed:,.0f}/s ({tokens:,} tokens)" for way, (speed, tokens) in speeds.items())
+        for way, (rate, processor, _) in speeds.items():
+            ratios[f"{way}_{name}"].append(speeds["ours"][0] / rate)
+            ratios[f"{way}_{name}_processor"].append(speeds["ours"][1] / processor)
+        told = ", ".join(f"{way} {rate:,.0f}/s ({tokens:,} tokens)" for way, (rate, _, tokens) in speeds.items())
         print(f"  {name}: {told} (load {os.getloadavg()[0]:.1f})", flush=True)
     for process in ways.values():
         process.end()
     for way, found in ratios.items():
-        print(f"generation_vs_{way}_{name}: {statistics.median(found):.2f}", flush=True)
+        if not way.startswith("ours"):
+            print(f"generation_vs_{way}: {statistics.median(found):.2f}", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
