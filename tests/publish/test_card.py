@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import yaml
 from markdown_it import MarkdownIt
@@ -15,7 +14,7 @@ from markdown_it import MarkdownIt
 from tests import hostile
 from tests.builds import build, small_recipe, write_questions
 from tunixhack.domain_files import domains, find
-from tunixhack.publish.card import MOST_LINES, card, publish_command
+from tunixhack.publish.card import MOST_LINES, KeptAnswers, card, publish_command
 from tunixhack.publish.public_names import published_name
 from tunixhack.recipes import math
 from tunixhack.runs.run import Run
@@ -61,7 +60,7 @@ def state(*funnel: dict[str, Any], **resolved: Any) -> dict[str, Any]:
 
 
 TOLD = {"prompt_tokens": 1000, "completion_tokens": 2000, "cost": 1.5}
-NO_ROWS = pl.DataFrame(schema={"question_id": pl.String, "teacher": pl.String})
+NOTHING = KeptAnswers(answers=0, questions=0, teachers=frozenset())
 
 
 def test_its_front_matter_names_the_kept_answers_alone(text: str):
@@ -87,11 +86,11 @@ def test_the_folder_loads_as_a_dataset_of_the_kept_answers_without_the_hub(
 def test_it_has_at_most_forty_lines_however_many_steps_and_reasons_there_are():
     reasons = {f"reason_{number}": number for number in range(50)}
     funnel = [stage(f"step_{number}", reasons=reasons) for number in range(100)]
-    assert len(card(state(*funnel), NO_ROWS, Source("user/name")).splitlines()) <= MOST_LINES
+    assert len(card(state(*funnel), NOTHING, Source("user/name")).splitlines()) <= MOST_LINES
 
 
 def test_a_steps_own_words_cannot_break_the_table():
-    written = card(state(stage("mine", reasons={"a|b\n\n# c": 3})), NO_ROWS, Source("user/name"))
+    written = card(state(stage("mine", reasons={"a|b\n\n# c": 3})), NOTHING, Source("user/name"))
     (line,) = [line for line in written.splitlines() if line.startswith("| mine")]
     assert line == r"| mine | 1 | 1 | a&#124;b \# c 3 |"
 
@@ -101,7 +100,7 @@ def test_whatever_others_call_themselves_is_text_in_the_card():
     teacher = f"http://127.0.0.1:1/v1#{model}"
     told = state(stage(model, reasons={model: 1}), stage("budget", note=model), path=model)
     told |= {"domain": model, "tunixhack": model, "teachers": {teacher: {"model": model}}}
-    train = pl.DataFrame({"question_id": ["q"], "teacher": [teacher]})
+    train = KeptAnswers(answers=1, questions=1, teachers=frozenset({teacher}))
     written = card(told, train, Source("user/name", license=model))
     matter = front_matter(written)
     assert matter.keys() == {"license", "license_name", "task_categories", "tags", "configs"}
@@ -138,7 +137,7 @@ def test_a_teacher_is_named_by_its_model_and_kind_and_never_by_an_address_or_pat
     model, public = PRIVATE[teacher]
     assert published_name(teacher, model) == published_name(public, model) == public
     told = state() | {"teachers": {teacher: {"model": model}}}
-    written = card(told, pl.DataFrame({"question_id": ["q"], "teacher": [teacher]}), Source("user/name"))
+    written = card(told, KeptAnswers(answers=1, questions=1, teachers=frozenset({teacher})), Source("user/name"))
     assert f"- Teacher: {public}" in written
     for private in ("192.168", "gpu-box", "1b2c", "jane", "http"):
         assert private not in written
@@ -154,7 +153,7 @@ def test_the_rows_have_the_names_for_others_and_the_run_goes_on_by_its_own(run: 
 def test_of_a_student_that_is_a_folder_the_card_has_the_name():
     told = state(stage("budget", note="at most 768 tokens of /home/jane/students/tiny"))
     told["recipe"]["student"] = "/home/jane/students/tiny"
-    assert "- Length: at most 768 tokens of tiny; over-long" in card(told, NO_ROWS, Source("user/name"))
+    assert "- Length: at most 768 tokens of tiny; over-long" in card(told, NOTHING, Source("user/name"))
 
 
 def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
@@ -169,7 +168,7 @@ def test_it_tells_rows_teacher_limit_and_every_step(run: Run, text: str):
 
 def test_missing_answers_and_candidates_that_were_not_needed_are_told():
     lines = (stage("rank", set_aside=1234), stage("sample", kept=9, made=9, missing=7))
-    written = card(state(*lines), NO_ROWS, Source("user/name"))
+    written = card(state(*lines), NOTHING, Source("user/name"))
     assert "1,234 not needed" in written
     assert "| sample | 1 | 9 | 7 not received |" in written
 
@@ -177,27 +176,27 @@ def test_missing_answers_and_candidates_that_were_not_needed_are_told():
 def test_the_licence_is_the_sources(tmp_path: Path):
     run = build(math.recipe.replace(source="shipped"), "reference", tmp_path / "run")
     assert front_matter((run.folder / "README.md").read_text(encoding="utf-8"))["license"] == "apache-2.0"
-    assert front_matter(card(state(), NO_ROWS, math.recipe.source))["license"] == "mit"
+    assert front_matter(card(state(), NOTHING, math.recipe.source))["license"] == "mit"
 
 
 @pytest.mark.parametrize("domain", [name for name in domains() if find(name).source.license])
 def test_every_domains_licence_is_one_that_the_hub_knows(domain: str):
     source = find(domain).source
-    written = card(state(), NO_ROWS, source)
+    written = card(state(), NOTHING, source)
     assert front_matter(written)["license"] == source.license
     assert "license_name" not in front_matter(written)
     assert f"; the licence is the source's: {source.license}\n" in written
 
 
 def test_a_licence_that_the_hub_does_not_know_keeps_its_name():
-    written = card(state(), NO_ROWS, Source("user/name", license="Community Terms (v2)"))
+    written = card(state(), NOTHING, Source("user/name", license="Community Terms (v2)"))
     assert front_matter(written)["license"] == "other"
     assert front_matter(written)["license_name"] == "community-terms-v2"
     assert "; the licence is the source's: Community Terms (v2)\n" in written
 
 
 def test_a_hub_source_is_named_with_its_commit_and_a_file_without_its_folder(run: Run, text: str):
-    assert "- Questions: user/name at 0123456789ab;" in card(state(), NO_ROWS, Source("user/name"))
+    assert "- Questions: user/name at 0123456789ab;" in card(state(), NOTHING, Source("user/name"))
     assert "- Questions: questions.jsonl at " in text
     assert str(run.folder.parent) not in text
 
@@ -223,23 +222,23 @@ def test_the_line_that_publishes_names_the_folder_and_leaves_the_name_to_the_use
     ],
 )
 def test_it_says_what_was_received_over_all_starts_and_what_it_cost(lines: list[dict[str, Any]], said: str):
-    text = card(state(*(stage(f"ask{at}", **line) for at, line in enumerate(lines))), NO_ROWS, Source(path="user/name"))
+    text = card(state(*(stage(f"ask{at}", **line) for at, line in enumerate(lines))), NOTHING, Source(path="user/name"))
     assert f"- Received over all starts: {said}\n" in text
 
 
 def test_where_nobody_was_asked_it_says_nothing_of_tokens():
-    assert "tokens" not in card(state(stage("dedup")), NO_ROWS, Source(path="user/name"))
+    assert "tokens" not in card(state(stage("dedup")), NOTHING, Source(path="user/name"))
 
 
 def test_it_says_how_many_answers_are_right_where_that_can_be_told():
     share = {"count": 3, "of": 4, "low": 0.3, "high": 0.95}
     right = {"received": share, "kept": share, "read_by": {"math-verify": 4}, "disputed": 0}
     source = Source("user/name")
-    text = card(state(stage("sample")) | {"right": right}, NO_ROWS, source)
+    text = card(state(stage("sample")) | {"right": right}, NOTHING, source)
     assert "- Right by the reference: 3 of 4 answers received (75 %; 30 to 95 %)" in text
     assert "no answer is dropped for being wrong" in text
     verified = card(
-        state(stage("sample")) | {"right": right | {"read_by": {"verify": 4}}}, NO_ROWS, Source("user/name")
+        state(stage("sample")) | {"right": right | {"read_by": {"verify": 4}}}, NOTHING, Source("user/name")
     )
     assert "no answer is dropped" not in verified
-    assert "Answers are not checked for being right" in card(state(stage("sample")), NO_ROWS, source)
+    assert "Answers are not checked for being right" in card(state(stage("sample")), NOTHING, source)

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -72,6 +72,46 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
             draft.unlink()
     if taken:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def new_draft(path: Path) -> Path:
+    """Return where a draft of a file is to be written, which `publish_drafts` then gives the file's name.
+
+    Raises:
+        UserError: the folder cannot be made.
+    """
+    make_folder(path.parent)
+    remove_dead_drafts(path.parent, path.name)
+    return _draft(path)
+
+
+def publish_drafts(drafts: Mapping[Path, Path], instead_of: Iterable[Path]) -> None:
+    """Give drafts that belong together their names, after the files that they stand for were taken away.
+
+    A kill in the middle leaves some of the names, and never files of two times beside one another.
+
+    Args:
+        drafts: from the file to its draft, in one folder.
+        instead_of: files that are taken away, in the same folder.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    for path, draft in drafts.items():
+        try:
+            sync(draft)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}; what stood there is kept") from error
+    folder = next(iter(drafts)).parent
+    try:
+        for path in instead_of:
+            path.unlink(missing_ok=True)
+        sync(folder)
+        for path, draft in drafts.items():
+            draft.replace(path)
+        sync(folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
 def remove_dead_drafts(folder: Path, name: str | None = None) -> None:

@@ -25,6 +25,7 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.quota import most_kept
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.tables import written_at
 from tunixhack.steps.base import Step, selects, share_kept
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.registry.address import public_name
@@ -209,8 +210,7 @@ def _rows_there(run: Run, recipe: Recipe) -> int:
 
 def _written(run: Run) -> int | None:
     """Return the time at which a run's tables were written; None before they are."""
-    table = run.folder / "train.parquet"
-    return table.stat().st_mtime_ns if table.exists() else None
+    return written_at(run.folder, "train")
 
 
 def _raise_all(entries: Sequence[Entry]) -> None:

@@ -20,6 +20,7 @@ from tunixhack.pipeline import build as pipeline
 from tunixhack.pipeline.build_checks import check_owner
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+from tunixhack.runs.tables import is_written
 
 FAILURES = 2
 """Parts in a row for which the teacher fails, after which no other is begun."""
@@ -127,7 +128,7 @@ def _say_what_is_left(run: Run, decided: Sequence[Decision], report: Reporter) -
 
 def _finish(record: MixtureRecord, run: Run, decided: Sequence[Decision], state: str, why: str | None) -> None:
     """Write the mixture's tables out of what its parts have so far, and note how it ended."""
-    built = [one for one in decided if one.questions and (run.folder / one.name / "train.parquet").exists()]
+    built = [one for one in decided if one.questions and is_written(run.folder / one.name, "train")]
     record.note_parts(decided)
     if built:
         left_out = {one.name: one.rejected for one in decided if one.rejected is not None}

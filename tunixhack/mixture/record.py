@@ -21,6 +21,7 @@ from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import RUNNING, STATE, Run
 from tunixhack.runs.signature import sign
 from tunixhack.runs.state import SCHEMA, RunRecord
+from tunixhack.runs.tables import pattern
 
 
 def source_of(mixture: MixtureSpec) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class MixtureRecord:
 
     def write_card(self, kept: pl.DataFrame) -> None:
         """Write the mixture's card."""
-        write_text(self._run.folder / "README.md", mixture_card(self._state, kept))
+        write_text(self._run.folder / "README.md", mixture_card(self._state, kept, pattern(self._run.folder, "train")))
 
     def finish(self, state: str, why: str | None) -> None:
         """Note how it ended."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from tunixhack._util.files import read_parquet, write_parquet
 from tunixhack._util.ids import rank
 from tunixhack.mixture.decide import Decision
-from tunixhack.runs.run import REMEDY, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
+from tunixhack.runs.tables import read_table, write_table
 
 PART, REPEAT = "part", "repeat"
 """Columns of a mixture's tables: the part's name, and how often the row stands there before this one."""
@@ -38,8 +38,8 @@ def write_tables(run: Run, built: Sequence[Decision], left_out: Mapping[str, pl.
             tables += [rows.with_columns(pl.lit(part).alias(PART)) for part, rows in left_out.items()]
         rows = conform(pl.concat(tables, how="diagonal_relaxed"), schema)
         keys = [key for key in ("question_id", "sample", "step", PART, "source_row") if key in rows.columns]
-        write_parquet(run.folder / f"{name}.parquet", rows.sort(keys))
-    write_parquet(run.folder / "train.parquet", train)
+        write_table(run.folder, name, rows.sort(keys))
+    write_table(run.folder, "train", train)
     return train
 
 
@@ -76,4 +76,4 @@ def _kept(run: Run, decision: Decision) -> pl.DataFrame:
 
 
 def _table(run: Run, decision: Decision, name: str) -> pl.DataFrame:
-    return read_parquet(run.folder / decision.name / f"{name}.parquet", REMEDY)
+    return read_table(run.folder / decision.name, name)

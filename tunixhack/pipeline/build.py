@@ -16,6 +16,7 @@ from tunixhack._util.wording import counted, listed, reason_of, verb
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
 from tunixhack.pipeline.accepted import STEP, AcceptedSearch, SearchResult, count_missing, cut
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
+from tunixhack.pipeline.answer_blocks import AnswerBlocks, in_blocks
 from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
 from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
@@ -39,7 +40,7 @@ from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.base import Context, step_name
 from tunixhack.steps.sample import Sample
-from tunixhack.teachers.engine.copies import count_copies
+from tunixhack.teachers.engine.copies import Copies, count_copies
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.tokenizers import student_counter
 
@@ -109,6 +110,7 @@ class _Build:
         count_tokens: CountTokens | None,
     ) -> None:
         """Tell steps of one name apart, and prepare what runs them."""
+        self.recipe = recipe
         self.options, self.recorder, self.report, self.pool = options, recorder, report, recorder.pool
         self.samples = 1 if options.teacher == REFERENCE else recipe.samples
         self.steps = numbered(recipe.steps)
@@ -182,6 +184,8 @@ class _Build:
             total = questions.height
             questions = self.options.shard.own(questions, self.pool.prompts.render)
             self.report.say(f"shard {self.options.shard}: {questions.height:,} of {counted(total, 'question')}")
+        if self._in_blocks(questions):
+            return self._judge_in_blocks(questions)
         answers = self._sample(questions)
         if goal is not None:  # a question that is refused has no answer, and others are asked in its place
             self.missing = count_missing(questions, answers, self.samples, self.pool.declined())
@@ -189,20 +193,66 @@ class _Build:
         shortage = None
         if goal is not None and found is not None:
             rows, shortage = self._cut(rows, goal, found)
-        candidates = self.selection.candidates.rows
-        self.recorder.write_tables(rows, candidates, questions["question_id"])
+        self.recorder.write_tables(rows, self.selection.candidates.rows, questions["question_id"])
         self._raise_for_missing()
         dropped = self.recorded.dropped
+        return self._end(questions, rows.height, dropped, shortage, accepted=goal is not None and shortage is None)
+
+    def _in_blocks(self, questions: pl.DataFrame) -> bool:
+        """Tell whether there are too many answers to have them in memory together."""
+        if self.options.accepted or self.options.teacher == REFERENCE or self.recipe.wordings:
+            return False
+        return in_blocks(self.steps[self.at], self.judges, questions.height * self.samples)
+
+    def _judge_in_blocks(self, questions: pl.DataFrame) -> str | None:
+        """Ask for the answers and judge them, one part in memory at a time; returns what `_run` does."""
+        sample = self.steps[self.at]
+        assert isinstance(sample, Sample)
+        blocks = AnswerBlocks(
+            questions=questions,
+            sample=sample,
+            judges=self.judges,
+            contexts=self.contexts,
+            recorder=self.recorder,
+            samples=self.samples,
+            engine=self.pool.engine(),
+        )
+        blocks.ask()
+        with self.recorder.tables() as tables:
+            found = blocks.judge(tables)
+        line = FunnelLine(step_name(sample), questions.height, kept=found.copies.answers, made=found.copies.answers)
+        self._tell_of_copies(line, questions, found.copies)
+        self.recorder.add_totals(line)
+        for total in found.lines:
+            self.recorder.add_totals(total)
+        for result in found.results(self.judges):
+            self.recorded.note_dropped(result)
+        self.recorder.finish_tables(tables, self.selection.candidates.rows, questions["question_id"])
+        self._raise_for_missing()
+        return self._end(questions, tables.answers, self.recorded.dropped, None, accepted=False)
+
+    def _end(
+        self, questions: pl.DataFrame, kept: int, dropped: str | None, shortage: str | None, *, accepted: bool
+    ) -> str | None:
+        """Note how the build ended; returns which step dropped nearly everything, in a sentence.
+
+        Args:
+            questions: that were asked.
+            kept: answers.
+            dropped: which step on answers dropped nearly everything.
+            shortage: what is to be said where fewer are accepted than were wanted.
+            accepted: whether as many are accepted as were wanted.
+        """
         if self.options.shard is not None:  # whether too much was dropped is seen when all are merged
             self.recorder.finish(DONE, dropped)
             if dropped:
                 self.report.warn(dropped)
             return None
-        if rows.is_empty():
-            dropped = dropped or self._nothing_left(questions.height or candidates.height)
-        elif goal is not None and shortage is None:
+        if not kept:
+            dropped = dropped or self._nothing_left(questions.height or self.selection.candidates.rows.height)
+        elif accepted:
             dropped = None  # as many answers as were wanted are there, whatever it took
-        self.recorder.finish(STOPPED if rows.is_empty() else DONE, dropped or shortage)
+        self.recorder.finish(DONE if kept else STOPPED, dropped or shortage)
         return dropped
 
     def _raise_for_missing(self) -> None:
@@ -297,8 +347,12 @@ class _Build:
 
         (result,) = run_steps([sample], rows, context, stage=self.recorder.stage)
         answers, stage, copies = result.kept, result.stage, count_copies(result.kept)
-        stage.missing = self.missing = rows.height * self.samples - answers.height
+        self._tell_of_copies(stage, rows, copies)
+        return answers
+
+    def _tell_of_copies(self, stage: FunnelLine, questions: pl.DataFrame, copies: Copies) -> None:
+        """Note how many answers are missing, and how many say something else than the others; warn of copies."""
+        stage.missing = self.missing = questions.height * self.samples - copies.answers
         stage.distinct = copies.distinct
         if copies.too_many:
             self.report.warn(f"{copies.line()}: raise the temperature, or ask for fewer --samples")
-        return answers

@@ -12,7 +12,7 @@ import polars as pl
 from tunixhack.errors import NearlyAllDropped, UserError
 from tunixhack.pipeline.made_rows import Candidates
 from tunixhack.pipeline.options import BuildOptions
-from tunixhack.pipeline.run_steps import run_steps
+from tunixhack.pipeline.run_steps import StepResult, run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.steps.base import Context, Step
@@ -88,7 +88,11 @@ class RecordedSteps:
         for result in run_steps(steps, rows, self.contexts, stage=self.recorder.stage):
             self.recorder.rejected.append(result.rejected)
             rows = result.kept
-            if result.nearly_all_dropped:
-                advice = f"; {result.advice}" if result.advice else ""
-                self.dropped = self.dropped or f"{result.sentence()}{advice}"
+            self.note_dropped(result)
         return rows
+
+    def note_dropped(self, result: StepResult) -> None:
+        """Note a step on answers that dropped nearly everything, unless one before it did."""
+        if result.nearly_all_dropped:
+            advice = f"; {result.advice}" if result.advice else ""
+            self.dropped = self.dropped or f"{result.sentence()}{advice}"

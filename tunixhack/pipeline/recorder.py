@@ -13,31 +13,29 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack import __version__
-from tunixhack._util.files import write_parquet, write_text
+from tunixhack._util.files import write_text
 from tunixhack._util.installation import installed_version
+from tunixhack.pipeline.answer_tables import AnswerTables
 from tunixhack.pipeline.build_command import build_command
-from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.options import BuildOptions
-from tunixhack.pipeline.reference_share import reference_share
+from tunixhack.pipeline.reference_share import ReferenceShare, reference_share
+from tunixhack.pipeline.table_rows import kept_table, rejected_table
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.wording_figures import wording_figures
-from tunixhack.publish.card import card
+from tunixhack.publish.card import KeptAnswers, card
 from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.funnel import FunnelLine, count_reasons, count_tokens
 from tunixhack.runs.run import DONE, RUNNING, STATE, Run
-from tunixhack.runs.schema import CORE, QUESTION, REJECTION, conform
+from tunixhack.runs.schema import QUESTION, conform
 from tunixhack.runs.signature import sign
 from tunixhack.runs.state import SCHEMA, RunRecord
+from tunixhack.runs.tables import pattern, write_table
 from tunixhack.steps.base import step_name
 from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.reference import REFERENCE
 
 if TYPE_CHECKING:
     from tunixhack.pipeline.recipe_spec import RecipeSpec
-
-INTERNAL = ["choice", PARENTS]
-"""Columns that steps pass on and these tables do not show: the raw choice stands in the store, and from which questions
-one was made in questions.parquet."""
 
 
 @dataclass
@@ -150,8 +148,17 @@ class Recorder:
     def write_pilot(self, kept: pl.DataFrame, rejected: Sequence[pl.DataFrame]) -> None:
         """Write the pilot's answers, so that they can be looked at where it stopped the build."""
         folder = self.run.pilot_folder
-        write_parquet(folder / "rejected.parquet", _rejected_table(rejected))
-        write_parquet(folder / "train.parquet", _kept_table(kept))
+        write_table(folder, "rejected", rejected_table(rejected))
+        write_table(folder, "train", kept_table(kept))
+
+    def add_totals(self, stage: FunnelLine) -> None:
+        """Add a line of the funnel that was counted block by block; its time was taken meanwhile."""
+        stage.check()
+        stage.seconds = self._seconds(stage.step)
+        if stage.step in self.pool.asked:
+            self._count_tokens(stage)
+        self.funnel.append(stage)
+        self._save()
 
     def add_stage(self, stage: FunnelLine, rejected: pl.DataFrame | None = None) -> None:
         """Add a line of the funnel that took no time worth telling, with its rejects."""
@@ -199,19 +206,36 @@ class Recorder:
 
     def write_tables(self, kept: pl.DataFrame, candidates: pl.DataFrame, selected: pl.Series) -> None:
         """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
-        folder, rejected, train = self.run.folder, _rejected_table(self.rejected), _kept_table(kept)
-        listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did
-        questions = listed.with_columns(pl.col("question_id").is_in(selected.implode()).alias("selected"))
+        folder, rejected, train = self.run.folder, rejected_table(self.rejected), kept_table(kept)
         self._state["right"] = reference_share(train, rejected, self.recipe.steps)
         if self.recipe.wordings:
             stored = self.run.store.answers().filter(pl.col("step") == "sample")
             self._state["wordings"] = wording_figures(train, rejected, stored, self.recipe.wordings)
-        state = self._all_state()
-        names = published_names(state["teachers"])
-        write_parquet(folder / "questions.parquet", questions.sort("question_id"))
-        write_parquet(folder / "rejected.parquet", publish_names(rejected, names))
-        write_parquet(folder / "train.parquet", publish_names(train, names))
-        write_text(folder / "README.md", card(state, train, self.recipe.source))
+        names = published_names(self._all_state()["teachers"])
+        self._write_questions(candidates, selected)
+        write_table(folder, "rejected", publish_names(rejected, names))
+        train = publish_names(train, names)
+        write_table(folder, "train", train)
+        self._write_card(KeptAnswers.of(train, pattern(folder, "train")))
+
+    def tables(self) -> AnswerTables:
+        """Return what writes train and rejected.parquet block by block."""
+        names = published_names(self._all_state()["teachers"])
+        return AnswerTables(self.run.folder, self.rejected, names, ReferenceShare(self.recipe.steps))
+
+    def finish_tables(self, tables: AnswerTables, candidates: pl.DataFrame, selected: pl.Series) -> None:
+        """Write what there is to write beside the tables that were written block by block."""
+        self._state["right"] = tables.right.told()
+        self._write_questions(candidates, selected)
+        self._write_card(tables.kept())
+
+    def _write_questions(self, candidates: pl.DataFrame, selected: pl.Series) -> None:
+        listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did
+        questions = listed.with_columns(pl.col("question_id").is_in(selected.implode()).alias("selected"))
+        write_table(self.run.folder, "questions", questions.sort("question_id"))
+
+    def _write_card(self, kept: KeptAnswers) -> None:
+        write_text(self.run.folder / "README.md", card(self._all_state(), kept, self.recipe.source))
 
     def _sizes(self) -> dict[str, Any]:
         options = self.options
@@ -224,13 +248,12 @@ class Recorder:
     def _spent(self) -> dict[str, float | None]:
         """Add up tokens, seconds and dollars of all steps that ask a teacher, over all starts."""
         asked = sorted(self.pool.asked)
-        answers = self.run.store.answers().filter(pl.col("step").is_in(asked))
-        tokens = count_tokens(answers)
+        tokens = count_tokens(self._usage_of(asked))
         known = [tokens[name] for name in ("prompt_tokens", "completion_tokens") if tokens[name] is not None]
         return {
             "tokens": sum(known) if len(known) == 2 and not tokens["at_least"] else None,
             "seconds": sum(self._seconds(step) for step in asked),
-            "dollars": dollars(answers, self.pool.prices),
+            "dollars": dollars(self._usage_of(asked), self.pool.prices),
         }
 
     def _estimate(self) -> dict[str, Any] | None:
@@ -257,12 +280,16 @@ class Recorder:
         return round(sum(float(start["seconds"].get(step, 0.0)) for start in self._state["starts"]), 3)
 
     def _count_tokens(self, stage: FunnelLine) -> None:
-        answers = self.run.store.answers().filter(pl.col("step") == stage.step)
-        if answers.height:
-            tokens = count_tokens(answers)
+        tokens = count_tokens(self._usage_of([stage.step]))
+        if any(rows.height for rows in self._usage_of([stage.step])):
             stage.prompt_tokens, stage.completion_tokens = tokens["prompt_tokens"], tokens["completion_tokens"]
             stage.at_least = tokens["at_least"]
-            stage.cost = dollars(answers, self.pool.prices)
+            stage.cost = dollars(self._usage_of([stage.step]), self.pool.prices)
+
+    def _usage_of(self, steps: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield what the server told of the tokens of some steps' stored answers."""
+        for rows in self.run.store.files_of("step", "teacher", "usage", "count"):
+            yield rows.filter(pl.col("step").is_in(steps))
 
     def _save(self) -> None:
         told = {stage.step for stage in self.funnel}
@@ -282,18 +309,6 @@ class Recorder:
     @property
     def _running(self) -> bool:
         return bool(self._state["state"] == RUNNING)
-
-
-def _kept_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Put kept answers into the columns and the order of train.parquet."""
-    return conform(rows.drop(INTERNAL, strict=False), CORE).sort("question_id", "sample")
-
-
-def _rejected_table(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Put the rows that steps dropped, if any, into the columns and the order of rejected.parquet."""
-    empty = pl.DataFrame(schema=CORE | REJECTION)
-    rows = pl.concat([empty, *[conform(part, CORE | REJECTION) for part in parts]], how="diagonal_relaxed")
-    return rows.drop(INTERNAL, strict=False).sort("question_id", "sample", "step", "source_row")
 
 
 def _now() -> str:

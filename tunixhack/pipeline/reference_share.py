@@ -25,44 +25,82 @@ Read = Callable[[str], str | None]
 
 
 def reference_share(kept: pl.DataFrame, rejected: pl.DataFrame, steps: Sequence[Step]) -> dict[str, Any] | None:
-    """Count the answers that reach the reference of their question.
+    """Count the answers that reach the reference of their question; see `ReferenceShare`."""
+    share = ReferenceShare(steps)
+    share.add(kept, rejected)
+    return share.told()
+
+
+class ReferenceShare:
+    """Counts the answers that reach the reference of their question, a part of a run's tables after the other.
 
     Counted are answers that were received and whose reference can be read (`tunixhack.verifiers.reference_match`, or
-    the recipe's
-    own `Verify`); what does not parse does not reach it. An answer whose teacher was shown the reference counts
-    nowhere.
+    the recipe's own `Verify`); what does not parse does not reach it. An answer whose teacher was shown the reference
+    counts nowhere.
 
     Args:
-        kept: answers that no step dropped.
-        rejected: rows that some step dropped; those that are no answers count nowhere.
         steps: the recipe's.
-
-    Returns:
-        What run.json keeps, JSON-able: ``received`` and ``kept`` as shares with their intervals, who read them, and
-        how many answers two readers judge differently, with the first of these. None where no reference can be read.
     """
-    rows = [row | {"kept": True} for row in _answers(kept)] + [row | {"kept": False} for row in _answers(rejected)]
-    verify = next((step for step in steps if isinstance(step, Verify)), None)
-    pairs = [Pair(row["reference"], row["answer"] or "", row["question"]) for row in rows]
-    if verify is None:
-        judged = judge_answers(pairs)
-    elif verify.read is None:
-        judged = [_checked(row) for row in rows]
-    else:
-        judged = [_claimed(pair, partial(verify.claim, row={})) for pair in pairs]
-    told = [(row, one) for row, one in zip(rows, judged, strict=True) if one is not None]
-    if not told:
-        return None
-    disputed = [(row, one) for row, one in told if one.disputed and row["answer"]]
-    readers = Counter(one.reader for row, one in told if row["answer"])
-    return {
-        "received": _share([one.right and bool(row["answer"]) for row, one in told]),
-        "kept": _share([one.right for row, one in told if row["kept"]]),
-        "read_by": dict(readers.most_common()),
-        "math_verify": reader(),
-        "disputed": len(disputed),
-        "disputes": [_dispute(row, one) for row, one in disputed[:MOST_DISPUTED]],
-    }
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """Count nothing yet."""
+        self._verify = next((step for step in steps if isinstance(step, Verify)), None)
+        self._received = [0, 0]
+        self._kept = [0, 0]
+        self._readers: Counter[str] = Counter()
+        self._disputed = 0
+        self._disputes: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+        """The first ones of kept answers, and of others."""
+
+    def add(self, kept: pl.DataFrame, rejected: pl.DataFrame) -> None:
+        """Count some answers.
+
+        Args:
+            kept: answers that no step dropped.
+            rejected: rows that some step dropped; those that are no answers count nowhere.
+        """
+        rows = [row | {"kept": True} for row in _answers(kept)] + [row | {"kept": False} for row in _answers(rejected)]
+        for row, one in zip(rows, self._judged(rows), strict=True):
+            if one is None:
+                continue
+            self._received[0] += one.right and bool(row["answer"])
+            self._received[1] += 1
+            if row["kept"]:
+                self._kept[0] += one.right
+                self._kept[1] += 1
+            if row["answer"]:
+                self._readers[one.reader] += 1
+            if one.disputed and row["answer"]:
+                self._disputed += 1
+                if len(self._disputes[row["kept"]]) < MOST_DISPUTED:
+                    self._disputes[row["kept"]].append(_dispute(row, one))
+
+    def told(self) -> dict[str, Any] | None:
+        """Return what run.json keeps, JSON-able; None where no reference can be read.
+
+        Returns:
+            ``received`` and ``kept`` as shares with their intervals, who read them, and how many answers two readers
+            judge differently, with the first of these.
+        """
+        if not self._received[1]:
+            return None
+        return {
+            "received": _share(*self._received),
+            "kept": _share(*self._kept),
+            "read_by": dict(self._readers.most_common()),
+            "math_verify": reader(),
+            "disputed": self._disputed,
+            "disputes": [*self._disputes[True], *self._disputes[False]][:MOST_DISPUTED],
+        }
+
+    def _judged(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Judgement | None]:
+        verify = self._verify
+        if verify is not None and verify.read is None:
+            return [_checked(row) for row in rows]
+        pairs = [Pair(row["reference"], row["answer"] or "", row["question"]) for row in rows]
+        if verify is None:
+            return judge_answers(pairs)
+        return [_claimed(pair, partial(verify.claim, row={})) for pair in pairs]
 
 
 def _answers(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -90,8 +128,8 @@ def _checked(row: Mapping[str, Any]) -> Judgement | None:
     return Judgement(bool(correct), "verify")
 
 
-def _share(right: Sequence[bool]) -> dict[str, Any]:
-    share = Share(sum(right), len(right))
+def _share(count: int, of: int) -> dict[str, Any]:
+    share = Share(count, of)
     low, high = share.interval
     return {"count": share.count, "of": share.of, "low": round(low, 4), "high": round(high, 4)}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from tunixhack.errors import LimitReached, UserError
 from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
 from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.replies.token_usage import token_count
-from tunixhack.runs.answer_store import KEY
+from tunixhack.runs.answer_store import KEY, AnswerStore, count_equal
 from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.base import Ask, Step
 from tunixhack.steps.context_fit import Long, too_long
@@ -36,6 +36,9 @@ from tunixhack.teachers.registry.server_group import group_name
 
 if TYPE_CHECKING:
     from tunixhack.runs.run import Run
+
+ENOUGH = 200_000
+"""Answers from which is told what others will take."""
 
 
 @dataclass
@@ -76,7 +79,7 @@ class TeacherPool:
         """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
         self._asked: dict[str, _Asked] = {}
         self._engines: dict[str, Engine] = {}
-        self._lent: list[pl.DataFrame] = []
+        self._lent: list[AnswerStore] = []
         self._lenders: frozenset[str] = frozenset()
         share = BATCH_SHARE if settings.batch else 1.0
         self.limits = SpendingLimits(settings.budget, settings.hours, share=share)
@@ -105,8 +108,9 @@ class TeacherPool:
 
     def borrow(self, runs: Sequence[Run]) -> None:
         """Take over from other runs whatever they received to the requests of this one, as they are made."""
-        self._lent = [run.store.lent() for run in runs]
-        self._lenders = frozenset(name for lent in self._lent for name in lent["teacher"].unique() if name)
+        self._lent = [run.store for run in runs]
+        names = {name for store in self._lent for rows in store.lent_files("teacher") for name in rows["teacher"]}
+        self._lenders = frozenset(filter(None, names))
 
     @cached_property
     def main(self) -> Teacher | None:
@@ -142,6 +146,14 @@ class TeacherPool:
     def asked(self) -> list[str]:
         """The steps that have asked a teacher in this start."""
         return list(self._asked)
+
+    def note_wanted(self, step: str, rows: int, answers: int) -> None:
+        """Note what a step wants of the run's teacher, where that is asked for in parts or is all there."""
+        self._asked[step] = _Asked(rows, Counter({self.settings.teacher: answers}), rows)
+
+    def engine(self) -> Engine:
+        """Return what asks the run's teacher."""
+        return self._engine(self.settings.teacher)
 
     def asker(self, step: str, rows: pl.DataFrame, on_answers: OnAnswers | None, partial: bool = False) -> Ask:
         """Return what a step gets as ``ctx.ask``.
@@ -198,8 +210,9 @@ class TeacherPool:
 
     def _take_over(self, engine: Engine, wanted: pl.DataFrame) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
-        for lent in self._lent:
-            asked = engine.as_own(lent).join(wanted.select(KEY), on=KEY, how="semi", maintain_order="left")
+        keys = wanted.select(KEY)
+        for store in self._lent:
+            asked = store.lent(lambda rows: engine.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left"))
             self.run.store.add(one_per_key(asked, self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
@@ -247,9 +260,11 @@ class TeacherPool:
         """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
         if self.settings.budget is None:
             return
-        paid = self.run.store.answers()
-        for lent in self._lent:
-            paid = paid.join(lent, on=[*KEY, "when"], how="anti", maintain_order="left")
+        named = [*KEY, "when"]
+        paid = pl.concat([pl.DataFrame(schema=FIELDS), *self.run.store.files_of()])
+        for store in self._lent:
+            for lent in store.lent_files(*named):
+                paid = paid.join(lent, on=named, how="anti", maintain_order="left")
         self.limits.charge_stored(paid, self.prices, self.report.warn)
 
     def questions_in_flight(self, samples: int) -> int:
@@ -258,17 +273,36 @@ class TeacherPool:
         return 1 if engine is None else engine.questions_in_flight(samples)
 
     def answers_of(self, step: str) -> pl.DataFrame:
-        """Return the answers to a step that its teachers gave, in this run and in those that lend to it."""
+        """Return the answers to a step that its teachers gave, in this run and in those that lend to it.
+
+        Of many, about the first `ENOUGH` are returned: they tell as much of those to come as all do.
+        """
+        found = [pl.DataFrame(schema=FIELDS)]
+        for rows in self._answers_of(step, *FIELDS):
+            found.append(rows)
+            if sum(one.height for one in found) >= ENOUGH:
+                break
+        return pl.concat(found).unique(KEY, keep="first", maintain_order=True)
+
+    def count_answers_of(self, step: str, questions: pl.Series) -> int:
+        """Count the answers to a step that its teachers gave to some questions, in this run and in those that lend."""
+        asked = questions.alias("question_id").to_frame()
+        found = self._answers_of(step, *KEY, "question_id", "step", "teacher")
+        hashes = [rows.join(asked, on="question_id", how="semi").select(KEY).hash_rows() for rows in found]
+        together = pl.concat([pl.Series(dtype=pl.UInt64), *hashes])
+        return len(together) - count_equal(together)
+
+    def _answers_of(self, step: str, *columns: str) -> Iterator[pl.DataFrame]:
         specs = self._asked[step].answers if step in self._asked else [self.settings.teacher]
         engines = [self._engine(spec) for spec in specs if spec != REFERENCE]  # whose answers are in no store
         names = [engine.teacher.name for engine in engines]
         if not names:
-            return pl.DataFrame(schema=FIELDS)
-        stored = pl.concat([self.run.store.answers(), *self._lent])
-        for engine in engines:
-            stored = engine.as_own(stored)
-        stored = stored.unique(KEY, keep="first", maintain_order=True)
-        return stored.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
+            return
+        for store in (self.run.store, *self._lent):
+            for rows in store.files_of(*columns) if store is self.run.store else store.lent_files(*columns):
+                for engine in engines:
+                    rows = engine.as_own(rows)
+                yield rows.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
 
     def answers_per_row(self, step: str) -> float:
         """Return how many answers a step asked for each row that it was given, when it was last called."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,34 @@ MOST_LINES = 40
 MOST_WORDINGS = 10
 
 
-def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) -> str:
+@dataclass(frozen=True, kw_only=True)
+class KeptAnswers:
+    """What a card tells of the kept answers."""
+
+    answers: int
+    questions: int
+    teachers: frozenset[str]
+    """Their names in the column ``teacher``."""
+    files: str = "train.parquet"
+    """The name of their file, or a pattern with a star for several."""
+
+    @classmethod
+    def of(cls, train: pl.DataFrame, files: str = "train.parquet") -> KeptAnswers:
+        """Count the rows of a table."""
+        return cls(
+            answers=train.height,
+            questions=train["question_id"].n_unique(),
+            teachers=frozenset(train["teacher"].drop_nulls().unique()),
+            files=files,
+        )
+
+
+def card(state: Mapping[str, Any], kept: KeptAnswers, source: QuestionSource) -> str:
     """Write the card of a run: what a model, a step or a source calls itself is text in it, and no markup.
 
     Args:
         state: what run.json keeps; the funnel and teachers are told from it.
-        train: the kept answers.
+        kept: the kept answers.
         source: whose licence the dataset inherits.
 
     Returns:
@@ -39,16 +62,16 @@ def card(state: Mapping[str, Any], train: pl.DataFrame, source: QuestionSource) 
     """
     recipe, order, resolved = state["recipe"], state["order"], state["resolved"]
     lines = [
-        *header(source.license),
+        *header(source.license, kept.files),
         f"# {for_markdown(state['domain'])}: a reasoning dataset",
         "",
-        f"{counted(train.height, 'answer')} to {counted(train['question_id'].n_unique(), 'question')}, each with its "
+        f"{counted(kept.answers, 'answer')} to {counted(kept.questions, 'question')}, each with its "
         f"reasoning, made "
         f"with TunixHack {for_markdown(state['tunixhack'])}.",
         "",
         f"- Questions: {for_markdown(_where(resolved))}; the licence is the source's"
         f"{f': {for_markdown(source.license)}' if source.license else ', which is not known here: see its page'}",
-        f"- Teacher: {for_markdown(teachers(state, train))}; trace: {recipe['trace']}; samples a question: "
+        f"- Teacher: {for_markdown(teachers(state, kept.teachers))}; trace: {recipe['trace']}; samples a question: "
         f"{recipe['samples']}; seed {order['seed']}",
         f"- Length: {for_markdown(_max_length(state['funnel'], recipe.get('student')))}",
         f"- Benchmarks: {for_markdown(_benchmarks(state['funnel']))}",
@@ -78,13 +101,13 @@ def publish_command(folder: Path) -> str:
     return f"tunixhack push {shlex.quote(str(folder))} USER/NAME"
 
 
-def teachers(state: Mapping[str, Any], train: pl.DataFrame) -> str:
+def teachers(state: Mapping[str, Any], kept: Collection[str]) -> str:
     """Name those whose answers were kept, and their models; see `tunixhack.publish.public_names`."""
     named = published_names(state["teachers"])
     told = {named[name]: kept.get("model") for name, kept in state["teachers"].items()}
     models = {name: published_model(model) for name, model in told.items() if model}
-    kept = sorted({named.get(name) or published_name(name) for name in train["teacher"].drop_nulls()})
-    return ", ".join(f"{name} ({models[name]})" if name in models else name for name in kept) or "none"
+    names = sorted({named.get(name) or published_name(name) for name in kept})
+    return ", ".join(f"{name} ({models[name]})" if name in models else name for name in names) or "none"
 
 
 def _where(resolved: Mapping[str, Any]) -> str:

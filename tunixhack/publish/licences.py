@@ -41,8 +41,13 @@ def front_matter(licence: str | None) -> dict[str, str]:
     return {"license": name} if name in KNOWN else {"license": "other", "license_name": name}
 
 
-def header(licence: str | None) -> list[str]:
-    """Return the lines of front matter that make a folder a Hub dataset of its train.parquet, and of nothing else."""
+def header(licence: str | None, files: str = "train.parquet") -> list[str]:
+    """Return the lines of front matter that make a folder a Hub dataset of its kept answers, and of nothing else.
+
+    Args:
+        licence: as a recipe's source names it; None where it is not known.
+        files: the name of the kept answers' file, or a pattern with a star for several.
+    """
     return [
         "---",
         *(f"{name}: {for_yaml(value)}" for name, value in front_matter(licence).items()),
@@ -50,7 +55,7 @@ def header(licence: str | None) -> list[str]:
         "tags: [reasoning, synthetic, tunixhack]",
         "configs:",
         "- config_name: default",
-        "  data_files: [{split: train, path: train.parquet}]",
+        f"  data_files: [{{split: train, path: {for_yaml(files) if '*' in files else files}}}]",
         "---",
     ]
 

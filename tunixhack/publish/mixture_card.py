@@ -16,28 +16,30 @@ MOST_PARTS = 20
 """Parts that the card lists, so that it stays readable."""
 
 
-def mixture_card(state: Mapping[str, Any], train: pl.DataFrame) -> str:
+def mixture_card(state: Mapping[str, Any], train: pl.DataFrame, files: str = "train.parquet") -> str:
     """Write the card of a mixture: what a part or a source calls itself is text in it, and no markup.
 
     Args:
         state: what run.json keeps.
         train: the kept rows, with ``part``.
+        files: the name of their file, or a pattern with a star for several.
 
     Returns:
         Markdown with the YAML front matter that the Hub reads.
     """
     parts, order = state["parts"], state["order"]
     licence, of = strictest({part["name"]: part["license"] for part in parts})
+    named = set(train["teacher"].drop_nulls())
     rows = dict(train.group_by("part").len().iter_rows())
     lines = [
-        *header(licence),
+        *header(licence, files),
         f"# {for_markdown(state['domain'])}: a mixture of reasoning datasets",
         "",
         f"{counted(train.height, 'row')} of {counted(train['question_id'].n_unique(), 'question')} in "
         f"{counted(len(parts), 'part')}, made with TunixHack {for_markdown(state['tunixhack'])}.",
         "",
         f"- {for_markdown(_licence_sentence(licence, of, len(parts)))}",
-        f"- Teacher: {for_markdown(teachers(state, train))}; seed {order['seed']}; scale {order['scale']:g}",
+        f"- Teacher: {for_markdown(teachers(state, named))}; seed {order['seed']}; scale {order['scale']:g}",
         *received(state["funnel"]),
         "",
         "| part | source | licence | quota | questions | rows |",

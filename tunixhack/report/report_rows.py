@@ -13,8 +13,9 @@ import polars as pl
 
 from tunixhack.errors import UserError
 from tunixhack.report.public_words import PublicWords
-from tunixhack.runs.run import REMEDY, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.schema import CORE, REJECTION, conform, others
+from tunixhack.runs.tables import REMEDY, height, table_files
 
 ANSWERS, REPEATS, MATCH, QUESTION = range(4)
 """Kinds of entries: a question's answers; a question with those that repeat it; a question that a benchmark has; a
@@ -84,12 +85,13 @@ def report_rows(run: Run) -> ReportRows:
     """
     try:
         kept, dropped = (_table(run, name) for name in ("train", "rejected"))
+        unread = sum(_unread(run, name) for name in ("train", "rejected"))
         rows = PublicWords(run.state()).evidence(pl.concat([kept, dropped], how="diagonal_relaxed"))
         del kept, dropped  # as large as the rows
         asked = pl.col("sample").is_not_null()
         answers = rows.filter(asked).sort("question_id", "part", "sample", maintain_order=True)
         questions = rows.filter(~asked).sort("step", "reason", "question_id", maintain_order=True)
-        left_out = max(0, rows.height - MOST_ROWS)
+        left_out = max(0, rows.height + unread - MOST_ROWS)
         answers = answers.head(MOST_ROWS)
         questions = questions.head(MOST_ROWS - answers.height)
         found = _repeated(run, questions)
@@ -99,13 +101,19 @@ def report_rows(run: Run) -> ReportRows:
 
 
 def _table(run: Run, name: str) -> pl.DataFrame:
-    table = run.latest_table(name)
+    # both tables are in the order of the questions, so that what is shown is within these rows
+    table = run.latest_table(name, most=MOST_ROWS)
     wanted = {name: kind for name, kind in (CORE | REJECTION).items() if name not in _UNSEEN} | {"part": pl.String()}
     if table is not None:
         table = table.drop(_UNSEEN, strict=False)
     table = conform(pl.DataFrame(schema=wanted) if table is None or not table.width else table, wanted)
     # a question that a mixture repeats has the same rows again
     return table.filter(pl.col("repeat").fill_null(0) == 0) if "repeat" in table.columns else table
+
+
+def _unread(run: Run, name: str) -> int:
+    """Count the rows of a table that are beyond those of the report."""
+    return max(0, height(run.folder, name) - MOST_ROWS) if table_files(run.folder, name) else 0
 
 
 def _repeated(run: Run, questions: pl.DataFrame) -> dict[str, str]:

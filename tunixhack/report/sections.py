@@ -52,7 +52,11 @@ def figures(state: Mapping[str, Any], rows: ReportRows) -> str:
 
 def teachers_sentence(state: Mapping[str, Any], kept: pl.DataFrame) -> str | None:
     """Name those whose answers were kept, as the card does."""
-    return f"Teacher: {teachers({'teachers': {}} | dict(state), kept)}" if kept.height else None
+    return (
+        f"Teacher: {teachers({'teachers': {}} | dict(state), set(kept['teacher'].drop_nulls()))}"
+        if kept.height
+        else None
+    )
 
 
 def _of(rows: pl.DataFrame, noun: str) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +22,7 @@ from tunixhack.report.public_words import PublicWords
 from tunixhack.report.report_rows import ReportRows, entries, report_rows
 from tunixhack.report.sections import figures, funnel_section, lengths_section, scores_section
 from tunixhack.runs.run import REPORT, Run
+from tunixhack.runs.tables import written_at
 
 CHUNK = 400_000
 """Characters of rows that a browser reads at once; a question's rows stay together."""
@@ -80,9 +81,8 @@ def _written(run: Run) -> int | None:
     """Return when the rows were written that there are to show; None where there are none."""
     found = []
     for folder in (run.folder, run.pilot_folder):
-        with suppress(OSError):  # it is not there, or not to be looked into
-            found.append((folder / "train.parquet").stat().st_mtime_ns)
-    return max(found, default=None)
+        found.append(written_at(folder, "train") or 0)
+    return max(found) or None
 
 
 def _try(run: Run, report: Reporter, *, tell: bool = True) -> None:

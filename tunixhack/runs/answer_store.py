@@ -3,13 +3,16 @@
 It only grows. Everything after it, parsing, filters, formats, is recomputed from it (contract 4). On disk it is a
 folder of parquet files that are written whole and never changed or replaced, and that other tools can read. A file that
 a disk damaged is set aside under another name by the next build, and never deleted.
+
+Files are read one at a time, and who reads says which rows of each are wanted: so a look into a store of many million
+answers holds one file and what was asked for. New files have at most `MOST_IN_FILE` answers.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +21,22 @@ import polars as pl
 from tunixhack._util.files import DamagedFile, read_parquet, write_parquet
 from tunixhack.errors import UserError
 from tunixhack.runs.batch_ledger import BatchLedger
-from tunixhack.runs.journal import FIELDS, count_choices, read_journal, with_all_fields
+from tunixhack.runs.journal import FIELDS, count_choices, read_journal, read_journal_in_parts, with_all_fields
 
 KEY = ["request_key", "sample"]
 KEY_FIELDS = {name: FIELDS[name] for name in KEY}
+LOOK_FIELDS = KEY_FIELDS | {"teacher": FIELDS["teacher"]}
 LOST = (
     "if you have a copy of it, put that in its place; otherwise the next build of this run sets it aside, and asks and "
     "pays again for the answers that were in it alone"
 )
 DAMAGED = ".damaged"
 """The suffix of the name of a file that was set aside."""
+MOST_IN_FILE = 100_000
+"""Answers of one file, at most; files of earlier versions can have more."""
+Choose = Callable[[pl.DataFrame], pl.DataFrame]
+"""From rows of one file to those that are wanted. Of whole answers it is also called with the columns `LOOK_FIELDS`
+alone, to find out whether a file has any."""
 _NUMBERED = re.compile(r"(\d+)\.parquet(?:\.damaged.*)?")
 
 
@@ -62,28 +71,70 @@ class AnswerStore:
         self.batches = BatchLedger(folder.parent / "batches")
         """The ledger of batches under way, whose answers come into the store later."""
 
-    def answers(self) -> pl.DataFrame:
-        """Return all stored answers, columns `journal.FIELDS`, in the order in which they were received.
+    def answers(self, choose: Choose | None = None) -> pl.DataFrame:
+        """Return stored answers, columns `journal.FIELDS`, in the order in which they were received.
 
         Each (request_key, sample) is there once, and once more for each seed that it was asked for again with.
+
+        Args:
+            choose: which of a file's rows are returned; all if None.
 
         Raises:
             UserError: a file cannot be read.
         """
-        return self._all(FIELDS, [*KEY, "seed"])
+        return self._all(FIELDS, [*KEY, "seed"], choose)
 
-    def keys(self, *more: str) -> pl.DataFrame:
-        """Return `KEY` and further columns of all stored answers, without reading the answers themselves."""
+    def keys(self, *more: str, choose: Choose | None = None) -> pl.DataFrame:
+        """Return `KEY` and further columns of stored answers, without reading the answers themselves.
+
+        Args:
+            more: names of columns.
+            choose: which of a file's rows are returned; all if None.
+        """
         fields = KEY_FIELDS | {name: FIELDS[name] for name in more}
-        return self._all(fields, list(fields))
+        return self._all(fields, list(fields), choose)
 
-    def lent(self) -> pl.DataFrame:
-        """Return all answers for another run, also those that a killed call left; all stay where they are."""
+    def files_of(self, *columns: str) -> Iterator[pl.DataFrame]:
+        """Yield columns of one file's answers after the other, each answer once.
+
+        Args:
+            columns: of `journal.FIELDS`; all if none is named.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        fields = {name: FIELDS[name] for name in columns} if columns else FIELDS
+        hashes = [pl.Series(dtype=pl.UInt64)]
+        hashes += [_read(path, KEY_FIELDS | {"seed": FIELDS["seed"]}).hash_rows() for path in self._files()]
+        together = pl.concat(hashes)
+        first = together.is_first_distinct() if count_equal(together) else None
+        del together, hashes
+        start = 0
+        for path in self._files():
+            rows = _read(path, fields)
+            yield rows if first is None else rows.filter(first.slice(start, rows.height))
+            start += rows.height
+
+    def lent(self, choose: Choose | None = None) -> pl.DataFrame:
+        """Return answers for another run, also those that a killed call left; all stay where they are.
+
+        Args:
+            choose: which of them are returned; all if None.
+        """
+        left = self._left() if choose is None else choose(self._left())
+        return pl.concat([self.answers(choose), left]).unique([*KEY, "seed"], keep="first", maintain_order=True)
+
+    def lent_files(self, *columns: str) -> Iterator[pl.DataFrame]:
+        """Yield columns of the answers for another run, one file after the other; see `lent` and `files_of`."""
+        yield from self.files_of(*columns)
+        yield self._left().select(list(columns or FIELDS))
+
+    def _left(self) -> pl.DataFrame:
+        """Read what a killed call left."""
         try:
-            left = read_journal(self.work)
+            return read_journal(self.work)
         except FileNotFoundError:  # its own run has taken them over meanwhile
-            left = pl.DataFrame(schema=FIELDS)
-        return pl.concat([self.answers(), left]).unique([*KEY, "seed"], keep="first", maintain_order=True)
+            return pl.DataFrame(schema=FIELDS)
 
     def add(self, rows: pl.DataFrame, *, again: bool = False) -> int:
         """Store answers that are not there yet and return how many those were; a stored answer is never replaced.
@@ -94,21 +145,28 @@ class AnswerStore:
         """
         key = [*KEY, "seed"] if again else KEY
         new = rows.select(list(FIELDS)).unique(key, keep="first", maintain_order=True)
-        new = new.join(self.keys(*key[len(KEY) :]), on=key, how="anti", nulls_equal=True, maintain_order="left")
-        while new.height:
+        if new.is_empty():
+            return 0
+        there = self.keys(*key[len(KEY) :], choose=lambda rows: rows.join(new, on=key, how="semi", nulls_equal=True))
+        new = new.join(there, on=key, how="anti", nulls_equal=True, maintain_order="left")
+        for part in new.iter_slices(MOST_IN_FILE):
+            self._write(part)
+        return new.height
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        while rows.height:
             try:
-                write_parquet(self.folder / f"{self._next_number():06d}.parquet", new, replace=False)
-                break
+                write_parquet(self.folder / f"{self._next_number():06d}.parquet", rows, replace=False)
+                return
             except FileExistsError:  # another process was faster, which should not be here: both keep their answers
                 continue
-        return new.height
 
     def import_journal(self) -> int:
         """Take over what a Curator call left, finished or killed, then remove its files; return the new answers."""
         if not self.work.exists():
             return 0
         try:
-            added = self.add(read_journal(self.work), again=True)
+            added = sum(self.add(part, again=True) for part in read_journal_in_parts(self.work))
         except UserError as error:
             raise UserError(
                 f"{error}; what was received waits in {self.work}, and the same command takes it over"
@@ -118,6 +176,22 @@ class AnswerStore:
         except OSError as error:  # it would be taken over again, which adds nothing
             raise UserError(f"cannot remove {self.work}: {error.strerror or error}; its answers are stored") from error
         return added
+
+    def characters(self) -> int:
+        """Estimate the bytes of all stored choices from the files' own descriptions, without reading them."""
+        from pyarrow import ArrowException, parquet
+
+        total = 0
+        for path in self._files():
+            try:
+                described = parquet.read_metadata(path)
+            except (ArrowException, OSError) as error:
+                raise DamagedFile(f"{path} is damaged: {LOST}") from error
+            for number in range(described.num_row_groups):
+                group = described.row_group(number)
+                columns = (group.column(at) for at in range(group.num_columns))
+                total += sum(one.total_uncompressed_size for one in columns if one.path_in_schema == "choice")
+        return total
 
     def waiting(self) -> int:
         """Count the choices that a running or killed call has received and that are not imported yet."""
@@ -130,13 +204,15 @@ class AnswerStore:
 
     def received(self) -> Received:
         """Count all answers that were received, for a look from outside, which changes nothing."""
-        keys, damaged = [pl.DataFrame(schema=FIELDS).select(KEY)], []
+        # of each key a number: a few hundred MB of 20 million keys, of which two have one number once in 100,000 stores
+        keys, damaged = [pl.Series(dtype=pl.UInt64)], []
         for path in self._files():
             try:
-                keys.append(_read(path, KEY_FIELDS))
+                keys.append(_read(path, KEY_FIELDS).hash_rows())
             except UserError:
                 damaged.append(path)
-        stored = pl.concat(keys).unique(KEY).height
+        hashes = pl.concat(keys)
+        stored = len(hashes) - count_equal(hashes)
         return Received(stored + self.waiting(), tuple(damaged))
 
     def set_aside_damaged(self) -> Iterator[str]:
@@ -164,9 +240,13 @@ class AnswerStore:
                     "old name, and build again"
                 )
 
-    def _all(self, fields: Mapping[str, pl.DataType], key: list[str]) -> pl.DataFrame:
+    def _all(self, fields: Mapping[str, pl.DataType], key: list[str], choose: Choose | None = None) -> pl.DataFrame:
         """Read columns of all files, each value of the key once."""
-        rows = [pl.DataFrame(schema=fields), *[_read(path, fields) for path in self._files()]]
+        rows = [pl.DataFrame(schema=fields)]
+        for path in self._files():
+            if choose is not None and fields is FIELDS and choose(_read(path, LOOK_FIELDS)).is_empty():
+                continue
+            rows.append(_read(path, fields) if choose is None else choose(_read(path, fields)))
         return pl.concat(rows).unique(key, keep="first", maintain_order=True)
 
     def _files(self) -> list[Path]:
@@ -177,6 +257,12 @@ class AnswerStore:
     def _next_number(self) -> int:
         """Return a number that no file has or had, as far as can be seen."""
         return 1 + max(map(_number, self.folder.glob("*.parquet*")), default=-1)
+
+
+def count_equal(hashes: pl.Series) -> int:
+    """Count the values that stand there once more; sorted, since a table of so many takes several times the memory."""
+    ordered = hashes.sort()
+    return int((ordered == ordered.shift(1)).sum())
 
 
 def _read(path: Path, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,13 +89,19 @@ def count_reasons(rejected: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(rejected["reason"].to_list()).most_common())
 
 
-def count_tokens(answers: pl.DataFrame) -> dict[str, Any]:
-    """Add up what the server told of the tokens of stored answers (`journal.FIELDS`), each request once.
+def count_tokens(answers: pl.DataFrame | Iterable[pl.DataFrame]) -> dict[str, Any]:
+    """Add up what the server told of the tokens of stored answers, each request once.
+
+    Args:
+        answers: columns ``usage`` and ``count`` of `journal.FIELDS`; several tables count as one.
 
     Returns:
         ``prompt_tokens`` and ``completion_tokens``, None where nothing was told, and ``at_least`` where it was not all.
     """
-    return total_usage(answers["usage"].drop_nulls().to_list(), float(answers["count"].cast(pl.Float64).pow(-1).sum()))
+    found = _Usages()
+    for rows in [answers] if isinstance(answers, pl.DataFrame) else answers:
+        found.add(rows["usage"].drop_nulls().to_list(), float(rows["count"].cast(pl.Float64).pow(-1).sum()))
+    return found.told()
 
 
 def total_usage(told: Sequence[str], requests: float) -> dict[str, Any]:
@@ -105,20 +111,43 @@ def total_usage(told: Sequence[str], requests: float) -> dict[str, Any]:
         told: of each request that anything was told of, as JSON.
         requests: how many there were; a part of one counts as that part.
     """
-    usages = [json.loads(usage) for usage in told]
-    counts = [token_counts(usage) for usage in usages]
-    whole = [one.completion is not None and OF_CHOICES not in usage for one, usage in zip(counts, usages, strict=True)]
-    return {
-        "prompt_tokens": _total([one.prompt for one in counts if one.prompt is not None]),
-        "completion_tokens": _total([one.completion for one in counts if one.completion is not None]),
-        "at_least": not all(whole) or len(usages) + 0.5 < requests,
-    }
+    found = _Usages()
+    found.add(told, requests)
+    return found.told()
 
 
-def _total(known: Sequence[int]) -> int | None:
-    """Add up counts; None of none, and for a sum that no table holds."""
-    total = sum(known)
-    return total if known and total <= MOST else None
+@dataclass
+class _Usages:
+    """What a server told of the tokens of requests, added up."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    requests: float = 0.0
+    of: int = 0
+    """Requests of which anything was told."""
+    whole: bool = True
+
+    def add(self, told: Sequence[str], requests: float) -> None:
+        self.requests += requests
+        self.of += len(told)
+        for text in told:
+            usage = json.loads(text)
+            tokens = token_counts(usage)
+            self.prompt = _plus(self.prompt, tokens.prompt)
+            self.completion = _plus(self.completion, tokens.completion)
+            self.whole = self.whole and tokens.completion is not None and OF_CHOICES not in usage
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "prompt_tokens": self.prompt if (self.prompt or 0) <= MOST else None,
+            "completion_tokens": self.completion if (self.completion or 0) <= MOST else None,
+            "at_least": not self.whole or self.of + 0.5 < self.requests,
+        }
+
+
+def _plus(total: int | None, one: int | None) -> int | None:
+    """Add a count to a sum; None of none. A sum that no table holds is told as None."""
+    return total if one is None else (total or 0) + one
 
 
 def as_frame(lines: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

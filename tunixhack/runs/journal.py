@@ -44,10 +44,28 @@ OF_REQUEST = ("step", "usage", "count", "when", "model")
 """The fields of a stored answer that no row of a dataset has."""
 
 
+PART = 64_000_000
+"""Characters of answers that are taken over from a journal at once."""
+
+
 def read_journal(folder: Path) -> pl.DataFrame:
     """Read every complete line below a folder into rows of `FIELDS`."""
     rows = [row for line in _lines(folder) for row in rows_of(line)]
     return pl.DataFrame(rows, schema=FIELDS, orient="row")
+
+
+def read_journal_in_parts(folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield what `read_journal` returns, at most about `PART` characters of answers at a time."""
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for line in _lines(folder):
+        for row in rows_of(line):
+            rows.append(row)
+            size += len(row["choice"])
+        if size >= PART:
+            yield pl.DataFrame(rows, schema=FIELDS, orient="row")
+            rows, size = [], 0
+    yield pl.DataFrame(rows, schema=FIELDS, orient="row")
 
 
 def with_all_fields(answers: pl.DataFrame) -> pl.DataFrame:

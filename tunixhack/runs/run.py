@@ -3,7 +3,8 @@
 ================== ====================================================================================
 train.parquet      the dataset: kept answers
 rejected.parquet   every dropped row, by which step, and why
-questions.parquet  every candidate question, and whether it was selected
+questions.parquet  every candidate question, and whether it was selected; a table of over 500 MB stands in
+                   several files instead, see `tunixhack.runs.tables`
 answers/           the answer store
 run.json           recipe, versions, seeds, resolved source, teachers, funnel
 README.md          the dataset card
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack._util.files import read_parquet, write_json
+from tunixhack._util.files import write_json
 from tunixhack._util.ids import rank
 from tunixhack._util.lock import owner
 from tunixhack._util.safe_text import for_terminal
@@ -36,6 +37,7 @@ from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.shard_names import holds_shards
 from tunixhack.runs.signature import is_own, quoted
 from tunixhack.runs.state import RunRecord, read_state
+from tunixhack.runs.tables import height, is_written, read_beginning, read_table, table_files, table_parts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
 
 STATE = "run.json"
 REPORT = "report.html"
-REMEDY = "build again with the same command, which writes it anew from the stored answers"
+MOST_LOOKED_AT = 50_000
+"""Kept answers among which samples are looked for."""
 RUNNING, STOPPED, DONE = "running", "stopped", "done"
 
 
@@ -89,7 +92,7 @@ class Run:
         from tunixhack.runs.run_html import run_html
 
         try:
-            kept = self.samples(2) if (self.folder / "train.parquet").exists() else ()
+            kept = self.samples(2) if is_written(self.folder, "train") else ()
             shown = run_html(f"{self.folder}: {self.status}", self.state(), kept)
             report = self.folder / REPORT
             return shown + (paragraph(f"all rows, to look through in a browser: {report}") if report.exists() else "")
@@ -99,8 +102,8 @@ class Run:
     def _told(self) -> str:
         if not self.state():
             return "nothing built yet"
-        written = (self.folder / "train.parquet").exists()
-        return f"{self.condition}, {counted(self.train.height, 'answer')} kept" if written else self.condition
+        written = is_written(self.folder, "train")
+        return f"{self.condition}, {counted(self.kept, 'answer')} kept" if written else self.condition
 
     def state(self) -> RunRecord:
         """Return what run.json keeps; empty before the first build.
@@ -191,6 +194,24 @@ class Run:
     def train(self) -> pl.DataFrame:
         """The kept answers as a polars table."""
         return self._table("train")
+
+    @property
+    def kept(self) -> int:
+        """The number of kept answers, which are not read for it."""
+        self._check_written("train")
+        return height(self.folder, "train")
+
+    def train_parts(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield the kept answers in their order, a part at a time, so that they need not be in memory together.
+
+        Args:
+            columns: the only ones to read; all if None.
+
+        Raises:
+            UserError: there are none yet, or a file is damaged.
+        """
+        self._check_written("train")
+        yield from table_parts(self.folder, "train", columns)
 
     @property
     def rejected(self) -> pl.DataFrame:
@@ -317,11 +338,12 @@ class Run:
         """The folder of the pilot's tables."""
         return self.folder / "pilot"
 
-    def latest_table(self, name: str) -> pl.DataFrame | None:
+    def latest_table(self, name: str, most: int | None = None) -> pl.DataFrame | None:
         """Return a table to look at: the pilot's where the last start ended with it, else the whole run's.
 
         Args:
             name: train or rejected.
+            most: rows of it, the first ones; all if None.
 
         Returns:
             The table; None where there is none yet. Of a mixture that has none, such as behind a preview, its parts'.
@@ -329,10 +351,10 @@ class Run:
         state = self.state()
         told = state.get("pilot")
         pilot = isinstance(told, dict) and told.get("ended_here") is True and state.get("state") == STOPPED
-        path = (self.pilot_folder if pilot else self.folder) / f"{name}.parquet"
-        if path.exists():
-            return read_parquet(path, REMEDY)
-        tables = [table for part in self.parts() if (table := part.latest_table(name)) is not None]
+        folder = self.pilot_folder if pilot else self.folder
+        if table_files(folder, name):
+            return read_table(folder, name) if most is None else read_beginning(folder, name, most)
+        tables = [table for part in self.parts() if (table := part.latest_table(name, most)) is not None]
         return pl.concat(tables, how="diagonal_relaxed") if tables else None
 
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
@@ -341,7 +363,7 @@ class Run:
         Raises:
             UserError: the table has no ids, so it is none of a run's.
         """
-        train = self.latest_table("train")
+        train = self.latest_table("train", most=MOST_LOOKED_AT)
         if train is None:
             return
         train = self._with_ids(train)
@@ -354,10 +376,12 @@ class Run:
         return train
 
     def _table(self, name: str) -> pl.DataFrame:
-        path = self.folder / f"{name}.parquet"
-        if not path.exists():
-            raise UserError(f"{self.folder} has no {path.name} yet: {self.status}")
-        return read_parquet(path, REMEDY)
+        self._check_written(name)
+        return read_table(self.folder, name)
+
+    def _check_written(self, name: str) -> None:
+        if not table_files(self.folder, name):
+            raise UserError(f"{self.folder} has no {name}.parquet yet: {self.status}")
 
 
 def _or_sentence(tell: Callable[[], str]) -> str:

@@ -19,6 +19,10 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``teachers``       those that it asks, where there can be several
 ``ready``          a function without arguments that is called before anything is loaded or paid; it raises a
                    `UserError` where the step could not do its work
+``by_question``    whether it judges the answers to each question without a look at those to others: then it is called
+                   for some questions after others where there are too many answers for the memory, and its notes of
+                   several calls that differ in a number are told by the largest. A step that does not say so is given
+                   all answers at once
 ``waits``          whether it is called only when no more answers come, since it compares answers to a question with one
                    another, or takes long
 =================  ===================================================================================
@@ -263,6 +267,11 @@ def asks_teacher(step: Step) -> bool:
 def waits(step: Step) -> bool:
     """Tell whether a step is called only when no more answers come."""
     return getattr(step, "waits", False) is True
+
+
+def by_question(step: Step) -> bool:
+    """Tell whether a step judges the answers to each question without a look at those to others."""
+    return getattr(step, "by_question", False) is True
 
 
 def candidates_needed(quota: int, keep: float) -> int:

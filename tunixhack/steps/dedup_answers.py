@@ -27,6 +27,7 @@ class DedupAnswers:
 
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
+    by_question: ClassVar[bool] = True
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by the others of its ``question_id``; (question_id, sample) must be unique.

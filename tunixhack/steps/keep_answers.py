@@ -44,6 +44,7 @@ class KeepAnswers:
     """
 
     stage: ClassVar[str] = "answers"
+    by_question: ClassVar[bool] = True
 
     k: int
     by: Choice = "shortest"

@@ -38,6 +38,7 @@ class Language:
     """
 
     stage: ClassVar[str] = "answers"
+    by_question: ClassVar[bool] = True
 
     language: str
     of: Sequence[str] = ("reasoning", "answer")

@@ -44,6 +44,7 @@ class MaxLength:
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
     writes: ClassVar[tuple[str, ...]] = ("max_length_length",)
+    by_question: ClassVar[bool] = True
 
     tokens: int | None = None
     """The most tokens with a student; None for 768 of a written or guided trace and 8,192 of a native one."""

@@ -72,6 +72,7 @@ class Parse:
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("trace", "choice", "finish_reason")
     writes: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
+    by_question: ClassVar[bool] = True
 
     reject_looping: bool = True
 

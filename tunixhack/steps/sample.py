@@ -31,11 +31,28 @@ class Sample:
             UserError: called outside of a recipe, which knows how the teacher is asked.
             TeacherFailed: the teacher failed for too long.
         """
+        return self.joined(rows, ctx.ask(self.requests(rows, ctx)), ctx)
+
+    def requests(self, rows: pl.DataFrame, ctx: Context) -> list[Request]:
+        """Return what is asked for questions, one request each.
+
+        Raises:
+            UserError: called outside of a recipe, which knows how the teacher is asked.
+        """
         if ctx.render is None:
             raise UserError("Sample needs a recipe, which knows how its teacher is asked")
-        requests = [
+        return [
             Request(row=row, messages=ctx.render(row), samples=tuple(range(ctx.samples)))
             for row in rows.iter_rows(named=True)
         ]
-        answers = ctx.ask(requests).drop(*OF_REQUEST, *ROW_COLUMNS)
+
+    def joined(self, rows: pl.DataFrame, answers: pl.DataFrame, ctx: Context) -> pl.DataFrame:
+        """Put answers to their questions.
+
+        Args:
+            rows: questions.
+            answers: what `Ask` returns, in the order of the samples.
+            ctx: knows how each question is asked.
+        """
+        answers = answers.drop(*OF_REQUEST, *ROW_COLUMNS)
         return ctx.as_asked(rows).join(answers, on="question_id", how="inner", maintain_order="left_right")

@@ -6,7 +6,7 @@ In a batch an answer costs half, which is what OpenAI takes. A price that is not
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,28 +60,34 @@ class Price:
 FREE = Price(0.0, 0.0)
 
 
-def dollars(answers: pl.DataFrame, prices: Mapping[str, Price | None], listed: bool = False) -> float | None:
+def dollars(
+    answers: pl.DataFrame | Iterable[pl.DataFrame], prices: Mapping[str, Price | None], listed: bool = False
+) -> float | None:
     """Add up what stored answers cost, as far as their tokens are known.
 
     Args:
-        answers: columns `journal.FIELDS`.
+        answers: columns ``teacher`` and ``usage`` of `journal.FIELDS`; several tables count as one.
         prices: of their teachers, by name.
         listed: count those of batches as if they had been asked one by one.
 
     Returns:
         None where the price of one of them is unknown, or a paid one never reported any tokens.
     """
-    total = 0.0
-    for (teacher,), rows in answers.group_by("teacher"):
-        price = prices.get(str(teacher))
-        usages = [json.loads(usage) for usage in rows["usage"].drop_nulls()]
-        if price is None or (price != FREE and not usages):
-            return None
-        for usage in usages:
-            tokens = token_counts(usage)
-            one = price.of(tokens.prompt or 0, tokens.completion or 0)
-            total += one if listed else one * _share(usage)
-    return total
+    import polars as pl
+
+    total, reported = 0.0, dict[str, bool]()
+    for table in [answers] if isinstance(answers, pl.DataFrame) else answers:
+        for (teacher,), rows in table.group_by("teacher"):
+            price = prices.get(str(teacher))
+            if price is None:
+                return None
+            usages = [json.loads(usage) for usage in rows["usage"].drop_nulls()]
+            reported[str(teacher)] = reported.get(str(teacher), price == FREE) or bool(usages)
+            for usage in usages:
+                tokens = token_counts(usage)
+                one = price.of(tokens.prompt or 0, tokens.completion or 0)
+                total += one if listed else one * _share(usage)
+    return total if all(reported.values()) else None
 
 
 def _share(usage: Mapping[str, Any]) -> float:

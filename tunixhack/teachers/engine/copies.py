@@ -29,6 +29,15 @@ class Copies:
     copied: int
     """Those of them whose answers are all the same."""
 
+    def __add__(self, other: Copies) -> Copies:
+        """Add counts of other questions."""
+        return Copies(
+            answers=self.answers + other.answers,
+            distinct=self.distinct + other.distinct,
+            questions=self.questions + other.questions,
+            copied=self.copied + other.copied,
+        )
+
     @property
     def too_many(self) -> bool:
         """Return whether the samples of more than half of the questions are copies, which is no coincidence."""

@@ -131,7 +131,7 @@ class Engine:
             UserError: the server refuses, or this would replace answers already paid for.
         """
         wanted = self.wanted(requests) if wanted is None else wanted
-        stored = self.as_own(self.store.keys("question_id", "step", "teacher", "seed"))
+        stored = self._keys_of(wanted, "step", "teacher")
         missing = self._missing(wanted, stored)
         if not at_once:  # a pilot, which is part of the whole
             self._report_other_seeds(wanted, stored, step)
@@ -143,17 +143,38 @@ class Engine:
 
     def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
-        answers = seeds.one_per_key(self._reusable(self.as_own(self.store.answers())), self.seed)
+        keys = wanted.select(KEY)
+
+        def choose(rows: pl.DataFrame) -> pl.DataFrame:
+            return self.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left")
+
+        answers = seeds.one_per_key(self.reusable(self.store.answers(choose)), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY, *ROW_COLUMNS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(*FIELDS, *ROW_COLUMNS)
 
+    def _keys_of(self, wanted: pl.DataFrame, *more: str) -> pl.DataFrame:
+        """Return the keys of stored answers to what is wanted, and to the same samples of the same questions.
+
+        Args:
+            wanted: see `wanted`.
+            more: columns beside the keys, ``question_id`` and ``seed``.
+        """
+        keys, samples = wanted.select(KEY), wanted.select(plan.SAME)
+
+        def choose(rows: pl.DataFrame) -> pl.DataFrame:
+            own = self.as_own(rows).with_row_index("_at")
+            found = [own.join(one, on=one.columns, how="semi")["_at"] for one in (keys, samples)]
+            return own.filter(pl.col("_at").is_in(pl.concat(found).unique().implode())).drop("_at")
+
+        return self.store.keys("question_id", *more, "seed", choose=choose)
+
     def _missing(self, wanted: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
-        missing = wanted.join(self._reusable(stored), on=KEY, how="anti", maintain_order="left")
+        missing = wanted.join(self.reusable(stored), on=KEY, how="anti", maintain_order="left")
         return missing.unique(KEY, keep="first", maintain_order=True)  # two questions can ask a teacher the same
 
-    def _reusable(self, stored: pl.DataFrame) -> pl.DataFrame:
+    def reusable(self, stored: pl.DataFrame) -> pl.DataFrame:
         """Leave out the answers that are to be asked for again, since they have the seeds of another run's seed."""
         again = self.ask_again and self.teacher.seeded
         return stored.filter(seeds.has_seed_of_run(stored, self.seed)) if again else stored
@@ -224,7 +245,7 @@ class Engine:
                 sender.send(rows, set(missing["request_key"]), collector)
             finally:
                 self._take_results(collector, step)
-            missing = self._missing(wanted, self.as_own(self.store.keys("question_id", "seed")))
+            missing = self._missing(wanted, self._keys_of(wanted))
             before, new = new.height, self._split_under_way(missing)[0]
             if new.height == before:
                 return

@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,7 @@ def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[s
 def _rows(place: str | Path | Run) -> tuple[Iterator[Row], list[str]]:
     """Open a place; return its rows, and what is to be told about it."""
     from tunixhack.runs.run import Run
+    from tunixhack.runs.tables import table_files
     from tunixhack.sources.files import file_rows
 
     if isinstance(place, Run):
@@ -176,8 +178,8 @@ def _rows(place: str | Path | Run) -> tuple[Iterator[Row], list[str]]:
     if path.is_dir():
         if (path / "run.json").exists():
             return _run_rows(Run.load(path))
-        if (path / "train.parquet").exists():
-            return file_rows(path / "train.parquet"), []
+        if files := table_files(path, "train"):
+            return chain.from_iterable(map(file_rows, files)), []
         raise UserError(f"{place} is not the folder of a run, which has a train.parquet: name a run, or one file in it")
     return _file_or_hub_rows(str(place)), []
 
