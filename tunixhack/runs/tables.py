@@ -97,13 +97,19 @@ def table_parts(folder: Path, name: str, columns: Sequence[str] | None = None) -
                 file = parquet.ParquetFile(opened)
                 for number in range(file.num_row_groups):
                     for batch in file.iter_batches(_BATCH, row_groups=[number], columns=columns):
-                        rows = pl.from_arrow(batch)
-                        assert isinstance(rows, pl.DataFrame)
-                        yield rows
+                        yield _rows(batch)
+                if not file.metadata.num_rows:
+                    yield _rows(file.schema_arrow.empty_table())
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
         except pa.ArrowException as error:
             raise DamagedFile(f"{path} is damaged: {REMEDY}") from error
+
+
+def _rows(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    rows = pl.from_arrow(table)
+    assert isinstance(rows, pl.DataFrame)
+    return rows
 
 
 def read_beginning(folder: Path, name: str, most: int) -> pl.DataFrame:
@@ -113,7 +119,7 @@ def read_beginning(folder: Path, name: str, most: int) -> pl.DataFrame:
         found.append(part)
         if sum(one.height for one in found) >= most:
             break
-    return pl.concat(found).head(most) if found else read_table(folder, name)
+    return pl.concat(found).head(most)
 
 
 def height(folder: Path, name: str) -> int:

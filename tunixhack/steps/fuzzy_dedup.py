@@ -7,6 +7,7 @@ so that only those that share one are compared.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
@@ -41,6 +42,11 @@ _FACTOR = 0x9E3779B97F4A7C15
 """An odd number of 64 bits, by which numbers are mixed; products are taken modulo 2⁶⁴."""
 _PIECE, _CHUNK = 20_000, 200_000
 """Texts that a thread splits at once, and pairs that are compared at once."""
+_PAIRED = 1_000_000
+"""Places of blocks whose texts are paired at once."""
+_PARTS = 16
+"""Parts in which keys are sorted."""
+_NONE = pl.DataFrame(schema={"row": pl.UInt32, "key": pl.UInt64})
 _LOWEST = 75
 """Below this, many similar texts share no run of three words, and would not be found."""
 
@@ -156,20 +162,29 @@ def similar_pairs(texts: pl.DataFrame, threshold: float = 95.0, same_numbers: bo
     """
     whole = texts.select(pl.col("question") + "\n" + pl.col("context")).to_series()
     numbers = _codes(_numbers(whole)) if same_numbers else pl.zeros(len(whole), dtype=pl.UInt64, eager=True)
-    pairs = _candidates(whole, numbers)
-    pairs = pairs.filter(numbers.gather(pairs["left"]) == numbers.gather(pairs["right"]))
+    schema = {"left": pl.UInt32, "right": pl.UInt32, "similarity": pl.Float32}
+    found = [pl.DataFrame(schema=schema)]
+    lengths = texts.select(pl.all().str.len_chars().cast(pl.Float32))
+    # measured part by part: the similar ones are few, and all others together take gigabytes
+    for pairs in _candidates(whole, numbers):
+        pairs = pairs.filter(numbers.gather(pairs["left"]) == numbers.gather(pairs["right"]))
+        found.append(_measured(texts, lengths, pairs, threshold))
+    return pl.concat(found).unique(["left", "right"]).sort("left", "right")
+
+
+def _measured(texts: pl.DataFrame, lengths: pl.DataFrame, pairs: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Return the pairs that are similar, with how similar they are."""
     similarity = pl.repeat(100.0, pairs.height, dtype=pl.Float32, eager=True)
     pairs = pairs.with_columns(similarity.alias("similarity"))
     for column in ("question", "context"):
-        measured = _similarity(texts[column], pairs, threshold)
+        measured = _similarity(texts[column], lengths[column], pairs, threshold)
         pairs = pairs.with_columns(similarity=pl.min_horizontal("similarity", measured)).filter(measured > 0)
     return pairs
 
 
-def _similarity(texts: pl.Series, pairs: pl.DataFrame, threshold: float) -> pl.Series:
+def _similarity(texts: pl.Series, lengths: pl.Series, pairs: pl.DataFrame, threshold: float) -> pl.Series:
     """Measure pairs of texts; 0 is below the threshold."""
-    length = texts.str.len_chars().cast(pl.Float64)
-    left, right = length.gather(pairs["left"]), length.gather(pairs["right"])
+    left, right = (lengths.gather(pairs[side]).cast(pl.Float64) for side in ("left", "right"))
     # by their lengths alone, and with a margin for rounding
     possible = ((left - right).abs() <= (left + right) * (1.0001 - threshold / 100)).arg_true()
     measured = pl.zeros(pairs.height, dtype=pl.Float32, eager=True)
@@ -181,52 +196,80 @@ def _similarity(texts: pl.Series, pairs: pl.DataFrame, threshold: float) -> pl.S
     return measured
 
 
-def _candidates(texts: pl.Series, groups: pl.Series) -> pl.DataFrame:
-    """Pair the texts of a group that share one of their rarest words or runs of words."""
+def _candidates(texts: pl.Series, groups: pl.Series) -> Iterator[pl.DataFrame]:
+    """Yield pairs of texts of a group that share one of their rarest words or runs of words; some pairs twice."""
     blocks = _rarest(texts, groups)
     large = blocks.filter(pl.len().over("key") > _NEIGHBOURS + 1)
+    yield from _neighbours(blocks, texts)
+    del blocks
     rows = large["row"].unique()
     reversed_texts = texts.clone().scatter(rows, texts.gather(rows).str.reverse()) if len(rows) else texts
-    return pl.concat([_neighbours(blocks, texts), _neighbours(large, reversed_texts)]).unique()
+    yield from _neighbours(large, reversed_texts)
 
 
-def _neighbours(blocks: pl.DataFrame, order: pl.Series) -> pl.DataFrame:
-    """Pair each text with the next ones of its block, in the order of some strings."""
+def _neighbours(blocks: pl.DataFrame, order: pl.Series) -> Iterator[pl.DataFrame]:
+    """Yield pairs of each text with the next ones of its block, in the order of some strings."""
     rows = pl.int_range(len(order), dtype=pl.UInt32, eager=True)
     rank = rows.clone().scatter(order.arg_sort(), rows)
-    blocks = blocks.with_columns(rank=rank.gather(blocks["row"])).sort("key", "rank")
-    found = [pl.DataFrame(schema={"left": pl.UInt32, "right": pl.UInt32})]
+    blocks = blocks.with_columns(rank=rank.gather(blocks["row"])).sort("key", "rank").select("key", "row")
+    del rank
     for step in range(1, _NEIGHBOURS + 1):
         both = pl.col("row"), pl.col("row").shift(-step)
         same = ((pl.col("key") == pl.col("key").shift(-step)) & (both[0] != both[1])).fill_null(False)
-        pairs = blocks.select(left=pl.min_horizontal(*both), right=pl.max_horizontal(*both), same=same)
-        found.append(pairs.filter("same").select("left", "right").unique())
-        if found[-1].is_empty():
-            break
-    return pl.concat(found)
+        ended = True
+        for start in range(0, blocks.height, _PAIRED):
+            part = blocks.slice(start, _PAIRED + step)
+            pairs = part.select(left=pl.min_horizontal(*both), right=pl.max_horizontal(*both), same=same)
+            pairs = pairs.filter("same").select("left", "right").unique()
+            if not pairs.is_empty():
+                ended = False
+                yield pairs
+        if ended:
+            return
 
 
 def _rarest(texts: pl.Series, groups: pl.Series) -> pl.DataFrame:
     """Return ``row`` and ``key`` of the rarest words and runs that a text shares with another one of its group."""
-    word, factor, group = pl.col("word"), pl.lit(_FACTOR, pl.UInt64), pl.col("group")
-    words = _words(texts)
-    words = words.with_columns(group=groups.gather(words["row"]) + 1, count=_run_ends() - _run_starts() + 1)
-    run = (word * factor + word.shift(-1)) * factor + word.shift(-2)
-    single = pl.col("count") <= _SHORT
-    runs = (pl.col("count") >= _LONG) & (pl.col("row").shift(-2) == pl.col("row"))  # null at the end is no
-    keys = pl.concat(
-        [
-            words.select("row", key=(word * factor + group * 2) * factor, found=single).filter("found"),
-            words.select("row", key=(run * factor + group * 2 + 1) * factor, found=runs).filter("found"),
-        ]
-    ).drop("found")
+    # in parts, by the first bits of the keys and then by the rows: sorting takes several times what is sorted
+    parts: list[list[pl.DataFrame]] = [[] for _ in range(_PARTS)]
+    for keys in _keys(texts, groups):
+        split = keys.with_columns(part=pl.col("key") // (2**64 // _PARTS)).partition_by("part", as_dict=True)
+        for (part,), some in split.items():
+            parts[part].append(some.drop("part"))
+    shared = pl.concat([_shared(pl.concat([_NONE, *parts.pop(0)])) for _ in range(_PARTS)])
+    found = [_NONE]
+    each = max(1, -(-len(texts) // _PARTS))
+    for first in range(0, len(texts), each):
+        keys = shared.filter(pl.col("row").is_between(first, first + each - 1))
+        keys = keys.sort(pl.col("row").cast(pl.UInt64) * 2**32 + pl.col("rows"), maintain_order=True)
+        found.append(keys.filter(pl.int_range(pl.len()) - _run_starts() < _RAREST).select("row", "key"))
+    return pl.concat(found)
+
+
+def _shared(keys: pl.DataFrame) -> pl.DataFrame:
+    """Return ``row`` and ``key`` where several rows have the key, and how many, in the order of the keys."""
     # sorted, not grouped: a hash table of nearly as many groups as rows takes several times as long
     keys = keys.sort("key", maintain_order=True)
     again = (pl.col("key") == pl.col("key").shift(1)) & (pl.col("row") == pl.col("row").shift(1))
     keys = keys.filter(~again.fill_null(False))
-    keys = keys.with_columns(rows=_run_ends("key") - _run_starts("key") + 1).filter(pl.col("rows") > 1)
-    keys = keys.sort(pl.col("row").cast(pl.UInt64) * 2**32 + pl.col("rows"), maintain_order=True)
-    return keys.filter(pl.int_range(pl.len()) - _run_starts() < _RAREST).select("row", "key")
+    keys = keys.with_columns(rows=(_run_ends("key") - _run_starts("key") + 1).cast(pl.UInt32))
+    return keys.filter(pl.col("rows") > 1)
+
+
+def _keys(texts: pl.Series, groups: pl.Series) -> Iterator[pl.DataFrame]:
+    """Yield ``row`` and ``key`` of the words and runs of some texts after others."""
+    word, factor, group = pl.col("word"), pl.lit(_FACTOR, pl.UInt64), pl.col("group")
+    codes = _word_codes(texts)
+    run = (word * factor + word.shift(-1)) * factor + word.shift(-2)
+    single = pl.col("count") <= _SHORT
+    runs = (pl.col("count") >= _LONG) & (pl.col("row").shift(-2) == pl.col("row"))  # null at the end is no
+    for start, split in _split(texts):
+        words = split.join(codes, on="word", how="left", maintain_order="left").select(
+            row=pl.col("row") + start, word=pl.col("code").cast(pl.UInt64)
+        )
+        words = words.with_columns(group=groups.gather(words["row"]) + 1, count=_run_ends() - _run_starts() + 1)
+        yield words.select("row", key=(word * factor + group * 2) * factor, found=single).filter("found").drop("found")
+        yield words.select("row", key=(run * factor + group * 2 + 1) * factor, found=runs).filter("found").drop("found")
 
 
 def _run_starts(column: str = "row") -> pl.Expr:
@@ -241,13 +284,24 @@ def _run_ends(column: str = "row") -> pl.Expr:
     return pl.when(ends).then(pl.int_range(pl.len())).backward_fill()
 
 
-def _words(texts: pl.Series) -> pl.DataFrame:
-    """Split texts into words: ``row`` and ``word``, a number of it."""
-    pieces = [texts.slice(start, _PIECE) for start in range(0, max(len(texts), 1), _PIECE)]
-    with ThreadPoolExecutor(pl.thread_pool_size()) as threads:  # polars works on one piece in one thread
-        words: pl.Series = pl.concat(threads.map(lambda piece: piece.str.extract_all(_WORD), pieces))
-    split = words.alias("word").to_frame().with_row_index("row").explode("word").drop_nulls()
-    return split.with_columns(_codes(split["word"]).alias("word"))
+def _split(texts: pl.Series) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Split texts into words, some texts after others: the number of the first, and ``row`` from it and ``word``."""
+    starts = range(0, max(len(texts), 1), _PIECE)
+    at_once = pl.thread_pool_size()
+    with ThreadPoolExecutor(at_once) as threads:  # polars works on one piece in one thread
+        for first in range(0, len(starts), at_once):
+            some = starts[first : first + at_once]
+            pieces = threads.map(lambda start: texts.slice(start, _PIECE).str.extract_all(_WORD), some)
+            for start, words in zip(some, pieces, strict=True):
+                yield start, words.alias("word").to_frame().with_row_index("row").explode("word").drop_nulls()
+
+
+def _word_codes(texts: pl.Series) -> pl.DataFrame:
+    """Number the words of texts by their places among all different ones: ``word`` and ``code``."""
+    words = pl.DataFrame(schema={"word": pl.String})
+    for _, split in _split(texts):
+        words = pl.concat([words, split.select("word").unique()]).unique()
+    return words.sort("word").with_row_index("code")
 
 
 def _numbers(texts: pl.Series) -> pl.Series:

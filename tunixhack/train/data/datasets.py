@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
+from tunixhack.train.data.example_file import ExampleWriter
 from tunixhack.train.data.rows import REASONS, SHAPES, Row, TrainingExample, read_row
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class Dataset:
     """Its folder, file or id, as it was asked for."""
     weight: float
     """How often each row is drawn in an epoch; see `tunixhack.train.data.epochs`."""
-    examples: tuple[TrainingExample, ...]
-    """In the dataset's order."""
+    examples: Sequence[TrainingExample]
+    """In the dataset's order: a tuple, or of a large dataset a file of which a part is in memory at a time."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     """What a user should know about it before training, a sentence each."""
@@ -141,7 +142,7 @@ def split_weight(spec: str) -> tuple[str, float]:
 
 
 def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[str]) -> Dataset:
-    examples: list[TrainingExample] = []
+    found = ExampleWriter()
     counts: dict[str, list[int]] = {}
     columns: list[str] = []
     domain = stem(name)
@@ -149,11 +150,12 @@ def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[s
         columns = columns or [str(column) for column in row]
         example = read_row(row, domain)
         if isinstance(example, TrainingExample):
-            examples.append(example)
+            found.append(example)
         else:
             counts.setdefault(example, [0, number])[0] += 1
     left_out = tuple(LeftOut(reason, rows, first) for reason, (rows, first) in sorted(counts.items()))
-    dataset = Dataset(name=name, weight=weight, examples=tuple(examples), left_out=left_out, notes=tuple(notes))
+    examples = found.examples()
+    dataset = Dataset(name=name, weight=weight, examples=examples, left_out=left_out, notes=tuple(notes))
     if examples:
         return dataset
     if not counts:
@@ -185,14 +187,17 @@ def _rows(place: str | Path | Run) -> tuple[Iterator[Row], list[str]]:
 
 
 def _run_rows(run: Run) -> tuple[Iterator[Row], list[str]]:
-    train, state = run.train, run.state()
-    missing = [column for column in ("question", "reasoning", "answer") if column not in train.columns]
+    import polars as pl
+
+    state, parts = run.state(), run.train_parts()
+    first = next(parts, pl.DataFrame())
+    missing = [column for column in ("question", "reasoning", "answer") if column not in first.columns]
     if missing:
         raise UserError(
             f"{run.folder / 'train.parquet'} has no column {missing[0]}, without which there is nothing to learn: "
             "build again with the same command, which writes it anew from the stored answers"
         )
-    if train.is_empty():
+    if not run.kept:
         raise UserError(f"{run.folder} has no answers to learn from: see `tunixhack show {run.folder}` for the reasons")
     notes = [] if run.status == "finished" else [f"{run.folder.name} is {run.condition}"]
     if "local" in state.get("teachers", {}):
@@ -200,7 +205,8 @@ def _run_rows(run: Run) -> tuple[Iterator[Row], list[str]]:
             f"{run.folder.name} was answered by the embedded teacher, which is for trying things out: the student "
             "learns the form of an answer and nothing else of use"
         )
-    return train.iter_rows(named=True), notes
+    rows = (row for part in chain([first], parts) for row in part.iter_rows(named=True))
+    return rows, notes
 
 
 def _file_or_hub_rows(place: str) -> Iterator[Row]:

@@ -6,14 +6,13 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tunixhack._util.files import write_atomically
 from tunixhack.train.data.chat import Rendered
 from tunixhack.train.data.epochs import draw, epoch_rows
 from tunixhack.train.old_names import TOKENS
@@ -138,6 +137,8 @@ def of_rows(rows: Sequence[Rendered]) -> TokenSet:
     )
 
 
+MOST_IN_MEMORY = 512_000_000
+"""Bytes of a file whose arrays are read into memory."""
 _ARRAYS: dict[str, Any] = {
     "tokens": np.int32,
     "loss_mask": np.bool_,
@@ -149,28 +150,17 @@ _ARRAYS: dict[str, Any] = {
 }
 
 
-def save(path: Path, made: TokenSet) -> None:
-    """Replace the file of a token set atomically.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written.
-    """
-    facts = {"key": made.key, "domains": made.domains, "dropped": made.dropped, "longest": made.longest}
-
-    def write(draft: Path) -> None:
-        with draft.open("wb") as file:  # given a name, numpy would put .npz behind it
-            arrays = {name: getattr(made, name) for name in _ARRAYS}
-            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
-
-    write_atomically(path, write)
-
-
 def load(path: Path, key: str, weights: tuple[float, ...]) -> TokenSet | None:
-    """Read the file of a token set; None where the file is broken or another's."""
+    """Read the file of a token set; None where the file is broken or another's.
+
+    The arrays of a large one are checked, and then stay in the file: what is looked at of them is read.
+    """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
-            arrays = {new: file[name] for name in file.files if (new := TOKENS.get(name, name)) in _ARRAYS}
+            large = path.stat().st_size > MOST_IN_MEMORY
+            read = partial(_mapped, path) if large else file.__getitem__
+            arrays = {new: read(name) for name in file.files if (new := TOKENS.get(name, name)) in _ARRAYS}
             if facts["key"] != key or not _consistent(arrays):
                 return None
             return TokenSet(
@@ -183,6 +173,23 @@ def load(path: Path, key: str, weights: tuple[float, ...]) -> TokenSet | None:
             )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError):
         return None  # cut off, damaged, or not ours: what it held is made again from the datasets
+
+
+def _mapped(path: Path, name: str) -> npt.NDArray[Any]:
+    """Map an array of an archive into memory, after a look at its checksum."""
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+        with archive.open(member) as file:
+            while file.read(2**22):  # which raises at the end where the checksum is another
+                pass
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)
+        names = int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little")
+        file.seek(member.header_offset + 30 + names)
+        if member.compress_type != zipfile.ZIP_STORED or np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path} is no file that numpy.savez wrote")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        return np.memmap(file, dtype=dtype, mode="r", offset=file.tell(), shape=shape)
 
 
 def _consistent(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:

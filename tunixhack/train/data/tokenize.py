@@ -18,7 +18,8 @@ from tunixhack.errors import UserError
 from tunixhack.train.data.chat import LAYOUTS, Rendered, Renderer
 from tunixhack.train.data.datasets import Dataset
 from tunixhack.train.data.rows import TrainingExample
-from tunixhack.train.data.token_set import TokenSet, load, save
+from tunixhack.train.data.token_set import TokenSet, load
+from tunixhack.train.data.token_writer import Facts, TokenWriter
 
 VERSION = 1
 """Changes when the same input would give other tokens, or the file another layout."""
@@ -61,10 +62,11 @@ def tokenise(
     kept = load(path, key, weights) if path is not None and path.exists() else None
     if kept is not None:
         return kept
-    made = _make(datasets, renderer, max_seq_len, validation_questions, seed, weights, key, progress)
-    if path is not None:
-        save(path, made)
-    return made
+    made = _make(datasets, renderer, max_seq_len, validation_questions, seed, weights, key, progress, folder)
+    if path is None:
+        return made.token_set()
+    made.save(path)
+    return made.token_set() if made.in_memory else load(path, key, weights) or made.token_set()
 
 
 def choose_validation_questions(question_ids: Iterable[str], count: int, seed: int) -> frozenset[str]:
@@ -91,18 +93,19 @@ def _make(
     weights: tuple[float, ...],
     key: str,
     progress: Callable[[int, int], None] | None,
-) -> TokenSet:
-    # arrays of machine numbers: lists of Python's would take some eight times the memory
-    tokens, mask, offsets = array("i"), bytearray(), array("q", [0])
-    example, dataset, domain, ids = array("q"), array("i"), array("i"), list[str]()
-    domains = sorted({one.domain for data in datasets for one in data.examples})
-    places = {name: number for number, name in enumerate(domains)}
+    folder: Path | None,
+) -> TokenWriter:
+    # arrays of machine numbers, of the tokens in a file: lists of Python's would take some eight times the memory
+    made = TokenWriter(folder)
+    example, dataset, domain, ids = array("q"), array("i"), array("i"), array("i")
+    domains, questions = dict[str, int](), dict[str, int]()
     dropped: dict[str, dict[str, int]] = {}
     total, longest, done = sum(len(data.examples) for data in datasets), 0, 0
     for number, data in enumerate(datasets):
         for one in data.examples:
             if progress is not None and done % _EVERY == 0:
                 progress(done, total)
+            place = domains.setdefault(one.domain, len(domains))
             rendered, why = render(one, renderer), TAG_IN_TEXT
             if rendered is not None:
                 longest = max(longest, len(rendered.tokens))
@@ -112,33 +115,34 @@ def _make(
                 reasons = dropped.setdefault(one.domain, {})
                 reasons[why] = reasons.get(why, 0) + 1
             else:
-                tokens.frombytes(rendered.tokens.tobytes())
-                mask += rendered.loss_mask.tobytes()
-                offsets.append(len(tokens))
+                made.add(rendered)
                 example.append(done)
                 dataset.append(number)
-                domain.append(places[one.domain])
-                ids.append(one.question_id)
+                domain.append(place)
+                ids.append(questions.setdefault(one.question_id, len(questions)))
             done += 1
     if progress is not None:
         progress(done, total)
     if not ids:
         raise UserError(_nothing_left(dropped, max_seq_len, longest, renderer))
-    chosen = choose_validation_questions(ids, validation_questions, seed)
-    return TokenSet(
-        tokens=np.frombuffer(tokens, dtype=np.int32),
-        loss_mask=np.frombuffer(mask, dtype=np.bool_),
-        offsets=np.frombuffer(offsets, dtype=np.int64),
-        example=np.frombuffer(example, dtype=np.int64),
-        dataset=np.frombuffer(dataset, dtype=np.int32),
-        domain=np.frombuffer(domain, dtype=np.int32),
-        validation=np.array([id in chosen for id in ids], dtype=np.bool_),
-        domains=tuple(domains),
-        weights=weights,
-        dropped=dropped,
-        longest=longest,
-        key=key,
+    chosen = choose_validation_questions(questions, validation_questions, seed)
+    in_order = sorted(domains)
+    places = np.array([in_order.index(name) for name in domains], dtype=np.int32)
+    validated = np.array([id in chosen for id in questions], dtype=np.bool_)
+    made.finish(
+        Facts(
+            example=np.frombuffer(example, dtype=np.int64),
+            dataset=np.frombuffer(dataset, dtype=np.int32),
+            domain=places[np.frombuffer(domain, dtype=np.int32)],
+            validation=validated[np.frombuffer(ids, dtype=np.int32)],
+            domains=tuple(in_order),
+            weights=weights,
+            dropped=dropped,
+            longest=longest,
+            key=key,
+        )
     )
+    return made
 
 
 def render(example: TrainingExample, renderer: Renderer) -> Rendered | None:
