@@ -185,7 +185,7 @@ FORMATS: dict[str, Format] = {
 class ExportedRows(NamedTuple):
     """A dataset in a format, and what could not be written in it."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     """In the order of the table."""
     rejected: pl.DataFrame
     """The table's other rows with ``step``, ``reason`` and ``evidence``."""

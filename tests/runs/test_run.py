@@ -15,7 +15,8 @@ from tunixhack._util.ids import rank
 from tunixhack._util.lock import locked
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.formats import FORMATS
-from tunixhack.runs.run import Run, lenders
+from tunixhack.runs.lenders import lenders
+from tunixhack.runs.run import Run
 from tunixhack.runs.show import as_dict, print_run
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.parse import Parse

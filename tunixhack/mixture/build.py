@@ -19,7 +19,8 @@ from tunixhack.mixture.tables import write_tables
 from tunixhack.pipeline import build as pipeline
 from tunixhack.pipeline.build_checks import check_owner
 from tunixhack.pipeline.options import BuildOptions
-from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+from tunixhack.runs.lenders import lenders
+from tunixhack.runs.run import DONE, STOPPED, Run
 from tunixhack.runs.tables import is_written
 
 FAILURES = 2

@@ -34,7 +34,8 @@ from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.runs.funnel import FunnelLine
-from tunixhack.runs.run import DONE, STOPPED, Run, lenders
+from tunixhack.runs.lenders import lenders
+from tunixhack.runs.run import DONE, STOPPED, Run
 from tunixhack.runs.schema import CORE
 from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
-from tunixhack.runs.run import Run, lenders
+from tunixhack.runs.lenders import lenders
+from tunixhack.runs.run import Run
 from tunixhack.teachers.registry.address import public_name
 
 

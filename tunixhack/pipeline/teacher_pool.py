@@ -273,10 +273,7 @@ class TeacherPool:
         return 1 if engine is None else engine.questions_in_flight(samples)
 
     def answers_of(self, step: str) -> pl.DataFrame:
-        """Return the answers to a step that its teachers gave, in this run and in those that lend to it.
-
-        Of many, about the first `ENOUGH` are returned: they tell as much of those to come as all do.
-        """
+        """Return the answers to a step that its teachers gave, here and in runs that lend; of many about `ENOUGH`."""
         found = [pl.DataFrame(schema=FIELDS)]
         for rows in self._answers_of(step, *FIELDS):
             found.append(rows)

@@ -202,14 +202,7 @@ class Run:
         return height(self.folder, "train")
 
     def train_parts(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """Yield the kept answers in their order, a part at a time, so that they need not be in memory together.
-
-        Args:
-            columns: the only ones to read; all if None.
-
-        Raises:
-            UserError: there are none yet, or a file is damaged.
-        """
+        """Yield the kept answers in their order, a part in memory at a time; all columns if none is named."""
         self._check_written("train")
         yield from table_parts(self.folder, "train", columns)
 
@@ -285,23 +278,22 @@ class Run:
 
         Args:
             format: messages, sharegpt, think, openthoughts or hackathon.
-            path: a .jsonl or .parquet file to write the rows to as well.
+            path: a .jsonl or .parquet file to write the rows to as well, a part at a time.
 
         Returns:
-            ``rows``, and as ``rejected`` those whose text holds the format's own tags (reason ``tag_in_text``).
+            ``rows``, which are read from the file where they are over 200,000, and as ``rejected`` those whose text
+            holds the format's own tags (reason ``tag_in_text``).
 
         Raises:
             UserError: the format is unknown, the file ends otherwise, or there are no kept answers yet.
         """
         from tunixhack.formats import export
-        from tunixhack.runs.export_file import write_rows, writer_of
+        from tunixhack.runs.export_file import export_parts, writer_of
 
-        if path is not None:
-            writer_of(Path(path))  # a wrong ending is told before the rows are converted
-        exported = export(self.train, format)
-        if path is not None:
-            write_rows(exported.rows, Path(path))
-        return exported
+        if path is None:
+            return export(self.train, format)
+        writer_of(Path(path))  # a wrong ending is told before the rows are read
+        return export_parts(self.train_parts(), format, Path(path))
 
     def pairs(self, by: By = "verify", **options: Any) -> Dataset:
         """Make preference pairs of this run's answers, in the columns that trl and others read for DPO.
@@ -405,16 +397,3 @@ def _dataset(rows: pl.DataFrame) -> Dataset:
     from datasets import Dataset
 
     return Dataset(rows.to_arrow())
-
-
-def lenders(runs: Sequence[str | Path | Run]) -> list[Run]:
-    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too.
-
-    A mixture's run lends the answers of all its parts.
-    """
-    opened = [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
-    return [one for run in opened for one in (run.parts() or [run])]
-
-
-def _lender(folder: Path) -> Run:
-    return Run(folder) if Run(folder).without_state() else Run.load(folder)
