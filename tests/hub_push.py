@@ -35,12 +35,14 @@ class PushHub(Hub):
         inbox: where new repositories are kept.
         readers: accounts whose tokens may only read.
         broken: part of a path that is answered with this status, such as ``{"/commit/": 500}``.
+        broken_after: how many files are taken before each further one is answered with 503; None takes all.
         branches: (id, branch) to its folder, of all branches but ``main``.
     """
 
     inbox: Path = Path()
     readers: frozenset[str] = frozenset()
     broken: dict[str, int] = field(default_factory=dict)
+    broken_after: int | None = None
     branches: dict[tuple[str, str], Path] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
 
@@ -60,6 +62,8 @@ class _PushHandler(Handler):
         self.hub.asked.append(f"PUT {self.path}")
         if self._fails():
             return None
+        if self.hub.broken_after is not None and len(self.hub.objects) >= self.hub.broken_after:
+            return self._error(503, "")
         match = _OBJECT.fullmatch(self.path)
         if match is None or hashlib.sha256(data).hexdigest() != match["oid"]:
             return self._error(400, "")
@@ -75,6 +79,15 @@ class _PushHandler(Handler):
                 return answer(json.loads(body))
         match = _BATCH.fullmatch(self.path)
         return self._batch(json.loads(body)) if match else super()._answer(body)
+
+    def _entries(self, repo: str) -> list[dict[str, Any]]:
+        files = self.hub.files(repo, self.branch)
+        return [
+            entry | {"lfs": {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}}
+            if (data := files.get(entry["path"])) is not None and entry["path"].endswith(".parquet")
+            else entry
+            for entry in super()._entries(repo)
+        ]
 
     def _fails(self) -> bool:
         for part, status in self.hub.broken.items():
@@ -139,8 +152,12 @@ class _PushHandler(Handler):
 
     def _batch(self, sent: dict[str, Any]) -> None:
         self.hub.asked.append(f"POST {self.path}")
+        # what is there already is not to be sent, as the protocol has it
         objects = [
-            one | {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{one['oid']}"}}} for one in sent["objects"]
+            one
+            if one["oid"] in self.hub.objects
+            else one | {"actions": {"upload": {"href": f"{self.hub.endpoint}/lfs/{one['oid']}"}}}
+            for one in sent["objects"]
         ]
         self._json({"transfer": "basic", "objects": objects})
 
@@ -161,6 +178,8 @@ class _PushHandler(Handler):
                 (folder / value["path"]).write_bytes(base64.b64decode(value["content"]))
             elif change["key"] == "lfsFile":
                 (folder / value["path"]).write_bytes(self.hub.objects[value["oid"]])
+            elif change["key"] == "deletedFile":
+                (folder / value["path"]).unlink()
             else:
                 assert change["key"] == "header", change
         commit = self.hub.commit(repo, match["revision"])

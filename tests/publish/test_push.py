@@ -16,13 +16,15 @@ from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
 from tests.hub_push import PushHub
 from tunixhack.errors import TeacherFailed, UserError
-from tunixhack.publish.push import PUBLISHED, push
+from tunixhack.publish.push import push
 from tunixhack.runs.run import Run
+from tunixhack.runs.tables import TableWriter, table_files
 from tunixhack.testing import Faults, ScriptedTeacher
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN, READER, OTHER = "hf_writes", "hf_reads", "hf_other"
 NAME = "me/stories"
+PUBLISHED = ("README.md", "train.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,42 @@ def test_a_private_one_stays_private_without_saying_so_again(run: Run, hub: Push
     again = push(run, NAME)
     assert again.private
     assert "you alone" in str(again)
+
+
+def sharded(run: Run, folder: Path, bytes_each: int) -> list[str]:
+    """Copy a run whose kept answers stand in several files; return their names."""
+    shards = copied(run, folder)
+    (folder / "train.parquet").unlink()
+    with TableWriter(folder, "train", most_bytes=bytes_each) as writer:
+        for rows in run.train.iter_slices(5):
+            writer.add(rows)
+    return [path.name for path in table_files(shards.folder, "train")]
+
+
+def sent(hub: PushHub) -> int:
+    return len(hub.objects)
+
+
+def test_a_push_of_several_files_that_was_stopped_goes_on_with_those_that_are_missing(
+    run: Run, hub: PushHub, tmp_path: Path
+):
+    names = sharded(run, tmp_path / "large", 6000)
+    assert len(names) > 2
+    push(run, NAME)
+    before = hub.files(NAME)
+    hub.broken_after = len(hub.objects) + 2
+    assert "answers 503" in refused(Run.load(tmp_path / "large"))
+    assert hub.files(NAME) == before, "nobody sees a half of them"
+    hub.broken_after = None
+    there = sent(hub)
+    push(tmp_path / "large", NAME)
+    assert sent(hub) - there == len(names) - 2
+    files = hub.files(NAME)
+    assert set(files) - {".gitattributes"} == {"README.md", *names}, "the one file of before is gone"
+    assert all(files[name] == (tmp_path / "large" / name).read_bytes() for name in names)
+    there = sent(hub)
+    push(tmp_path / "large", NAME)
+    assert sent(hub) == there, "what the Hub has is not sent again"
 
 
 # what is refused

@@ -1,5 +1,8 @@
 """The Hub takes a run's dataset: the card and the kept answers from its folder, at any time later, and nothing else.
 
+Files are sent one after the other, each once: what the Hub has with the same sha256 is not sent again, so that a push
+that was stopped goes on. One commit with the card puts them in their place together: nobody sees a half of them.
+
 ``HF_ENDPOINT`` and ``HF_TOKEN`` are read by ``huggingface_hub`` itself, as is the token that ``hf auth login`` left.
 """
 
@@ -12,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunixhack._util.files import write_parquet, write_text
+from tunixhack._util.files import write_text
 from tunixhack._util.hub import PATIENCE, host, page, within
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.run import Run
+from tunixhack.runs.tables import TableWriter, is_file_of, table_files
 
 if TYPE_CHECKING:
-    import polars as pl
     from huggingface_hub import HfApi
 
-PUBLISHED = ("README.md", "train.parquet")
-"""Of a run's folder, what leaves this machine."""
+CARD, TABLE = "README.md", "train"
+"""Of a run's folder, what leaves this machine: the card, and the file or files of this table."""
 _MAIN = "main"
 _REPO = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
@@ -50,7 +53,7 @@ class Pushed:
 def push(
     run: Run | str | Path, repo: str, *, private: bool = False, revision: str | None = None, yes: bool = False
 ) -> Pushed:
-    """Publish a run's dataset, in one commit.
+    """Publish a run's dataset, in one commit; a push that was stopped goes on with the files that are missing.
 
     Args:
         run: the run, or its folder.
@@ -79,42 +82,47 @@ def push(
 
 def _look(run: Run, yes: bool) -> int:
     """Count the answers that would be published, or refuse."""
-    for name in PUBLISHED:
+    shards = sorted(path.name for path in run.folder.glob(f"{TABLE}-*.parquet"))
+    for name in (CARD, f"{TABLE}.parquet", *shards):
         if (run.folder / name).is_symlink():
             raise UserError(
                 f"{run.folder / name} is a link, and what it leads to is no part of the run: put the file itself in "
                 "its place, or build again with the same command, which writes it anew"
             )
-        if not (run.folder / name).is_file():
-            raise UserError(f"{run.folder} has no {name} yet, so there is nothing to publish: {run.status}")
-    train = run.train
-    rows = train.height
+    if not (run.folder / CARD).is_file():
+        raise UserError(f"{run.folder} has no {CARD} yet, so there is nothing to publish: {run.status}")
+    if not table_files(run.folder, TABLE):
+        raise UserError(f"{run.folder} has no {TABLE}.parquet yet, so there is nothing to publish: {run.status}")
+    rows = run.kept
     if rows == 0:
         raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
     if not yes and not run.done:
         raise UserError(f"{run.folder} is {run.status} (--yes publishes what is written: {counted(rows, 'answer')})")
-    _hide_private_names(run, train)
+    _hide_private_names(run)
     return rows
 
 
-def _hide_private_names(run: Run, train: pl.DataFrame) -> None:
+def _hide_private_names(run: Run) -> None:
     """Write anew what was written before teachers had names for others, and tells an address or a path.
 
     Table and card are made from the stored answers, which keep the names that the user gave.
     """
-    told = set(train["teacher"].drop_nulls().unique()) if "teacher" in train.columns else set()
-    teachers: dict[str, Any] = {name: {} for name in told} | run.state().get("teachers", {})
+    known = "teacher" in next(run.train_parts()).columns
+    told = {name for part in run.train_parts(["teacher"]) for name in part["teacher"].unique()} if known else set()
+    teachers: dict[str, Any] = {name: {} for name in told if name} | run.state().get("teachers", {})
     names = published_names(teachers)
     # the longest first, since one address can be the beginning of another
     private = sorted((name for name, public in names.items() if name != public), key=len, reverse=True)
     if told.intersection(private):
-        write_parquet(run.folder / PUBLISHED[1], publish_names(train, names))
-    card = (run.folder / PUBLISHED[0]).read_text(encoding="utf-8", errors="replace")
+        with TableWriter(run.folder, TABLE) as writer:
+            for part in run.train_parts():
+                writer.add(publish_names(part, names))
+    card = (run.folder / CARD).read_text(encoding="utf-8", errors="replace")
     public = card
     for name in private:
         public = public.replace(name, names[name])
     if public != card:
-        write_text(run.folder / PUBLISHED[0], public)
+        write_text(run.folder / CARD, public)
 
 
 def _hub() -> HfApi:
@@ -153,11 +161,30 @@ def _made(api: HfApi, repo: str, private: bool) -> bool:
 
 
 def _commit(api: HfApi, run: Run, repo: str, revision: str | None) -> str:
-    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.hf_api import RepoFile
 
-    files = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=run.folder / name) for name in PUBLISHED]
+    there = {
+        entry.path: None if entry.lfs is None else entry.lfs.sha256
+        for entry in api.list_repo_tree(repo, repo_type="dataset", revision=revision)
+        if isinstance(entry, RepoFile)
+    }
+    card = CommitOperationAdd(path_in_repo=CARD, path_or_fileobj=run.folder / CARD)
+    changes: list[CommitOperationAdd | CommitOperationDelete] = [card]
+    files = table_files(run.folder, TABLE)
+    for path in files:
+        file = CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=path)
+        if there.get(path.name) == file.upload_info.sha256.hex():
+            continue
+        if len(files) > 1:  # of several, each is sent for itself, and asked for by its sha256 before
+            api.preupload_lfs_files(repo, [file], repo_type="dataset", revision=revision, free_memory=False)
+        changes.append(file)
+    names = {path.name for path in files}
+    changes += [
+        CommitOperationDelete(path_in_repo=name) for name in there if is_file_of(name, TABLE) and name not in names
+    ]
     message = f"The dataset of a run of {for_terminal(run.state()['domain'])}"
-    commit = api.create_commit(repo, files, commit_message=message, repo_type="dataset", revision=revision)
+    commit = api.create_commit(repo, changes, commit_message=message, repo_type="dataset", revision=revision)
     return str(commit.oid)
 
 

@@ -52,6 +52,15 @@ def table_files(folder: Path, name: str) -> list[Path]:
     return files
 
 
+def is_file_of(name: str, table: str) -> bool:
+    """Tell whether a file's name is that of a table, or of a shard of it.
+
+    >>> is_file_of("train-00000-of-00003.parquet", "train"), is_file_of("training.parquet", "train")
+    (True, False)
+    """
+    return name == f"{table}.parquet" or (name.startswith(table) and _SHARD.fullmatch(name, len(table)) is not None)
+
+
 def is_written(folder: Path, name: str) -> bool:
     """Tell whether a table is there as a whole."""
     try:
@@ -258,4 +267,4 @@ def _shards(folder: Path, name: str) -> list[Path]:
 
 
 def _shard(path: Path, name: str) -> re.Match[str] | None:
-    return _SHARD.fullmatch(path.name.removeprefix(name))
+    return _SHARD.fullmatch(path.name, len(name))
