@@ -35,7 +35,7 @@ class PushHub(Hub):
         inbox: where new repositories are kept.
         readers: accounts whose tokens may only read.
         broken: part of a path that is answered with this status, such as ``{"/commit/": 500}``.
-        broken_after: how many files are taken before each further one is answered with 503; None takes all.
+        broken_after: how many files are taken before each further one is answered with 403; None takes all.
         branches: (id, branch) to its folder, of all branches but ``main``.
     """
 
@@ -63,7 +63,7 @@ class _PushHandler(Handler):
         if self._fails():
             return None
         if self.hub.broken_after is not None and len(self.hub.objects) >= self.hub.broken_after:
-            return self._error(503, "")
+            return self._error(403, "")
         match = _OBJECT.fullmatch(self.path)
         if match is None or hashlib.sha256(data).hexdigest() != match["oid"]:
             return self._error(400, "")

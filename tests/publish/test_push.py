@@ -136,7 +136,7 @@ def test_a_push_of_several_files_that_was_stopped_goes_on_with_those_that_are_mi
     push(run, NAME)
     before = hub.files(NAME)
     hub.broken_after = len(hub.objects) + 2
-    assert "answers 503" in refused(Run.load(tmp_path / "large"))
+    assert "answers 403" in refused(Run.load(tmp_path / "large"))
     assert hub.files(NAME) == before, "nobody sees a half of them"
     hub.broken_after = None
     there = sent(hub)

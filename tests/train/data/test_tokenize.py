@@ -205,6 +205,37 @@ def test_a_broken_file_is_made_anew(damage, tmp_path, renders):
     assert len(renders) == 60
 
 
+@pytest.fixture
+def little_memory(monkeypatch):
+    monkeypatch.setattr("tunixhack.train.data.token_writer.MOST_IN_MEMORY", 200)
+    monkeypatch.setattr("tunixhack.train.data.token_set.MOST_IN_MEMORY", 1000)
+
+
+def test_tokens_that_the_memory_does_not_hold_are_the_same(tmp_path, renders, monkeypatch, request):
+    options = {"max_seq_len": 1000, "validation_questions": 3}
+    few = tokenise(SEVERAL, RENDERER, **options, folder=tmp_path / "few")
+    request.getfixturevalue("little_memory")
+    many = tokenise(SEVERAL, RENDERER, **options, folder=tmp_path / "many")
+    assert isinstance(many.tokens, np.memmap)
+    assert equal(few, many)
+    assert equal(few, tokenise(SEVERAL, RENDERER, **options)), "without a folder"
+    assert equal(few, tokenise(SEVERAL, RENDERER, **options, folder=tmp_path / "few")), "a file of an earlier version"
+    assert len(renders) == 90
+    (file,) = (tmp_path / "many").iterdir()
+    monkeypatch.undo()
+    assert sum(array.nbytes for array in np.load(file).values()) > 1000, "as numpy reads it"
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, lambda _: b"PK\x03\x04 nonsense"])
+def test_a_broken_file_of_many_tokens_is_made_anew(damage, tmp_path, renders, little_memory):
+    first = tokenise(SEVERAL, RENDERER, max_seq_len=999, folder=tmp_path)
+    (file,) = tmp_path.iterdir()
+    tokens = first.tokens.tolist()
+    file.write_bytes(damage(file.read_bytes()))
+    assert tokenise(SEVERAL, RENDERER, max_seq_len=999, folder=tmp_path).tokens.tolist() == tokens
+    assert len(renders) == 60
+
+
 def test_a_file_of_other_tokens_under_this_name_is_not_taken(tmp_path, renders):
     first = tokenise(SEVERAL, RENDERER, max_seq_len=999, folder=tmp_path / "a")
     tokenise(SEVERAL[:1], RENDERER, max_seq_len=999, folder=tmp_path / "b")
