@@ -30,7 +30,7 @@ JAX_SETUP := pyproject.toml constraints-jax-$(JAX).txt
 INSPECT := 0.3.285
 INSPECT_VENV := .venv-inspect
 
-.PHONY: help quickstart train-setup test test-jax lint bench bench-export bench-inspect constraints constraints-jax clean
+.PHONY: help quickstart train-setup test test-jax lint bench bench-million bench-export bench-inspect constraints constraints-jax clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: $(VENV)/.local $(VENV)/.test  ## Every figure that the documentation clai
 	  echo "== $$script"; $(BIN)/python "$$script" || failed="$$failed $$script"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+bench-million: $(VENV)/.local $(VENV)/.test  ## 1.2 million questions of 16 answers behind the teacher; hours, and 25 GB in OUT
+	@$(BIN)/python benchmarks/million.py --questions 12000 1200000 --folder "$(OUT)"
 
 bench-export: $(VENV)/.local $(VENV)/.test  ## Exported students through transformers; installs PyTorch, 5 GB
 	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt torch

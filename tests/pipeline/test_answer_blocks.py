@@ -33,7 +33,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recipe(folder: Path) -> Any:
-    rows = [{"question": f"Write {n} lines about rain.", "reference": str(n)} for n in range(QUESTIONS + 4)]
+    rows = [{"question": f"Write {n} lines about rain."} for n in range(QUESTIONS + 4)]
     rows += [{"question": "WRITE 3 lines about  rain."}, {"question": " "}]
     return small_recipe(write_questions(folder / "questions.jsonl", rows), steps=STEPS)
 
@@ -56,7 +56,6 @@ def test_blocks_end_as_the_whole_does(tmp_path: Path, monkeypatch: pytest.Monkey
     assert equal(whole, blocks)
     assert equal(whole, again)
     assert funnel(whole) == funnel(blocks)
-    assert whole.state()["right"] == blocks.state()["right"] is not None
     card = (blocks.folder / "README.md").read_text(encoding="utf-8")
     assert 'path: "train-*.parquet"' in card
     assert not list(blocks.folder.glob(".blocks*"))

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tunixhack._util.proportions import wilson
-from tunixhack.pipeline.reference_share import MOST_DISPUTED, reference_share
+from tunixhack.pipeline.reference_share import MOST_DISPUTED, ReferenceShare, reference_share
 from tunixhack.runs.sentences import reference_share_sentence
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.verify import Labels, Verify
@@ -91,3 +91,11 @@ def test_a_recipe_that_verifies_says_itself_what_is_right():
     assert found is not None
     assert (found["received"]["count"], found["received"]["of"]) == (1, 2)
     assert found["read_by"] == {"verify": 2}
+
+
+def test_parts_of_the_tables_count_as_the_whole_does():
+    kept, rejected = rows(*[("4", "5 or 4")] * 30, ("4", "5")), rows(("4", "7"), ("4", "5 or 4"), step="budget")
+    share = ReferenceShare(())
+    share.add(kept.head(7), rejected.head(1))
+    share.add(kept.slice(7), rejected.slice(1))
+    assert share.told() == reference_share(kept, rejected, ())

@@ -288,3 +288,26 @@ def test_whatever_happens_to_files_no_answer_beside_them_is_lost(happenings: lis
                 path.write_bytes(b"PAR1") if what == "damage" else path.unlink()
         list(store.set_aside_damaged())
         assert sorted(store.answers()["sample"]) == sorted(whole.values())
+
+
+def test_files_are_read_one_after_the_other_and_each_answer_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("tunixhack.runs.answer_store.MOST_IN_FILE", 3)
+    store = AnswerStore(tmp_path / "answers", tmp_path / "work")
+    rows = pl.DataFrame(
+        [
+            {"request_key": f"k{n % 4}", "sample": n // 4, "question_id": "q", "seed": n, "choice": "{}"}
+            for n in range(8)
+        ],
+        schema=FIELDS,
+    )
+    assert store.add(rows) == 8
+    assert len(list(store.folder.iterdir())) == 3
+    store._write(rows.head(2))  # as of two processes at once
+    assert pl.concat(store.files_of()).equals(rows)
+    assert store.answers().equals(rows)
+    assert store.received().answers == 8
+    wanted = rows.filter(pl.col("request_key") == "k1").select("request_key", "sample")
+    chosen = store.answers(lambda part: part.join(wanted, on=wanted.columns, how="semi"))
+    assert chosen.equals(rows.filter(pl.col("request_key") == "k1"))
+    assert store.keys("seed", choose=lambda part: part.filter(pl.col("seed") == 5))["request_key"].to_list() == ["k1"]
+    assert store.characters() > 0
