@@ -70,7 +70,10 @@ def test_the_order_in_the_files_is_that_of_the_whole(tmp_path: Path, small_block
     assert pl.concat(run.train_parts()).equals(run.train)
 
 
-def test_what_was_not_received_is_asked_at_the_next_start(tmp_path: Path, small_blocks: None):
+def test_what_was_not_received_is_asked_at_the_next_start(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(answer_blocks, "_ASKED", 1000)  # a teacher that refuses is given up after so many requests
     faults = Faults(script=("ok",) * 40 + ("404",) * 400)
     with ScriptedTeacher(faults=faults) as teacher:
         with pytest.raises(TeacherFailed):
