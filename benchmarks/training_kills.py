@@ -1,7 +1,8 @@
 """Thirty kills at random moments of trainings: does each folder end equal to an uninterrupted one, and what is lost?
 
 A tiny student is trained with LoRA in a process of its own, with the interval between checkpoints that users have, by
-a clock on which a step takes a minute: three steps an interval. The process is sent SIGKILL, SIGTERM, SIGINT or
+a clock on which a step takes a minute: three steps an interval. The trainer does not know of these minutes, and hands
+steps over ahead. The process is sent SIGKILL, SIGTERM, SIGINT or
 SIGUSR1 at a moment drawn evenly between its first step and its usual end, or, one time in five, between its start and
 its first step. Each folder meets one to three of them, then the training runs to its end, and the loss of every step
 and all arrays of the last checkpoint, the optimizer's with them, are compared with those of the uninterrupted one.
@@ -54,7 +55,9 @@ class Bench:
 
     def start(self, out: Path) -> Any:
         """Begin to train, or go on."""
-        return kills.start(self.rows, self.student, out, devices=self.devices, steps=STEPS, epochs=2)
+        return kills.start(
+            self.rows, self.student, out, devices=self.devices, ahead=True, steps=STEPS, epochs=2
+        )
 
     def finish(self, out: Path) -> None:
         """Train to the end."""

@@ -33,7 +33,7 @@ from tunixhack.train.attention.dense import seen_pairs
 from tunixhack.train.core.loss import in_compute_dtype, mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
-from tunixhack.train.core.trainer import Trainer, TrainingStep
+from tunixhack.train.core.trainer import GivenBatch, Trainer, TrainingStep
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.data.datasets import read
 from tunixhack.train.data.packing import Packed, PackedBatch
@@ -137,9 +137,9 @@ class Ours:
         )
         self._trainer.is_managed_externally = True  # Tunix's word for: there is more to come, do not close
 
-    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
+    def next_batch(self, step: int) -> GivenBatch | None:
         """Return the next of the batches."""
-        return (self._waiting.pop(0), 1e-5) if self._waiting else None
+        return GivenBatch(self._waiting.pop(0), 1e-5) if self._waiting else None
 
     def data_position(self) -> dict[str, Any]:
         """Return nothing: no checkpoint is gone on from."""

@@ -18,12 +18,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
+from tests.clock import Clock
 from tests.train.eight import FLAGS, ROOT
 from tests.train.toy import SETTINGS, write_sums
 from tunixhack.testing.student import write_tiny_student
 
 MINUTE = 60.0
-"""Of a step."""
+"""Of a step, by the clock of the checkpoints."""
 STEPS = 12
 """Of which every third is saved by that clock, and the last."""
 OPTIONS = SETTINGS | {"batch_size": 8, "steps": STEPS}
@@ -54,14 +55,18 @@ def write_student(folder):
     return write_sums(folder), write_tiny_student(folder / "tiny", "llama")
 
 
-def run(rows, student, out, moment=None, **options):
-    """Train, in this process; returns what was said, and whether it was stopped."""
+def run(rows, student, out, moment=None, ahead=False, **options):
+    """Train, in this process; returns what was said, and whether it was stopped.
+
+    With ``ahead`` the trainer does not know of the minutes, so that it hands steps over ahead, as it does with short
+    ones.
+    """
     from tunixhack import train
     from tunixhack._util.progress import Reporter
 
     told = io.StringIO()
     stopped = False
-    with minutes(), sent(Moment(**moment) if isinstance(moment, dict) else moment):
+    with minutes(ahead), sent(Moment(**moment) if isinstance(moment, dict) else moment):
         try:
             train.sft(str(rows), str(student), out=out, **OPTIONS | options, report=Reporter(told))
         except KeyboardInterrupt:
@@ -70,7 +75,7 @@ def run(rows, student, out, moment=None, **options):
 
 
 def start(rows, student, out, moment=None, devices=1, **options):
-    """Begin to train in a process of its own."""
+    """Begin to train in a process of its own; see `run`."""
     asked = [str(rows), str(student), str(out), moment and asdict(moment), options]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.train.kills", json.dumps(asked)],
@@ -84,9 +89,9 @@ def start(rows, student, out, moment=None, devices=1, **options):
     )
 
 
-def kill(rows, student, out, moment, devices=1):
-    """Train until SIGKILL, in a process of its own."""
-    process = start(rows, student, out, moment, devices)
+def kill(rows, student, out, moment, devices=1, **options):
+    """Train until SIGKILL, in a process of its own; see `run`."""
+    process = start(rows, student, out, moment, devices, **options)
     _, complaints = process.communicate(timeout=400)
     assert process.returncode == -signal.SIGKILL, complaints[-3000:]
 
@@ -124,23 +129,24 @@ def same(one, other):
 
 
 @contextmanager
-def minutes():
-    """Let the interval between checkpoints be measured by a clock that each step moves by a minute."""
+def minutes(ahead=False):
+    """Let the interval between checkpoints be measured by a clock that each step moves by a minute; see `run`."""
     from tunixhack.train.core import trainer
 
-    now = [0.0]
+    clock = Clock()
     usual = trainer.Trainer._post_process_train_step
 
     def moved(self, aux):
         self.checkpoint_manager._checkpoint_manager.wait_until_finished()  # in a minute they are done
-        now[0] += MINUTE
+        clock.now += MINUTE
         usual(self, aux)
 
-    interval = functools.partial(trainer.SaveInterval, now=lambda: now[0])
-    with (
-        mock.patch.object(trainer.Trainer, "_post_process_train_step", moved),
-        mock.patch.object(trainer, "SaveInterval", interval),
-    ):
+    interval = functools.partial(trainer.SaveInterval, now=clock.monotonic)
+    with ExitStack() as patches:
+        patches.enter_context(mock.patch.object(trainer.Trainer, "_post_process_train_step", moved))
+        patches.enter_context(mock.patch.object(trainer, "SaveInterval", interval))
+        if not ahead:
+            patches.enter_context(mock.patch.object(trainer, "time", clock))
         yield
 
 

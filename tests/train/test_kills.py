@@ -13,6 +13,7 @@ from tests.train import kills
 from tests.train.kills import Moment
 from tunixhack.train import record
 from tunixhack.train.core import checkpoints, checksums
+from tunixhack.train.core.trainer import AHEAD
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +36,10 @@ def saved(out):
     return [int(place.name) for place in checkpoints.saved(out / "actor")]
 
 
-def test_what_is_saved_by_the_clock_and_kept(toy, whole, tmp_path):
+@pytest.mark.parametrize("ahead", [False, True])
+def test_what_is_saved_by_the_clock_and_kept(toy, whole, tmp_path, ahead):
     out = tmp_path / "out"
-    kills.run(*toy, out, samples=0)
+    kills.run(*toy, out, samples=0, ahead=ahead)
     assert saved(out) == [12, 9, 6]  # of 3, 6, 9 and the last the newest three
     assert all(checkpoints.training_problem(place, 8) is None for place in (out / "actor").iterdir())
     assert all(checksums.sealed(place) for place in (out / "actor").iterdir())
@@ -60,6 +62,30 @@ def test_killed_it_goes_on_from_the_last_interval_to_the_same_end(toy, whole, tm
     assert "going on behind step 6 of 12" in done["said"]
     assert kills.same(kills.outcome(out), whole)
     assert {place.name for place in (out / "actor").iterdir()} <= {"6", "9", "12"}
+
+
+def test_steps_that_are_handed_over_ahead_are_done_again_after_a_kill(toy, whole, tmp_path):
+    out = tmp_path / "out"
+    kills.kill(*toy, out, Moment("step", 5), ahead=True)
+    assert saved(out) == [3]
+    kills.kill(*toy, out, Moment("named", 6), ahead=True)
+    assert saved(out) == [6, 3]
+    done = kills.run(*toy, out, ahead=True)
+    assert "going on behind step 6 of 12" in done["said"]
+    assert kills.same(kills.outcome(out), whole)
+
+
+def test_a_signal_saves_the_steps_that_were_handed_over_ahead_and_no_others(toy, whole, tmp_path):
+    out = tmp_path / "out"
+    stopped = kills.run(*toy, out, Moment("step", 4, ("SIGTERM",)), ahead=True)
+    assert stopped["stopped"]
+    last = saved(out)[0]
+    assert 4 <= last <= 4 + AHEAD
+    assert (record.read(out).status, record.read(out).steps) == ("stopped", last)
+    assert list(kills.outcome(out)[0]) == list(range(1, last + 1))
+    assert stopped["said"].endswith(f"stopped; step {last} is saved, and the same command goes on from it\n")
+    kills.run(*toy, out, ahead=True)
+    assert kills.same(kills.outcome(out), whole)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class Session:
 def train(pace, session, seconds, start=0):
     """Take steps until the total; returns what was said."""
     said, step = [], start
-    while step < pace.total and not pace.over:
+    while step < pace.total and not pace.over():
         session.time += seconds(step)
         step += 1
         if (told := pace.timed(step, seconds(step - 1))) is not None:
@@ -100,3 +100,15 @@ def test_a_total_that_was_not_told_of_is_told_of_later():
     known = [int(sentence.split(" allows ")[1].split()[0]) for sentence in said]
     assert known[-1] == pytest.approx(pace.total, rel=0.11)
     assert len(known) <= 8
+
+
+def test_steps_that_were_handed_over_are_part_of_the_total_and_need_time():
+    session = Session(hours=1)
+    pace = StepPlanner(5000, session.clock)
+    for step in range(1, 4):
+        session.time += 1000
+        pace.timed(step, 1000.0, under_way=2)
+    assert pace.total == 5  # no other fits, but two were handed over
+    session.time = 1500
+    assert not pace.over()
+    assert pace.over(under_way=2)

@@ -6,15 +6,19 @@ a function that Tunix lets a subclass override:
 * equal layers stacked: compiled once for all of them (`tunixhack.train.models.stacking`);
 * the step: our loss, the rows in parts with every token counting alike, the learning rate as an input, and no update
   where a number is not finite;
-* when a checkpoint is due: never behind a step that was not finite, only behind one that was reported, and always with
-  the position in the data, which Tunix's last save forgets;
+* when a step is waited for: a few are handed over before the result of the first is looked at, so that the devices do
+  not wait for this process;
+* when a checkpoint is due: never behind a step that was not finite, only when all steps that were handed over are
+  reported, and always with the position in the data, which Tunix's last save forgets;
 * what is logged: Tunix's own logger sends everything to W&B wherever that is installed.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -30,6 +34,7 @@ from tunix.sft import hooks, peft_trainer
 from tunixhack._util.literal_path import literal_path
 from tunixhack.errors import UserError
 from tunixhack.train.attention.base import Attend
+from tunixhack.train.core.batches import put_on_mesh, step_inputs
 from tunixhack.train.core.placement import mesh_of, rows_on
 from tunixhack.train.core.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.core.stacked_checkpoints import StackedCheckpoints, stack_optimizer
@@ -39,12 +44,35 @@ from tunixhack.train.models.family import Family
 from tunixhack.train.models.stacking import stack, unstack
 from tunixhack.train.settings import Settings
 
+AHEAD = 2
+"""Steps that are handed over, at most, while the one before them is under way. With one, a device has work while this
+process reports a step; with a second, also where that takes longer than a step now and then."""
+AHEAD_SECONDS = 5.0
+"""The seconds that these may take, by the time of the last step. A signal that ends the training waits for them, and
+where steps are long, what is done between two of them is no loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenBatch:
+    """What a step is given."""
+
+    batch: PackedBatch
+    learning_rate: float
+    inputs: Inputs | None = None
+    """The batch's arrays where they are on the devices already, as `tunixhack.train.core.batches.put_on_mesh` returns
+    them."""
+    waited: float = 0.0
+    """Seconds that were waited for the batch."""
+
 
 class StepCallbacks(Protocol):
     """The functions that a trainer calls around its steps."""
 
-    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
-        """Return the batch behind ``step`` steps and its learning rate; None ends the training."""
+    def next_batch(self, step: int) -> GivenBatch | None:
+        """Return what the step behind ``step`` steps is given; None ends the training.
+
+        Of the steps before it some may not be reported yet: `Trainer.wait` reports them.
+        """
         ...
 
     def data_position(self) -> Mapping[str, Any]:
@@ -52,9 +80,10 @@ class StepCallbacks(Protocol):
         ...
 
     def after_step(self, result: TrainingStep) -> None:
-        """Take the result of a step, before its checkpoint is written and before the next step.
+        """Take the result of a step, in order, and before a checkpoint of it or of a later one is written.
 
-        Where it was not finite, all checkpoints that were handed over are on the disk.
+        Up to `AHEAD` later steps may have been handed over. Where the step was not finite, all checkpoints that were
+        begun are on the disk, and raising an error keeps the later steps from being reported or saved.
         """
         ...
 
@@ -63,29 +92,47 @@ class StepCallbacks(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingStep:
-    """The result of one step; reading a number waits for the step."""
+    """The result of one step, which is over."""
 
     step: int
     """From 1: the number of updates with this one."""
     seconds: float
-    """Since the step before it was handed over; the first one's hold the compilation."""
-    loss: Any
-    """fp32 []: the mean over the learnt tokens, before the update."""
-    gradient_norm: Any
-    """fp32 []: before clipping."""
-    learning_rate: float
-    tokens: int
-    """Without padding."""
-    learnt: int
-    packing_efficiency: float
-    """The share of the batch that is no padding."""
+    """From the end of the step before it, or from its own handing over where that came later, to its end, as far as
+    this process sees the ends. The first one's hold the compilation."""
+    loss: float
+    """The mean over the learnt tokens, before the update, in nats."""
+    gradient_norm: float
+    """Before clipping."""
+    given: GivenBatch
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of the batch, without padding."""
+        return int((self.given.batch.segments > 0).sum())
+
+    @property
+    def learnt(self) -> int:
+        """The tokens under the loss mask."""
+        return int(self.given.batch.loss_mask.sum())
 
     @property
     def finite(self) -> bool:
         """True if loss and gradient are numbers; if not, the step changed nothing."""
-        return bool(np.isfinite(self.loss) and np.isfinite(self.gradient_norm))
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+
+
+@dataclass(frozen=True, eq=False)
+class _UnderWay:
+    """A step that was handed over and not yet reported."""
+
+    step: int
+    given: GivenBatch
+    handed: float
+    """When, in seconds."""
+    found: tuple[jax.Array, jax.Array]
+    """fp32 []: loss and gradient norm; reading them waits for the step."""
 
 
 class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no types
@@ -100,6 +147,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         callbacks: called around every step, in order.
     """
 
+    _buffered_train_metrics: Any
+
     def __init__(
         self,
         model: nnx.Module,
@@ -112,9 +161,13 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
     ) -> None:
         self._family, self._attend, self._settings, self._callbacks = family, attend, settings, callbacks
         self._dtype = jnp.dtype(settings.compute)
-        self._given: tuple[PackedBatch, float] | None = None
+        self._given: GivenBatch | None = None
+        self._under_way: deque[_UnderWay] = deque()
         self._last: TrainingStep | None = None
-        self._handed = time.monotonic()
+        self._handed = self._ended = -math.inf
+        """When the last step was handed over, and when the last one that is reported ended."""
+        self._pace: float | None = None
+        """Seconds of the last step that is reported; None where none is known but that of the compiler's."""
         self._interval, self._group = SaveInterval(saving.every), saving.group
         self._open = ExitStack()
         saving.folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +176,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
             checkpoint_root_directory=str(root),
             checkpointing_options=checkpoint_options(saving.max_to_keep, self._due),
+            max_inflight_computations=0,  # no limit of Tunix's: `_may_be_ahead` is the one
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam
         super().__init__(model, make_optimizer(settings), config)
@@ -167,44 +221,53 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         return step
 
     def _post_process_train_step(self, aux: Any) -> None:
-        """Report what a step found. Tunix calls this behind each, before it asks whether to save it."""
+        """Note that a step was handed over, and report what is over. Tunix asks after this whether to save."""
         if self._given is None:
             return
-        batch, rate = self._given
-        jax.block_until_ready(self._buffered_train_metrics.losses[-1])  # else the time is that of handing it over alone
-        self._last = TrainingStep(
-            step=self._train_steps + 1,
-            seconds=time.monotonic() - self._handed,
-            loss=self._buffered_train_metrics.losses[-1],
-            gradient_norm=aux,
-            learning_rate=rate,
-            tokens=int((batch.segments > 0).sum()),
-            learnt=int(batch.loss_mask.sum()),
-            packing_efficiency=batch.packing_efficiency,
-        )
+        found = self._buffered_train_metrics.losses[-1], aux
+        self._under_way.append(_UnderWay(self._train_steps + 1, self._given, self._handed, found))
+        while len(self._under_way) > self._may_be_ahead():
+            self._report_oldest()
+
+    def _may_be_ahead(self) -> int:
+        """Return how many steps may be under way while the next is made ready."""
+        if not self._pace:
+            return 0
+        return min(AHEAD, int(AHEAD_SECONDS / self._pace))
+
+    def wait(self) -> None:
+        """Wait for all steps that were handed over, and report them."""
+        while self._under_way:
+            self._report_oldest()
+
+    def _report_oldest(self) -> None:
+        """Wait for the first step that is under way, and report it."""
+        one = self._under_way.popleft()
+        loss, norm = (float(number) for number in jax.device_get(one.found))
+        now = time.monotonic()
+        seconds = now - max(one.handed, self._ended)
+        self._ended = now
+        if self._last is not None:
+            self._pace = seconds
+        self._last = TrainingStep(one.step, seconds, loss, norm, one.given)
         if not self._last.finite:
             self.checkpoint_manager._checkpoint_manager.wait_until_finished()
         self._callbacks.after_step(self._last)
 
     def take_batch(self) -> Inputs | None:
         """Return the next step's arrays."""
-        if self._last is not None:
-            self._handed = time.monotonic()  # what was done between the steps is no step's time
         self._given = self._callbacks.next_batch(self._train_steps)
         if self._given is None:
+            self.wait()
             return None
-        batch, rate = self._given
-        inputs = {
-            "tokens": batch.tokens,
-            "loss_mask": batch.loss_mask,
-            "segments": batch.segments,
-            "positions": batch.positions,
-            "learning_rate": np.asarray(rate, np.float32),
-        }
+        self._handed = time.monotonic()  # what was done between the steps is no step's time
+        inputs, rate = self._given.inputs, np.asarray(self._given.learning_rate, np.float32)
         if self._group.count == 1:
-            return inputs
+            return {**(step_inputs(self._given.batch) if inputs is None else inputs), "learning_rate": rate}
         # Tunix would take what each process has for another part of the batch
-        return {name: rows_on(mesh_of(self.model), array) for name, array in inputs.items()}
+        mesh = mesh_of(self.model)
+        inputs = put_on_mesh(step_inputs(self._given.batch), mesh) if inputs is None else inputs
+        return {**inputs, "learning_rate": rows_on(mesh, rate)}
 
     def custom_checkpoint_metadata(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""
@@ -248,15 +311,18 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         return self._group.decide(f"save/{step}", lambda: self._interval.due(step, self._may_save))
 
     def _may_save(self) -> bool:
-        """Refuse a step that was not finished, and let one save end before the next: training would wait for it."""
-        saving = self.checkpoint_manager._checkpoint_manager.is_saving_in_progress()
-        allowed = self._last is not None and self._last.finite and not saving
+        """Wait for all steps, and refuse one that was not finite; let one save end before the next."""
+        if self.checkpoint_manager._checkpoint_manager.is_saving_in_progress():
+            return False  # training would wait for it
+        self.wait()
+        allowed = self._last is not None and self._last.finite
         if allowed:
             self._callbacks.before_save()
         return allowed
 
-    def _log_metrics(self, *args: Any, **kwargs: Any) -> None:
-        """Log nothing: `StepCallbacks.after_step` is told of every step."""
+    def _write_train_metrics(self) -> None:
+        """Log nothing, which would wait for the step: `StepCallbacks.after_step` is told of every one."""
+        self._buffered_train_metrics = None
 
 
 class _Data(hooks.DataHooks):  # type: ignore[misc]

@@ -7,7 +7,6 @@ from tunixhack.train.core import checkpoints
 from tunixhack.train.core.saving import CannotSave
 from tunixhack.train.core.trainer import TrainingStep
 from tunixhack.train.data.datasets import all_examples
-from tunixhack.train.data.packing import PackedBatch
 from tunixhack.train.report import metrics
 from tunixhack.train.run.job import Job, RunOptions
 
@@ -15,16 +14,16 @@ EXAMPLES_NAMED = 8
 """Rows of a batch that an error names."""
 
 
-def not_finite_error(job: Job, result: TrainingStep, batch: PackedBatch | None) -> UserError:
+def not_finite_error(job: Job, result: TrainingStep) -> UserError:
     """Return the error of a step whose loss or gradient is no number, and of the rows that were in it.
 
     Args:
         job: the training.
         result: of the step.
-        batch: what it learnt from.
     """
     saved = checkpoints.latest(job.options.checkpoints)
-    rows = sorted(set(batch.rows[batch.segments > 0].tolist())) if batch is not None else []
+    batch = result.given.batch
+    rows = sorted(set(batch.rows[batch.segments > 0].tolist()))
     examples = all_examples(job.datasets)
     named = [
         f"{place} ({' '.join(examples[place].question.split())[:40]!r})"

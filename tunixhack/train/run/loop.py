@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -13,12 +14,13 @@ from tunixhack.train import record
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.memory_estimate import in_gb
 from tunixhack.train.core.saving import CannotSave, Saving
-from tunixhack.train.core.trainer import Trainer, TrainingStep
-from tunixhack.train.data.packing import Packed, PackedBatch, is_behind
+from tunixhack.train.core.trainer import GivenBatch, Trainer, TrainingStep
+from tunixhack.train.data.packing import Packed, is_behind
 from tunixhack.train.record import StepPlan, TrainingRecord
 from tunixhack.train.report import metrics
 from tunixhack.train.report.report import show_results
 from tunixhack.train.report.validation import ReplyComparison, ValidationLoss, validation_examples
+from tunixhack.train.run.batches import PreparedBatches
 from tunixhack.train.run.failures import not_finite_error, save_error
 from tunixhack.train.run.job import Job, Session
 from tunixhack.train.run.progress_bar import TrainingBar
@@ -70,9 +72,10 @@ class Loop:
         self._validated_at, self._validation_cost = 0, 0.0
         """The step that it was last behind, and the seconds it took."""
         self._sinks: list[metrics.Sink] = []
-        self._batch: PackedBatch | None = None
         self._done_at = time.monotonic()
         """When the last step was done."""
+        self._handed = first
+        """Steps that were handed over."""
         self._first = first
         """The step that this start begins behind."""
         self._stop, self._group = session.stop, session.group
@@ -82,7 +85,8 @@ class Loop:
         """Train to the end; see `tunixhack.train.supervised.sft`."""
         report = self._report
         self._before()
-        trainer = self._trainer()
+        self._trainer = self._at_its_checkpoint()
+        self._batches = PreparedBatches(self._packed, self._student.mesh)
         if self._first:
             report.say(f"going on behind step {self._first:,} of {self._planner.total:,}")
         with ExitStack() as closing:
@@ -91,8 +95,9 @@ class Loop:
                 self._bar.done = self._first
                 self._bar.loss = metrics.at_step(metrics.read(self._job.options.out), "loss", self._first)
                 self._validate(self._first)
+                closing.enter_context(self._batches)
                 try:
-                    trainer.run()
+                    self._trainer.run()
                 except CannotSave as error:
                     raise save_error(self._job.options, error) from error
                 self._asked_to_stop = self._group.decide("stopped", lambda: self._stop.received)
@@ -103,7 +108,7 @@ class Loop:
             if self._asked_to_stop:
                 raise KeyboardInterrupt
             self._validate(self._bar.done)
-        trainer.unstack_layers()
+        self._trainer.unstack_layers()
         self._copy_last_checkpoint()
         self._after()
         self._write("out of time" if self._out_of_time else "finished")
@@ -121,7 +126,7 @@ class Loop:
 
     # -- the steps
 
-    def _trainer(self) -> Trainer:
+    def _at_its_checkpoint(self) -> Trainer:
         """Make the trainer, and go to where its checkpoint stands."""
         options, student = self._job.options, self._student
         trainer = Trainer(
@@ -142,28 +147,34 @@ class Loop:
             self._packed.restore(dict(place or {}))
         return trainer
 
-    def next_batch(self, step: int) -> tuple[PackedBatch, float] | None:
-        """Return the batch behind ``step`` steps and its learning rate; None where the training ends."""
+    def next_batch(self, step: int) -> GivenBatch | None:
+        """Return what the step behind ``step`` steps is given; None where the training ends."""
+        if self._group.decide(f"validate/{step}", lambda: self._validation_due(step)):
+            self._trainer.wait()  # else the loss would be that of a later step's weights
+            self._validate(step)
         found = self._group.decide(f"step/{step}", lambda: self._decision(step))
         self._asked_to_stop, self._out_of_time, self._planner.total = found
         if self._asked_to_stop or self._out_of_time or step >= self._planner.total:
-            return None
-        self._batch = self._packed.next()
-        if self._batch is None:
             return None
         settings = self._student.settings
         rate = learning_rate(
             step, total=self._planner.total, peak=settings.learning_rate, warmup_ratio=settings.warmup_ratio
         )
-        return self._batch, rate
+        given = self._batches.next(rate)
+        if given is not None:
+            self._handed = step + 1
+        return given
 
     def _decision(self, step: int) -> tuple[bool, bool, int]:
         """Decide whether to stop behind a step, whether the time is over, and how many steps there are."""
-        return self._stop.received, step > self._first and self._planner.over, self._planner.total
+        total = self._planner.total
+        going_on = self._first < step < total and not self._stop.received
+        over = going_on and self._planner.over(under_way=step - self._bar.done)
+        return self._stop.received, over, total
 
-    def data_position(self) -> dict[str, Any]:
-        """Return the position in the data behind the last batch."""
-        return self._packed.state
+    def data_position(self) -> Mapping[str, Any]:
+        """Return the position in the data behind the last batch that was given."""
+        return self._batches.position
 
     def before_save(self) -> None:
         """Put the lines of all steps on the disk: a checkpoint's step is never without its line."""
@@ -173,42 +184,43 @@ class Loop:
     def after_step(self, result: TrainingStep) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:  # in all processes, whose losses are one number
-            raise not_finite_error(self._job, result, self._batch)
+            raise not_finite_error(self._job, result)
         compiled = result.step == self._first + 1
         if compiled:
             self._seconds["compiling, with the first step"] = result.seconds
             self._report.say(f"compiling, with the first step: {as_clock(result.seconds)}")
         else:
             planned = self._planner.total
-            change = self._planner.timed(result.step, time.monotonic() - self._done_at)
+            under_way = self._handed - result.step
+            change = self._planner.timed(result.step, time.monotonic() - self._done_at, under_way)
             if change is not None:
                 self._report.say(change)
             if self._planner.total != planned:
                 self._write_plan()
         self._done_at = time.monotonic()
         bar = self._bar
-        loss = float(result.loss)
-        bar.done, bar.total, bar.loss = result.step, self._planner.total, loss
-        bar.packing_efficiency, bar.seconds = result.packing_efficiency, self._planner.seconds or 0.0
+        batch = result.given.batch
+        bar.done, bar.total, bar.loss = result.step, self._planner.total, result.loss
+        bar.packing_efficiency, bar.seconds = batch.packing_efficiency, self._planner.seconds or 0.0
         if not compiled:
             bar.rate = result.tokens / result.seconds
         numbers = {
-            "loss": loss,
-            "learning_rate": result.learning_rate,
-            "grad_norm": float(result.gradient_norm),
+            "loss": result.loss,
+            "learning_rate": result.given.learning_rate,
+            "grad_norm": result.gradient_norm,
             "tokens_per_second": result.tokens / result.seconds,
             "tokens": result.tokens,
             "learnt": result.learnt,
-            "packing_efficiency": result.packing_efficiency,
+            "packing_efficiency": batch.packing_efficiency,
             "seconds": result.seconds,
         }
         metrics.write_all(self._sinks, result.step, numbers)
         self._report.update()
-        spent = result.step - self._validated_at
-        wait = max(self._planner.total / VALIDATIONS, self._validation_cost / VALIDATING / (bar.seconds or 1.0))
-        due = spent >= wait and result.step < self._planner.total
-        if self._group.decide(f"validate/{result.step}", lambda: due):
-            self._validate(result.step)
+
+    def _validation_due(self, step: int) -> bool:
+        """Tell whether the validation loss behind a step is to be measured before the next step."""
+        share = self._validation_cost / VALIDATING / (self._bar.seconds or 1.0)
+        return self._planner.total > step >= self._validated_at + max(self._planner.total / VALIDATIONS, share)
 
     def _validate(self, step: int) -> None:
         """Log the loss of the validation rows."""

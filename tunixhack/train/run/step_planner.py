@@ -62,12 +62,15 @@ class StepPlanner:
         """
         return max(self._spent / self._count, statistics.median(self._recent)) if self._count else None
 
-    @property
-    def over(self) -> bool:
-        """True if there is no time for another step."""
-        return self.clock.left - self.reserve() < (self.seconds or 0.0)
+    def over(self, under_way: int = 0) -> bool:
+        """Tell whether there is no time for another step.
 
-    def timed(self, step: int, seconds: float) -> str | None:
+        Args:
+            under_way: how many steps before it are not done yet.
+        """
+        return self.clock.left - self.reserve() < (1 + under_way) * (self.seconds or 0.0)
+
+    def timed(self, step: int, seconds: float, under_way: int = 0) -> str | None:
         """Take the time of a step, and reckon how many there will be.
 
         The total may grow until half of it is done, so that a slow beginning costs nothing. Later it only shrinks: the
@@ -76,6 +79,7 @@ class StepPlanner:
         Args:
             step: how many are done.
             seconds: since the one before was done; of a step that compiled nothing is said.
+            under_way: how many more were handed over, which cannot be taken back.
 
         Returns:
             A sentence where the total changed by much.
@@ -92,7 +96,7 @@ class StepPlanner:
         grows = fitting > self.total * (1 + TOLERANCE) and step < self.total / 2
         if not (first or shrinks or (grows and self._count - (self._changed or 0) >= WINDOW)):
             return None
-        self._changed, self.total = self._count, max(fitting, step)
+        self._changed, self.total = self._count, max(fitting, step + under_way)
         before = self._announced
         much = abs(self.total - before) > before * ANNOUNCE and step - self._announced_at > self.total * ANNOUNCE
         if self.total == before or not (first or much):
