@@ -55,9 +55,7 @@ class Bench:
 
     def start(self, out: Path) -> Any:
         """Begin to train, or go on."""
-        return kills.start(
-            self.rows, self.student, out, devices=self.devices, ahead=True, steps=STEPS, epochs=2
-        )
+        return kills.start(self.rows, self.student, out, devices=self.devices, ahead=True, steps=STEPS, epochs=2)
 
     def finish(self, out: Path) -> None:
         """Train to the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from dataclasses import asdict
 
 import pytest
@@ -110,6 +111,7 @@ def test_a_signal_behind_a_step_saves_it(toy, whole, tmp_path, name, step, left)
     assert ("" if name == "SIGINT" else f"{name}: ") + "stopping behind this step" in stopped["said"]
     assert stopped["said"].endswith(f"stopped; step {step} is saved, and the same command goes on from it\n")
     assert (record.read(out).status, record.read(out).steps) == ("stopped", step)
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
     if name == "SIGTERM":  # for the others it is the same from here on
         kills.run(*toy, out)
         assert kills.same(kills.outcome(out), whole)
@@ -133,6 +135,7 @@ def test_stopped_at_every_stage_it_says_what_is_saved_and_goes_on_to_the_same_en
         assert stopped["said"].endswith(f"stopped; step {last} is saved, and the same command goes on from it\n")
     at_once = kills.run(*toy, out, Moment("step", last + 1, ("SIGINT", "SIGINT")))
     assert at_once["stopped"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
     assert saved(out)[0] == last
     assert "goes on from it; 1 step behind it will be done again\n" in at_once["said"]
     noticed = kills.run(*toy, out, Moment("step", last + 2, ("SIGUSR1", "SIGTERM")))  # as Slurm sends them

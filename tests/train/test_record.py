@@ -32,6 +32,15 @@ GOOD = {
     "plan": {"wanted": 9, "steps": 9},
     "seconds": {"packing": 0.5},
     "losses": {"first": 2.0, "last": 1},
+    "performance": {
+        "tokens_per_second": 900.5,
+        "mfu": None,
+        "step_seconds": 0.5,
+        "data_wait_seconds": 0,
+        "compile_seconds": 3.5,
+        "peak_memory_bytes": 10**9,
+        "estimated_memory_bytes": None,
+    },
     "validation": {"before": None},
     "notes": [],
     "versions": {"jax": "0.10.2"},
@@ -54,6 +63,7 @@ def test_what_a_training_writes_is_read(tmp_path):
     assert json.loads((tmp_path / record.FILE).read_text())["losses"] == GOOD["losses"]
     begun = {name: GOOD[name] for name in ("base", "settings", "data")}  # before its first step
     assert record.read(write(tmp_path, begun)).data.domains[0].validation_rows == 1
+    assert record.read(write(tmp_path, begun)).performance is None  # as an older version wrote it
 
 
 def test_the_record_of_a_later_version_is_not_taken_for_one_of_this(tmp_path):

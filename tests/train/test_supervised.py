@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tunixhack.train import record, supervised
 from tunixhack.train.core import checkpoints, checksums
 from tunixhack.train.core.trainer import Trainer
 from tunixhack.train.report import metrics
+from tunixhack.train.report.performance import in_words, summed_up
 from tunixhack.train.run.schedule import Clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +98,24 @@ def test_a_training_teaches_and_tells_what_it_did(toy):
     assert {"loading the student", "validation replies before", "tokenising"} <= set(kept.seconds)
     for name in ("README.md", "loss.png", "samples.json", "tensorboard", "metrics.jsonl"):
         assert (out / name).exists()
+
+
+def test_it_tells_how_fast_it_was_and_what_it_took(toy):
+    _, _, out, _ = toy
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    assert steps[0]["compile_seconds"] > 0
+    assert [line["step"] for line in steps if line["compile_seconds"]] == [1]
+    assert all(line["mfu"] is None and line["peak_memory_bytes"] is None for line in steps)  # on a CPU
+    kept = record.read(out).performance
+    assert kept == summed_up(metrics.read(out), estimated_memory=kept.estimated_memory_bytes)
+    assert kept.tokens_per_second == pytest.approx(
+        sum(line["tokens"] for line in steps[1:]) / sum(line["seconds"] for line in steps[1:])
+    )
+    assert kept.data_wait_seconds < sum(line["seconds"] for line in steps)
+    assert kept.estimated_memory_bytes > 0
+    assert (kept.mfu, kept.peak_memory_bytes) == (None, None)
+    assert f"- Speed: {in_words(kept)}\n" in (out / "README.md").read_text()
 
 
 def test_a_student_that_is_loaded_again_says_the_same(toy):
@@ -234,13 +254,21 @@ def test_the_other_methods_teach_as_well_and_are_loaded_again(toy, tmp_path, met
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_loss_that_is_no_number_stops_it_and_keeps_the_last_good_checkpoint(toy, tmp_path):
+@pytest.mark.parametrize("save_every", [0.0, 1e9])
+def test_a_loss_that_is_no_number_stops_it_and_keeps_the_last_good_checkpoint(toy, tmp_path, save_every):
     rows, tiny, _, _ = toy
     out = tmp_path / "out"
-    options = SETTINGS | {"save_every": 0.0}
+    options = SETTINGS | {"save_every": save_every, "learning_rate": 1e30}
     with pytest.raises(UserError, match=r"step \d+ has a loss or gradient that is no number.*What is") as stopped:
-        train.sft(rows, tiny, out=out, **options | {"learning_rate": 1e30}, report=Reporter(quiet=True))
+        train.sft(rows, tiny, out=out, **options, report=Reporter(quiet=True))
+    wrong = int(re.search(r"step (\d+) has", str(stopped.value))[1])
+    assert list(losses(out)) == list(range(1, wrong))  # whatever was handed over behind it
+    assert not [thread for thread in threading.enumerate() if thread.name == "prefetch"]
     place = checkpoints.latest(out / "actor")
+    if save_every:
+        assert place is None
+        assert "there is no checkpoint yet" in str(stopped.value)
+        return
     assert place is not None
     assert f"the checkpoint of step {place.name} is good" in str(stopped.value)
     student = train.Student.load(out)

@@ -77,6 +77,26 @@ class StepPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Performance:
+    """How fast a training was, and what it took; None stands for what is not known."""
+
+    tokens_per_second: float | None = None
+    """Without padding."""
+    mfu: float | None = None
+    """The share of the devices' peak that was of use; see `tunixhack.train.core.mfu`."""
+    step_seconds: float | None = None
+    """Of a step, on average."""
+    data_wait_seconds: float | None = None
+    """That steps waited for their batch, in all."""
+    compile_seconds: float | None = None
+    """That jax took to trace, lower and compile the steps, in all."""
+    peak_memory_bytes: int | None = None
+    """The most that was in use on one device since its process began."""
+    estimated_memory_bytes: int | None = None
+    """What was told before of a step, on each device."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
     """The content of ``student.json``; None stands for what is not known yet."""
 
@@ -99,6 +119,7 @@ class TrainingRecord:
     """Of each stage by its name, in the last start."""
     losses: dict[str, float] = field(default_factory=dict)
     """``first`` and ``last`` of the training, ``validation_first`` and ``validation_last``, in nats a token."""
+    performance: Performance | None = None
     validation: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     """``before`` and ``after`` of the training: the statistics of replies to validation questions, as in
     `tunixhack.train.inference.format_compliance.ReplyStatistics`."""

@@ -22,6 +22,7 @@ from tunixhack.train.core.distributed import meet
 from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.core.peers import watched
 from tunixhack.train.core.process_group import ProcessGroup
+from tunixhack.train.core.xla_flags import set_xla_flags
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.data.datasets import Dataset, all_examples, read_all
 from tunixhack.train.data.packing import Extent, measure
@@ -30,7 +31,7 @@ from tunixhack.train.data.tokenize import TOO_LONG, tokenise
 from tunixhack.train.handle import StudentHandle
 from tunixhack.train.inference.generate import MAX_NEW_TOKENS
 from tunixhack.train.machine.doctor import require_device
-from tunixhack.train.machine.facts import tpu_is_here
+from tunixhack.train.machine.facts import count_gpus, tpu_is_here
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.models.load import find
 from tunixhack.train.models.origin import hub_id, licence, model_id
@@ -131,6 +132,8 @@ def sft(
     stop = StopRequest()
     with ExitStack() as ending:
         ending.enter_context(stop.listening())
+        if not cpu and (flags := set_xla_flags(count_gpus(), os.environ)) is not None:
+            report.say(flags)
         meet(report.say, cpu=cpu, tpu=tpu_is_here())
         devices = require_device(cpu)
         group = ProcessGroup(str(next(_TRAININGS)))
@@ -203,7 +206,8 @@ def _train(
     with report.timed("packing", seconds):
         extent = _extent(data, chosen, options.steps)
     _report_data(report, datasets, data, extent, chosen)
-    base = shared_remat(group, base, check_memory(base, chosen, mesh.size, report))
+    checked, memory = check_memory(base, chosen, mesh.size, report)
+    base = shared_remat(group, base, checked)
     attention = choose_attention(base, chosen, data, mesh, name=options.attention, report=report)
     max_to_keep = group.decide("disk", lambda: check_disk(base, chosen, options, report))
     with report.timed("loading the student", seconds):
@@ -211,7 +215,15 @@ def _train(
         student.folder, student.group = options.out, group
     if options.check_attention:
         compare_attention(student, attention.name, data, report)
-    job = Job(student=student, datasets=datasets, data=data, extent=extent, options=options, max_to_keep=max_to_keep)
+    job = Job(
+        student=student,
+        datasets=datasets,
+        data=data,
+        extent=extent,
+        options=options,
+        max_to_keep=max_to_keep,
+        memory=memory,
+    )
     return Loop(job, session, resumed, step).run()
 
 

@@ -49,6 +49,8 @@ class ModelShape:
     attended: int
     """Numbers of a token that attention gives."""
     vocabulary: int
+    looked_up: int = 0
+    """Weights of a table of embeddings that is not the output's, too."""
 
 
 def shape_of(tensors: Mapping[str, tuple[int, ...]], *, settings: Settings) -> ModelShape:
@@ -69,6 +71,7 @@ def shape_of(tensors: Mapping[str, tuple[int, ...]], *, settings: Settings) -> M
         products=sum(shape[0] for name, shape in tensors.items() if ".layers.0." in name and len(shape) == 2),
         attended=next(shape[0] for name, shape in tensors.items() if name.endswith(".q_proj.weight")),
         vocabulary=vocabulary,
+        looked_up=vocabulary * width if "lm_head.weight" in tensors else 0,
     )
 
 

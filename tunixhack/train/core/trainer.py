@@ -35,6 +35,7 @@ from tunixhack._util.literal_path import literal_path
 from tunixhack.errors import UserError
 from tunixhack.train.attention.base import Attend
 from tunixhack.train.core.batches import put_on_mesh, step_inputs
+from tunixhack.train.core.compile_timer import CompileTimer
 from tunixhack.train.core.placement import mesh_of, rows_on
 from tunixhack.train.core.saving import CannotSave, SaveInterval, Saving, checkpoint_options, no_room, not_repeated
 from tunixhack.train.core.stacked_checkpoints import StackedCheckpoints, stack_optimizer
@@ -105,6 +106,8 @@ class TrainingStep:
     """The mean over the learnt tokens, before the update, in nats."""
     gradient_norm: float
     """Before clipping."""
+    compiling: float
+    """Those of the seconds in which jax compiled; 0 where the step was compiled before."""
     given: GivenBatch
 
     @property
@@ -131,6 +134,8 @@ class _UnderWay:
     given: GivenBatch
     handed: float
     """When, in seconds."""
+    compiling: float
+    """Seconds in which jax compiled it."""
     found: tuple[jax.Array, jax.Array]
     """fp32 []: loss and gradient norm; reading them waits for the step."""
 
@@ -169,6 +174,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._pace: float | None = None
         """Seconds of the last step that is reported; None where none is known but that of the compiler's."""
         self._interval, self._group = SaveInterval(saving.every), saving.group
+        self._compiling, self._compiled = CompileTimer(), 0.0
         self._open = ExitStack()
         saving.folder.mkdir(parents=True, exist_ok=True)
         root = self._open.enter_context(literal_path(saving.folder))
@@ -225,7 +231,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         if self._given is None:
             return
         found = self._buffered_train_metrics.losses[-1], aux
-        self._under_way.append(_UnderWay(self._train_steps + 1, self._given, self._handed, found))
+        compiling = self._compiling.seconds - self._compiled
+        self._under_way.append(_UnderWay(self._train_steps + 1, self._given, self._handed, compiling, found))
         while len(self._under_way) > self._may_be_ahead():
             self._report_oldest()
 
@@ -249,7 +256,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._ended = now
         if self._last is not None:
             self._pace = seconds
-        self._last = TrainingStep(one.step, seconds, loss, norm, one.given)
+        self._last = TrainingStep(one.step, seconds, loss, norm, one.compiling, one.given)
         if not self._last.finite:
             self.checkpoint_manager._checkpoint_manager.wait_until_finished()
         self._callbacks.after_step(self._last)
@@ -260,6 +267,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         if self._given is None:
             self.wait()
             return None
+        self._compiled = self._compiling.seconds
         self._handed = time.monotonic()  # what was done between the steps is no step's time
         inputs, rate = self._given.inputs, np.asarray(self._given.learning_rate, np.float32)
         if self._group.count == 1:
@@ -281,7 +289,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         """
         logging.getLogger("asyncio").addFilter(not_repeated)
         try:
-            self.train([])
+            with self._compiling:
+                self.train([])
         except Exception as error:  # Orbax and tensorstore have several ways to tell of a full disk
             why = None if isinstance(error, UserError) else no_room(error)
             if why is None:

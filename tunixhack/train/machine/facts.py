@@ -161,6 +161,11 @@ def tpu_is_here(root: Path = ROOT) -> bool:
     return any(one.platform == "tpu" and one.here for one in find_accelerators(root, os.environ))
 
 
+def count_gpus(root: Path = ROOT) -> int:
+    """Count this machine's NVIDIA GPUs by their device files, without asking jax."""
+    return len(list(root.glob("dev/nvidia[0-9]*")))
+
+
 def find_holders(root: Path) -> tuple[Holder, ...]:
     """Find the processes that have a TPU's device file open, as far as this user may look."""
     # psutil's open_files() names regular files alone

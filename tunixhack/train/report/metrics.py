@@ -25,8 +25,8 @@ SYNC_EVERY = 1.0
 class Sink(Protocol):
     """Takes numbers of a step."""
 
-    def write(self, step: int, numbers: dict[str, float]) -> None:
-        """Take the numbers of one step."""
+    def write(self, step: int, numbers: Mapping[str, float | None]) -> None:
+        """Take the numbers of one step; None stands for what is not known."""
         ...
 
     def sync(self) -> None:
@@ -51,7 +51,7 @@ class JsonLines:
         self._file = (folder / FILE).open("a", encoding="utf-8")
         self._synced = -math.inf
 
-    def write(self, step: int, numbers: dict[str, float]) -> None:
+    def write(self, step: int, numbers: Mapping[str, float | None]) -> None:
         """Append a line and hand it to the system, and once a second put it on the disk.
 
         Raises:
@@ -96,9 +96,9 @@ class TensorBoard:
 
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
-    def write(self, step: int, numbers: dict[str, float]) -> None:
+    def write(self, step: int, numbers: Mapping[str, float | None]) -> None:
         """Add a scalar for each number."""
-        for name, number in numbers.items():
+        for name, number in _known(numbers).items():
             self._writer.add_scalar(f"train/{name}", number, step)
 
     def sync(self) -> None:
@@ -119,9 +119,9 @@ class WeightsAndBiases:
             raise UserError(f"wandb is not installed: {pip_install('wandb')}, or leave wandb out") from error
         self._run = wandb.init(project=project, dir=str(folder), config=settings, resume="allow", id=folder.name)
 
-    def write(self, step: int, numbers: dict[str, float]) -> None:
+    def write(self, step: int, numbers: Mapping[str, float | None]) -> None:
         """Log the numbers."""
-        self._run.log(numbers, step=step)
+        self._run.log(_known(numbers), step=step)
 
     def sync(self) -> None:
         """Do nothing: it writes by itself."""
@@ -190,11 +190,15 @@ def first_and_last(lines: Sequence[Mapping[str, Any]], last: int) -> dict[str, f
     return {name: loss for name, loss in found.items() if loss is not None}
 
 
+def _known(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) <= sys.float_info.max
 
 
-def write_all(sinks: Iterable[Sink], step: int, numbers: dict[str, float]) -> None:
+def write_all(sinks: Iterable[Sink], step: int, numbers: Mapping[str, float | None]) -> None:
     """Give every sink the numbers of a step."""
     for sink in sinks:
         sink.write(step, numbers)

@@ -16,6 +16,7 @@ from tunixhack.train.data.token_set import Domain
 from tunixhack.train.inference.format_compliance import ReplyStatistics
 from tunixhack.train.models.origin import HUB_ID, checked, licence
 from tunixhack.train.record import BaseModel, DataSummary, TrainingRecord
+from tunixhack.train.report.performance import in_words
 from tunixhack.train.report.samples import ComparedReplies, printable
 from tunixhack.train.settings import Settings
 
@@ -139,6 +140,7 @@ def _training(record: TrainingRecord) -> list[str]:
     versions = [f"{name} {version}" for name, version in record.versions.items()]
     return [
         *([f"- Training: {for_markdown(', '.join(filter(None, said)))}"] if any(said) else []),
+        *([f"- Speed: {speed}"] if record.performance is not None and (speed := in_words(record.performance)) else []),
         *([f"- Time: {for_markdown(', '.join(times))}"] if times else []),
         *([f"- Made with {for_markdown(_line(', '.join(versions)))}"] if versions else []),
     ]

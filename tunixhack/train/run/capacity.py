@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
 import jax
@@ -14,7 +15,8 @@ from tunixhack.train.core.device_memory import free_memory
 from tunixhack.train.core.memory_estimate import (
     ERROR,
     SPARE,
-    STEP,
+    MemoryEstimate,
+    ModelShape,
     checkpoint_bytes,
     checkpoints_to_keep,
     estimate_memory,
@@ -25,38 +27,34 @@ from tunixhack.train.core.memory_estimate import (
 from tunixhack.train.machine.findings import gpu_memory_share
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.run.job import RunOptions
-from tunixhack.train.settings import Settings
+from tunixhack.train.settings import Method, Settings
+
+CHEAPER: Mapping[Method, tuple[Method, ...]] = {"full": ("lora", "qlora"), "lora": ("qlora",), "qlora": ()}
+"""The methods that take less memory than each, the nearest first."""
 
 
-def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -> Base:
+def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -> tuple[Base, int]:
     """Look whether memory suffices, and say so.
 
     Returns:
-        The base, with remat where memory is short.
+        The base, with remat where memory is short, and the bytes that a step is estimated to take on each device.
 
     Raises:
         UserError: the estimate is above what there is by more than it ever erred.
     """
-    shape = shape_of(base.family.tensors(base.config), settings=chosen)
-    free = free_memory()
-    has = in_gb(free) + (f" ({gpu_memory_share(os.environ)})" if jax.default_backend() == "gpu" else "")
-    plain, remat = (estimate_memory(shape, chosen, devices=devices, remat=twice) for twice in (False, True))
+    memory = _Memory(base, devices, free_memory())
+    free, plain, remat = memory.free, memory.needed(chosen, remat=False), memory.needed(chosen)
     short = plain.total > free * SPARE
     needed = remat if short else plain
-    longest = longest_that_fits(shape, chosen, bytes_free=free, devices=devices, most=base.context)
-    smaller = f"a micro_batch_size below {chosen.micro_batch_size or chosen.batch_size}"
-    if longest:
-        smaller = f"a max_seq_len of at most {longest:,}, or {smaller}"
     if needed.least > free:
-        shortest = estimate_memory(shape, replace(chosen, max_seq_len=STEP), devices=devices, remat=True)
-        if shortest.least > free:
-            raise UserError(
-                f"{base.name} does not fit into {has} with method {chosen.method}: take lora or qlora, a smaller "
-                "student, or a larger machine"
-            )
-        raise UserError(f"a step needs about {in_gb(needed.total)} on each device, which has {has}: give {smaller}")
+        raise UserError(
+            f"memory: a step of {chosen.micro_batch_size or chosen.batch_size} rows of {chosen.max_seq_len:,} tokens "
+            f"needs about {in_gb(needed.total)} on each device even where each layer is computed twice (remat), and it "
+            f"has {memory.in_words()}: {memory.ways_out(chosen)}"
+        )
+    longest = memory.longest(chosen)
     report.say(
-        f"memory: about {in_gb(needed.total)} of {has} on each of {devices} device(s)"
+        f"memory: about {in_gb(needed.total)} of {memory.in_words()} on each of {devices} device(s)"
         f"{', computing each layer twice (remat) to save some' if short else ''}"
         f"{f'; rows of up to {longest:,} tokens fit' if longest else ''}"
     )
@@ -64,9 +62,67 @@ def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -
         low, high = (f"{abs(error):.0%}" for error in ERROR)
         report.warn(
             f"memory may not suffice: a step takes {in_gb(needed.least)} to {in_gb(needed.most)} on each device, since "
-            f"the estimate was seen to err by {low} too little to {high} too much. Where it runs out, give {smaller}"
+            f"the estimate was seen to err by {low} too little to {high} too much. Where it runs out: "
+            f"{memory.ways_out(chosen)}"
         )
-    return base.with_remat() if short else base
+    return (base.with_remat() if short else base), needed.total
+
+
+class _Memory:
+    """The memory of each device, and what of a student's training fits into it.
+
+    Args:
+        base: the student.
+        devices: over which weights and rows are split.
+        free: bytes of each.
+    """
+
+    def __init__(self, base: Base, devices: int, free: int) -> None:
+        self.free = free
+        self._base, self._devices = base, devices
+
+    def in_words(self) -> str:
+        """Say how much there is, and what it depends on."""
+        return in_gb(self.free) + (f" ({gpu_memory_share(os.environ)})" if jax.default_backend() == "gpu" else "")
+
+    def needed(self, chosen: Settings, *, remat: bool = True) -> MemoryEstimate:
+        """Estimate what a step takes."""
+        return estimate_memory(self._shape(chosen), chosen, devices=self._devices, remat=remat)
+
+    def longest(self, chosen: Settings) -> int:
+        """Return the tokens of the longest row that fits; 0 where none does."""
+        return longest_that_fits(
+            self._shape(chosen), chosen, bytes_free=self.free, devices=self._devices, most=self._base.context
+        )
+
+    def ways_out(self, chosen: Settings) -> str:
+        """Say which options make a step fit that does not, the longest row that fits among them; each is tried."""
+        wanted, rows = chosen.max_seq_len, chosen.micro_batch_size or chosen.batch_size
+        parts = [part for part in range(1, rows) if chosen.batch_size % part == 0 and part % self._devices == 0]
+        fewer = [replace(chosen, micro_batch_size=part) for part in parts]
+        fits = [part for part, one in zip(parts, fewer, strict=True) if self.longest(one) >= wanted]
+        smallest = fewer[0] if fewer else chosen
+        ways = [f"micro_batch_size={max(fits)}"] if fits else []
+        if longest := self.longest(chosen):
+            ways.append(f"max_seq_len={longest}, the longest row that fits as it is")
+        if not fits and (longer := self.longest(smallest)) > longest:
+            ways.append(
+                f"micro_batch_size={smallest.micro_batch_size} with max_seq_len={longer}, the longest row that fits "
+                f"with method {chosen.method}"
+            )
+        for method in CHEAPER[chosen.method]:
+            for one in (replace(chosen, method=method), replace(smallest, method=method)):
+                if self.longest(one) >= wanted:
+                    same = one.micro_batch_size == chosen.micro_batch_size
+                    ways.append(f"method={method}{'' if same else f' with micro_batch_size={one.micro_batch_size}'}")
+                    break
+        if not ways:
+            return f"{self._base.name} does not fit with any option: take a smaller student, or a larger machine"
+        return f"give {', or '.join(ways)}"
+
+    def _shape(self, chosen: Settings) -> ModelShape:
+        base = self._base
+        return shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
 
 
 def check_disk(base: Base, chosen: Settings, options: RunOptions, report: Reporter) -> int:

@@ -60,6 +60,8 @@ class Job:
     options: RunOptions
     max_to_keep: int
     """How many checkpoints."""
+    memory: int
+    """Bytes that a step is estimated to take on each device."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from tunixhack.train.core.trainer import GivenBatch, Trainer, TrainingStep
 from tunixhack.train.data.packing import Packed, is_behind
 from tunixhack.train.record import StepPlan, TrainingRecord
 from tunixhack.train.report import metrics
+from tunixhack.train.report.performance import in_words, summed_up
 from tunixhack.train.report.report import show_results
 from tunixhack.train.report.validation import ReplyComparison, ValidationLoss, validation_examples
 from tunixhack.train.run.batches import PreparedBatches
@@ -25,6 +26,7 @@ from tunixhack.train.run.failures import not_finite_error, save_error
 from tunixhack.train.run.job import Job, Session
 from tunixhack.train.run.progress_bar import TrainingBar
 from tunixhack.train.run.schedule import learning_rate
+from tunixhack.train.run.step_numbers import StepNumbers
 from tunixhack.train.run.step_planner import StepPlanner
 from tunixhack.train.student import Student
 
@@ -66,6 +68,7 @@ class Loop:
         total = planned.steps if planned is not None and planned.wanted == job.extent.steps else 0
         self._planner = StepPlanner(job.extent.steps, session.clock, self._reserve, total=total)
         self._bar = TrainingBar(self._planner.total)
+        self._numbers = StepNumbers(job.student)
         examples = validation_examples(job.datasets, job.data, job.options.samples)
         self._replies = ReplyComparison(job.student, examples, job.options.out, job.options.max_new_tokens, session)
         self._validation: ValidationLoss | None = None
@@ -119,6 +122,8 @@ class Loop:
                 "rate had fallen to 0: the weights are those of that step; with more hours the same command goes on"
             )
         report.say(f"trained: {self._bar.done:,} steps, {self._epochs:g} epochs of the data")
+        if self._record.performance is not None and (speed := in_words(self._record.performance)):
+            report.say(f"speed: {speed}")
         if self._group.writes:
             show_results(self._job.options.out, self._record, report)
         self._group.barrier("trained")
@@ -198,24 +203,22 @@ class Loop:
             if self._planner.total != planned:
                 self._write_plan()
         self._done_at = time.monotonic()
-        bar = self._bar
-        batch = result.given.batch
-        bar.done, bar.total, bar.loss = result.step, self._planner.total, result.loss
-        bar.packing_efficiency, bar.seconds = batch.packing_efficiency, self._planner.seconds or 0.0
-        if not compiled:
-            bar.rate = result.tokens / result.seconds
-        numbers = {
-            "loss": result.loss,
-            "learning_rate": result.given.learning_rate,
-            "grad_norm": result.gradient_norm,
-            "tokens_per_second": result.tokens / result.seconds,
-            "tokens": result.tokens,
-            "learnt": result.learnt,
-            "packing_efficiency": batch.packing_efficiency,
-            "seconds": result.seconds,
-        }
+        numbers = self._numbers.of(result)
+        self._show(result, numbers)
         metrics.write_all(self._sinks, result.step, numbers)
         self._report.update()
+
+    def _show(self, result: TrainingStep, numbers: Mapping[str, float | None]) -> None:
+        """Bring the bar up to date."""
+        bar = self._bar
+        bar.done, bar.total, bar.loss = result.step, self._planner.total, result.loss
+        bar.packing_efficiency = result.given.batch.packing_efficiency
+        bar.seconds = self._planner.seconds or 0.0
+        peak = numbers["peak_memory_bytes"]
+        bar.peak_memory = None if peak is None else int(peak)
+        if not result.compiling:
+            bar.rate, bar.mfu = result.tokens / result.seconds, numbers["mfu"]
+            bar.waiting = min(result.given.waited / result.seconds, 1.0)
 
     def _validation_due(self, step: int) -> bool:
         """Tell whether the validation loss behind a step is to be measured before the next step."""
@@ -313,6 +316,7 @@ class Loop:
             epochs=self._epochs,
             tokens=sum(line.get("tokens", 0) for line in lines),
             losses=metrics.first_and_last(lines, self._bar.done),
+            performance=summed_up(lines, estimated_memory=self._job.memory),
         )
         record.write(out, self._record)
 
