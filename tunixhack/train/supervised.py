@@ -121,8 +121,8 @@ def sft(
     Raises:
         UserError: something that the user can mend: an unknown option, no room on the disk or in memory, data that
             cannot be learnt from, a folder with another training, a loss that is not a number.
-        KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.run.stopping`, ended it; the step under way was
-            finished and saved.
+        KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.run.stopping`, ended it; the steps under way
+            were finished and saved.
 
     >>> from tunixhack import train  # doctest: +SKIP
     >>> student = train.sft("runs/creative", "google/gemma-3-1b-it", epochs=2, hours=8.5)  # doctest: +SKIP

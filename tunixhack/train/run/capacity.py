@@ -122,7 +122,7 @@ class _Memory:
 
     def _shape(self, chosen: Settings) -> ModelShape:
         base = self._base
-        return shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=chosen)
+        return shape_of(base.family.tensors(base.config), settings=chosen)
 
 
 def check_disk(base: Base, chosen: Settings, options: RunOptions, report: Reporter) -> int:
