@@ -191,7 +191,7 @@ def test_on_eight_devices_it_is_the_same(eight, toy, tmp_path):
         stopped = eight(kills.run, *toy, out, asdict(moment))
         assert stopped["stopped"]
     assert saved(out)[0] >= 7
-    eight(kills.run, *toy, out)
+    eight(kills.run, *toy, out, None, True)  # with steps ahead
     assert kills.same(kills.outcome(out), kills.outcome(whole))
 
 

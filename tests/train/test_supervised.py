@@ -275,6 +275,20 @@ def test_a_loss_that_is_no_number_stops_it_and_keeps_the_last_good_checkpoint(to
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(nnx.state(student.model, nnx.LoRAParam)))
 
 
+def test_a_validation_loss_is_that_of_its_step_though_later_steps_could_be_handed_over(toy, tmp_path, monkeypatch):
+    rows, tiny, _, _ = toy
+    monkeypatch.setattr("tunixhack.train.run.loop.VALIDATING", 1e9)  # however long it takes: every second step
+
+    def validated(out):
+        train.sft(rows, tiny, out=out, **SETTINGS | {"steps": 12}, report=Reporter(quiet=True))
+        return {line["step"]: line["validation_loss"] for line in metrics.read(out) if "validation_loss" in line}
+
+    ahead = validated(tmp_path / "ahead")
+    monkeypatch.setattr("tunixhack.train.core.trainer.AHEAD", 0)
+    assert list(ahead) == [0, 2, 4, 6, 8, 10, 12]
+    assert ahead == validated(tmp_path / "one-by-one")
+
+
 def test_a_ceiling_ends_the_schedule_in_time(toy, tmp_path, monkeypatch):
     rows, tiny, _, _ = toy
     time_passed = StepTime()  # by a clock on which a step takes a minute

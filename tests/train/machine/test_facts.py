@@ -12,6 +12,7 @@ from tunixhack.train.machine.facts import (
     Accelerator,
     Holder,
     ProbeResult,
+    count_gpus,
     find_accelerators,
     find_holders,
     probe,
@@ -40,6 +41,13 @@ def test_vfio_is_a_tpu_where_the_bus_has_one(tmp_path):
     assert find_accelerators(tmp_path, {}) == (), "virtual machines use it for other devices as well"
     put(tmp_path, "sys/bus/pci/devices/0/vendor 0x1ae0\n", "sys/bus/pci/devices/0/device 0x0063\n")
     assert find_accelerators(tmp_path, {}) == (Accelerator("tpu", "/dev/vfio/0 to /dev/vfio/10"),)
+
+
+def test_gpus_are_counted_by_their_device_files_and_by_no_others(tmp_path):
+    put(tmp_path, "dev/nvidiactl", "dev/nvidia-uvm", "dev/nvidia-caps/nvidia-cap1")
+    assert count_gpus(tmp_path) == 0
+    put(tmp_path, *(f"dev/nvidia{card}" for card in (0, 1, 10)))
+    assert count_gpus(tmp_path) == 3
 
 
 def test_a_network_card_of_googles_is_no_tpu(tmp_path):
