@@ -98,7 +98,8 @@ def test_every_way_out_that_is_told_fits_and_the_longest_row_is_the_longest(
 ):
     chosen = settings(method, max_seq_len=2048, batch_size=8, micro_batch_size=micro)
     free, ways = ways_out(device, base, chosen, share, devices)
-    for way in filter(None, ways):
+    assert ways[0]
+    for way in ways:
         numbers = {name: value if name == "method" else int(value) for name, value in way.items()}
         changed = replace(chosen, **numbers)
         assert device.needed(base, changed, remat=True, devices=devices).total <= free * memory_estimate.SPARE
@@ -117,6 +118,22 @@ def test_a_row_too_long_for_the_memory_is_told_the_longest_that_fits_and_the_opt
     assert "max_seq_len" in ways[0]
     _, ways = ways_out(device, base, chosen, 0.1)
     assert {"micro_batch_size", "max_seq_len"} <= set(ways[-1]) | set(ways[1])
+
+
+def test_where_only_another_method_fits_at_all_its_longest_row_is_told(base, device, monkeypatch):
+    def shape(tensors, *, heads, settings):
+        adapters = 0 if settings.method == "full" else 13_000_000
+        return memory_estimate.ModelShape(
+            parameters=10**9, adapters=adapters, layers=26, width=1152, inner=6912, heads=4, vocabulary=262_144
+        )
+
+    monkeypatch.setattr(capacity, "shape_of", shape)
+    chosen = settings("full", max_seq_len=4096, batch_size=2)
+    told = (
+        r"give method=lora and micro_batch_size=1 and max_seq_len=\d+ \(the longest row that fits so\), or method=qlora"
+    )
+    with pytest.raises(UserError, match=told):
+        device.check(base, chosen, 2.8e9)
 
 
 def test_another_method_is_told_of_where_it_takes_less_and_fits(base, device):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import jax
 
 from tunixhack._util.progress import Reporter
+from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.train.core import checkpoints
 from tunixhack.train.core.device_memory import free_memory
@@ -47,10 +48,11 @@ def check_memory(base: Base, chosen: Settings, devices: int, report: Reporter) -
     short = plain.total > free * SPARE
     needed = remat if short else plain
     if needed.least > free:
+        rows = counted(chosen.micro_batch_size or chosen.batch_size, "row")
         raise UserError(
-            f"memory: a step of {chosen.micro_batch_size or chosen.batch_size} rows of {chosen.max_seq_len:,} tokens "
-            f"needs about {in_gb(needed.total)} on each device even where each layer is computed twice (remat), and it "
-            f"has {memory.in_words()}: {memory.ways_out(chosen)}"
+            f"memory: a step of {rows} of {chosen.max_seq_len:,} tokens needs about {in_gb(needed.total)} on each "
+            f"device even where each layer is computed twice (remat), and it has {memory.in_words()}: "
+            f"{memory.ways_out(chosen)}"
         )
     longest = memory.longest(chosen)
     report.say(
@@ -99,30 +101,33 @@ class _Memory:
         """Say which options make a step fit that does not, the longest row that fits among them; each is tried."""
         wanted, rows = chosen.max_seq_len, chosen.micro_batch_size or chosen.batch_size
         parts = [part for part in range(1, rows) if chosen.batch_size % part == 0 and part % self._devices == 0]
-        fewer = [replace(chosen, micro_batch_size=part) for part in parts]
-        fits = [part for part, one in zip(parts, fewer, strict=True) if self.longest(one) >= wanted]
-        smallest = fewer[0] if fewer else chosen
-        ways = [f"micro_batch_size={max(fits)}"] if fits else []
-        if longest := self.longest(chosen):
-            ways.append(f"max_seq_len={longest}, the longest row that fits as it is")
-        if not fits and (longer := self.longest(smallest)) > longest:
-            ways.append(
-                f"micro_batch_size={smallest.micro_batch_size} with max_seq_len={longer}, the longest row that fits "
-                f"with method {chosen.method}"
-            )
+        fewer = [replace(chosen, micro_batch_size=part) for part in reversed(parts)]
+        fewest = fewer[-1] if fewer else chosen
+        found = [one for one in fewer if self.longest(one) >= wanted][:1]
+        cut = [chosen, *([fewest] if fewer and not found else [])]
+        found += [replace(one, max_seq_len=longest) for one in cut if (longest := self.longest(one))]
         for method in CHEAPER[chosen.method]:
-            for one in (replace(chosen, method=method), replace(smallest, method=method)):
-                if self.longest(one) >= wanted:
-                    same = one.micro_batch_size == chosen.micro_batch_size
-                    ways.append(f"method={method}{'' if same else f' with micro_batch_size={one.micro_batch_size}'}")
-                    break
-        if not ways:
+            others = replace(chosen, method=method), replace(fewest, method=method)
+            fits = [one for one in others if self.longest(one) >= wanted][:1]
+            if not fits and not found and (longest := self.longest(others[1])):
+                fits = [replace(others[1], max_seq_len=longest)]
+            found += fits
+        if not found:
             return f"{self._base.name} does not fit with any option: take a smaller student, or a larger machine"
-        return f"give {', or '.join(ways)}"
+        return f"give {', or '.join(_changes(chosen, one) for one in found)}"
 
     def _shape(self, chosen: Settings) -> ModelShape:
         base = self._base
         return shape_of(base.family.tensors(base.config), settings=chosen)
+
+
+def _changes(chosen: Settings, other: Settings) -> str:
+    """Say which options differ, as they are to be given."""
+    names = [
+        name for name in ("method", "micro_batch_size", "max_seq_len") if getattr(other, name) != getattr(chosen, name)
+    ]
+    told = " and ".join(f"{name}={getattr(other, name)}" for name in names)
+    return f"{told} (the longest row that fits so)" if "max_seq_len" in names else told
 
 
 def check_disk(base: Base, chosen: Settings, options: RunOptions, report: Reporter) -> int:
