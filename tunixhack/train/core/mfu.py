@@ -17,6 +17,7 @@ from tunixhack.train.core.memory_estimate import ModelShape
 from tunixhack.train.settings import Method
 
 _DATASHEETS = "https://resources.nvidia.com/en-us-tensor-core"
+_WHITEPAPERS = "https://images.nvidia.com/aem-dam/Solutions/geforce"
 _SOURCES: Mapping[str, tuple[float, str]] = {
     # a chip of v2 or v3 is two devices of jax's
     "TPU v2": (45e12 / 2, "https://arxiv.org/abs/1907.10701"),
@@ -37,10 +38,13 @@ _SOURCES: Mapping[str, tuple[float, str]] = {
     "A10": (125e12, "https://www.nvidia.com/en-us/data-center/products/a10-gpu/"),
     "L40S": (362e12, "https://www.nvidia.com/en-us/data-center/l40s/"),
     "L4": (121e12, "https://www.nvidia.com/en-us/data-center/l4/"),
-    # of these two architectures' whitepapers: bf16 with sums in fp32
-    "GeForce RTX 5090": (209.5e12, "https://www.nvidia.com/en-us/geforce/graphics-cards/50-series/rtx-5090/"),
-    "GeForce RTX 4090": (165.2e12, "https://www.nvidia.com/en-us/geforce/graphics-cards/40-series/rtx-4090/"),
-    "GeForce RTX 3090": (71e12, "https://www.nvidia.com/en-us/geforce/graphics-cards/30-series/rtx-3090-3090ti/"),
+    # with sums in fp32, of the architectures' whitepapers
+    "GeForce RTX 5090": (209.5e12, f"{_WHITEPAPERS}/blackwell/nvidia-rtx-blackwell-gpu-architecture.pdf"),
+    "GeForce RTX 4090": (165.2e12, f"{_WHITEPAPERS}/ada/nvidia-ada-gpu-architecture.pdf"),
+    "GeForce RTX 3090": (
+        71e12,
+        "https://www.nvidia.com/content/PDF/nvidia-ampere-ga-102-gpu-architecture-whitepaper-v2.pdf",
+    ),
     # it has no bf16: of fp16, the fastest that it has
     "T4": (65e12, "https://www.nvidia.com/en-us/data-center/tesla-t4/"),
 }

@@ -38,7 +38,7 @@ class TrainingBar:
         >>> TrainingBar(total=400, done=120, loss=1.2345, rate=3200.4, packing_efficiency=0.94, seconds=2.5).line()
         'train: step 120 of 400, loss 1.234, 3,200 tokens/s, packing 94%, 11:40 left'
         >>> TrainingBar(total=9, done=1, loss=1.0, rate=70.0, mfu=0.31, waiting=0.2, peak_memory=3 * 10**10).line()
-        'train: step 1 of 9, loss 1.000, 70 tokens/s, MFU 31%, 20% waiting for data, packing 0%, 30.0 GB, ...'
+        'train: step 1 of 9, loss 1.000, 70 tokens/s, MFU 31%, 20% waiting for data, packing 0%, peak 30.0 GB, ...'
         """
         left = f"{clock((self.total - self.done) * self.seconds)} left" if self.seconds else "time left unknown"
         rate = f", {self.rate:,.0f} tokens/s" if self.rate else ""
@@ -46,6 +46,6 @@ class TrainingBar:
         used = f", MFU {self.mfu:.0%}" if self.mfu is not None else ""
         waiting = f", {self.waiting:.0%} waiting for data" if self.waiting >= WAITING else ""
         packed = f", packing {self.packing_efficiency:.0%}"
-        memory = f", {in_gb(self.peak_memory)}" if self.peak_memory is not None else ""
+        memory = f", peak {in_gb(self.peak_memory)}" if self.peak_memory is not None else ""
         step = f"train: step {self.done:,} of {self.total:,}, loss {loss}"
         return f"{step}{rate}{used}{waiting}{packed}{memory}, {left}"
