@@ -7,10 +7,10 @@ from dataclasses import replace
 import jax
 
 from tunixhack._util.progress import Reporter
+from tunixhack.train.core.device_memory import free_memory
 from tunixhack.train.core.memory_estimate import in_gb
 from tunixhack.train.core.placement import bytes_of, local_copy
 from tunixhack.train.core.process_group import ProcessGroup
-from tunixhack.train.run.capacity import free_memory
 from tunixhack.train.student import Student
 
 SHARE = 0.8

@@ -19,7 +19,7 @@ class StepNumbers:
 
     def __init__(self, student: Student) -> None:
         base = student.base
-        shape = shape_of(base.family.tensors(base.config), heads=base.config.num_heads, settings=student.settings)
+        shape = shape_of(base.family.tensors(base.config), settings=student.settings)
         self._useful = flops_per_token(shape, student.settings.method)
         devices = student.mesh.devices.flatten()
         peaks = [peak_flops(device.device_kind) for device in devices]
