@@ -30,7 +30,7 @@ from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.train.attention.base import Attend
 from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.attention.dense import seen_pairs
-from tunixhack.train.core.loss import in_compute_dtype, mean_loss
+from tunixhack.train.core.loss import in_compute_dtype, mean_loss, token_losses
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
 from tunixhack.train.core.trainer import GivenBatch, Trainer, TrainingStep
@@ -298,6 +298,24 @@ def our_loss(
     computing = nnx.merge(graph, in_compute_dtype(state, dtype))
     hidden = FAMILY.hidden_states(computing, input_tokens, positions, segments, CHUNKED)
     return mean_loss(hidden, FAMILY.output_table(computing), input_tokens, input_mask)
+
+
+def unrolled(kind: Any, dtype: Any) -> Callable[..., Any]:
+    """Return loss and gradients through Tunix's layers, one after the other, and our loss of their states."""
+
+    def compute(model: nnx.Module, batch: Any) -> Any:
+        graph, learnt, rest = nnx.split(model, kind, ...)
+
+        def loss(learnt: Any) -> jax.Array:
+            whole = nnx.merge(graph, *(in_compute_dtype(one, dtype) for one in (learnt, rest)))
+            seen = seen_pairs(batch["segments"], None)
+            whole(batch["tokens"], batch["positions"], None, seen, output_hidden_states=True)
+            (states,) = jax.tree.leaves(nnx.pop(whole, nnx.Intermediate))
+            return token_losses(states, FAMILY.output_table(whole), batch["tokens"], batch["loss_mask"]).sum()
+
+        return jax.value_and_grad(loss)(learnt)
+
+    return compute
 
 
 def print_ratio(name: str, ratios: Sequence[float], goal: str) -> None:

@@ -1,0 +1,100 @@
+"""Loss and gradients of packed rows through layers in a loop, against Tunix's layers and a mask of all pairs.
+
+Both sides have the same student of random weights, the same batch, and our loss; packed are segments of 20 to 600
+tokens. The peer is a training step's forward and backward pass as this package had it before its layers were a loop.
+
+    steps_STUDENT_LENGTH          seconds of the peer over ours; goal at least 1.0 at 2,048 tokens and 2.0 at 8,192
+    steps_memory_STUDENT_LENGTH   temporary bytes of ours over the peer's; goal at most 0.5 at 8,192
+    steps_compile_STUDENT_LENGTH  the processor's seconds to compile ours over the peer's
+
+    python benchmarks/steps_vs_dense.py [--students tiny 270m] [--lengths 2048 8192] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from common.training import CHUNKED, STUDENTS, print_ratio, student, unrolled
+from flax import nnx
+
+from tunixhack.train.core.mesh import device_mesh
+from tunixhack.train.core.step import loss_and_gradients
+from tunixhack.train.models.gemma3 import FAMILY
+from tunixhack.train.models.stacking import stack
+from tunixhack.train.settings import settings
+
+
+def batch(length: int, vocabulary: int) -> dict[str, jax.Array]:
+    """One training row of packed segments, of which two thirds are learnt."""
+    numbers = np.random.default_rng(0)
+    segments, positions, at, number = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32), 0, 1
+    while at < length:
+        size = min(int(numbers.integers(20, 600)), length - at)
+        segments[0, at : at + size], positions[0, at : at + size] = number, np.arange(size)
+        at, number = at + size, number + 1
+    tokens = numbers.integers(1, vocabulary, (1, length)).astype(np.int32)
+    mask = numbers.random((1, length)) < 2 / 3
+    return {
+        name: jnp.asarray(array)
+        for name, array in (
+            ("tokens", tokens), ("segments", segments), ("positions", positions), ("loss_mask", mask & (positions > 0)),
+        )
+    }  # fmt: skip
+
+
+class Side:
+    """A compiled forward and backward pass."""
+
+    def __init__(self, model: nnx.Module, compute: Any, arrays: dict[str, jax.Array]) -> None:
+        graph, self._state = nnx.split(model)
+        self._arrays = arrays
+        step = jax.jit(lambda state, arrays: compute(nnx.merge(graph, state), arrays))
+        began = time.process_time()
+        self._step = step.lower(self._state, arrays).compile()
+        self.compile_seconds = time.process_time() - began
+        self.bytes = int(self._step.memory_analysis().temp_size_in_bytes)
+
+    def seconds(self) -> float:
+        """Run once."""
+        began = time.perf_counter()
+        jax.block_until_ready(self._step(self._state, self._arrays))
+        return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Layers in a loop against Tunix's with a mask of all pairs.")
+    parser.add_argument("--students", nargs="+", choices=list(STUDENTS), default=["tiny", "270m"])
+    parser.add_argument("--lengths", nargs="+", type=int, default=[2048, 8192])
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    mesh = device_mesh(1, jax.devices()[:1])
+    for name in asked.students:
+        for length in asked.lengths:
+            config = STUDENTS[name]()
+            arrays = batch(length, config.num_embed)
+            plan = settings("lora", batch_size=1, max_seq_len=length, compute="float32")
+            ours_model, peer_model = (student(config, "lora", mesh) for _ in range(2))
+            stack(ours_model, FAMILY.kinds)
+
+            def of_ours(model: Any, arrays: Any, plan: Any = plan) -> Any:
+                return loss_and_gradients(model, nnx.LoRAParam, FAMILY, arrays, plan, jnp.float32, CHUNKED)
+
+            ours = Side(ours_model, of_ours, arrays)
+            peer = Side(peer_model, unrolled(nnx.LoRAParam, jnp.float32), arrays)
+            for side in (ours, peer):
+                side.seconds()
+            ratios = [peer.seconds() / ours.seconds() for _ in range(asked.rounds)]
+            print_ratio(f"steps_{name}_{length}", ratios, "≥ 1.0 at 2,048, ≥ 2.0 at 8,192")
+            print(f"steps_memory_{name}_{length}: {ours.bytes / peer.bytes:.2f}")
+            print(f"steps_compile_{name}_{length}: {ours.compile_seconds / peer.compile_seconds:.2f}")
+            print(f"  median of our seconds {statistics.median(ours.seconds() for _ in range(2)):.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
