@@ -64,6 +64,11 @@ class TokenWriter:
         """Take what is known when all rows are there."""
         self._facts = facts
 
+    def close(self) -> None:
+        """Give the files back; token sets that were made stay as they are."""
+        self._tokens.close()
+        self._mask.close()
+
     @property
     def in_memory(self) -> bool:
         """Tell whether the tokens are few enough for the memory."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,12 @@ def tokenise(
     kept = load(path, key, weights) if path is not None and path.exists() else None
     if kept is not None:
         return kept
-    made = _make(datasets, renderer, max_seq_len, validation_questions, seed, weights, key, progress, folder)
-    if path is None:
-        return made.token_set()
-    made.save(path)
-    return made.token_set() if made.in_memory else load(path, key, weights) or made.token_set()
+    with closing(TokenWriter(folder)) as made:
+        _make(made, datasets, renderer, max_seq_len, validation_questions, seed, weights, key, progress)
+        if path is None:
+            return made.token_set()
+        made.save(path)
+        return made.token_set() if made.in_memory else load(path, key, weights) or made.token_set()
 
 
 def choose_validation_questions(question_ids: Iterable[str], count: int, seed: int) -> frozenset[str]:
@@ -85,6 +87,7 @@ def choose_validation_questions(question_ids: Iterable[str], count: int, seed: i
 
 
 def _make(
+    made: TokenWriter,
     datasets: Sequence[Dataset],
     renderer: Renderer,
     max_seq_len: int,
@@ -93,10 +96,8 @@ def _make(
     weights: tuple[float, ...],
     key: str,
     progress: Callable[[int, int], None] | None,
-    folder: Path | None,
-) -> TokenWriter:
+) -> None:
     # arrays of machine numbers, of the tokens in a file: lists of Python's would take some eight times the memory
-    made = TokenWriter(folder)
     example, dataset, domain, ids = array("q"), array("i"), array("i"), array("i")
     domains, questions = dict[str, int](), dict[str, int]()
     dropped: dict[str, dict[str, int]] = {}
@@ -142,7 +143,6 @@ def _make(
             key=key,
         )
     )
-    return made
 
 
 def render(example: TrainingExample, renderer: Renderer) -> Rendered | None:
