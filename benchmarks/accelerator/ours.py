@@ -7,13 +7,13 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.accelerator.process import Skipped
 from benchmarks.accelerator.shapes import ROWS, STUDENT
 from tunixhack import train
 from tunixhack._util.progress import Reporter
@@ -65,7 +65,7 @@ def train_steps(work: Path, asked: dict[str, Any], steps: int) -> dict[str, Any]
     from tunixhack.train.core.trainer import Trainer
     from tunixhack.train.report import metrics
 
-    choose_attention(asked.get("attention", "chosen"))
+    attention = None if asked.get("attention", "chosen") == "chosen" else asked["attention"]
     # not what is measured, and with all weights 12 GB
     Trainer._save_last_checkpoint = lambda self: None  # type: ignore[method-assign]
     out = work / f"out-{asked['method']}-{asked['rows']}-{asked['length']}-{asked.get('attention')}"
@@ -73,7 +73,8 @@ def train_steps(work: Path, asked: dict[str, Any], steps: int) -> dict[str, Any]
     watching = Watching(None if jax.default_backend() == "cpu" else out / "profile", steps)
     train.sft(
         str(work / ROWS), str(work / STUDENT), asked["method"], out=out, steps=steps + TRACED, samples=0, epochs=4,
-        save_every=1e9, max_seq_len=asked["length"], batch_size=asked["rows"], validation_questions=0, report=watching,
+        save_every=1e9, attention=attention, max_seq_len=asked["length"], batch_size=asked["rows"],
+        validation_questions=0, report=watching,
     )  # fmt: skip
     lines = [line for line in metrics.read(out) if "tokens" in line]
     timed = lines[WARM_UP:steps]
@@ -91,49 +92,19 @@ def train_steps(work: Path, asked: dict[str, Any], steps: int) -> dict[str, Any]
     }
 
 
-def choose_attention(name: str) -> None:
-    """Let students attend as ``name`` says: ``chosen`` by the package for the device, or ``dense``.
-
-    Raises:
-        Skipped: the package has the dense attention alone, so that nothing is beside it.
-    """
-    if name == "chosen":
-        return
-    from tunixhack.train.student import Student
-
-    try:
-        from tunixhack.train.attention.dense import dense
-    except ImportError:
-        raise Skipped("this version of the package has the dense attention alone") from None
-    prepare = Student.prepare.__func__  # type: ignore[attr-defined]
-
-    def prepared(cls: Any, *arguments: Any, **more: Any) -> Any:
-        student = prepare(cls, *arguments, **more)
-        student.attend = dense
-        return student
-
-    Student.prepare = classmethod(prepared)  # type: ignore[assignment, method-assign]
-
-
 def attention_errors(sizes: dict[str, int], shapes: Sequence[tuple[int, int, int | None]]) -> list[dict[str, Any]]:
     """Compare the attention that is chosen for a device with the dense one, forward and backward.
 
     Args:
         sizes: of the student, as config.json names them.
         shapes: rows, tokens and window.
-
-    Raises:
-        Skipped: the package has the dense attention alone.
     """
-    try:
-        from tunixhack.train.attention.base import Shape
-        from tunixhack.train.attention.check import drawn, errors, value_and_gradients
-        from tunixhack.train.attention.choose import choose
-        from tunixhack.train.attention.dense import dense
-    except ImportError:
-        raise Skipped("this version of the package has the dense attention alone") from None
     import jax.numpy as jnp
 
+    from tunixhack.train.attention.base import Shape
+    from tunixhack.train.attention.check import drawn, errors, value_and_gradients
+    from tunixhack.train.attention.choose import choose
+    from tunixhack.train.attention.dense import dense
     from tunixhack.train.core.mesh import device_mesh
 
     found = []
@@ -142,8 +113,8 @@ def attention_errors(sizes: dict[str, int], shapes: Sequence[tuple[int, int, int
             rows=rows, length=length, heads=sizes["num_attention_heads"], kv_heads=sizes["num_key_value_heads"],
             head_dim=sizes["head_dim"], window=window, dtype=jnp.bfloat16,
         )  # fmt: skip
-        chosen = choose(device_mesh(rows), shape)
         arrays = drawn(shape, mean=175)
+        chosen = choose(device_mesh(rows), replace(shape, segments=int(arrays.segments.max())))
         found.append(
             {
                 "name": chosen.name, "rows": rows, "length": length, "window": window,

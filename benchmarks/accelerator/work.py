@@ -100,7 +100,7 @@ def attention(work: Path, asked: Asked) -> dict[str, Any]:
     window = sizes["sliding_window"]
     wanted = [(4, 2048, None), (4, 2048, window), (1, 8192, None), (1, 8192, window), (1, 16384, None)]
     if _tiny(asked):
-        wanted = [(2, 128, None), (2, 128, 32)]
+        wanted = [(2, 256, None), (2, 256, 32)]
     return {"paths": ours.attention_errors(sizes, wanted)}
 
 
