@@ -70,6 +70,7 @@ class Sides:
         self.trainer = Trainer(
             self.student.model,
             family=base.family,
+            attend=self.student.attend,
             settings=self.plan,
             saving=Saving(folder / "actor", max_to_keep=1, every=1e9),
             callbacks=self,

@@ -73,6 +73,7 @@ def test_train_hands_on_what_it_is_told_and_nothing_else(tunixhack: Command, stu
         "format": "think",
         "samples": 10,
         "max_new_tokens": 768,
+        "check_attention": False,
         "accept_terms": True,
         "cpu": True,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.train.data.test_packing import token_set
 from tunixhack.errors import UserError
 from tunixhack.train import record
 from tunixhack.train.data import token_set as token_sets
+from tunixhack.train.data.token_writer import Facts, TokenWriter
 from tunixhack.train.old_names import SETTINGS, renamed_options
 from tunixhack.train.report import metrics
 from tunixhack.train.settings import Settings, settings
@@ -104,7 +106,13 @@ def test_old_lines_of_metrics_have_the_names_of_today(tmp_path):
 
 def test_the_tokens_of_an_older_version_are_not_made_anew(tmp_path):
     data = token_set([4, 5, 6], validation=[1])
-    token_sets.save(tmp_path / "new.npz", data)
+    written = TokenWriter()
+    for row in range(len(data)):
+        written.add(data.row(row))
+    known = {field.name: getattr(data, field.name) for field in fields(Facts)}
+    written.finish(Facts(**known))
+    written.save(tmp_path / "new.npz")
+    written.close()
     with np.load(tmp_path / "new.npz") as file:
         arrays = {("held_back" if name == "validation" else name): file[name] for name in file.files}
     with (tmp_path / "old.npz").open("wb") as opened:

@@ -20,7 +20,7 @@ from tunixhack.train.attention.dense import dense
 from tunixhack.train.core.loss import mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
-from tunixhack.train.core.trainer import Trainer
+from tunixhack.train.core.trainer import GivenBatch, Trainer
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.models.gemma3 import FAMILY, hidden_states, output_table
 from tunixhack.train.settings import settings
@@ -98,6 +98,7 @@ def shares():
         trainer = Trainer(
             model,
             family=FAMILY,
+            attend=dense,
             settings=settings("full", batch_size=8, compute="float32"),
             saving=Saving(Path(tempfile.mkdtemp()) / "actor", max_to_keep=1, every=1e9),
             callbacks=Callbacks(),
@@ -120,7 +121,7 @@ class Callbacks:
         self._batches = [next(iter(Packed(token_set([20, 11, 30, 25] * 8), max_seq_len=32, batch_size=8)))]
 
     def next_batch(self, step):
-        return (self._batches.pop(), 1e-3) if self._batches else None
+        return GivenBatch(self._batches.pop(), 1e-3) if self._batches else None
 
     def data_position(self):
         return {}

@@ -64,7 +64,13 @@ def test_every_peak_has_a_source():
 
 def test_frozen_weights_take_two_thirds_and_adapters_all():
     shape = ModelShape(
-        parameters=1_000_000_000, adapters=13_000_000, layers=26, width=1152, inner=6912, heads=4, vocabulary=262_144
+        parameters=1_000_000_000,
+        adapters=13_000_000,
+        layers=26,
+        width=1152,
+        products=17_664,
+        attended=1024,
+        vocabulary=262_144,
     )
     assert flops_per_token(shape, "full") == 6_000_000_000
     assert flops_per_token(shape, "lora") == flops_per_token(shape, "qlora") == 4_000_000_000 + 78_000_000
@@ -73,9 +79,10 @@ def test_frozen_weights_take_two_thirds_and_adapters_all():
 def test_a_table_of_embeddings_that_is_only_looked_up_counts_nothing():
     tensors = {
         "model.embed_tokens.weight": (100, 8),
+        "model.layers.0.self_attn.q_proj.weight": (8, 8),
         "model.layers.0.mlp.up_proj.weight": (32, 8),
         "model.layers.0.mlp.down_proj.weight": (8, 32),
     }
-    tied = shape_of(tensors, heads=2, settings=Settings(method="full"))
-    untied = shape_of(tensors | {"lm_head.weight": (100, 8)}, heads=2, settings=Settings(method="full"))
-    assert flops_per_token(tied, "full") == flops_per_token(untied, "full") == 6 * (800 + 2 * 256)
+    tied = shape_of(tensors, settings=Settings(method="full"))
+    untied = shape_of(tensors | {"lm_head.weight": (100, 8)}, settings=Settings(method="full"))
+    assert flops_per_token(tied, "full") == flops_per_token(untied, "full") == 6 * (800 + 64 + 2 * 256)

@@ -117,6 +117,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pa
                 trainer = Trainer(
                     student.model,
                     family=student.base.family,
+                    attend=student.attend,
                     settings=plan,
                     saving=Saving(actor, max_to_keep=9, every=every),
                     callbacks=steps,

@@ -121,10 +121,16 @@ def test_a_row_too_long_for_the_memory_is_told_the_longest_that_fits_and_the_opt
 
 
 def test_where_only_another_method_fits_at_all_its_longest_row_is_told(base, device, monkeypatch):
-    def shape(tensors, *, heads, settings):
+    def shape(tensors, *, settings):
         adapters = 0 if settings.method == "full" else 13_000_000
         return memory_estimate.ModelShape(
-            parameters=10**9, adapters=adapters, layers=26, width=1152, inner=6912, heads=4, vocabulary=262_144
+            parameters=10**9,
+            adapters=adapters,
+            layers=26,
+            width=1152,
+            products=17_664,
+            attended=1024,
+            vocabulary=262_144,
         )
 
     monkeypatch.setattr(capacity, "shape_of", shape)

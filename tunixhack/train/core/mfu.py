@@ -77,7 +77,7 @@ def flops_per_token(shape: ModelShape, method: Method) -> int:
         shape: of the student.
         method: what is learnt.
 
-    >>> tiny = ModelShape(parameters=1000, adapters=10, layers=1, width=4, inner=8, heads=1, vocabulary=16)
+    >>> tiny = ModelShape(parameters=1000, adapters=10, layers=1, width=4, products=32, attended=4, vocabulary=16)
     >>> flops_per_token(tiny, "full"), flops_per_token(tiny, "lora")
     (6000, 4060)
     """
