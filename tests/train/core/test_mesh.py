@@ -108,7 +108,8 @@ def shares():
     states = {"qlora": nnx.state(qlora), "weight": nnx.state(model), "adam": nnx.state(trainer.optimizer)}
     for kind, state in states.items():
         for path, leaf in jax.tree.leaves_with_path(state):
-            if leaf.ndim > 1:
+            # norms are whole everywhere, and of two dimensions where layers are stacked
+            if leaf.ndim > 1 and "norm" not in jax.tree_util.keystr(path):
                 name = f"{kind} {jax.tree_util.keystr(path)}"
                 found[name] = leaf.addressable_shards[0].data.size / leaf.size
     return found
@@ -136,7 +137,7 @@ class Callbacks:
 def test_on_eight_devices_weights_quantised_ones_and_adams_moments_are_split(eight):
     found = eight(shares)
     weights = {name: share for name, share in found.items() if name.startswith("weight")}
-    assert len(weights) > 30
+    assert len(weights) > 12  # equal layers are stacked
     assert set(weights.values()) == {1 / 8}
     moments = [share for name, share in found.items() if name.startswith("adam") and "count" not in name]
     assert len(moments) == 2 * len(weights)

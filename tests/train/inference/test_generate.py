@@ -205,12 +205,16 @@ def compiled():
         jax.monitoring.unregister_event_listener(count)
 
 
-def test_lengths_of_a_bucket_share_what_was_compiled_and_another_process_finds_it(tiny, monkeypatch):
+def test_lengths_of_a_bucket_share_what_was_compiled_and_another_process_finds_it(tiny):
     if jax.config.jax_compilation_cache_dir is None:
         pytest.skip("jax keeps nothing: pytest runs without its cache")
     # what is compiled in less than a second is not kept otherwise, and an idle machine is that fast
-    monkeypatch.setattr(jax.config, "jax_persistent_cache_min_compile_time_secs", 0.0)
-    generate(tiny, QUESTIONS, max_new_tokens=20)
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    try:
+        generate(tiny, QUESTIONS, max_new_tokens=20)
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
     with compiled() as within:
         generate(tiny, OTHERS, max_new_tokens=100)
     assert not within["cache_misses"] + within["cache_hits"]
