@@ -22,6 +22,7 @@ from flax import nnx
 from tunixhack.recipes import math
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.testing.student import write_tiny_student
+from tunixhack.train.core.batches import step_inputs
 from tunixhack.train.core.step import summed_losses
 from tunixhack.train.data.chat import Rendered
 from tunixhack.train.data.packing import Packed, PackedBatch
@@ -32,7 +33,6 @@ from tunixhack.train.scoring.student_scorer import StudentScorer
 
 ROWS = {"tiny": 600, "smollm": 24}
 BATCH = {"tiny": 16, "smollm": 4}
-NAMES = ("tokens", "loss_mask", "segments", "positions")
 
 
 def answers(folder: Path, rows: int, source: str | None) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def ours(scorer: StudentScorer, rows: list[dict[str, Any]]) -> float:
 def epoch(losses: Any, state: Any, batches: list[PackedBatch]) -> float:
     start = time.perf_counter()
     for batch in batches:
-        float(losses(state, {name: getattr(batch, name) for name in NAMES}))
+        float(losses(state, step_inputs(batch)))
     return time.perf_counter() - start
 
 

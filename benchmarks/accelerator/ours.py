@@ -170,15 +170,15 @@ def generate_tokens(work: Path, prompts: int, new: int) -> dict[str, Any]:
 
 def packed_arrays(work: Path, length: int, batches: int, rows: int) -> dict[str, npt.NDArray[Any]]:
     """Return packed rows for peers: tokens, loss_mask, segments and positions, [batches × rows, length]."""
+    from tunixhack.train.core.batches import step_inputs
     from tunixhack.train.data.packing import Packed
 
     packed = Packed(_tokens(work, length), max_seq_len=length, batch_size=rows, epochs=4)
     found = []
     for _ in range(batches):
         if (batch := packed.next()) is not None:
-            found.append(batch)
-    names = ("tokens", "loss_mask", "segments", "positions")
-    return {name: np.concatenate([getattr(batch, name) for batch in found]) for name in names}
+            found.append(step_inputs(batch))
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
 
 def padded_arrays(work: Path, length: int, count: int) -> dict[str, npt.NDArray[Any]]:

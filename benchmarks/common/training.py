@@ -30,6 +30,7 @@ from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.train.attention.base import Attend
 from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.attention.dense import seen_pairs
+from tunixhack.train.core.batches import step_inputs
 from tunixhack.train.core.loss import in_compute_dtype, mean_loss, token_losses
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.core.saving import Saving
@@ -207,7 +208,7 @@ class _Waiting(hooks.DataHooks):
             return None
         batch = self._batches.pop(0)
         if isinstance(batch, PackedBatch):
-            return {name: getattr(batch, name) for name in ("tokens", "loss_mask", "segments", "positions")}
+            return step_inputs(batch)
         return batch
 
     def load_next_eval_batch(self, train_ctx: Any) -> None:

@@ -18,8 +18,9 @@ from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tunixhack.errors import UserError
+from tunixhack.train.attention.sharded import AXIS
 
-FSDP, TP = "fsdp", "tp"
+FSDP, TP = AXIS, "tp"
 """The mesh's axes, as Tunix's models name them: over the first, weights and batches are split."""
 
 TILE = 128

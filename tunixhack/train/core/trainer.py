@@ -175,6 +175,8 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         """Seconds of the last step that is reported; None where none is known but that of the compiler's."""
         self._interval, self._group = SaveInterval(saving.every), saving.group
         self._compiling, self._compiled = CompileTimer(), 0.0
+        self._mesh = mesh_of(model) if self._group.count > 1 else None
+        """That batches are put on; None for one process, whose batches Tunix puts there."""
         self._open = ExitStack()
         saving.folder.mkdir(parents=True, exist_ok=True)
         root = self._open.enter_context(literal_path(saving.folder))
@@ -270,12 +272,11 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self._compiled = self._compiling.seconds
         self._handed = time.monotonic()  # what was done between the steps is no step's time
         inputs, rate = self._given.inputs, np.asarray(self._given.learning_rate, np.float32)
-        if self._group.count == 1:
+        if self._mesh is None:
             return {**(step_inputs(self._given.batch) if inputs is None else inputs), "learning_rate": rate}
         # Tunix would take what each process has for another part of the batch
-        mesh = mesh_of(self.model)
-        inputs = put_on_mesh(step_inputs(self._given.batch), mesh) if inputs is None else inputs
-        return {**inputs, "learning_rate": rows_on(mesh, rate)}
+        inputs = put_on_mesh(step_inputs(self._given.batch), self._mesh) if inputs is None else inputs
+        return {**inputs, "learning_rate": rows_on(self._mesh, rate)}
 
     def custom_checkpoint_metadata(self) -> dict[str, Any]:
         """Return what is kept beside the weights."""

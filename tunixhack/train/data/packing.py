@@ -1,7 +1,7 @@
 """Several rows in one training row of fixed shape, so that no time goes into padding and nothing compiles twice.
 
 Rows of a few hundred tokens in a training row of 2,048 would leave most of it padding. grain's first-fit packer puts
-several into one; a row never sees its neighbours (`tunixhack.train.core.loss.attention_mask`) and its positions start
+several into one; a row never sees its neighbours (`tunixhack.train.attention.base.Attend`) and its positions start
 at 0, so that each token's loss is what it would be alone.
 """
 

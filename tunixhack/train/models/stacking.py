@@ -1,7 +1,7 @@
 """A model whose equal layers are one module with stacked weights, for as long as it is trained; and back again.
 
 A step over stacked weights is compiled for each kind of layer once, and its optimizer has an array for each kind of
-weight instead of one for each layer: of Gemma 3 1B, 42 arrays of adapters instead of 312.
+weight instead of one for each layer: of Gemma 3 1B, 36 arrays of adapters instead of 312.
 """
 
 from __future__ import annotations

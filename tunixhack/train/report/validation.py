@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from tunixhack.train.core.placement import rows_on
-from tunixhack.train.core.step import Inputs, summed_losses
+from tunixhack.train.core.batches import put_on_mesh, step_inputs
+from tunixhack.train.core.step import summed_losses
 from tunixhack.train.data.chat import Message
 from tunixhack.train.data.datasets import Dataset, all_examples
 from tunixhack.train.data.packing import Packed
@@ -40,13 +40,7 @@ class ValidationLoss:
         family, dtype = student.base.family, jnp.dtype(student.settings.compute)
         batches = list(Packed(data, max_seq_len=student.settings.max_seq_len, batch_size=rows, validation=True))
         self._mesh = student.mesh
-        self._batches: list[Inputs] = [
-            {
-                name: rows_on(student.mesh, getattr(batch, name))
-                for name in ("tokens", "loss_mask", "segments", "positions")
-            }
-            for batch in batches
-        ]
+        self._batches = [put_on_mesh(step_inputs(batch), student.mesh) for batch in batches]
         self.learnt = sum(int(batch.loss_mask.sum()) for batch in batches)
         """Tokens that it is the mean of."""
         graph, attend = nnx.graphdef(student.model), student.attend

@@ -12,7 +12,7 @@ from tunixhack.train.attention.base import Attend, Shape, most_segments
 from tunixhack.train.attention.check import compare
 from tunixhack.train.attention.choose import Chosen, choose
 from tunixhack.train.attention.dense import dense
-from tunixhack.train.core.placement import rows_on
+from tunixhack.train.core.batches import put_on_mesh, step_inputs
 from tunixhack.train.core.step import Inputs, batch_losses
 from tunixhack.train.data.packing import Packed
 from tunixhack.train.data.token_set import TokenSet
@@ -70,8 +70,7 @@ def check_attention(student: Student, name: str, data: TokenSet, report: Reporte
     batch = Packed(data, max_seq_len=settings.max_seq_len, batch_size=rows, seed=settings.seed).next()
     if batch is None:
         return  # less than a batch of rows is an error of its own, told before
-    names = ("tokens", "loss_mask", "segments", "positions")
-    inputs = {name: rows_on(mesh, getattr(batch, name)) for name in names}
+    inputs = put_on_mesh(step_inputs(batch), mesh)
     with mesh:
         loss, dense_loss = (_mean(student, attend, inputs) for attend in (student.attend, dense))
     report.say(f"attention checked: the first batch has a loss of {loss:.6g}, with dense attention {dense_loss:.6g}")

@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from tunixhack.errors import UserError, nearest
-from tunixhack.train.core.mesh import FSDP
+from tunixhack.train.core.batches import put_on_mesh, step_inputs
 from tunixhack.train.core.step import forward
 from tunixhack.train.core.token_scores import token_scores
 from tunixhack.train.data.chat import Format, Rendered
@@ -135,13 +134,10 @@ class StudentScorer:
         """Add up the scores of tokens by their row."""
         sums = np.zeros((3, count))
         student = self.found.student
-        split = NamedSharding(student.mesh, PartitionSpec(FSDP))
         state = nnx.state(student.model)
         with student.mesh:
             for batch in batches:
-                names = ("tokens", "loss_mask", "segments", "positions")
-                inputs = {name: jax.device_put(getattr(batch, name), split) for name in names}
-                losses, ranks = self._token_scores(state, inputs)
+                losses, ranks = self._token_scores(state, put_on_mesh(step_inputs(batch), student.mesh))
                 here = batch.loss_mask[:, 1:]
                 of = batch.rows[:, 1:][here]
                 for place, values in enumerate((np.asarray(losses)[here], np.asarray(ranks)[here], np.ones(len(of)))):
