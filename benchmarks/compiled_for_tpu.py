@@ -154,7 +154,7 @@ def main() -> None:
     plan = settings(asked.method, batch_size=mesh.size, max_seq_len=asked.length)
     kind = nnx.Param if asked.method == "full" else nnx.LoRAParam
     plain, stacked = weights(config, asked.method), weights(config, asked.method)
-    stack(stacked, FAMILY.kinds)
+    stack(stacked)
     found = compiled(mesh, stacked, plan, kind, ours(mesh, plan, kind))
     told = estimate_memory(shape_of(FAMILY.tensors(config), settings=plan), plan, devices=mesh.size, remat=asked.remat)
     print(f"tpu_memory_told: {told.total / 1e9 / found.gigabytes:.2f}")

@@ -95,7 +95,12 @@ def gemma_270m() -> gemma3.ModelConfig:
     return gemma3.ModelConfig.gemma3_270m()
 
 
-STUDENTS: dict[str, Callable[[], gemma3.ModelConfig]] = {"tiny": tiny, "270m": gemma_270m}
+def gemma_1b() -> gemma3.ModelConfig:
+    """Gemma 3 1B, whose weights in fp32 are 4 GB."""
+    return gemma3.ModelConfig.gemma3_1b_it()
+
+
+STUDENTS: dict[str, Callable[[], gemma3.ModelConfig]] = {"tiny": tiny, "270m": gemma_270m, "1b": gemma_1b}
 
 
 def student(config: gemma3.ModelConfig, method: str, mesh: Mesh) -> nnx.Module:

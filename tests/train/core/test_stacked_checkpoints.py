@@ -13,7 +13,6 @@ from tunix.sft import checkpoint_manager
 
 from tests.train.models.tiny import tiny_gemma3
 from tunixhack.train.core.stacked_checkpoints import StackedCheckpoints, stack_optimizer
-from tunixhack.train.models.gemma3 import FAMILY
 from tunixhack.train.models.stacking import stack
 
 LAYERS = 13
@@ -36,9 +35,9 @@ def test_what_is_saved_of_stacked_layers_is_what_tunix_saves_of_single_ones(tmp_
     plain = checkpoint_manager.CheckpointManager(str(tmp_path / "plain"), options)
     plain.save(3, model, optimizer, force=True)
     ours = checkpoint_manager.CheckpointManager(str(tmp_path / "ours"), options)
-    stacked = StackedCheckpoints(ours, model, optimizer, FAMILY.kinds)
-    stack(model, FAMILY.kinds)
-    optimizer = stack_optimizer(optimizer, model, FAMILY.kinds)
+    stacked = StackedCheckpoints(ours, model, optimizer)
+    stack(model)
+    optimizer = stack_optimizer(optimizer, model)
     assert len(jax.tree.leaves(nnx.state(optimizer))) < LAYERS * 20
     assert stacked.save(3, model, optimizer, force=True)
     assert stacked.latest_step() == 3
@@ -54,7 +53,5 @@ def test_a_step_that_is_not_due_is_not_unstacked(tmp_path):
     model = tiny_gemma3()
     optimizer = nnx.Optimizer(model, optax.sgd(1e-3), wrt=nnx.Param)
     never = ocp.CheckpointManagerOptions(should_save_fn=lambda step, latest: False)
-    manager = StackedCheckpoints(
-        checkpoint_manager.CheckpointManager(str(tmp_path), never), model, optimizer, FAMILY.kinds
-    )
+    manager = StackedCheckpoints(checkpoint_manager.CheckpointManager(str(tmp_path), never), model, optimizer)
     assert not manager.save(1, None, None)

@@ -1,4 +1,4 @@
-"""Equal layers stacked: the plan, the way there and back, and a model that computes the same meanwhile."""
+"""Layers stacked: the way there and back, and a model that computes the same meanwhile."""
 
 import pytest
 
@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.train.models.tiny import tiny_gemma3
 from tunixhack.testing.student import write_tiny_student
@@ -19,26 +17,14 @@ from tunixhack.train.core.loss import mean_loss
 from tunixhack.train.core.mesh import device_mesh, with_lora
 from tunixhack.train.models.gemma3 import FAMILY
 from tunixhack.train.models.load import find
-from tunixhack.train.models.stacking import runs, stack, stacked_state, unstack, unstacked_state
+from tunixhack.train.models.stacking import stack, stacked_state, unstack, unstacked_state
 
 TOKENS = jnp.arange(2 * 24).reshape(2, 24) * 7 % 250 + 8
 SEGMENTS = jnp.concatenate([jnp.ones((2, 15), int), jnp.full((2, 7), 2), jnp.zeros((2, 2), int)], 1)
 POSITIONS = jnp.concatenate([jnp.tile(jnp.arange(15), (2, 1)), jnp.tile(jnp.arange(9), (2, 1))], 1)
 LEARNT = SEGMENTS > 0
 LAYERS = 14
-"""Two whole turns of five local layers and a full one, and two local ones behind them."""
-
-
-@given(layers=st.integers(1, 60), counts=st.lists(st.integers(1, 6), min_size=1, max_size=3))
-def test_each_layer_is_in_one_run_and_in_its_turn(layers, counts):
-    whole, rest = runs(layers, counts)
-    places = [number for run in (*whole, *rest) for number in run.layers]
-    assert sorted(places) == list(range(layers))
-    turn = [kind for kind, count in enumerate(counts) for _ in range(count)]
-    for run in (*whole, *rest):
-        assert {turn[number % len(turn)] for number in run.layers} == {run.kind}
-        assert int(np.prod(run.shape)) == len(run.layers)
-    assert len(whole) + len(rest) <= 2 * len(counts)
+"""Two turns of five local layers and a full one, and two local ones behind them."""
 
 
 def adapted(method, layers=LAYERS):
@@ -73,11 +59,11 @@ def test_a_stacked_model_computes_what_tunix_does_layer_by_layer(method, layers)
     model, kind = adapted(method, layers), nnx.Param if method == "full" else nnx.LoRAParam
     learn = lambda loss: nnx.jit(nnx.value_and_grad(loss, argnums=nnx.DiffState(0, kind)))  # noqa: E731
     wanted, wanted_gradients = learn(tunixs_loss)(model)
-    stack(model, FAMILY.kinds)
-    assert len(model.layers) == 3
+    stack(model)
+    assert len(model.layers) == 1
     found, gradients = learn(loss_of)(model)
     assert float(found) == pytest.approx(float(wanted), rel=1e-6)
-    gradients = unstacked_state(gradients, layers, FAMILY.kinds)
+    gradients = unstacked_state(gradients, layers)
     pairs = dict(nnx.to_flat_state(gradients)), dict(nnx.to_flat_state(wanted_gradients))
     assert pairs[0].keys() == pairs[1].keys()
     for path, one in pairs[1].items():
@@ -95,8 +81,8 @@ def test_a_model_comes_back_as_it_was(method, layers):
     model = adapted(method, layers)
     paths, before = qwix_paths(model), jax.tree.map(np.asarray, nnx.state(model))
     where = jax.tree.map(lambda leaf: leaf.sharding, nnx.state(model))
-    stack(model, FAMILY.kinds)
-    unstack(model, FAMILY.kinds)
+    stack(model)
+    unstack(model)
     after = nnx.state(model)
     jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, after), before)
     assert {str(one) for one in jax.tree.leaves(where)} == {str(leaf.sharding) for leaf in jax.tree.leaves(after)}
@@ -106,27 +92,27 @@ def test_a_model_comes_back_as_it_was(method, layers):
 
 def test_what_a_weight_is_split_over_goes_along():
     model = adapted("lora", 12)
-    stack(model, FAMILY.kinds)
+    stack(model)
     adapter = model.layers[0].attn.q_einsum.w_lora_a
-    assert adapter.shape[:2] == (2, 5)
-    assert adapter.get_metadata()["out_sharding"] == (None, None, "fsdp", None)
+    assert adapter.shape[0] == 12
+    assert adapter.get_metadata()["out_sharding"] == (None, "fsdp", None)
 
 
 def test_an_optimizers_state_goes_there_and_back():
     layers = nnx.List([nnx.Dict(w=nnx.Param(jnp.full(2, number))) for number in range(5)])
     state = nnx.state(nnx.Dict(mu=nnx.Dict(layers=layers), count=nnx.Param(jnp.zeros(()))))
-    stacked = stacked_state(state, 5, (2, 1))
-    assert {leaf.shape for _, leaf in nnx.to_flat_state(stacked)} == {(), (2,), (2, 2)}
-    back = unstacked_state(stacked, 5, (2, 1))
+    stacked = stacked_state(state, 5)
+    assert {leaf.shape for _, leaf in nnx.to_flat_state(stacked)} == {(), (5, 2)}
+    back = unstacked_state(stacked, 5)
     jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.asarray, back), jax.tree.map(np.asarray, state))
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen", "qwen2"])
-def test_families_of_one_kind_of_layer_are_one_stack(tmp_path, name):
+def test_families_of_one_kind_of_layer_compute_the_same_stacked(tmp_path, name):
     base = find(write_tiny_student(tmp_path, name))
     model = base.load(None, jnp.float32)
     wanted = base.family.hidden_states(model, TOKENS, POSITIONS, SEGMENTS, Chunked())
-    stack(model, base.family.kinds)
+    stack(model)
     assert len(model.layers) == 1
     found = base.family.hidden_states(model, TOKENS, POSITIONS, SEGMENTS, Chunked())
     np.testing.assert_allclose(found, wanted, atol=1e-5)

@@ -6,7 +6,6 @@ layer's weights in their places, and a training of either kind goes on from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,20 +15,19 @@ from tunix.sft import checkpoint_manager
 from tunixhack.train.models.stacking import stacked_state, unstacked_state
 
 
-def stack_optimizer(optimizer: nnx.Optimizer[Any], model: Any, counts: Sequence[int]) -> nnx.Optimizer[Any]:
+def stack_optimizer(optimizer: nnx.Optimizer[Any], model: Any) -> nnx.Optimizer[Any]:
     """Make an optimizer of a stacked model that goes on where another stood.
 
     Args:
         optimizer: of the model before it was stacked.
         model: stacked.
-        counts: as for `tunixhack.train.models.stacking.runs`.
     """
     graph, state = nnx.split(model)
     made: nnx.Optimizer[Any] = nnx.eval_shape(
         lambda state: nnx.Optimizer(nnx.merge(graph, state), optimizer.tx, wrt=optimizer.wrt), state
     )
     before = nnx.state(optimizer)
-    nnx.update(made, stacked_state(before, model.config.num_layers, counts))
+    nnx.update(made, stacked_state(before, model.config.num_layers))
     return made
 
 
@@ -40,12 +38,11 @@ class StackedCheckpoints(checkpoint_manager.CheckpointManager):  # type: ignore[
         manager: Tunix's, whose place it takes.
         model: before it is stacked.
         optimizer: of it.
-        counts: as for `tunixhack.train.models.stacking.runs`.
     """
 
-    def __init__(self, manager: Any, model: Any, optimizer: nnx.Optimizer[Any], counts: Sequence[int]) -> None:
+    def __init__(self, manager: Any, model: Any, optimizer: nnx.Optimizer[Any]) -> None:
         self._checkpoint_manager = manager._checkpoint_manager
-        self._counts, self._layers = counts, model.config.num_layers
+        self._layers = model.config.num_layers
         self._model, self._optimizer = _without_values(model), _without_values(optimizer)
 
     def save(
@@ -62,8 +59,8 @@ class StackedCheckpoints(checkpoint_manager.CheckpointManager):  # type: ignore[
             return False  # asked before anything is unstacked
         state = nnx.state(model, nnx.LoRAParam) if save_only_lora_params else nnx.state(model)
         own, own_optimizer = nnx.clone(self._model), nnx.clone(self._optimizer)
-        nnx.update(own, unstacked_state(state, self._layers, self._counts))
-        nnx.update(own_optimizer, unstacked_state(nnx.state(optimizer), self._layers, self._counts))
+        nnx.update(own, unstacked_state(state, self._layers))
+        nnx.update(own_optimizer, unstacked_state(nnx.state(optimizer), self._layers))
         return bool(super().save(step, own, own_optimizer, save_only_lora_params, force, custom_metadata))
 
 

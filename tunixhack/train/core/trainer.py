@@ -3,7 +3,7 @@
 Kept from Tunix: the loop, the optimizer on LoRA's parameters or all, sharded inputs, checkpoints. Ours, each through
 a function that Tunix lets a subclass override:
 
-* equal layers stacked: compiled once for all of them (`tunixhack.train.models.stacking`);
+* layers stacked: compiled once for all of them (`tunixhack.train.models.stacking`);
 * the step: our loss, the rows in parts with every token counting alike, the learning rate as an input, and no update
   where a number is not finite;
 * when a step is waited for: a few are handed over before the result of the first is looked at, so that the devices do
@@ -192,17 +192,16 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         self.with_data_hooks(_Data(self))
 
     def _stack_layers(self) -> None:
-        """Stack equal layers of the model, in its place, and what the optimizer has of them."""
-        kinds = self._family.kinds
+        """Stack the layers of the model, in its place, and what the optimizer has of them."""
         before: Any = self.optimizer
-        self.checkpoint_manager: Any = StackedCheckpoints(self.checkpoint_manager, self.model, before, kinds)
-        stack(self.model, kinds)
-        self.optimizer: Any = stack_optimizer(before, self.model, kinds)
+        self.checkpoint_manager: Any = StackedCheckpoints(self.checkpoint_manager, self.model, before)
+        stack(self.model)
+        self.optimizer: Any = stack_optimizer(before, self.model)
 
     def unstack_layers(self) -> None:
         """Give the model its single layers back, in its place; no step is made behind this."""
         self.optimizer = None
-        unstack(self.model, self._family.kinds)
+        unstack(self.model)
 
     @property
     def restored(self) -> tuple[int, Mapping[str, Any] | None]:

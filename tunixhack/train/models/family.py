@@ -47,8 +47,6 @@ class Family:
     """Read a folder's weights into a model: ``load(folder, config, mesh, dtype)``; the header was checked before."""
     hidden_states: Callable[[Any, jax.Array, jax.Array, jax.Array, Attend], jax.Array]
     """``hidden_states(model, tokens, positions, segments, attend)``: see `tunixhack.train.models.packed`."""
-    kinds: tuple[int, ...]
-    """Layers of each kind in a row, in the order in which kinds take turns; (1,) where all layers are of one kind."""
     output_table: Callable[[Any], jax.Array]
     """The matrix [V, D] that makes logits of hidden states."""
     to_huggingface: Callable[[Any], Iterator[tuple[str, npt.NDArray[np.generic]]]]

@@ -7,7 +7,7 @@ training takes the hidden states instead.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tunixhack.train.data.chat import GEMMA
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope, whole
 from tunixhack.train.models.joined import joined, kept
-from tunixhack.train.models.packed import Layer, Packed, by_rows, hidden_states, lora_scale, run_layers
+from tunixhack.train.models.packed import Kind, Packed, attend_as, by_rows, hidden_states, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
@@ -32,7 +32,7 @@ from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads,
 Array = npt.NDArray[np.generic]
 
 LOCAL_AND_FULL = (5, 1)
-"""Layers in a row that see a window of the text, and that see all of it, in turns."""
+"""Layers in a row that see a window of the text, kind 0, and that see all of it, kind 1, in turns."""
 
 _NORMS = {
     "input_layernorm": "pre_attention_norm",
@@ -146,25 +146,34 @@ class Gemma3(tunix_gemma3.Gemma3):  # type: ignore[misc]  # tunix has no types
         """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
         if not isinstance(attention_mask, Packed):
             return super().__call__(last_tokens, positions, cache, attention_mask, **rest)
-        x = self.embedder.encode(last_tokens)
-        local, full = tunix_gemma3.AttentionType.LOCAL_SLIDING, tunix_gemma3.AttentionType.GLOBAL
-        kinds = [self._kind(kind, positions, attention_mask) for kind in (local, full)]
-        return self.final_norm(run_layers(self, list(zip(kinds, LOCAL_AND_FULL, strict=True)), x))
-
-    def _kind(self, kind: tunix_gemma3.AttentionType, positions: jax.Array, packed: Packed) -> Layer:
-        """Return what computes a layer of a kind."""
-        config, local = self.config, kind == tunix_gemma3.AttentionType.LOCAL_SLIDING
-        base = config.local_base_frequency if local else config.global_base_frequency
-        scale = config.local_scale_factor if local else config.global_scale_factor
-        turned = Rotation.of(positions, config.head_dim, base, scale)
-        window = config.sliding_window_size if local else None
-        return functools.partial(_layer, packed=packed, turned=turned, window=window, lora_scale=lora_scale(self))
+        config = self.config
+        bases, scales = (
+            (getattr(config, f"local_{name}"), getattr(config, f"global_{name}"))
+            for name in ("base_frequency", "scale_factor")
+        )
+        layer = functools.partial(
+            _layer,
+            packed=attention_mask,
+            turned=Rotation.of_kinds(positions, config.head_dim, bases, scales),
+            windows=(config.sliding_window_size, None),
+            lora_scale=lora_scale(self),
+        )
+        turn = np.repeat(np.arange(2, dtype=np.int32), LOCAL_AND_FULL)
+        x = run_layers(self, layer, self.embedder.encode(last_tokens), np.resize(turn, config.num_layers))
+        return self.final_norm(x)
 
 
 def _layer(
-    layer: Any, x: jax.Array, *, packed: Packed, turned: Rotation, window: int | None, lora_scale: float
+    layer: Any,
+    x: jax.Array,
+    kind: Kind,
+    *,
+    packed: Packed,
+    turned: Rotation,
+    windows: Sequence[int | None],
+    lora_scale: float,
 ) -> jax.Array:
-    """Compute a layer on states [B, L, D]."""
+    """Compute a layer of a kind on states [B, L, D]."""
     attention, mlp = layer.attn, layer.mlp
     normed = layer.pre_attention_norm(x)
     if attention.use_qkv_einsum:
@@ -174,9 +183,10 @@ def _layer(
         q, kv = joined(normed, [attention.q_einsum, attention.kv_einsum], lora_scale)
         k, v = kv[:, :, 0], kv[:, :, 1]
     q, k, v = (by_rows(one) for one in (q, k, v))
+    turned = turned.for_kind(kind)
     q = turned(attention._query_norm(q)) * attention.query_pre_attn_scalar
     k = turned(attention._key_norm(k))
-    attended = packed.attend(q, k, v, packed.segments, window)
+    attended = attend_as(kind, windows, packed, q, k, v)
     mixed = kept(by_rows(attention.attn_vec_einsum(attended)))
     x = layer.post_attention_norm(mixed) + x
     gate, up = joined(layer.pre_ffw_norm(x), [mlp.gate_proj, mlp.up_proj], lora_scale)
@@ -201,7 +211,6 @@ FAMILY = Family(
     tensors=tensors,
     load=load,
     hidden_states=hidden_states,
-    kinds=LOCAL_AND_FULL,
     output_table=output_table,
     to_huggingface=to_huggingface,
 )

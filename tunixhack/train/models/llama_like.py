@@ -14,7 +14,7 @@ from flax import nnx
 from tunixhack.errors import UserError
 from tunixhack.train.models.hf_config import whole
 from tunixhack.train.models.joined import joined, kept
-from tunixhack.train.models.packed import Packed, by_rows, lora_scale, run_layers
+from tunixhack.train.models.packed import Kind, Packed, by_rows, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
 
@@ -113,13 +113,13 @@ def final_states(model: Any, tokens: jax.Array, packed: Packed, turned: Rotation
         turned: the positions.
     """
     apply = partial(_layer, packed=packed, turned=turned, lora_scale=lora_scale(model))
-    x = run_layers(model, [(apply, 1)], model.embedder.encode(tokens))
+    x = run_layers(model, apply, model.embedder.encode(tokens))
     found: jax.Array = model.final_norm(x)
     return found
 
 
-def _layer(layer: Any, x: jax.Array, *, packed: Packed, turned: Rotation, lora_scale: float) -> jax.Array:
-    """Compute a layer on states [B, L, D]."""
+def _layer(layer: Any, x: jax.Array, _: Kind, *, packed: Packed, turned: Rotation, lora_scale: float) -> jax.Array:
+    """Compute a layer on states [B, L, D]; all are of one kind."""
     attention, mlp = layer.attn, layer.mlp
     q, k, v = joined(layer.input_layernorm(x), [attention.q_proj, attention.k_proj, attention.v_proj], lora_scale)
     if hasattr(attention, "q_bias"):

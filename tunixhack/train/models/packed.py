@@ -1,8 +1,11 @@
-"""A student's layers over packed rows: equal ones are compiled once, and run one after the other in a loop.
+"""A student's layers over packed rows: one is compiled, and all run one after the other in a loop.
 
 Tunix's models unroll their layers. Gemma 3 1B has 26: each step sends some 7,000 kernels to the device, which waits for
-them 43 % of the time on an H200, and compiling takes 36 to 51 seconds. Layers that are equal but for their weights,
-or groups of layers that repeat, are one loop here: `jax.lax.scan` over their stacked weights.
+them 43 % of the time on an H200, and compiling takes 36 to 51 seconds. Here they are one loop: `jax.lax.scan` over
+their stacked weights. Layers of two kinds, such as Gemma 3's five local ones and a full one, differ in what attention
+sees and in their positions' waves alone: the loop is told each one's kind, and all but attention is compiled once. A
+loop over such groups of layers, with loops in it and what is left of a group behind it, has three layers to compile,
+which took twice as long for a TPU.
 
 The loop needs to be run from inside a model's ``__call__``: qwix finds the places of adapters there and nowhere else,
 and without them every gradient of theirs is zero.
@@ -11,10 +14,14 @@ and without them every gradient of theirs is zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from flax import nnx
 from jax.interpreters import pxla
 from jax.sharding import NamedSharding, PartitionSpec
@@ -22,10 +29,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from tunixhack.train.attention.base import SAVED, Attend
 from tunixhack.train.attention.sharded import AXIS
 from tunixhack.train.models.joined import PRODUCT
-from tunixhack.train.models.stacking import is_stacked, runs
+from tunixhack.train.models.stacking import is_stacked
 
-Layer = Callable[[Any, jax.Array], jax.Array]
-"""Compute a module of Tunix's on states [B, L, D]."""
+Kind = int | jax.Array
+"""Which of the kinds of layers one is: a number, or a traced one in a loop over all layers."""
+
+Layer = Callable[[Any, jax.Array, Kind], jax.Array]
+"""Compute a module of Tunix's, which is a layer of some kind, on states [B, L, D]."""
 
 
 @dataclass(frozen=True)
@@ -37,48 +47,58 @@ class Packed:
     attend: Attend
 
 
-def run_layers(model: Any, kinds: Sequence[tuple[Layer, int]], x: jax.Array) -> jax.Array:
-    """Compute all layers of a model, in loops where they are stacked.
+def run_layers(model: Any, layer: Layer, x: jax.Array, kinds: npt.NDArray[np.int32] | None = None) -> jax.Array:
+    """Compute all layers of a model, in a loop where they are stacked.
 
     Args:
         model: a student's.
-        kinds: what computes layers, and how many in a row: five local ones and a global one are ``[(local, 5), (full,
-            1)]``. They take turns until all layers are computed.
+        layer: what computes one of them.
         x: [B, L, D].
+        kinds: int [layers], which kind of layer each is; None where all are of one kind.
 
     Returns:
         [B, L, D], behind the last layer.
     """
-    policy = _LEAST if remat_wanted(model) else _PRODUCTS
-    kinds = [(_recomputing(apply, policy), count) for apply, count in kinds]
-    applied = [apply for apply, _ in kinds]
-    counts = [count for _, count in kinds]
+    compute = _recomputing(layer, _LEAST if remat_wanted(model) else _PRODUCTS)
+    if kinds is None:
+        kinds = np.zeros(model.config.num_layers, np.int32)
     if not is_stacked(model):
-        in_turn = [apply for apply, count in kinds for _ in range(count)]
-        for number, layer in enumerate(model.layers):
-            x = in_turn[number % len(in_turn)](layer, x)
+        for module, kind in zip(model.layers, kinds, strict=True):
+            x = compute(module, x, int(kind))
         return x
-    whole, rest = runs(model.config.num_layers, counts)
-    parts = [_Split.of(layer) for layer in model.layers]
-    if whole:
+    (joint,) = model.layers
+    split = _Split.of(joint)
 
-        def turn(x: jax.Array, arrays: list[list[jax.Array]]) -> tuple[jax.Array, None]:
-            for run, part, own in zip(whole, parts, arrays, strict=False):
-                x = _run(run.shape[1:], replace(part, arrays=own), applied[run.kind], x)
-            return x, None
+    def one(x: jax.Array, own: tuple[list[jax.Array], jax.Array]) -> tuple[jax.Array, None]:
+        arrays, kind = own
+        return compute(split.merged(arrays), x, kind), None
 
-        x, _ = jax.lax.scan(turn, x, [part.arrays for part in parts[: len(whole)]])
-    for run, part in zip(rest, parts[len(whole) :], strict=True):
-        x = _run(run.shape, part, applied[run.kind], x)
+    x, _ = jax.lax.scan(one, x, (split.arrays, jnp.asarray(kinds)))
     return x
 
 
-def _run(shape: tuple[int, ...], part: _Split, apply: Layer, x: jax.Array) -> jax.Array:
-    """Compute one layer, or those that are stacked."""
-    if not shape:
-        return apply(part.merged(part.arrays), x)
-    x, _ = jax.lax.scan(lambda x, arrays: (apply(part.merged(arrays), x), None), x, part.arrays)
-    return x
+def attend_as(
+    kind: Kind, windows: Sequence[int | None], packed: Packed, q: jax.Array, k: jax.Array, v: jax.Array
+) -> jax.Array:
+    """Attend, to q, k and v as `Attend` takes them, with the window of a kind of layer.
+
+    Args:
+        kind: of the layer.
+        windows: of each kind.
+        packed: how, and the segments.
+        q: [B, L, N, H].
+        k: [B, L, K, H].
+        v: [B, L, K, H].
+
+    Returns:
+        [B, L, N, H].
+    """
+    if isinstance(kind, int):
+        return packed.attend(q, k, v, packed.segments, windows[kind])
+    # a kernel knows beforehand which blocks it leaves out, so that each window's is compiled, and one of them runs
+    kernels = [partial(packed.attend, window=window) for window in windows]
+    found: jax.Array = jax.lax.switch(kind, kernels, q, k, v, packed.segments)
+    return found
 
 
 @dataclass(frozen=True)
@@ -120,12 +140,12 @@ _PRODUCTS = jax.checkpoint_policies.save_only_these_names(SAVED, PRODUCT)
 long, and it is most of what there is, much of it in fp32."""
 
 
-def _recomputing(apply: Layer, policy: Any) -> Layer:
+def _recomputing(layer: Layer, policy: Any) -> Layer:
     """Keep of a layer what a policy says, and compute the rest again in the backward pass."""
 
-    def again(module: Any, x: jax.Array) -> jax.Array:
+    def again(module: Any, x: jax.Array, kind: Kind) -> jax.Array:
         split = _Split.of(module)
-        inner = jax.checkpoint(lambda arrays, x: apply(split.merged(arrays), x), policy=policy)
+        inner = jax.checkpoint(lambda arrays, x: layer(split.merged(arrays), x, kind), policy=policy)
         found: jax.Array = inner(split.arrays, x)
         return found
 

@@ -179,7 +179,6 @@ FAMILY = Family(
     tensors=tensors,
     load=load,
     hidden_states=hidden_states,
-    kinds=(1,),
     output_table=llama_like.output_table,
     to_huggingface=llama_like.to_huggingface,
 )

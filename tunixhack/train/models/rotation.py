@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +32,16 @@ class Rotation(NamedTuple):
         waves = base ** (2 * jnp.arange(0, head_dim // 2, dtype=jnp.float32) / head_dim)
         angles = (positions[..., None] / waves / scale)[..., None, :]
         return cls(jnp.sin(angles).astype(dtype), jnp.cos(angles).astype(dtype))
+
+    @classmethod
+    def of_kinds(cls, positions: jax.Array, head_dim: int, bases: Sequence[int], scales: Sequence[float]) -> Rotation:
+        """Make one for each kind of layer, whose sines are [kinds, B, L, 1, H / 2]; see `of` and `for_kind`."""
+        each = [cls.of(positions, head_dim, base, scale) for base, scale in zip(bases, scales, strict=True)]
+        return cls(jnp.stack([one.sin for one in each]), jnp.stack([one.cos for one in each]))
+
+    def for_kind(self, kind: int | jax.Array) -> Rotation:
+        """Return one of those that `of_kinds` made."""
+        return Rotation(self.sin[kind], self.cos[kind])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Turn [B, L, N, H]."""
