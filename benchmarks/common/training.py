@@ -26,6 +26,7 @@ from tunix.models.gemma3 import model as gemma3
 from tunix.sft import hooks, peft_trainer
 
 from tunixhack.recipes import math
+from tunixhack.steps.decontaminate import Decontaminate
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.train.attention.base import Attend
 from tunixhack.train.attention.chunked import Chunked
@@ -70,8 +71,9 @@ def solutions(folder: Path, rows: int, source: str | None, tokenizer: str | None
         vocabulary: of the student that is trained: ids are folded into it, which changes no row's length.
     """
     recipe = math.recipe if source is None else math.recipe.replace(source=source)
-    # all solutions, and not the longer half that a teacher's samples would be bought for
-    recipe = recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, LengthFilter)))
+    # all solutions, and not the longer half that a teacher's samples would be bought for; nobody is evaluated on them
+    left_out = (LengthFilter, Decontaminate)
+    recipe = recipe.replace(steps=tuple(step for step in recipe.steps if not isinstance(step, left_out)))
     run = recipe.build("reference", questions=rows, out=folder / f"solutions-{rows}")
     if tokenizer is None:
         from tunixhack.teachers.local.model_file import fetch_shipped
