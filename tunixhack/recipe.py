@@ -147,7 +147,6 @@ class Recipe(RecipeSpec):
         from tunixhack.pipeline.build import build
         from tunixhack.pipeline.shards import Shard
         from tunixhack.report.write import with_report
-        from tunixhack.runs.shard_names import PREPARED
 
         options = BuildOptions(
             teacher=teacher,
@@ -169,9 +168,7 @@ class Recipe(RecipeSpec):
             prepare=prepare,
             merge=None if merge is None else Path(merge),
         )
-        folder = Path(out or f"runs/{self.domain}")
-        if options.shard is not None or prepare:
-            folder = folder / (PREPARED if options.shard is None else options.shard.folder)
+        folder = options.folder(Path(out or f"runs/{self.domain}"))
         report = report or Reporter()
         # of a shard there is nothing to look through yet that the merged run does not show
         with with_report(folder, report) if options.shard is None else nullcontext():

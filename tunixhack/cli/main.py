@@ -235,7 +235,6 @@ def build(
     """Build a reasoning dataset, or go on with an interrupted one."""
     print("loading …", file=sys.stderr, flush=True)
     from tunixhack.cli.build import changed
-    from tunixhack.cli.shards import of_shards
     from tunixhack.domain_files import find_dataset
 
     if no_seed and seed:
@@ -249,7 +248,7 @@ def build(
     order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
     order |= {"same_model": same_model}
-    order |= of_shards(dataset, shard=shard, prepare=prepare, merge=merge)
+    order |= {"shard": shard, "prepare": prepare, "merge": merge}
     run = dataset.build(teacher, ask_again=ask_again, budget=budget, hours=hours, yes=yes, batch=batch, **order)
     # a preview asks so many questions of each part of a mixture
     _show(run, samples=(preview or 0) * max(1, len(run.parts())), as_json=as_json)

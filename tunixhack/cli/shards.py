@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from tunixhack.errors import UserError
-from tunixhack.mixture.mixture import Mixture
 from tunixhack.pipeline.shards import all_shards
-from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains, named_datasets
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import shard_folders
 from tunixhack.runs.signature import is_own
-
-
-def of_shards(dataset: Recipe | Mixture, *, shard: str | None, prepare: bool, merge: Path | None) -> dict[str, Any]:
-    """Return the arguments of `build` that say which part of it is built.
-
-    Raises:
-        UserError: parts of a mixture, which decides about all its questions together.
-    """
-    given = {"shard": shard, "prepare": prepare or None, "merge": merge}
-    told = {name: value for name, value in given.items() if value is not None}
-    if told and isinstance(dataset, Mixture):
-        raise UserError(
-            f"{dataset.name} is a mixture, whose parts share their questions out among themselves, and is built in "
-            "one; several servers after --teacher make that faster"
-        )
-    return told
 
 
 def merging(parent: Path, out: Path, as_json: bool) -> list[str]:

@@ -14,6 +14,7 @@ from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, Tuni
 from tunixhack.mixture.decide import Decision, decide
 from tunixhack.mixture.options import MixtureOptions, check, command
 from tunixhack.mixture.record import MixtureRecord, source_of, spent
+from tunixhack.mixture.shards import check_merge, check_parts, prepared_decisions
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.mixture.tables import write_tables
 from tunixhack.pipeline import build as pipeline
@@ -36,7 +37,7 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
         options.each, command=command(mixture, options, out), reuse=tuple(lenders(options.each.reuse))
     )
     options = dataclasses.replace(options, each=each)
-    decided = decide(mixture, options, out, report)
+    decided = _decided(mixture, options, out, report)
     make_folder(out)
     with locked(out, report.say):
         check_owner(run, mixture.name, source_of(mixture))
@@ -61,6 +62,21 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
     if failed is not None:
         raise failed
     return run
+
+
+def _decided(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Reporter) -> Sequence[Decision]:
+    """Return what each part takes; of a shard it was decided before.
+
+    Raises:
+        UserError: as `decide`, `prepared_decisions` and `check_merge`.
+    """
+    if options.each.shard is not None:
+        return prepared_decisions(mixture, options, options.each.shard, out)
+    if options.each.merge is not None:
+        check_merge(mixture, options, options.each.merge)
+    if options.each.prepare:
+        check_parts(mixture)
+    return decide(mixture, options, out, report)
 
 
 def _build_parts(
@@ -106,8 +122,11 @@ def _with_what_is_left(
 ) -> BuildOptions:
     """Return a part's options with what the parts before it left of the budget and the hours."""
     each = decision.options
+    if each.merge is not None:  # which asks nothing
+        return dataclasses.replace(each, budget=None, hours=None)
     if each.budget is not None:
         others = sum(spent(Run(out / one.name)) for one in decided if one.name != decision.name)
+        others *= each.shard.of if each.shard else 1  # the budget is that of all shards, which share it out
         if others >= each.budget:
             raise LimitReached(f"the budget of ${each.budget:,.2f} is used up by the parts before; raise --budget")
         each = dataclasses.replace(each, budget=each.budget - others)

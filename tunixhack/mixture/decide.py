@@ -24,7 +24,8 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.question_selection import QuestionSelection
 from tunixhack.pipeline.quota import most_questions
 from tunixhack.pipeline.recorded_steps import RecordedSteps
-from tunixhack.pipeline.step_checks import numbered
+from tunixhack.pipeline.shards import all_shards, merged_states
+from tunixhack.pipeline.step_checks import numbered, place_of_sample
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
@@ -35,7 +36,6 @@ from tunixhack.sources.source import SHIPPED
 from tunixhack.steps.against import NONE, named_in, read_against
 from tunixhack.steps.base import Context, Step
 from tunixhack.steps.request import Request
-from tunixhack.steps.sample import Sample
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.tokenizers import student_counter
 
@@ -121,13 +121,13 @@ class _Decider:
 
     def __init__(self, mixture: MixtureSpec, each: BuildOptions) -> None:
         self._mixture, self._each = mixture, each
-        self._benchmarks = benchmarks_of(mixture) or NONE
         self._taken, self._earlier, self._reader = TakenQuestions(), list[str](), SourceReader()
 
     def decide(self, part: Part, name: str, wanted: int, run: Run) -> Decision:
         """Decide what a part takes of what the parts before it leave."""
-        each = dataclasses.replace(self._each, teacher=part.teacher or self._each.teacher)
-        recipe = self._recipe(part)
+        each = dataclasses.replace(self._each, teacher=part.teacher or self._each.teacher, part=name)
+        source = PartSource.of(part.recipe.source, part.where, self._taken, self._earlier)
+        recipe = part_recipe(self._mixture, part, dataclasses.replace(source, reader=self._reader))
         check_options(recipe, each)
         check_folder(run, recipe)
         found = _candidates(recipe, each, run)
@@ -158,14 +158,20 @@ class _Decider:
             where_without_rows=found.where_without_rows,
         )
 
-    def _recipe(self, part: Part) -> Recipe:
-        """Return the recipe that the part's run builds."""
-        source = PartSource.of(part.recipe.source, part.where, self._taken, self._earlier)
-        source = dataclasses.replace(source, reader=self._reader)
-        recipe = part.recipe.replace(source=source, samples=samples_of(self._mixture, part))
-        if self._mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
-            recipe = recipe.replace(against=self._benchmarks)
-        return recipe
+
+def part_recipe(mixture: MixtureSpec, part: Part, source: PartSource | None = None) -> Recipe:
+    """Return the recipe that a part's run builds.
+
+    Args:
+        mixture: that it is part of.
+        part: of the mixture.
+        source: of its questions, without those of earlier parts; all rows that the part wants when None.
+    """
+    source = source or PartSource.of(part.recipe.source, part.where)
+    recipe = part.recipe.replace(source=source, samples=samples_of(mixture, part))
+    if mixture.against is not None or (recipe.against is None and source.path != SHIPPED):
+        recipe = recipe.replace(against=benchmarks_of(mixture) or NONE)
+    return recipe
 
 
 def benchmarks_of(mixture: MixtureSpec) -> tuple[str, ...]:
@@ -197,11 +203,14 @@ def _candidates(recipe: Recipe, options: BuildOptions, run: Run) -> _Found:
         unrecorded.add_stage(FunnelLine("source", rows_in, set_aside=loaded.set_aside), loaded.rejected)
         return _Found(loaded.rows, (), twins, told, unrecorded.funnel, unrecorded.rejected)
     quiet = Reporter(quiet=True)
-    pool = TeacherPool(settings_of(recipe, options), run, quiet)
+    # of a merge, what its shards know of their teachers is enough: nobody is reached
+    shards = all_shards(options.merge) if options.merge is not None else []
+    others = merged_states([Run(shard.folder / options.part) for shard in shards])
+    pool = TeacherPool(settings_of(recipe, options), run, quiet, others)
     try:
         pool.check(recipe.steps)
         steps = numbered(recipe.steps)
-        at = next(at for at, step in enumerate(steps) if isinstance(step, Sample))
+        at = place_of_sample(steps)
         contexts = _ContextsWithoutTeacher(
             domain=recipe.domain,
             seed=options.base_seed,

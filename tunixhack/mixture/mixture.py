@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tunixhack.mixture.build import build
 from tunixhack.mixture.options import MixtureOptions
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.shards import Shard
 from tunixhack.recipe import Recipe
 from tunixhack.report.write import with_report
 
@@ -90,6 +92,9 @@ class Mixture(MixtureSpec):
         preview: int | None = None,
         concurrency: int | None = None,
         same_model: str | None = None,
+        shard: str | None = None,
+        prepare: bool = False,
+        merge: str | Path | None = None,
         report: Reporter | None = None,
     ) -> Run:
         """Build all parts, or go on with what was interrupted.
@@ -111,6 +116,10 @@ class Mixture(MixtureSpec):
             preview: see there.
             concurrency: see there.
             same_model: see there.
+            shard: ``3/16`` asks for the samples of that share of each part's questions, which were decided by
+                ``prepare``; see there.
+            prepare: see there.
+            merge: see there.
             report: see there.
 
         Returns:
@@ -134,8 +143,11 @@ class Mixture(MixtureSpec):
             preview=preview,
             concurrency=concurrency,
             same_model=same_model,
+            shard=None if shard is None else Shard.read(shard),
+            prepare=prepare,
+            merge=None if merge is None else Path(merge),
         )
         order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
-        folder, report = Path(out or f"runs/{self.name}"), report or Reporter()
-        with with_report(folder, report):
+        folder, report = options.folder(Path(out or f"runs/{self.name}")), report or Reporter()
+        with with_report(folder, report) if options.shard is None else nullcontext():
             return build(self, order, folder, report)

@@ -29,6 +29,24 @@ def source_of(mixture: MixtureSpec) -> dict[str, Any]:
     return {"path": "mixture", "name": mixture.name, "split": None}
 
 
+def ordered(mixture: MixtureSpec, options: MixtureOptions) -> RunRecord:
+    """Say what is built of a mixture, as run.json keeps it: the same in all shards of one build, but for the shard."""
+    each = options.each
+    return {
+        "domain": mixture.name,
+        "source": source_of(mixture),
+        "resolved": {"path": "mixture", "commit": None, "sha256": None},
+        "recipe": {"samples": mixture.samples, "short": mixture.short, "steps": []},
+        "order": {
+            "scale": options.scale,
+            "questions": options.questions,
+            "rows": options.rows,
+            "seed": each.seed,
+            **({} if each.shard is None else {"shard": str(each.shard)}),
+        },
+    }
+
+
 def spent(run: Run) -> float:
     """Add up what a part's run has cost over all starts, in dollars, as far as prices are known."""
     return float(sum(line["cost"] or 0.0 for line in run.state().get("funnel", [])))
@@ -57,20 +75,10 @@ class MixtureRecord:
         for one in starts:
             one["state"] = "killed" if one["state"] == RUNNING else one["state"]
         this: dict[str, Any] = {"started": _now(), "ended": None, "state": RUNNING, "seconds": {}}
-        each = self._options.each
         self._state: RunRecord = {
             "schema": SCHEMA,
             "tunixhack": __version__,
-            "domain": self._mixture.name,
-            "source": source_of(self._mixture),
-            "resolved": {"path": "mixture", "commit": None, "sha256": None},
-            "recipe": {"samples": self._mixture.samples, "short": self._mixture.short, "steps": []},
-            "order": {
-                "scale": self._options.scale,
-                "questions": self._options.questions,
-                "rows": self._options.rows,
-                "seed": each.seed,
-            },
+            **ordered(self._mixture, self._options),
             "teachers": {},
             "funnel": [],
             "command": self.command,

@@ -22,6 +22,7 @@ from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
+from tunixhack.pipeline.prepared_questions import PreparedQuestions, with_shares
 from tunixhack.pipeline.question_selection import QuestionSelection
 from tunixhack.pipeline.quota import most_questions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
@@ -29,7 +30,7 @@ from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.shards import all_shards, check_same, check_shard, merged_states
-from tunixhack.pipeline.step_checks import make_ready, numbered, unpaid
+from tunixhack.pipeline.step_checks import make_ready, numbered, place_of_sample, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
@@ -38,6 +39,7 @@ from tunixhack.runs.lenders import lenders
 from tunixhack.runs.run import DONE, STOPPED, Run
 from tunixhack.runs.schema import CORE
 from tunixhack.runs.sentences import accepted_sentence
+from tunixhack.runs.shard_names import PREPARED
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.base import Context, step_name
 from tunixhack.steps.sample import Sample
@@ -58,12 +60,15 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     count_tokens = student_counter(recipe.student) if recipe.student else None
     pool = TeacherPool(settings_of(recipe, options), run, report, merged_states(shards))
     pool.stored_only = options.merge is not None
+    prepared = PreparedQuestions(shards[0]) if options.shard is not None and shards else None
+    prepared = prepared if prepared is not None and prepared.readable else None
+    steps = recipe.steps if prepared is None else recipe.steps[place_of_sample(recipe.steps) :]
     try:
         # an unknown or absent teacher is told of before the source is loaded
-        pool.check(recipe.steps)
-        make_ready(recipe.steps)
+        pool.check(steps)
+        make_ready(steps)
         start = time.monotonic()
-        loaded = recipe.source.load(recipe.domain)
+        loaded = recipe.source.load(recipe.domain) if prepared is None else prepared
         loading = time.monotonic() - start
         make_folder(out)
         with locked(out, report.say):
@@ -92,11 +97,13 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
 def _of_the_same_build(recipe: RecipeSpec, options: BuildOptions, run: Run) -> list[Run]:
     """Return the other runs of a build in shards that this one takes answers from."""
     if options.merge is not None:
-        return all_shards(options.merge)
+        return all_shards(options.merge, options.part)
     if options.shard is None:
         return []
+    parent = run.folder.parent.parent if options.part else run.folder.parent
     prepare = replace(options, shard=None, prepare=True)
-    return check_shard(recipe, run.folder.parent, options.shard, build_command(recipe, prepare, run))
+    prepared = Run(parent / PREPARED / options.part)
+    return check_shard(recipe, parent, prepared, options.shard, build_command(recipe, prepare, run))
 
 
 class _Build:
@@ -115,7 +122,7 @@ class _Build:
         self.options, self.recorder, self.report, self.pool = options, recorder, report, recorder.pool
         self.samples = 1 if options.teacher == REFERENCE else recipe.samples
         self.steps = numbered(recipe.steps)
-        self.at = next(at for at, step in enumerate(self.steps) if isinstance(step, Sample))
+        self.at = place_of_sample(self.steps)
         self.judges = self.steps[self.at + 1 :]
         self.contexts = StepContexts(
             domain=recipe.domain,
@@ -130,9 +137,11 @@ class _Build:
         )
         self.recorded = RecordedSteps(recorder, self.contexts)
         self.selection = QuestionSelection(self.steps[: self.at], self.recorded, self.pool, report)
+        self.listed: pl.DataFrame
+        """The questions that questions.parquet lists."""
         self.missing = 0
 
-    def carry_out(self, loaded: Loaded) -> None:
+    def carry_out(self, loaded: Loaded | PreparedQuestions) -> None:
         try:
             dropped = self._run(loaded)
         except Previewed as ended:
@@ -164,8 +173,10 @@ class _Build:
         here = "run this cell again, or in a terminal " if self.report.in_notebook else ""
         self.report.say(f"to go on: {here}{self.recorder.command}")
 
-    def _run(self, loaded: Loaded) -> str | None:
+    def _run(self, loaded: Loaded | PreparedQuestions) -> str | None:
         """Do all that a build does; returns which step dropped nearly everything, in a sentence."""
+        if isinstance(loaded, PreparedQuestions):
+            return self._ask_and_judge(self._prepared(loaded))
         self.selection.judge(loaded)
         goal = self._goal()
         fewest = self._quota() if goal is None else goal.fewest
@@ -175,16 +186,40 @@ class _Build:
         chosen = self.selection.find(self._quota() if found is None else found.quota)
         self.selection.record(chosen)
         questions = self.selection.select(chosen)
+        self.listed = self.selection.candidates.rows
         if self.options.prepare:
-            self.recorder.write_tables(
-                pl.DataFrame(schema=CORE), self.selection.candidates.rows, questions["question_id"]
-            )
+            listed = with_shares(self.listed, questions, self.pool.prompts.render)
+            self.recorder.write_tables(pl.DataFrame(schema=CORE), listed, questions["question_id"])
             self.recorder.finish(DONE, None)
             return None
         if self.options.shard is not None:
             total = questions.height
             questions = self.options.shard.own(questions, self.pool.prompts.render)
-            self.report.say(f"shard {self.options.shard}: {questions.height:,} of {counted(total, 'question')}")
+            self._tell_of_share(questions, total)
+        return self._ask_and_judge(questions, goal, found)
+
+    def _prepared(self, prepared: PreparedQuestions) -> pl.DataFrame:
+        """Return the questions of this shard, which were chosen before."""
+        assert self.options.shard is not None
+        self.listed, total = prepared.own(self.options.shard, self.options.base_seed)
+        kept = self.listed.height
+        self.recorder.add_stage(FunnelLine("prepared", total, kept=kept, set_aside=total - kept))
+        self._tell_of_share(self.listed, total)
+        return self.listed
+
+    def _tell_of_share(self, questions: pl.DataFrame, total: int) -> None:
+        self.report.say(f"shard {self.options.shard}: {questions.height:,} of {counted(total, 'question')}")
+
+    def _ask_and_judge(
+        self, questions: pl.DataFrame, goal: Goal | None = None, found: SearchResult | None = None
+    ) -> str | None:
+        """Ask for the answers to the chosen questions and judge them; returns what `_run` does.
+
+        Args:
+            questions: that are chosen.
+            goal: how many answers are to be accepted, if that is asked for.
+            found: what the search for them has found.
+        """
         if self._in_blocks(questions):
             return self._judge_in_blocks(questions)
         answers = self._sample(questions)
@@ -194,7 +229,7 @@ class _Build:
         shortage = None
         if goal is not None and found is not None:
             rows, shortage = self._cut(rows, goal, found)
-        self.recorder.write_tables(rows, self.selection.candidates.rows, questions["question_id"])
+        self.recorder.write_tables(rows, self.listed, questions["question_id"])
         self._raise_for_missing()
         dropped = self.recorded.dropped
         return self._end(questions, rows.height, dropped, shortage, accepted=goal is not None and shortage is None)
@@ -228,7 +263,7 @@ class _Build:
             self.recorder.add_totals(total)
         for result in found.results(self.judges):
             self.recorded.note_dropped(result)
-        self.recorder.finish_tables(tables, self.selection.candidates.rows, questions["question_id"])
+        self.recorder.finish_tables(tables, self.listed, questions["question_id"])
         self._raise_for_missing()
         return self._end(questions, tables.answers, self.recorded.dropped, None, accepted=False)
 
@@ -250,7 +285,7 @@ class _Build:
                 self.report.warn(dropped)
             return None
         if not kept:
-            dropped = dropped or self._nothing_left(questions.height or self.selection.candidates.rows.height)
+            dropped = dropped or self._nothing_left(questions.height or self.listed.height)
         elif accepted:
             dropped = None  # as many answers as were wanted are there, whatever it took
         self.recorder.finish(DONE if kept else STOPPED, dropped or shortage)

@@ -36,12 +36,6 @@ def build_command(recipe: RecipeSpec, options: BuildOptions, run: Run) -> str:
         "--system": recipe.system,
     }
     name = str(recipe.file or recipe.domain)
-    if options.merge is not None:
-        return shlex.join(["tunixhack", "merge", str(options.merge), "--out", str(run.folder)])
-    if options.prepare:
-        return command_line(name, given, options, run.folder.parent, "prepare")
-    if options.shard is not None:
-        return command_line(name, given | {"--shard": options.shard}, options, run.folder.parent)
     return command_line(name, given, options, run.folder)
 
 
@@ -50,18 +44,19 @@ def listed_benchmarks(against: str | Sequence[str] | None) -> str | None:
     return against if isinstance(against, str | None) else ",".join(against)
 
 
-def command_line(
-    name: str, given: Mapping[str, object], options: BuildOptions, out: Path, command: str = "build"
-) -> str:
+def command_line(name: str, given: Mapping[str, object], options: BuildOptions, folder: Path) -> str:
     """Return the command that builds what has a name, with the options of any build behind those that are given.
+
+    Of a build in shards it is the command of the part that is built: ``prepare``, ``--shard``, or ``merge``.
 
     Args:
         name: a domain, a named dataset, or a file.
         given: options to their values; those that are None are left out.
         options: of the build.
-        out: its folder.
-        command: that builds it.
+        folder: of its run.
     """
+    if options.merge is not None:
+        return shlex.join(["tunixhack", "merge", str(options.merge), "--out", str(folder)])
     every = {
         **given,
         "--concurrency": options.concurrency,
@@ -70,7 +65,8 @@ def command_line(
         "--budget": options.budget,
         "--hours": options.hours,
         "--reuse": ",".join(str(other.folder) for other in lenders(options.reuse)) or None,
-        "--out": out,
+        "--shard": options.shard,
+        "--out": folder.parent if options.shard or options.prepare else folder,
     }
     words = [word for option, value in every.items() if value is not None for word in (option, str(value))]
     flags = {
@@ -79,4 +75,5 @@ def command_line(
         "--yes": options.yes,
         "--batch": options.batch,
     }
-    return shlex.join(["tunixhack", command, name, *words, *(flag for flag, wanted in flags.items() if wanted)])
+    verb = "prepare" if options.prepare else "build"
+    return shlex.join(["tunixhack", verb, name, *words, *(flag for flag, wanted in flags.items() if wanted)])

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunixhack.runs.shard_names import PREPARED
+
 if TYPE_CHECKING:
     from tunixhack.pipeline.shards import Shard
     from tunixhack.runs.run import Run
@@ -34,6 +36,8 @@ class BuildOptions:
     shard: Shard | None = None
     prepare: bool = False
     merge: Path | None = None
+    part: str = ""
+    """The part of a mixture that is built, whose runs are in folders of its name in those of the mixture's shards."""
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
 
@@ -41,3 +45,9 @@ class BuildOptions:
     def base_seed(self) -> int:
         """The seed that questions are ranked by, whether or not seeds are sent: the questions are the same."""
         return self.seed or 0
+
+    def folder(self, out: Path) -> Path:
+        """Return the folder of the run: that of the build, or one in it where a part of the build is made."""
+        if self.shard is not None:
+            return out / self.shard.folder
+        return out / PREPARED if self.prepare else out

@@ -21,10 +21,10 @@ from tunixhack._util.parts import read_part
 from tunixhack._util.wording import counted, joined, verb
 from tunixhack.errors import UserError
 from tunixhack.pipeline.recipe_spec import RecipeSpec
+from tunixhack.pipeline.step_checks import place_of_sample
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED, shard_folders
 from tunixhack.steps.base import asks_teacher, step_name
-from tunixhack.steps.sample import Sample
 
 SAME = ("domain", "source", "resolved", "recipe")
 """What of a run's record has to be the same in all shards, beside the order."""
@@ -67,24 +67,24 @@ class Shard:
         Which shard has a question depends on the messages that a teacher is sent for it, so that questions which share
         answers lie together, and on nothing else.
         """
-        mine = [self._of(render(row)) == self.number for row in questions.iter_rows(named=True)]
-        return questions.filter(pl.Series(mine, dtype=pl.Boolean))
+        numbers = [share_number(render(row)) for row in questions.iter_rows(named=True)]
+        return questions.filter(self.has(pl.Series(numbers, dtype=pl.Int64)))
 
-    def _of(self, messages: Sequence[Mapping[str, str]]) -> int:
-        return 1 + int(digest("shard", [dict(message) for message in messages])[:15], 16) % self.of
+    def has(self, numbers: pl.Series) -> pl.Series:
+        """Tell which questions are of this shard, by their `share_number`."""
+        return numbers % self.of == self.number - 1
 
 
-def check_shard(recipe: RecipeSpec, parent: Path, shard: Shard, command: str) -> list[Run]:
-    """Return the run that was prepared for the shards of a build, in a list; none where none is needed or there.
+def share_number(messages: Sequence[Mapping[str, str]]) -> int:
+    """Return the number of a question by which its shard is known: a hash of the messages that a teacher is sent."""
+    return int(digest("shard", [dict(message) for message in messages])[:15], 16)
 
-    Args:
-        recipe: that is built.
-        parent: the folder of the build.
-        shard: that is built.
-        command: that prepares it.
+
+def check_number(parent: Path, shard: Shard) -> None:
+    """See that the folder of a build has no shards of another number than one that is built there.
 
     Raises:
-        UserError: the folder has shards of another number, or a step asks before the samples and nothing was prepared.
+        UserError: it has.
     """
     others = sorted({of for _, of in shard_folders(parent)} - {shard.of})
     if others:
@@ -92,10 +92,25 @@ def check_shard(recipe: RecipeSpec, parent: Path, shard: Shard, command: str) ->
             f"--shard {shard}: {parent} has shards of {joined(map(str, others))}, which are not merged with those of "
             f"{shard.of}: give that number, or choose another --out"
         )
-    prepared = Run(parent / PREPARED)
+
+
+def check_shard(recipe: RecipeSpec, parent: Path, prepared: Run, shard: Shard, command: str) -> list[Run]:
+    """Return the run that was prepared for the shards of a build, in a list; none where none is needed or there.
+
+    Args:
+        recipe: that is built.
+        parent: the folder of the build.
+        prepared: the run, whether or not it is there.
+        shard: that is built.
+        command: that prepares it.
+
+    Raises:
+        UserError: the folder has shards of another number, or a step asks before the samples and nothing was prepared.
+    """
+    check_number(parent, shard)
     if prepared.done:
         return [prepared]
-    before = recipe.steps[: next(at for at, step in enumerate(recipe.steps) if isinstance(step, Sample))]
+    before = recipe.steps[: place_of_sample(recipe.steps)]
     asking = [step_name(step) for step in before if asks_teacher(step)]
     if asking:
         raise UserError(
@@ -128,8 +143,12 @@ def check_same(record: Mapping[str, Any], other: Run) -> None:
         )
 
 
-def all_shards(parent: Path) -> list[Run]:
+def all_shards(parent: Path, part: str = "") -> list[Run]:
     """Return the runs of all shards of a build, that which was prepared first.
+
+    Args:
+        parent: the folder of the build.
+        part: of a mixture, whose runs are wanted; those of the whole where none is named.
 
     Raises:
         UserError: there are none, some are missing or have not ended, or they are of different numbers.
@@ -146,7 +165,7 @@ def all_shards(parent: Path) -> list[Run]:
             "move the others elsewhere"
         )
     (of,) = numbers
-    runs = {number: Run(folder) for (number, _), folder in found.items()}
+    runs = {number: Run(folder / part) for (number, _), folder in found.items()}
     missing = [number for number in range(1, of + 1) if number not in runs or not runs[number].done]
     if missing:
         shown = ", ".join(f"{number}/{of}" for number in missing[:10]) + (", …" if len(missing) > 10 else "")
@@ -154,7 +173,7 @@ def all_shards(parent: Path) -> list[Run]:
             f"{counted(len(missing), 'shard')} of {parent} {verb(len(missing), 'has', 'have')} not ended: {shown}; "
             f"build {verb(len(missing), 'it', 'them')} first, and merge then"
         )
-    prepared = Run(parent / PREPARED)
+    prepared = Run(parent / PREPARED / part)
     return [*([prepared] if prepared.done else []), *(runs[number] for number in sorted(runs))]
 
 

@@ -209,6 +209,11 @@ def _check_unpaid(step: Step, name: str, asks: str | None) -> None:
         )
 
 
+def place_of_sample(steps: Sequence[Step]) -> int:
+    """Return the place of `Sample` among a recipe's steps."""
+    return next(at for at, step in enumerate(steps) if isinstance(step, Sample))
+
+
 def make_ready(steps: Sequence[Step]) -> None:
     """Let each step see that it can do its work, before anything is loaded or paid.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +19,41 @@ from tunixhack.runs.show import WIDTH
 
 
 def shard_progress(parent: Path) -> list[dict[str, Any]]:
-    """Return how far each shard is: ``shard``, ``status``, ``done`` and ``answers``, those that it was given apart."""
+    """Return how far each shard is.
+
+    Args:
+        parent: the folder of the build.
+
+    Returns:
+        For each ``shard`` its ``status``, whether it is ``done``, and its ``answers``, those apart that it was given; of
+        a mixture also those of each of its ``parts``.
+    """
     named = [(PREPARED, parent / PREPARED)] if (parent / PREPARED).is_dir() else []
     named += [(f"{number}/{of}", folder) for (number, of), folder in shard_folders(parent).items()]
     runs = [(name, Run(folder)) for name, folder in named]
     lent = next((_keys(run) for name, run in runs if name == PREPARED), pl.DataFrame(schema=KEY_FIELDS))
     told = []
     for name, run in runs:
-        borrowed = 0 if name == PREPARED else _keys(run).join(lent, on=KEY, how="semi").height
-        answers = run.store.received().answers - borrowed
-        told.append({"shard": name, "status": run.status, "done": run.done, "answers": answers})
+        given = pl.DataFrame(schema=KEY_FIELDS) if name == PREPARED else lent
+        parts = {part.folder.name: _answers(part, given) for part in run.parts()}
+        answers = sum(parts.values()) if parts else _answers(run, given)
+        line = {"shard": name, "status": run.status, "done": run.done, "answers": answers}
+        told.append(line | ({"parts": parts} if parts else {}))
     return told
 
 
+def _answers(run: Run, lent: pl.DataFrame) -> int:
+    """Count the answers that a run has received, without those that it was given."""
+    return run.store.received().answers - _keys(run).join(lent, on=KEY, how="semi").height
+
+
 def _keys(run: Run) -> pl.DataFrame:
-    """Return the keys of a run's stored answers; none where a file is damaged, which the status tells."""
-    try:
-        return run.store.keys()
-    except UserError:
-        return pl.DataFrame(schema=KEY_FIELDS)
+    """Return the keys of the stored answers of a run and its parts; none of a damaged file, which the status tells."""
+    found = [pl.DataFrame(schema=KEY_FIELDS)]
+    for one in run.parts() or [run]:
+        with suppress(UserError):
+            found.append(one.store.keys())
+    return pl.concat(found)
 
 
 def print_progress(parent: Path) -> None:

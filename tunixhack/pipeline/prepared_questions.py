@@ -1,0 +1,75 @@
+"""The questions of a build in shards, as they are chosen once before: `prepare` writes them, every shard reads them.
+
+They stand in the questions.parquet of the run that was prepared, with two kinds of columns more than in other runs':
+those that steps on questions wrote, and `SHARE`, by which a shard knows its own without rendering all messages. So a
+shard needs neither the source nor the steps before the samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from tunixhack._util.ids import rank
+from tunixhack.pipeline.made_rows import PARENTS
+from tunixhack.pipeline.shards import Render, Shard, share_number
+from tunixhack.runs.run import Run
+from tunixhack.runs.schema import QUESTION, others
+from tunixhack.runs.tables import read_beginning, table_parts
+
+SHARE = "share_number"
+"""The column of the number by which a question's shard is known: see `tunixhack.pipeline.shards.share_number`."""
+SELECTED = "selected"
+
+
+def with_shares(candidates: pl.DataFrame, selected: pl.DataFrame, render: Render) -> pl.DataFrame:
+    """Add to all candidates what shards need to know of those that were selected.
+
+    Args:
+        candidates: all questions.
+        selected: those that are sent for samples, with the columns that steps wrote.
+        render: makes the messages that the teacher is sent for a question.
+    """
+    numbers = [share_number(render(row)) for row in selected.iter_rows(named=True)]
+    known = selected.select("question_id", *others(selected, [*QUESTION, PARENTS]))
+    known = known.with_columns(pl.Series(SHARE, numbers, dtype=pl.Int64))
+    return candidates.join(known, on="question_id", how="left", maintain_order="left")
+
+
+@dataclass(frozen=True)
+class PreparedQuestions:
+    """The questions that were chosen for all shards of a build.
+
+    Args:
+        run: that was prepared.
+    """
+
+    run: Run
+
+    @property
+    def readable(self) -> bool:
+        """Tell whether shards can take their questions from there: runs of earlier versions did not note the shares."""
+        return self.run.done and SHARE in read_beginning(self.run.folder, "questions", 1).columns
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """What the source turned out to be when it was read."""
+        return self.run.state()["resolved"]
+
+    def own(self, shard: Shard, seed: int) -> tuple[pl.DataFrame, int]:
+        """Return the questions of a shard in rank order, and how many all shards have.
+
+        Args:
+            shard: whose questions are wanted.
+            seed: that questions are ranked by.
+        """
+        found, total = [], 0
+        for part in table_parts(self.run.folder, "questions"):
+            selected = part.filter(SELECTED)
+            total += selected.height
+            found.append(selected.filter(shard.has(selected[SHARE])).drop(SELECTED, SHARE))
+        rows = pl.concat(found)
+        ranks = pl.Series("_rank", [rank(seed, question) for question in rows["question_id"]], dtype=pl.String)
+        return rows.with_columns(ranks).sort("_rank").drop("_rank"), total
