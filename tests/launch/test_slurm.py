@@ -32,9 +32,19 @@ def job(*more: str, shards: int = 3) -> SlurmJob:
     return SlurmJob(build=["build", "creative", "--out", "runs/large", *more], shards=shards)
 
 
+MIXTURE = """
+from tunixhack import Mixture, Part
+from tunixhack.recipes import creative
+
+part = Part(recipe=creative.recipe.replace(source={source!r}), questions=6)
+mixture = Mixture(name="evening", parts=(part,))
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("of_a_mixture", [False, True])
 def test_what_is_submitted_gives_the_run_of_an_unsharded_build(
-    recipe: Recipe, source: Path, teacher: ScriptedTeacher, tunixhack: Command, tmp_path: Path
+    of_a_mixture: bool, recipe: Recipe, source: Path, teacher: ScriptedTeacher, tunixhack: Command, tmp_path: Path
 ):
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -46,13 +56,17 @@ def test_what_is_submitted_gives_the_run_of_an_unsharded_build(
         (programs / name).chmod(0o755)
     out = tmp_path / "a build's folder"
     words = f"build creative --source {source} --teacher {teacher.url} --samples 4 --questions 6"
+    if of_a_mixture:
+        (tmp_path / "evening.py").write_text(MIXTURE.format(source=str(source)))
+        words = f"build {tmp_path / 'evening.py'} --teacher {teacher.url} --samples 4"
     told = json.loads(
-        tunixhack("launch", "slurm", "--shards", "3", "--json", "--", *words.split(), "--out", str(out)).out
+        tunixhack("launch", "slurm", "--shards", "2", "--json", "--", *words.split(), "--out", str(out)).out
     )
     subprocess.run(
         ["sh", told["submit"]], check=True, env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     )
-    assert equal(Run.load(told["whole"]), build(recipe, teacher, tmp_path / "unsharded"))
+    whole = Run.load(told["whole"])
+    assert equal(*(whole.parts() or [whole]), build(recipe, teacher, tmp_path / "unsharded"))
 
 
 def test_every_word_is_quoted_and_every_job_has_the_options():

@@ -100,6 +100,41 @@ def test_one_that_asks_for_nothing_before_needs_no_preparation(
     assert equal(merged(plain, teacher, tmp_path / "parts", tmp_path / "merged"), whole)
 
 
+def test_shards_need_neither_the_source_nor_the_steps_before_the_samples_once_they_are_prepared(
+    recipe: Recipe, source: Path, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = build(recipe, teacher, tmp_path / "whole", questions=12)
+    parent = tmp_path / "parts"
+    prepared = build(recipe, teacher, parent, questions=12, prepare=True)
+    assert {"length_filter_length", "selected"} <= set(prepared.questions.columns)
+    with monkeypatch.context() as patch:
+        patch.setattr(LengthFilter, "__call__", lambda step, rows, ctx: pytest.fail("it is decided"))
+        elsewhere = source.rename(tmp_path / "elsewhere.jsonl")
+        parts = [build(recipe, teacher, parent, questions=12, shard=f"{number}/3") for number in (1, 2, 3)]
+    rows = pl.concat([part.train for part in parts]).sort("question_id", "sample")
+    assert rows.drop("source_row").equals(whole.train.drop("source_row"))
+    elsewhere.rename(source)
+    assert equal(merged(recipe, teacher, parent, tmp_path / "merged"), whole)
+    write_questions(source, 41)
+    before = asked(teacher)
+    with pytest.raises(UserError, match=r"questions.jsonl has changed since .*prepared took its questions: restore it"):
+        build(recipe, teacher, parent, questions=12, shard="1/3")
+    assert asked(teacher) == before
+
+
+def test_what_an_earlier_version_prepared_is_gone_on_with(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
+    """Which did not note which questions are a shard's, so that each shard decides about all of them."""
+    parent = tmp_path / "parts"
+    prepared = build(recipe, teacher, parent, questions=12, prepare=True)
+    prepared.questions.drop("share_number", "length_filter_length").write_parquet(
+        parent / "prepared" / "questions.parquet"
+    )
+    for number in (1, 2):
+        build(recipe, teacher, parent, questions=12, shard=f"{number}/2")
+    whole = build(recipe, teacher, tmp_path / "whole", questions=12)
+    assert equal(merged(recipe, teacher, parent, tmp_path / "merged"), whole)
+
+
 def test_questions_that_share_answers_lie_in_one_shard(recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path):
     """A context that the teacher is not shown makes two questions of one request."""
     rows = [{"question": f"{ordinal} limerick?"} for ordinal in range(40)]

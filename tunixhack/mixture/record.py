@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -99,6 +100,9 @@ class MixtureRecord:
             self._run.save(state)
         else:
             (self._run.folder / STATE).unlink(missing_ok=True)
+            for folder in self._folders:  # of a part that was refused, which would look like another's files
+                with suppress(OSError):  # it is not there, or not empty
+                    folder.rmdir()
         return True
 
     def note_parts(self, decided: Sequence[Decision]) -> None:

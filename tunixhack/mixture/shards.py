@@ -63,7 +63,8 @@ def prepared_decisions(mixture: MixtureSpec, options: MixtureOptions, shard: Sha
     parent = out.parent
     check_number(parent, shard)
     prepared = Run(parent / PREPARED)
-    if not prepared.done:
+    told = {one["name"]: one for one in prepared.state().get("parts", [])}
+    if not all(one.done for one in (prepared, *(Run(prepared.folder / name) for name in told if _takes(told[name])))):
         each = dataclasses.replace(options.each, shard=None, prepare=True)
         first = command(mixture, dataclasses.replace(options, each=each), parent / PREPARED)
         raise UserError(
@@ -71,7 +72,6 @@ def prepared_decisions(mixture: MixtureSpec, options: MixtureOptions, shard: Sha
             f"by every shard: first run {first}"
         )
     _check_same(mixture, options, prepared)
-    told = {one["name"]: one for one in prepared.state()["parts"]}
     decided = []
     for name, part in mixture.named():
         one = told[name]
@@ -79,7 +79,7 @@ def prepared_decisions(mixture: MixtureSpec, options: MixtureOptions, shard: Sha
             options.each,
             teacher=part.teacher or options.each.teacher,
             part=name,
-            questions=min(one["wanted"], one["available"]) or None,
+            questions=_takes(one) or None,
         )
         decided.append(
             Decision(
@@ -94,6 +94,11 @@ def prepared_decisions(mixture: MixtureSpec, options: MixtureOptions, shard: Sha
             )
         )
     return decided
+
+
+def _takes(part: Mapping[str, Any]) -> int:
+    """Return how many questions a part takes, by what the mixture's record says of it."""
+    return int(min(part["wanted"], part["available"]))
 
 
 def _check_same(mixture: MixtureSpec, options: MixtureOptions, other: Run) -> None:

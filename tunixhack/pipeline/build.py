@@ -22,7 +22,7 @@ from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
-from tunixhack.pipeline.prepared_questions import PreparedQuestions, with_shares
+from tunixhack.pipeline.prepared_questions import PreparedQuestions, readable, with_shares
 from tunixhack.pipeline.question_selection import QuestionSelection
 from tunixhack.pipeline.quota import most_questions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
@@ -60,15 +60,15 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     count_tokens = student_counter(recipe.student) if recipe.student else None
     pool = TeacherPool(settings_of(recipe, options), run, report, merged_states(shards))
     pool.stored_only = options.merge is not None
-    prepared = PreparedQuestions(shards[0]) if options.shard is not None and shards else None
-    prepared = prepared if prepared is not None and prepared.readable else None
+    prepared = next((one for one in shards if options.shard is not None and readable(one)), None)
     steps = recipe.steps if prepared is None else recipe.steps[place_of_sample(recipe.steps) :]
     try:
         # an unknown or absent teacher is told of before the source is loaded
         pool.check(steps)
         make_ready(steps)
         start = time.monotonic()
-        loaded = recipe.source.load(recipe.domain) if prepared is None else prepared
+        source = recipe.source
+        loaded = source.load(recipe.domain) if prepared is None else PreparedQuestions.of(prepared, source)
         loading = time.monotonic() - start
         make_folder(out)
         with locked(out, report.say):

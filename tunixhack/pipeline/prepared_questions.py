@@ -8,16 +8,20 @@ shard needs neither the source nor the steps before the samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tunixhack._util.files import file_digest
 from tunixhack._util.ids import rank
+from tunixhack.errors import UserError
 from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.shards import Render, Shard, share_number
 from tunixhack.runs.run import Run
 from tunixhack.runs.schema import QUESTION, others
 from tunixhack.runs.tables import read_beginning, table_parts
+from tunixhack.sources.question_source import QuestionSource
 
 SHARE = "share_number"
 """The column of the number by which a question's shard is known: see `tunixhack.pipeline.shards.share_number`."""
@@ -38,25 +42,39 @@ def with_shares(candidates: pl.DataFrame, selected: pl.DataFrame, render: Render
     return candidates.join(known, on="question_id", how="left", maintain_order="left")
 
 
+def readable(run: Run) -> bool:
+    """Tell whether shards can take their questions from a run: one of an earlier version did not note the shares."""
+    return run.done and SHARE in read_beginning(run.folder, "questions", 1).columns
+
+
 @dataclass(frozen=True)
 class PreparedQuestions:
-    """The questions that were chosen for all shards of a build.
-
-    Args:
-        run: that was prepared.
-    """
+    """The questions that were chosen for all shards of a build."""
 
     run: Run
+    """That was prepared."""
+    resolved: dict[str, Any]
+    """What the source turned out to be when it was read; see `tunixhack.sources.source.Loaded`."""
 
-    @property
-    def readable(self) -> bool:
-        """Tell whether shards can take their questions from there: runs of earlier versions did not note the shares."""
-        return self.run.done and SHARE in read_beginning(self.run.folder, "questions", 1).columns
+    @classmethod
+    def of(cls, run: Run, source: QuestionSource) -> PreparedQuestions:
+        """Open what was prepared.
 
-    @property
-    def resolved(self) -> dict[str, Any]:
-        """What the source turned out to be when it was read."""
-        return self.run.state()["resolved"]
+        Args:
+            run: that was prepared.
+            source: of this build, which need not be here; a file that is here is compared.
+
+        Raises:
+            UserError: the file has changed since.
+        """
+        resolved = run.state()["resolved"]
+        file = Path(source.path).expanduser()
+        if resolved.get("sha256") and file.is_file() and file_digest(file) != resolved["sha256"]:
+            raise UserError(
+                f"{source.path} has changed since {run.folder} took its questions: restore it, or choose another "
+                "--out, since shards of both could not be merged"
+            )
+        return cls(run, resolved)
 
     def own(self, shard: Shard, seed: int) -> tuple[pl.DataFrame, int]:
         """Return the questions of a shard in rank order, and how many all shards have.

@@ -25,8 +25,8 @@ def shard_progress(parent: Path) -> list[dict[str, Any]]:
         parent: the folder of the build.
 
     Returns:
-        For each ``shard`` its ``status``, whether it is ``done``, and its ``answers``, those apart that it was given; of
-        a mixture also those of each of its ``parts``.
+        For each ``shard`` its ``status``, whether it is ``done``, and its ``answers``, those apart that it was given;
+        of a mixture also those of each of its ``parts``.
     """
     named = [(PREPARED, parent / PREPARED)] if (parent / PREPARED).is_dir() else []
     named += [(f"{number}/{of}", folder) for (number, of), folder in shard_folders(parent).items()]
