@@ -14,10 +14,13 @@ import pytest
 from tests.builds import QUIET, TABLES, asked, equal, write_questions
 from tests.commands import Command
 from tests.waiting import wait_for
-from tunixhack import Mixture, Part
+from tunixhack import Mixture, Part, Recipe
 from tunixhack._util.progress import Reporter
 from tunixhack.domain_files import find_dataset
 from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
+from tunixhack.mixture import build as mixture_build
+from tunixhack.pipeline.options import BuildOptions
+from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_folders import shard_progress
 from tunixhack.steps.length_filter import LengthFilter
@@ -231,3 +234,20 @@ def test_a_shard_that_stopped_at_its_hours_goes_on_with_its_own_command(
     assert f"--shard 1/2 --out {parent}" in record["command"]
     with pytest.raises(UserError, match=r"parts holds the shards of a build and is no run itself"):
         build(mixed, teacher, parent)
+
+
+def test_the_budget_is_that_of_all_shards_and_of_all_parts(
+    mixed: Mixture, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    build(mixed, teacher, tmp_path / "parts", prepare=True)
+    left: dict[str, float | None] = {}
+
+    def note(recipe: Recipe, options: BuildOptions, out: Path, report: Reporter) -> None:
+        left[out.name] = settings_of(recipe, options).budget
+
+    monkeypatch.setattr(mixture_build.pipeline, "build", note)
+    monkeypatch.setattr(mixture_build, "spent", lambda run: {"creative": 4.0, "lamps": 1.0}.get(run.folder.name, 0.0))
+    build(mixed, teacher, tmp_path / "parts", shard="1/2", budget=20)
+    assert left == {"creative": 9.0, "lamps": 6.0}
+    with pytest.raises(LimitReached, match="used up by the parts before"):
+        build(mixed, teacher, tmp_path / "parts", shard="1/2", budget=8)
