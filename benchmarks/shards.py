@@ -1,16 +1,22 @@
 """A build in sixteen shards, three at a time, each killed once, and merged: over the build in one.
 
-The teacher is scripted, in a process of its own, and each answer takes it 0.3 s. Every shard is a process; it is killed
-with SIGKILL at a moment that a fixed seed draws, and started again.
+All are commands, as a person types them. The teacher is scripted, in a process of its own, and each answer takes it a
+second, so that a build takes minutes: a shard in reality runs for hours, in which the second or two of processor time
+that a process takes until it asks are nothing, and a benchmark of a few seconds would measure imports alone. For the
+same number of requests in flight, sixteen shards of equal size cannot be faster than 1.125 times the build in one where
+three run at a time: the sixth round is one shard. Every shard is killed with SIGKILL at a moment of its work that a
+fixed seed draws, and started again.
 
-* ``shards_equal``: 1 where the merged run equals the unsharded build (goal: 1).
-* ``shards_asked``: answers that the teacher gave, over those of the unsharded build. What was in flight at a kill is
+* ``shards_time``: the time of the preparation, of all shards, each killed once, and of the merge, over that of the
+  build in one (goal: ≤ 1.2). Beside other work it tells of that work: the load is printed.
+* ``shards_processor_time``: the same in seconds of the processor, of all processes but the teacher's. Thirty-four
+  processes import the package where one does for the build in one, and each answer is judged twice, by its shard and by
+  the merge. It hardly depends on the load, and has no goal: what a build waits for is its teacher.
+* ``shards_equal``: 1 where the merged run equals the build in one (goal: 1).
+* ``shards_asked``: answers that the teacher gave, over those of the build in one. What was in flight at a kill is
   asked again.
-* ``shards_time``: the time of all shards without a kill, the preparation and the merge, over that of the unsharded
-  build, for the same number of requests in flight (goal: ≤ 1.2). Each process imports the package, which takes seconds
-  that a larger build does not notice: the second figure leaves out what importing alone takes in the same run.
 
-    python benchmarks/shards.py [--questions 1200]
+    python benchmarks/shards.py [--questions 2000] [--latency 1.0]
 """
 
 from __future__ import annotations
@@ -19,12 +25,14 @@ import argparse
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -32,48 +40,74 @@ import polars as pl
 from tunixhack.runs.run import Run
 from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
 
-SHARDS, AT_ONCE, SAMPLES, IN_FLIGHT = 16, 3, 16, 24
-CHILD = """
-import sys
-from tunixhack._util.progress import Reporter
-from tunixhack.recipes import creative
-source, url, out, questions, concurrency, how, value = sys.argv[1:]
-recipe = creative.recipe.replace(source=source)
-if how != "import":
-    order = {} if how == "whole" else {how: value == "yes" or value}
-    order |= {"questions": int(questions), "concurrency": int(concurrency), "report": Reporter(quiet=True)}
-    recipe.build(url, out=out, **order)
-"""
+SHARDS, AT_ONCE, IN_FLIGHT = 16, 3, 24
 
 
-def run(
-    arguments: Sequence[str], how: str, value: str = "", *, in_flight: int = IN_FLIGHT, kill_after: float | None = None
-) -> float:
-    """Run a part of the build in a process; returns its seconds."""
-    start = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments, str(in_flight), how, value])
+@dataclass(frozen=True)
+class Took:
+    """What a part of the benchmark took."""
+
+    seconds: float
+    processor: float
+
+    @classmethod
+    def since(cls, start: Took | None = None) -> Took:
+        """Return what has been taken by now, or since an earlier look."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of processes that have ended: the teacher has not
+        now = cls(time.perf_counter(), used.ru_utime + used.ru_stime)
+        return now if start is None else cls(now.seconds - start.seconds, now.processor - start.processor)
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"{self.seconds:.1f} s, {self.processor:.1f} s of the processor"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a command is killed."""
+
+    record: Path
+    """The file that says that it has begun."""
+    after: float
+    """Seconds behind that."""
+
+
+def run(words: Sequence[str], kill: Kill | None = None) -> bool:
+    """Run a command; returns whether it was killed before it came to its end."""
+    command = [sys.executable, "-m", "tunixhack", *words]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while kill is not None and child.poll() is None and not kill.record.exists():
+        time.sleep(0.05)
     try:
-        code = child.wait(kill_after)
+        code = child.wait(kill.after if kill else None)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    else:
-        if code:
-            raise SystemExit(f"{how} {value} ended with {code}")
-    return time.perf_counter() - start
+        return True
+    if code:
+        raise SystemExit(f"{' '.join(words)} ended with {code}")
+    return False
 
 
-def all_shards(arguments: Sequence[str], kills: Sequence[float | None]) -> None:
-    """Build all shards, three at a time; each that is killed is started again."""
+def all_shards(words: Sequence[str], folder: Path, kills: Sequence[float]) -> int:
+    """Build all shards, three at a time, and start again those that are killed; returns how many were.
 
-    def one(number: int) -> None:
-        shard = f"{number}/{SHARDS}"
-        if kills[number - 1] is not None:
-            run(arguments, "shard", shard, in_flight=IN_FLIGHT // AT_ONCE, kill_after=kills[number - 1])
-        run(arguments, "shard", shard, in_flight=IN_FLIGHT // AT_ONCE)
+    Args:
+        words: of the build behind its verb.
+        folder: of the build.
+        kills: seconds behind its begin at which each shard is killed.
+    """
+
+    def one(number: int) -> bool:
+        shard = ["build", *words, "--shard", f"{number}/{SHARDS}", "--concurrency", str(IN_FLIGHT // AT_ONCE)]
+        record = folder / f"shard-{number:02d}-of-{SHARDS}" / "run.json"
+        killed = run(shard, Kill(record, kills[number - 1]))
+        if killed:
+            run(shard)
+        return killed
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(1, SHARDS + 1)))
+        return sum(pool.map(one, range(1, SHARDS + 1)))
 
 
 def same(one: Path, other: Path) -> bool:
@@ -96,36 +130,39 @@ def same(one: Path, other: Path) -> bool:
 def main() -> None:
     """Measure, and print a figure a line."""
     options = argparse.ArgumentParser(description="A build in shards over the build in one.")
-    options.add_argument("--questions", type=int, default=1200)
-    questions = options.parse_args().questions
-    with ScriptedTeacher(process=True, faults=Faults(latency=0.3)) as teacher, tempfile.TemporaryDirectory() as root:
+    options.add_argument("--questions", type=int, default=2000)
+    options.add_argument("--latency", type=float, default=1.0, help="seconds that an answer takes the teacher")
+    given = options.parse_args()
+    questions, latency = given.questions, given.latency
+    teacher = ScriptedTeacher(process=True, faults=Faults(latency=latency))
+    with teacher, tempfile.TemporaryDirectory() as root:
         folder = Path(root)
         source = folder / "questions.jsonl"
         rows = toy_questions(3 * questions)
         source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
         def to(name: str) -> list[str]:
-            return [str(source), teacher.url, str(folder / name), str(questions)]
+            place = ["--source", str(source), "--teacher", teacher.url, "--out", str(folder / name)]
+            return ["creative", *place, "--questions", str(questions)]
 
-        importing = run(to("none"), "import")
-        whole = run(to("whole"), "whole")
-        alone = teacher.stats["choices"]
-        start = time.perf_counter()
-        run(to("parts"), "prepare", "yes")
-        all_shards(to("parts"), [None] * SHARDS)
-        run(to("merged"), "merge", str(folder / "parts"))
-        took = time.perf_counter() - start
-        rounds = 2 + -(-SHARDS // AT_ONCE)
-        print(f"  seconds: {whole:.1f} in one, {took:.1f} in shards (load {os.getloadavg()[0]:.1f})")
-        print(f"shards_time: {took / whole:.2f}")
-        print(f"shards_time_without_imports: {(took - rounds * importing) / (whole - importing):.2f}")
+        start = Took.since()
+        run(["build", *to("whole"), "--concurrency", str(IN_FLIGHT)])
+        whole, alone = Took.since(start), teacher.stats["choices"]
+        print(f"  in one: {whole} (load {os.getloadavg()[0]:.1f})", flush=True)
         teacher.reset()
+        start = Took.since()
+        run(["prepare", *to("parts"), "--concurrency", str(IN_FLIGHT)])
+        print(f"  prepared: {Took.since(start)} (load {os.getloadavg()[0]:.1f})", flush=True)
+        asks = latency * questions / SHARDS / (IN_FLIGHT // AT_ONCE)  # so long, about
         draw = random.Random(7)
-        run(to("killed"), "prepare", "yes")
-        all_shards(to("killed"), [importing + draw.uniform(0.2, 3.0) for _ in range(SHARDS)])
-        run(to("killed_merged"), "merge", str(folder / "killed"))
-        equal = same(folder / "whole", folder / "merged") and same(folder / "whole", folder / "killed_merged")
-        print(f"shards_equal: {int(equal)}")
+        kills = [draw.uniform(0.1, 0.9) * asks for _ in range(SHARDS)]
+        killed = all_shards(to("parts"), folder / "parts", kills)
+        run(["merge", str(folder / "parts"), "--out", str(folder / "merged")])
+        parts = Took.since(start)
+        print(f"  in shards, {killed} of them killed: {parts} (load {os.getloadavg()[0]:.1f})")
+        print(f"shards_time: {parts.seconds / whole.seconds:.2f}")
+        print(f"shards_processor_time: {parts.processor / whole.processor:.2f}")
+        print(f"shards_equal: {int(same(folder / 'whole', folder / 'merged'))}")
         print(f"shards_asked: {teacher.stats['choices'] / alone:.3f}")
         assert pl.read_parquet(folder / "merged" / "train.parquet").height
 

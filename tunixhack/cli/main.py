@@ -14,6 +14,7 @@ import typer
 
 from tunixhack import __version__
 from tunixhack._util.credentials import without_credentials
+from tunixhack._util.imports import without_collection
 from tunixhack._util.safe_text import for_terminal, print_json, print_text
 from tunixhack.cli import ablate as cli_ablate
 from tunixhack.cli import evaluate as cli_evaluate
@@ -234,16 +235,18 @@ def build(
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""
     print("loading …", file=sys.stderr, flush=True)
-    from tunixhack.cli.build import changed
-    from tunixhack.domain_files import find_dataset
-
     if no_seed and seed:
         raise UserError(f"--seed {seed} and --no-seed contradict each other: give one of them")
+    with without_collection("tunixhack.pipeline.build"):
+        from tunixhack.cli.build import changed
+        from tunixhack.domain_files import find_dataset
+
+        found = find_dataset(domain)
     changes: dict[str, Any] = {"source": source, "columns": columns, "samples": samples, "trace": trace}
     changes |= {"against": against, "system": system, "student": student, "max_length": max_length}
     changes |= {"max_tokens": max_tokens}
     numbers: dict[str, Any] = {"accepted": accepted, "ceiling": ceiling, "scale": scale}
-    dataset, order = changed(find_dataset(domain), changes, {"temperature": temperature, "top_p": top_p}, numbers)
+    dataset, order = changed(found, changes, {"temperature": temperature, "top_p": top_p}, numbers)
     lenders = [folder for folder in (reuse or "").split(",") if folder]
     order |= {"questions": questions, "rows": rows, "out": out, "reuse": lenders}
     order |= {"seed": None if no_seed else seed, "preview": preview, "concurrency": concurrency}
