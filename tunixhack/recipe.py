@@ -168,7 +168,7 @@ class Recipe(RecipeSpec):
             prepare=prepare,
             merge=None if merge is None else Path(merge),
         )
-        folder = options.folder(Path(out or f"runs/{self.domain}"))
+        folder = Path(out or f"runs/{self.domain}") / options.subfolder
         report = report or Reporter()
         # of a shard there is nothing to look through yet that the merged run does not show
         with with_report(folder, report) if options.shard is None else nullcontext():

@@ -148,6 +148,6 @@ class Mixture(MixtureSpec):
             merge=None if merge is None else Path(merge),
         )
         order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
-        folder, report = options.folder(Path(out or f"runs/{self.name}")), report or Reporter()
+        folder, report = Path(out or f"runs/{self.name}") / options.subfolder, report or Reporter()
         with with_report(folder, report) if options.shard is None else nullcontext():
             return build(self, order, folder, report)

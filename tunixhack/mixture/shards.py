@@ -17,6 +17,7 @@ from tunixhack.mixture.decide import Decision, part_recipe
 from tunixhack.mixture.options import MixtureOptions, command, quotas
 from tunixhack.mixture.record import ordered
 from tunixhack.mixture.spec import MixtureSpec
+from tunixhack.pipeline.prepared_questions import readable
 from tunixhack.pipeline.shards import Shard, all_shards, check_number, check_same
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED
@@ -64,7 +65,8 @@ def prepared_decisions(mixture: MixtureSpec, options: MixtureOptions, shard: Sha
     check_number(parent, shard)
     prepared = Run(parent / PREPARED)
     told = {one["name"]: one for one in prepared.state().get("parts", [])}
-    if not all(one.done for one in (prepared, *(Run(prepared.folder / name) for name in told if _takes(told[name])))):
+    parts = [Run(prepared.folder / name) for name, one in told.items() if _takes(one)]
+    if not prepared.done or not all(map(readable, parts)):
         each = dataclasses.replace(options.each, shard=None, prepare=True)
         first = command(mixture, dataclasses.replace(options, each=each), parent / PREPARED)
         raise UserError(

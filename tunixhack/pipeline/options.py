@@ -46,8 +46,9 @@ class BuildOptions:
         """The seed that questions are ranked by, whether or not seeds are sent: the questions are the same."""
         return self.seed or 0
 
-    def folder(self, out: Path) -> Path:
-        """Return the folder of the run: that of the build, or one in it where a part of the build is made."""
+    @property
+    def subfolder(self) -> str:
+        """The folder of the run in that of the build, where a shard is built or prepared; empty where the whole is."""
         if self.shard is not None:
-            return out / self.shard.folder
-        return out / PREPARED if self.prepare else out
+            return self.shard.folder
+        return PREPARED if self.prepare else ""

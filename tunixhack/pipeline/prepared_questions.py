@@ -20,7 +20,7 @@ from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.shards import Render, Shard, share_number
 from tunixhack.runs.run import Run
 from tunixhack.runs.schema import QUESTION, others
-from tunixhack.runs.tables import read_beginning, table_parts
+from tunixhack.runs.tables import is_written, read_beginning, table_parts
 from tunixhack.sources.question_source import QuestionSource
 
 SHARE = "share_number"
@@ -44,7 +44,9 @@ def with_shares(candidates: pl.DataFrame, selected: pl.DataFrame, render: Render
 
 def readable(run: Run) -> bool:
     """Tell whether shards can take their questions from a run: one of an earlier version did not note the shares."""
-    return run.done and SHARE in read_beginning(run.folder, "questions", 1).columns
+    if not run.done or not is_written(run.folder, "questions"):
+        return False
+    return SHARE in read_beginning(run.folder, "questions", 1).columns
 
 
 @dataclass(frozen=True)
