@@ -6,6 +6,7 @@ import itertools
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import polars as pl
 import pytest
@@ -207,6 +208,23 @@ def test_in_a_crowd_a_change_at_either_end_is_found() -> None:
     near = ["Xtell" + crowd[40].removeprefix("tell"), crowd[60] + "X"]
     pairs = similar_pairs(pl.DataFrame({"question": [*crowd, *near]}).with_columns(context=pl.lit("")), 98)
     assert sorted(pairs.select("left", "right").rows()) == [(40, 100), (60, 101)]
+
+
+def test_of_texts_that_share_words_and_nothing_else_few_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, measured = Random(0), []
+    words = sorted(set(" ".join(row["question"] for row in toy_questions(60)).lower().replace(".", "").split()))
+    texts = [f"what follows from {' '.join(draw.choices(words, k=12))}?" for _ in range(2_000)]
+    cpdist = dedup.process.cpdist
+
+    def counting(one: list[str], *rest: Any, **more: Any) -> Any:
+        measured.append(len(one))
+        return cpdist(one, *rest, **more)
+
+    monkeypatch.setattr(dedup.process, "cpdist", counting)
+    texts.append(texts[7][:-4] + "x" + texts[7][-3:])
+    pairs = similar_pairs(pl.DataFrame({"question": texts}).with_columns(context=pl.lit("")))
+    assert pairs.select("left", "right").rows() == [(7, 2_000)]
+    assert 1 <= sum(measured) < 10 * len(texts)
 
 
 WORDS = st.sampled_from(

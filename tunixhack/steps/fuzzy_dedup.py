@@ -1,7 +1,8 @@
 """Near-duplicates of questions: the same question with a typo, another mark or another word.
 
 All pairs would be n²/2 comparisons. Two texts that are nearly equal share their rarest words or runs of three words,
-so that only those that share one are compared.
+and have about the same characters, so that only those that do are compared. The more texts there are, the more of them
+share even their rarest words with many others; nearly all of those pairs are told apart by their characters alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
+from tunixhack.steps.count_signatures import signatures
 from tunixhack.steps.exact_dedup import DEFAULT_WRAPPERS, first_of_equal, normalise
 
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -47,6 +49,8 @@ _PAIRED = 1_000_000
 _PARTS = 16
 """Parts in which keys are sorted."""
 _NONE = pl.DataFrame(schema={"row": pl.UInt32, "key": pl.UInt64})
+_MARGIN = 1.0001
+"""For rounding, where pairs are left out by a bound of their similarity."""
 _LOWEST = 75
 """Below this, many similar texts share no run of three words, and would not be found."""
 
@@ -166,7 +170,7 @@ def similar_pairs(texts: pl.DataFrame, threshold: float = 95.0, same_numbers: bo
     found = [pl.DataFrame(schema=schema)]
     lengths = texts.select(pl.all().str.len_chars().cast(pl.Float32))
     # measured part by part: the similar ones are few, and all others together take gigabytes
-    for pairs in _candidates(whole, numbers):
+    for pairs in _candidates(whole, numbers, threshold):
         pairs = pairs.filter(numbers.gather(pairs["left"]) == numbers.gather(pairs["right"]))
         found.append(_measured(texts, lengths, pairs, threshold))
     return pl.concat(found).unique(["left", "right"]).sort("left", "right")
@@ -186,7 +190,7 @@ def _similarity(texts: pl.Series, lengths: pl.Series, pairs: pl.DataFrame, thres
     """Measure pairs of texts; 0 is below the threshold."""
     left, right = (lengths.gather(pairs[side]).cast(pl.Float64) for side in ("left", "right"))
     # by their lengths alone, and with a margin for rounding
-    possible = ((left - right).abs() <= (left + right) * (1.0001 - threshold / 100)).arg_true()
+    possible = ((left - right).abs() <= (left + right) * (_MARGIN - threshold / 100)).arg_true()
     measured = pl.zeros(pairs.height, dtype=pl.Float32, eager=True)
     for start in range(0, len(possible), _CHUNK):
         chunk = possible.slice(start, _CHUNK)
@@ -196,36 +200,43 @@ def _similarity(texts: pl.Series, lengths: pl.Series, pairs: pl.DataFrame, thres
     return measured
 
 
-def _candidates(texts: pl.Series, groups: pl.Series) -> Iterator[pl.DataFrame]:
-    """Yield pairs of texts of a group that share one of their rarest words or runs of words; some pairs twice."""
+def _candidates(texts: pl.Series, groups: pl.Series, threshold: float) -> Iterator[pl.DataFrame]:
+    """Yield pairs of texts that share one of their rarest words or runs of words; some pairs twice.
+
+    Left out are pairs that cannot be similar, by what their characters tell: as many insertions and deletions as bits
+    differ is more than the threshold allows.
+    """
     blocks = _rarest(texts, groups)
+    counted = pl.DataFrame([signatures(texts), texts.str.len_chars().cast(pl.Float32).alias("length")])
     large = blocks.filter(pl.len().over("key") > _NEIGHBOURS + 1)
-    yield from _neighbours(blocks, texts)
+    yield from _neighbours(blocks, texts, counted, threshold)
     del blocks
     rows = large["row"].unique()
     reversed_texts = texts.clone().scatter(rows, texts.gather(rows).str.reverse()) if len(rows) else texts
-    yield from _neighbours(large, reversed_texts)
+    yield from _neighbours(large, reversed_texts, counted, threshold)
 
 
-def _neighbours(blocks: pl.DataFrame, order: pl.Series) -> Iterator[pl.DataFrame]:
+def _neighbours(
+    blocks: pl.DataFrame, order: pl.Series, counted: pl.DataFrame, threshold: float
+) -> Iterator[pl.DataFrame]:
     """Yield pairs of each text with the next ones of its block, in the order of some strings."""
     rows = pl.int_range(len(order), dtype=pl.UInt32, eager=True)
     rank = rows.clone().scatter(order.arg_sort(), rows)
     blocks = blocks.with_columns(rank=rank.gather(blocks["row"])).sort("key", "rank").select("key", "row")
     del rank
-    for step in range(1, _NEIGHBOURS + 1):
-        both = pl.col("row"), pl.col("row").shift(-step)
-        same = ((pl.col("key") == pl.col("key").shift(-step)) & (both[0] != both[1])).fill_null(False)
-        ended = True
-        for start in range(0, blocks.height, _PAIRED):
-            part = blocks.slice(start, _PAIRED + step)
-            pairs = part.select(left=pl.min_horizontal(*both), right=pl.max_horizontal(*both), same=same)
-            pairs = pairs.filter("same").select("left", "right").unique()
-            if not pairs.is_empty():
-                ended = False
-                yield pairs
-        if ended:
-            return
+    key, row, length, signature = (pl.col(name) for name in ("key", "row", "length", "signature"))
+    for start in range(0, blocks.height, _PAIRED):
+        part = blocks.slice(start, _PAIRED + _NEIGHBOURS)
+        part = pl.concat([part, counted[part["row"]]], how="horizontal")
+        for step in range(1, _NEIGHBOURS + 1):
+            both = part.head(_PAIRED + step)
+            same = both.select((key == key.shift(-step)) & (row != row.shift(-step))).to_series()
+            if not same.any():
+                break
+            differ = (signature ^ signature.shift(-step)).bitwise_count_ones()
+            possible = differ <= (length + length.shift(-step)) * (_MARGIN - threshold / 100)
+            pairs = both.select("row", other=row.shift(-step), possible=possible & same).filter("possible")
+            yield pairs.select(left=pl.min_horizontal("row", "other"), right=pl.max_horizontal("row", "other")).unique()
 
 
 def _rarest(texts: pl.Series, groups: pl.Series) -> pl.DataFrame:
