@@ -221,8 +221,8 @@ class FourCharacters:
 
 
 def mark(name: str) -> None:
-    """Tell the parent what begins."""
-    print(json.dumps({"mark": name}), flush=True)
+    """Tell the parent what begins, and what the processor has done until then."""
+    print(json.dumps({"mark": name, "used": time.process_time()}), flush=True)
 
 
 def phase(name: str, count: int, folder: Path, url: str) -> None:
@@ -242,6 +242,7 @@ def phase(name: str, count: int, folder: Path, url: str) -> None:
         formats(folder)
     else:
         tokens(folder)
+    mark("end")
 
 
 class Watch:
@@ -275,30 +276,30 @@ def run_phase(name: str, count: int, folder: Path, url: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(done.read_text())
         return told
     arguments = ["--questions", str(count), "--folder", str(folder), "--phase", name, "--url", url]
-    start, times = time.perf_counter(), dict[str, float]()
+    start, times = time.perf_counter(), dict[str, list[float]]()
     child = subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True)
-    watch, began, found = Watch(child), start, dict[str, Any]()
+    watch, began, used_before, found = Watch(child), start, 0.0, dict[str, Any]()
     assert child.stdout is not None
     for line in child.stdout:
         read = json.loads(line)
         if "mark" in read:
-            now = time.perf_counter()
-            times[watch.now] = times.get(watch.now, 0.0) + now - began
-            watch.now, began = read["mark"], now
+            now, spent = time.perf_counter(), times.setdefault(watch.now, [0.0, 0.0])
+            spent[0] += now - began
+            spent[1] += read["used"] - used_before
+            watch.now, began, used_before = read["mark"], now, read["used"]
         else:
             found |= read
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{name} of {count:,} questions ended with {child.returncode}; peaks {watch.peaks}")
-    times[watch.now] = times.get(watch.now, 0.0) + time.perf_counter() - began
     peaks = {one: round(size / 2**20) for one, size in watch.peaks.items()}
     told = {
         "seconds": round(time.perf_counter() - start, 1),
         "processor": round(used.ru_utime + used.ru_stime, 1),
         "peak_mb": max([*peaks.values(), round(used.ru_maxrss / 1024)]),
         "peaks_mb": peaks,
-        "times": {one: round(seconds, 2) for one, seconds in times.items() if seconds > 0.05},
+        "times": {one: [round(seconds, 2) for seconds in spent] for one, spent in times.items() if spent[1] > 0.05},
         "load": os.getloadavg()[0],
         **found,
     }
