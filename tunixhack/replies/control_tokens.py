@@ -44,6 +44,8 @@ _OTHERS = "|".join(
     )
 )
 _TOKEN = re.compile(f"{_PIPED}|{_OTHERS}")
+_SIGNS = ("<", "[", "]")
+"""What any token begins with: most texts have none of these, and need not be looked through for each token."""
 _FIRST = re.compile(r"<(?=[|/a-zS<\uff5c])|\[(?=[/|A-Za-z])|\](?=~)")
 _BOX = re.compile(r"<\|(?:begin|end)_of_box\|>")
 """GLM's vision models put these around a result in the middle of a sentence: they end nothing."""
@@ -83,6 +85,8 @@ def clean(text: str, spare: re.Pattern[str] | None = None) -> Cleaned:
     >>> clean("4<|im_end|>\n"), clean("4<|im_end|>\n<|im_start|>user\nAnd 3 + 3?").token
     (Cleaned(text='4', token=None), '<|im_end|>')
     """
+    if not any(sign in text for sign in _SIGNS):
+        return Cleaned(trim(text), None)
     text = text[_behind_header(text, spare) :]
     found = _tokens(text)
     if found and spare:

@@ -142,6 +142,9 @@ MARKS = (
 )
 """Every way that is read, but for harmony's channels; the first whose marks are there counts."""
 
+SIGNS = ("<", "[", "◁")
+"""What any mark begins with that is not a sentence."""
+
 BY_NAME = {marks.name: marks for marks in MARKS}
 SURE = tuple(marks.name for marks in MARKS if marks.alone)
 """The names of the marks that are no ordinary text, wherever they stand."""

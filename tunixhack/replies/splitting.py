@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tunixhack._util.texts import is_blank, trim
 from tunixhack.replies.control_tokens import clean
 from tunixhack.replies.harmony import read_channels
-from tunixhack.replies.markers import BY_NAME, MARKS, RARE, Marks
+from tunixhack.replies.markers import BY_NAME, MARKS, RARE, SIGNS, Marks
 from tunixhack.replies.quoted import Quoted
 
 HARMONY = "harmony"
@@ -64,6 +64,8 @@ def split_traces(text: str, *, leave: Collection[str] = (), apart: bool = False)
     if channels is not None:
         whole = channels.whole and not holds_marks(channels.final, always)
         return Split(_distinct(channels.analysis), trim(channels.final), HARMONY) if whole else None
+    if not (_FIRST.match(text) or any(sign in text for sign in SIGNS)):  # most texts that came apart
+        return Split((), text, None)
     quoted = Quoted(text)
     known = [one for one in MARKS if one.name not in leave and not (apart and one.name in RARE)]
     traces: list[str] = []
@@ -107,7 +109,8 @@ def holds_marks(text: str, names: Iterable[str]) -> bool:
 def begins_a_trace(text: str) -> bool:
     """Tell whether a text begins with the mark of a trace, closed or not."""
     text = trim(text)
-    return read_channels(text) is not None or any(marks.opening.pattern.match(text) for marks in MARKS)
+    marked = _FIRST.match(text) is not None
+    return read_channels(text) is not None or (marked and any(marks.opening.pattern.match(text) for marks in MARKS))
 
 
 def bare_trace(text: str) -> str:
@@ -121,7 +124,9 @@ def bare_trace(text: str) -> str:
     if split is not None and split.form and not split.rest:
         return split.trace or ""
     begin = 0
-    while opening := next((one for marks in MARKS if (one := marks.opening.pattern.match(text, begin))), None):
+    while _FIRST.match(text, begin) and (
+        opening := next((one for marks in MARKS if (one := marks.opening.pattern.match(text, begin))), None)
+    ):
         begin = _skip(text, opening.end())
     return trim(text[begin:])
 
@@ -167,6 +172,8 @@ def without_fence(text: str) -> str:
     '<think>2 + 2</think>4'
     """
     text = trim(text)
+    if not text.startswith(("```", "~~~")):
+        return text
     first, _, rest = text.partition("\n")
     inner, _, last = rest.rpartition("\n")
     fence = re.match("`{3,}|~{3,}", first)

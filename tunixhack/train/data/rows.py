@@ -21,6 +21,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tunixhack._util.ids import question_id
@@ -223,10 +224,16 @@ def _message(trace: str, answer: Any) -> dict[str, Any]:
 
 def known_columns(row: Row) -> dict[str, Any]:
     """Return the columns by their names in lower case; of two that differ in case alone, the first."""
-    named: dict[str, Any] = {}
-    for name in row:
+    return {plain: row[name] for plain, name in _known_names(tuple(row))}
+
+
+@lru_cache(maxsize=64)
+def _known_names(columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the columns that are read, in lower case and as they are spelled; all rows of a dataset have the same."""
+    named: dict[str, str] = {}
+    for name in columns:
         named.setdefault(str(name).casefold(), name)
-    return {plain: row[name] for plain, name in named.items() if plain in _KNOWN}
+    return tuple((plain, name) for plain, name in named.items() if plain in _KNOWN)
 
 
 def system_text(row: Row) -> str:
@@ -268,6 +275,8 @@ def _first(turn: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 def plain_text(value: Any) -> str:
     """Return a text, blank where there is none; the API allows a list of typed parts, too."""
+    if value is None or isinstance(value, str):  # nearly all, and there are several in each row
+        return value or ""
     return json.dumps(value) if _is_number(value) else message_texts({"content": value}).content
 
 
