@@ -29,9 +29,9 @@ import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def sentences(count: int, words: int, seed: int) -> list[str]:
 def write_questions(count: int, folder: Path) -> None:
     """Write the source and the benchmark."""
     spare = count // 50 + 10
+    (folder / "benchmark.jsonl").unlink(missing_ok=True)  # of a start that was stopped
     with (folder / "questions.jsonl").open("w", encoding="utf-8") as file:
         for start in range(0, count + spare, 10_000):
             for at, text in enumerate(sentences(min(10_000, count + spare - start), 12, 1 + start), start):
@@ -207,7 +208,7 @@ class FourCharacters:
 
     fingerprint = "four-characters"
 
-    @property
+    @cached_property
     def control_ids(self) -> dict[str, int]:
         """The id of every control token by its text."""
         from tunixhack.testing.tokenizer import CONTROL
@@ -217,7 +218,8 @@ class FourCharacters:
     def encode(self, text: str) -> list[int]:
         """Turn text into ids, which tell nothing back."""
         data = text.encode()
-        return [8 + zlib.crc32(data[at : at + 4]) % 50_000 for at in range(0, len(data), 4)]
+        ids: list[int] = (8 + np.frombuffer(data + bytes(-len(data) % 4), dtype=np.uint32) % 50_000).tolist()
+        return ids
 
 
 def mark(name: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunixhack._util.texts import is_blank, is_unicode, trim, without_format_characters
+from tunixhack._util.texts import holds_any, is_blank, is_unicode, trim, without_format_characters
 
 ZWSP, ZWNJ, ZWJ, BOM, SHY = "\u200b", "\u200c", "\u200d", "\ufeff", "\u00ad"
 
@@ -28,6 +28,16 @@ def test_a_text_that_shows_something_is_not_blank(text):
 
 def test_the_ends_of_a_text_lose_what_is_not_seen_and_the_middle_does_not():
     assert trim(f"{BOM}\n {ZWSP}a{ZWSP}b \u2060\u3000") == f"a{ZWSP}b"
+
+
+def test_a_text_holds_a_part_of_any_length_or_none():
+    assert [holds_any("2 < 4", parts) for parts in (("<",), ("[", "< 4"), (">",), (), ("",))] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_half_a_surrogate_pair_is_not_unicode():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _INVISIBLE = (
     "\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
@@ -70,6 +71,14 @@ def trim(text: str) -> str:
     '4'
     """
     return text.strip(_ENDS)
+
+
+def holds_any(text: str, parts: Iterable[str]) -> bool:
+    """Tell whether a text holds one of some parts."""
+    for part in parts:  # noqa: SIM110  # `any` over a generator takes several times as long
+        if part in text:
+            return True
+    return False
 
 
 def is_unicode(text: str) -> bool:

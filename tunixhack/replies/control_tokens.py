@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from typing import NamedTuple
 
-from tunixhack._util.texts import is_blank, trim
+from tunixhack._util.texts import holds_any, is_blank, trim
 from tunixhack.replies.quoted import Quoted
 
 _PIPED = r"<\|[A-Za-z][A-Za-z0-9_▁-]{0,60}\|>|<\uff5c[^<>\uff5c\n]{1,60}\uff5c>"
@@ -85,7 +85,7 @@ def clean(text: str, spare: re.Pattern[str] | None = None) -> Cleaned:
     >>> clean("4<|im_end|>\n"), clean("4<|im_end|>\n<|im_start|>user\nAnd 3 + 3?").token
     (Cleaned(text='4', token=None), '<|im_end|>')
     """
-    if not any(sign in text for sign in _SIGNS):
+    if not holds_any(text, _SIGNS):
         return Cleaned(trim(text), None)
     text = text[_behind_header(text, spare) :]
     found = _tokens(text)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from tunixhack._util.texts import is_blank, trim
+from tunixhack._util.texts import holds_any, is_blank, trim
 from tunixhack.replies.control_tokens import clean
 from tunixhack.replies.harmony import read_channels
 from tunixhack.replies.markers import BY_NAME, MARKS, RARE, SIGNS, Marks
@@ -64,7 +64,7 @@ def split_traces(text: str, *, leave: Collection[str] = (), apart: bool = False)
     if channels is not None:
         whole = channels.whole and not holds_marks(channels.final, always)
         return Split(_distinct(channels.analysis), trim(channels.final), HARMONY) if whole else None
-    if not (_FIRST.match(text) or any(sign in text for sign in SIGNS)):  # most texts that came apart
+    if not (_FIRST.match(text) or holds_any(text, SIGNS)):  # most texts that came apart
         return Split((), text, None)
     quoted = Quoted(text)
     known = [one for one in MARKS if one.name not in leave and not (apart and one.name in RARE)]

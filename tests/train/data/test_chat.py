@@ -121,6 +121,17 @@ def test_a_tokenizers_own_control_tokens_are_kept_out_of_content_too():
     assert 300 not in renderer.render([user("<odd>")], "<odd>").tokens
 
 
+def test_a_control_token_in_other_brackets_is_kept_out_of_a_text_without_the_familys():
+    class Braces(ByteTokenizer):
+        @property
+        def control_ids(self) -> Mapping[str, int]:
+            return {**super().control_ids, "{odd}": 300}
+
+    renderer = Renderer(GEMMA, Braces())
+    assert renderer.content("a {odd} b") == "a { odd} b"
+    assert renderer.content("a plain text") == "a plain text"
+
+
 def test_a_tokenizer_that_makes_control_tokens_of_text_is_refused():
     class Eager(ByteTokenizer):
         def encode(self, text: str) -> list[int]:

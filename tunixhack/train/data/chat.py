@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
+from tunixhack._util.texts import holds_any
 from tunixhack.errors import UserError, nearest
 from tunixhack.formats import HACKATHON, THINK, Layout
 
@@ -181,9 +182,15 @@ class Renderer:
 
     def content(self, text: str) -> str:
         """Return text as it stands in a turn: with a space in whatever would be a control token."""
-        for marker in self.markers:
-            text = text.replace(marker, broken(marker))
+        if holds_any(text, self._first_characters):
+            for marker in self.markers:
+                text = text.replace(marker, broken(marker))
         return text
+
+    @cached_property
+    def _first_characters(self) -> tuple[str, ...]:
+        """The characters that markers begin with; most texts hold none, and tokenizers have hundreds of markers."""
+        return tuple(sorted({marker[0] for marker in self.markers}))
 
     def reply(self, reasoning: str, answer: str) -> str:
         """Write a trace and an answer as a reply, in this renderer's format."""
