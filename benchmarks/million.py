@@ -204,7 +204,10 @@ def tokens(folder: Path) -> None:
 
 
 class FourCharacters:
-    """A tokenizer of one token for four characters, which is about what a student's has of English prose."""
+    """A tokenizer of one token for four characters, which is about what a student's has of English prose.
+
+    It takes next to no time, so that what is measured is what is done around a tokenizer.
+    """
 
     fingerprint = "four-characters"
 
@@ -216,10 +219,8 @@ class FourCharacters:
         return {token: id for id, token in enumerate(CONTROL)}
 
     def encode(self, text: str) -> list[int]:
-        """Turn text into ids, which tell nothing back."""
-        data = text.encode()
-        ids: list[int] = (8 + np.frombuffer(data + bytes(-len(data) % 4), dtype=np.uint32) % 50_000).tolist()
-        return ids
+        """Turn text into ids: every fourth byte, of which none of a text is a control token's id."""
+        return list(text.encode()[::4])
 
 
 def mark(name: str) -> None:

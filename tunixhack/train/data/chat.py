@@ -183,9 +183,13 @@ class Renderer:
     def content(self, text: str) -> str:
         """Return text as it stands in a turn: with a space in whatever would be a control token."""
         if holds_any(text, self._first_characters):
-            for marker in self.markers:
-                text = text.replace(marker, broken(marker))
+            for marker, spelled in self._broken_markers:
+                text = text.replace(marker, spelled)
         return text
+
+    @cached_property
+    def _broken_markers(self) -> tuple[tuple[str, str], ...]:
+        return tuple((marker, broken(marker)) for marker in self.markers)
 
     @cached_property
     def _first_characters(self) -> tuple[str, ...]:
