@@ -17,7 +17,7 @@ HARMONY = "harmony"
 """What a split's form is called where the trace stood on a channel."""
 _ALWAYS = ("think", "reasoning")
 """Marks that no answer may hold: what is learnt is written in them."""
-_FIRST = re.compile(r"[<\[◁Hh]")
+_FIRST = re.compile(r"[<\[◁]|here", re.IGNORECASE)
 """What any mark begins with."""
 _ANSWER = re.compile(r"<(/?)answer\s?>", re.IGNORECASE)
 _WRAPPER = re.compile(r"<(response|solution|output|final_answer|final)>(.*)</\1>", re.DOTALL | re.IGNORECASE)
