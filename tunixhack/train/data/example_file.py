@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, overload
+
+import polars as pl
 
 from tunixhack.train.data.rows import TrainingExample
 
@@ -17,6 +20,7 @@ PART = 10_000
 MOST_IN_MEMORY = 200_000
 """Examples of a dataset that are kept as objects; of more, all are kept in a file."""
 _COLUMNS = [field.name for field in fields(TrainingExample)]
+_texts = attrgetter(*_COLUMNS)
 
 
 class ExampleFile(Sequence[TrainingExample]):
@@ -56,8 +60,7 @@ class ExampleFile(Sequence[TrainingExample]):
 
     def _part(self, number: int) -> tuple[TrainingExample, ...]:
         if self._read[0] != number:
-            columns = self._batches.get_batch(number).to_pydict()
-            rows = zip(*(columns[name] for name in _COLUMNS), strict=True)
+            rows = pl.DataFrame(self._batches.get_batch(number)).select(_COLUMNS).rows()
             self._read = number, tuple(TrainingExample(*row) for row in rows)
         return self._read[1]
 
@@ -96,7 +99,7 @@ class ExampleWriter:
             self._writer = pa.ipc.new_file(self._file, _schema(), options=options)
         full = len(self._held) if whole else len(self._held) // PART * PART
         for start in range(0, full, PART):
-            rows = zip(*map(astuple, self._held[start : min(start + PART, full)]), strict=True)
+            rows = zip(*map(_texts, self._held[start : min(start + PART, full)]), strict=True)
             arrays = [pa.array(column, pa.string()) for column in rows]
             self._writer.write_batch(pa.record_batch(arrays, schema=_schema()))
         del self._held[:full]
