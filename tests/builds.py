@@ -31,7 +31,7 @@ def write_questions(path: Path, rows: list[dict[str, str]] | int) -> Path:
     return path
 
 
-def build(recipe: Recipe, teacher: ScriptedTeacher | str, out: Path, **order: Any) -> Run:
+def build(recipe: Recipe, teacher: ScriptedTeacher | str, out: Path | str, **order: Any) -> Run:
     spec = teacher if isinstance(teacher, str) else teacher.url
     return recipe.build(spec, out=out, **({"questions": 6, "report": QUIET} | order))
 

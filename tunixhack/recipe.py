@@ -111,7 +111,8 @@ class Recipe(RecipeSpec):
                 questions were asked. The first ones are kept, by the order of the questions and the samples; what was
                 received beyond them is rejected as ``beyond_accepted``.
             ceiling: the most questions that are asked for that.
-            out: the run's folder; ``runs/<domain>`` when None.
+            out: the run's folder, or the address of one on an object store, such as ``s3://bucket/runs/large``;
+                ``runs/<domain>`` when None.
             seed: which questions are taken, and the base of every sample's seed. None sends no seed: the questions are
                 those of 0, and several samples are asked for at once wherever the server gives several.
             reuse: other runs, or their folders, whose answers to the same requests are taken over.
@@ -131,7 +132,8 @@ class Recipe(RecipeSpec):
                 ``budget`` is that of all shards.
             prepare: decide about the questions, pay for what that takes, and stop: shards go on from there. In a folder
                 of its own in ``out``.
-            merge: the folder of shards that have all ended: the build is made of their answers, and nothing is asked.
+            merge: the folder of shards that have all ended, or its address: the build is made of their answers, and
+                nothing is asked.
             report: where progress goes; standard error when None.
 
         Returns:
@@ -147,6 +149,7 @@ class Recipe(RecipeSpec):
         from tunixhack.pipeline.build import build
         from tunixhack.pipeline.shards import Shard
         from tunixhack.report.write import with_report
+        from tunixhack.storage.session import placed
 
         options = BuildOptions(
             teacher=teacher,
@@ -166,10 +169,10 @@ class Recipe(RecipeSpec):
             same_model=same_model,
             shard=None if shard is None else Shard.read(shard),
             prepare=prepare,
-            merge=None if merge is None else Path(merge),
         )
-        folder = Path(out or f"runs/{self.domain}") / options.subfolder
         report = report or Reporter()
-        # of a shard there is nothing to look through yet that the merged run does not show
-        with with_report(folder, report) if options.shard is None else nullcontext():
-            return build(self, options, folder, report)
+        with placed(out or f"runs/{self.domain}", options.subfolder, merge, report) as place:
+            options = dataclasses.replace(options, merge=place.merge, addresses=place.addresses)
+            # of a shard there is nothing to look through yet that the merged run does not show
+            with with_report(place.folder, report) if options.shard is None else nullcontext():
+                return build(self, options, place.folder, report)

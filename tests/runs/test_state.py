@@ -106,10 +106,10 @@ def test_what_is_no_file_of_a_sensible_size_is_not_read(
 def test_one_that_may_not_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "run.json").write_text("{}")
 
-    def forbidden(path: Path, **how: Any) -> str:
+    def forbidden(path: Path, **how: Any) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", forbidden)
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
     with pytest.raises(UserError, match=r"run\.json cannot be read \(Permission denied\)"):
         Run.load(tmp_path)
 

@@ -7,7 +7,6 @@ import itertools
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -219,7 +218,8 @@ def build(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder; runs/DOMAIN if left out.", rich_help_panel=FOLDER)
+        str | None,
+        typer.Option(help="The run's folder, or its s3://… address; runs/DOMAIN if left out.", rich_help_panel=FOLDER),
     ] = None,
     shard: Annotated[
         str | None,
@@ -230,7 +230,7 @@ def build(
         ),
     ] = None,
     prepare: Annotated[bool, typer.Option("--prepare", hidden=True)] = False,
-    merge: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    merge: Annotated[str | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
     """Build a reasoning dataset, or go on with an interrupted one."""
@@ -270,8 +270,8 @@ def prepare(*arguments: Any, **options: Any) -> None:
 
 @app.command(cls=Verb, epilog=examples("tunixhack merge runs/think_32k --out runs/whole"))
 def merge(
-    folder: Annotated[Path, typer.Argument(help="The folder of the shards, which have all ended.")],
-    out: Annotated[Path, typer.Option(help="The folder of the whole run.")],
+    folder: Annotated[str, typer.Argument(help="The folder of the shards, which have all ended, or its address.")],
+    out: Annotated[str, typer.Option(help="The folder of the whole run, or its address.")],
     as_json: Json = False,
 ) -> None:
     """Make one run of the shards of a build, as if it had been built in one; nothing is asked."""
@@ -285,7 +285,7 @@ def merge(
     epilog=examples("tunixhack show runs/math", "tunixhack show runs/math --rejected --reason over_length --samples 5"),
 )
 def show(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
+    folder: Annotated[str, typer.Argument(help="The folder of a run, finished or not, or its address.")],
     samples: Annotated[int, typer.Option(help="How many answers to show.")] = 2,
     rejected: Annotated[
         bool, typer.Option("--rejected", help="Show rows that were dropped, with the evidence and the raw reply.")
@@ -297,13 +297,13 @@ def show(
 ) -> None:
     """Show a run: its funnel, why rows were dropped, and a few samples; of a build in shards, how far each is."""
     from tunixhack.runs.run import Run
-    from tunixhack.runs.shard_folders import print_progress, shard_progress
-    from tunixhack.runs.shard_names import holds_shards
+    from tunixhack.runs.shard_folders import print_progress
+    from tunixhack.storage.look import progress_of, seen
 
-    if holds_shards(folder):
-        print_json({"folder": str(folder), "shards": shard_progress(folder)}) if as_json else print_progress(folder)
+    if (shards := progress_of(folder)) is not None:
+        print_json({"folder": folder, "shards": shards}) if as_json else print_progress(folder, shards)
         return
-    run = Run.load(folder)
+    run = Run.load(seen(folder))
     if not rejected and reason is None:
         _show(run, samples, as_json)
         return

@@ -56,7 +56,9 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
         folder: of its run.
     """
     if options.merge is not None:
-        return shlex.join(["tunixhack", "merge", str(options.merge), "--out", str(folder)])
+        named = (options.addresses.get(one, str(one)) for one in (options.merge, folder))
+        return shlex.join(["tunixhack", "merge", next(named), "--out", next(named)])
+    out = folder.parent if options.shard or options.prepare else folder
     every = {
         **given,
         "--concurrency": options.concurrency,
@@ -66,7 +68,7 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
         "--hours": options.hours,
         "--reuse": ",".join(str(other.folder) for other in lenders(options.reuse)) or None,
         "--shard": options.shard,
-        "--out": folder.parent if options.shard or options.prepare else folder,
+        "--out": options.addresses.get(out, out),
     }
     words = [word for option, value in every.items() if value is not None for word in (option, str(value))]
     flags = {

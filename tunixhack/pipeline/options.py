@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,8 @@ class BuildOptions:
     """The part of a mixture that is built, whose runs are in folders of its name in those of the mixture's shards."""
     command: str | None = None
     """The command line that goes on with it, where that is not `tunixhack build`."""
+    addresses: Mapping[Path, str] = field(default_factory=dict)
+    """What the user named in place of folders of this machine, which stand for it; see `tunixhack.storage`."""
 
     @property
     def base_seed(self) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tunixhack._util.addresses import no_folder
 from tunixhack._util.files import write_json
 from tunixhack._util.ids import rank
 from tunixhack._util.lock import owner
@@ -74,7 +75,7 @@ class Run:
         run = cls(Path(folder))
         try:
             if not run.folder.is_dir():
-                raise UserError(f"there is no folder {folder}")
+                raise UserError(no_folder(folder))
             if not (run.folder / STATE).exists():
                 raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
         except OSError as error:
@@ -174,7 +175,7 @@ class Run:
             but = f", but {state['why']}" if state.get("why") else ""
             return f"finished{but}{unseen}"
         why = f": {state['why']}" if state.get("why") else ""
-        return f"not finished{why}{unseen}; {self._received()}; {_how_to_go_on(state)}"
+        return f"not finished{why}{unseen}; {self._received()}; {how_to_go_on(state)}"
 
     def _received(self) -> Received:
         """Count what the run has received, and what the parts of a mixture have."""
@@ -383,7 +384,7 @@ def _or_sentence(tell: Callable[[], str]) -> str:
         return str(error)
 
 
-def _how_to_go_on(state: Mapping[str, Any]) -> str:
+def how_to_go_on(state: Mapping[str, Any]) -> str:
     """Name the command that goes on; one that this user's build did not sign is not offered as ours."""
     command = state.get("command")
     if command and is_own(command, state.get("signature")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,18 @@ def _keys(run: Run) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def print_progress(parent: Path) -> None:
-    """Print the same as a table to standard output, with those that have not begun."""
-    table = Table("shard", "answers", "status", title=for_terminal(str(parent)), title_justify="left")
-    told = shard_progress(parent)
+def print_progress(place: str, told: Sequence[Mapping[str, Any]]) -> None:
+    """Print how far each shard is as a table to standard output, with those that have not begun.
+
+    Args:
+        place: the folder or address of the build.
+        told: as `shard_progress` returns it.
+    """
+    table = Table("shard", "answers", "status", title=for_terminal(place), title_justify="left")
     for line in told:
         table.add_row(line["shard"], f"{line['answers']:,}", for_terminal(line["status"]))
-    ofs = {of for _, of in shard_folders(parent)}
     known = {line["shard"] for line in told}
-    for of in sorted(ofs):
+    for of in sorted({int(name.partition("/")[2]) for name in known - {PREPARED}}):
         for number in range(1, of + 1):
             if f"{number}/{of}" not in known:
                 table.add_row(f"{number}/{of}", "0", "not begun")

@@ -21,6 +21,17 @@ def shard_folders(parent: Path) -> dict[tuple[int, int], Path]:
     return dict(sorted(found.items()))
 
 
+def shard_named(name: str) -> tuple[int, int]:
+    """Return which shard a folder's name is of, and of how many; (0, 0) of another name."""
+    named = _SHARD.fullmatch(name)
+    return (int(named[1]), int(named[2])) if named else (0, 0)
+
+
+def is_shard(name: str) -> bool:
+    """Tell whether a name is that of a shard's folder."""
+    return _SHARD.fullmatch(name) is not None
+
+
 def holds_shards(parent: Path) -> bool:
     """Tell whether shards, or the run that was prepared for them, are in a folder that has no record of its own."""
     if os.path.exists(parent / "run.json"):  # as above

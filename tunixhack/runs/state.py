@@ -228,7 +228,23 @@ def read_state(path: Path) -> RunRecord:
         UserError: it cannot be read, is no JSON, is not what a run writes, or is a newer version's; says what is wrong
             where.
     """
-    state = _parsed(path)
+    return parse_state(_content(path), str(path))
+
+
+def parse_state(content: bytes, path: str) -> RunRecord:
+    """Read the content of a run.json.
+
+    Args:
+        content: its bytes.
+        path: where it stands, for sentences.
+
+    Returns:
+        What `read_state` does.
+
+    Raises:
+        UserError: as there.
+    """
+    state = _parsed(content, path)
     if isinstance(state, dict) and isinstance(state.get("schema"), int) and state["schema"] > SCHEMA:
         written_by = state.get("tunixhack") if isinstance(state.get("tunixhack"), str) else "a newer version"
         raise UserError(f"{path} was written by tunixhack {written_by}, and this is an older one: install that version")
@@ -240,16 +256,21 @@ def read_state(path: Path) -> RunRecord:
     return cast(RunRecord, dict(state))
 
 
-def _parsed(path: Path) -> Any:
+def _content(path: Path) -> bytes:
     try:
         if not path.is_file():  # a pipe would be waited for
             raise UserError(f"{path} is no file: {_REMEDY}")
         size = path.stat().st_size
         if size > LARGEST:
             raise UserError(f"{path} is not the state of a run (it has {size:,} bytes): {_REMEDY}")
-        state = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): {_REMEDY}") from error
+
+
+def _parsed(content: bytes, path: str) -> Any:
+    try:
+        state = json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON ({error}): {_REMEDY}") from error
     if _deeper(state, DEEPEST):

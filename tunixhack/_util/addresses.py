@@ -1,0 +1,59 @@
+"""Addresses of object stores where a folder is expected, told from paths."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(:/+)(.*)", re.DOTALL)
+_LOCAL = ("file", "local")
+
+
+def as_address(place: str | Path) -> str | None:
+    """Return an address as it was typed, without slashes at its end; None where a place is a path of this machine.
+
+    A `Path` has lost one of an address's two slashes, which it is given back. Of ``file://`` the path is meant; see
+    `as_path`.
+
+    >>> as_address("s3://bucket/runs/large/"), as_address(Path("s3://bucket/runs")), as_address("runs/large")
+    ('s3://bucket/runs/large', 's3://bucket/runs', None)
+    """
+    found = _ADDRESS.fullmatch(str(place))
+    if found is None or found[1].lower() in _LOCAL or (found[2] == ":/" and isinstance(place, str)):
+        return None
+    return f"{found[1]}://{found[3].strip('/')}"
+
+
+def as_path(place: str | Path) -> Path:
+    """Return a place that is no address as a path.
+
+    >>> as_path("file:///runs/large").as_posix(), as_path("runs/large").as_posix()
+    ('/runs/large', 'runs/large')
+    """
+    found = _ADDRESS.fullmatch(str(place))
+    return Path("/" + found[3].lstrip("/")) if found and found[1].lower() in _LOCAL else Path(place)
+
+
+def no_folder(place: str | Path) -> str:
+    """Return the sentence for a folder that is not there, or that is an address where none is taken."""
+    address = as_address(place)
+    if address is None:
+        return f"there is no folder {place}"
+    return (
+        f"{address} is an address, and a folder of this machine is needed: tunixhack show and merge take one, and "
+        "merge brings what is there into a folder"
+    )
+
+
+def has_secret(address: str) -> bool:
+    """Tell whether an address has a password, a query or a user where a bucket belongs, which can be secret.
+
+    >>> has_secret("s3://key:secret@bucket/runs"), has_secret("sftp://me@host/runs"), has_secret("s3://bucket/a@b")
+    (True, False, False)
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return bool(parts.query) or (parts.username is not None and parts.password is not None)

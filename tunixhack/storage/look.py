@@ -1,0 +1,85 @@
+"""What stands at an address, looked at without building: how far shards are, and a whole run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tunixhack._util.addresses import as_address, as_path
+from tunixhack.errors import UserError
+from tunixhack.runs.run import DONE, RUNNING, STATE, how_to_go_on
+from tunixhack.runs.shard_folders import shard_progress
+from tunixhack.runs.shard_names import PREPARED, holds_shards, is_shard, shard_named
+from tunixhack.runs.state import parse_state
+from tunixhack.storage.claims import claims
+from tunixhack.storage.names import PROGRESS
+from tunixhack.storage.objects import Objects, together
+from tunixhack.storage.working_copy import WorkingCopy, working_folder
+
+
+def progress_of(place: str) -> list[dict[str, Any]] | None:
+    """Return how far each shard of a build is, as `shard_progress` does; None where a place holds no shards.
+
+    Args:
+        place: a folder or an address; nothing but records is read of an address.
+
+    Raises:
+        UserError: the address cannot be looked at.
+    """
+    address = as_address(place)
+    if address is None:
+        folder = as_path(place)
+        return shard_progress(folder) if holds_shards(folder) else None
+    objects = Objects(address)
+    if objects.read(STATE) is not None:
+        return None
+    shards = [name for name in objects.folders() if is_shard(name)]
+    names = [PREPARED, *sorted(shards, key=shard_named)]
+    told: dict[str, dict[str, Any]] = {}
+    together(lambda name: told.update({name: _progress(objects, name)}), names)
+    return [told[name] for name in names if told[name]] or None
+
+
+def seen(place: str) -> Path:
+    """Return the folder of a run; of one at an address, a working copy with what there is to look at."""
+    address = as_address(place)
+    if address is None:
+        return as_path(place)
+    objects, folder = Objects(address), working_folder(address)
+    if objects.read(STATE) is None:
+        raise UserError(f"{address} is not the address of a run: it has no {STATE}, and no shards")
+    WorkingCopy.open(folder, "").fetch(objects, tables=True)
+    return folder
+
+
+def _progress(objects: Objects, name: str) -> dict[str, Any]:
+    """Return the line of one shard; an empty one where nothing is there."""
+    record = objects.read(f"{name}/{STATE}")
+    if record is None and name == PREPARED:
+        return {}
+    answers = _number(objects.read(f"{name}/{PROGRESS}"))
+    of = "/".join(map(str, shard_named(name))) if name != PREPARED else name
+    line: dict[str, Any] = {"shard": of, "done": False, "answers": answers}
+    try:
+        state = parse_state(record, f"{objects.address}/{name}/{STATE}") if record is not None else None
+    except UserError as error:
+        return line | {"status": str(error)}
+    holder = next((claim for claim in claims(objects, name) if not claim.enters), None)
+    if holder is not None:
+        return line | {"status": f"at work ({holder}, last heard of at {holder.when} by its clock)"}
+    if state is None:
+        return line | {"status": "not begun"}
+    if state.get("state") == DONE:
+        but = f", but {state['why']}" if state.get("why") else ""
+        return line | {"status": f"finished{but}", "done": True}
+    why = "killed" if state.get("state") == RUNNING else state.get("why") or ""
+    return line | {"status": f"not finished{why and f': {why}'}; {answers:,} answers there; {how_to_go_on(state)}"}
+
+
+def _number(content: bytes | None) -> int:
+    try:
+        told = json.loads(content or b"{}").get("answers", 0)
+    except (ValueError, AttributeError):
+        return 0
+    return told if isinstance(told, int) else 0

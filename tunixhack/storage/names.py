@@ -1,0 +1,118 @@
+"""What the files of a run are called on an object store, and which of them are carried there.
+
+A file of the answer store is called there by its number and by the working copy that wrote it, so that two of them that
+wrote at once overwrite nothing of one another's; what is fetched keeps that name. A journal, which grows, is cut into
+pieces: objects that are written anew while they are small. Everything else has its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tunixhack._util.ids import digest
+from tunixhack.runs.run import STATE
+
+MANIFEST = ".storage.json"
+"""The file in which a working copy keeps what it has carried up; never carried itself."""
+PROGRESS = ".progress.json"
+"""The object that says how many answers are up there."""
+ANSWERS, WORK, BATCHES = "answers", ".work", "batches"
+_PLAIN = re.compile(r"(\d+)\.parquet")
+_NAMED = re.compile(r"(\d+)-([0-9a-f]{8})\.parquet")
+_PIECE = re.compile(
+    r"(?P<above>(?:.*/)?)\.work/(?P<copy>[0-9a-f]{8})/(?P<journal>[0-9a-f]{16})/responses_(?P<start>\d{12})\.jsonl"
+)
+_TABLE = re.compile(r"(?:train|rejected|questions)(?:-\d+-of-\d+)?\.parquet")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a journal."""
+
+    above: str
+    """The folder whose run it belongs to, with a slash at its end; empty at the top."""
+    copy: str
+    """The working copy that wrote it."""
+    journal: str
+    """By its first line, which tells it from every other: see `journal_name`."""
+    start: int
+    """Bytes of the journal before it."""
+
+    @classmethod
+    def read(cls, name: str) -> Piece | None:
+        """Return the piece that an object is, by its name; None of others."""
+        found = _PIECE.fullmatch(name)
+        return None if found is None else cls(found["above"], found["copy"], found["journal"], int(found["start"]))
+
+    @property
+    def name(self) -> str:
+        """Its object's name, which is a journal's to who reads journals below `.work`."""
+        return f"{self.above}{WORK}/{self.copy}/{self.journal}/responses_{self.start:012d}.jsonl"
+
+
+def journal_name(first_line: bytes) -> str:
+    """Name a journal by its first line, in which no two are alike."""
+    return digest("journal", first_line.decode("utf-8", "replace"))[:16]
+
+
+def is_answers(name: str) -> bool:
+    """Tell whether a file is one of an answer store's."""
+    path = PurePosixPath(name)
+    return path.parent.name == ANSWERS and bool(_PLAIN.fullmatch(path.name) or _NAMED.fullmatch(path.name))
+
+
+def is_record(name: str) -> bool:
+    """Tell whether a file is run.json, of the run or of a part of it."""
+    return PurePosixPath(name).name == STATE
+
+
+def is_batch(name: str) -> bool:
+    """Tell whether a file is a batch under way."""
+    path = PurePosixPath(name)
+    return path.parent.name == BATCHES and path.suffix == ".json"
+
+
+def is_table(name: str) -> bool:
+    """Tell whether a file is one of a run's tables, or a part of one."""
+    return _TABLE.fullmatch(PurePosixPath(name).name) is not None
+
+
+def is_carried(name: str) -> bool:
+    """Tell whether a file is carried to the store as it is: no draft, no lock, and nothing that is named otherwise."""
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith(".") for part in parts)
+    locks = parts[-1] == "lock" or parts[-1].startswith("lock.")
+    return not (hidden or locks or ANSWERS in parts[:-1] or is_record(name))
+
+
+def remote_name(name: str, copy: str) -> str:
+    """Return what a file of answers is called on the store.
+
+    Args:
+        name: from the run's folder.
+        copy: the working copy that it lies in.
+
+    >>> remote_name("answers/000003.parquet", "0badc0de"), remote_name("answers/000003-11111111.parquet", "0badc0de")
+    ('answers/000003-0badc0de.parquet', 'answers/000003-11111111.parquet')
+    """
+    path = PurePosixPath(name)
+    plain = _PLAIN.fullmatch(path.name)
+    return str(path.with_name(f"{plain[1]}-{copy}.parquet")) if plain else name
+
+
+def local_name(name: str, copy: str) -> str:
+    """Return what an object of answers is called in a working copy; see `remote_name`."""
+    path = PurePosixPath(name)
+    named = _NAMED.fullmatch(path.name)
+    return str(path.with_name(f"{named[1]}.parquet")) if named and named[2] == copy else name
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Return all files below a folder by their names from there."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found[path.relative_to(folder).as_posix()] = path
+    return found
