@@ -133,7 +133,8 @@ class Carrier:
         if self.lost():
             return
         self._carry_files(files)
-        self._tell_progress(journals)
+        if records:
+            self._tell_progress(journals)
         for name in sorted(records, key=lambda name: name.count("/"), reverse=True):
             self._carry_record(name, records[name], files)
         self._remove_records(files)

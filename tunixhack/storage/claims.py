@@ -31,7 +31,9 @@ from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.objects import Objects
 
 FOLDER = ".claims"
-"""The folder of the claims, in that of a run."""
+"""The folder of all claims of a build, at its address: a shard's own folder begins with what is received."""
+WHOLE = "whole"
+"""What a run that is no shard is called among claims."""
 BEAT = 10.0
 """Seconds between two beats."""
 LOOK = 5.0
@@ -228,4 +230,4 @@ def _alive(held: Held, claim: Claim) -> bool:
 
 
 def _folder(name: str) -> str:
-    return f"{name}/{FOLDER}" if name else FOLDER
+    return f"{FOLDER}/{name or WHOLE}"

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path, PurePosixPath
 
 from tunixhack._util.ids import digest
 from tunixhack.runs.run import STATE
+from tunixhack.runs.shard_names import PREPARED, is_shard
 
 MANIFEST = ".storage.json"
 """The file in which a working copy keeps what it has carried up; never carried itself."""
@@ -74,6 +76,12 @@ def is_batch(name: str) -> bool:
     return path.parent.name == BATCHES and path.suffix == ".json"
 
 
+def is_journal(name: str) -> bool:
+    """Tell whether a file is a journal, or a piece of one that was fetched."""
+    path = PurePosixPath(name)
+    return WORK in path.parts[:-1] and fnmatch(path.name, "responses_*.jsonl")
+
+
 def is_table(name: str) -> bool:
     """Tell whether a file is one of a run's tables, or a part of one."""
     return _TABLE.fullmatch(PurePosixPath(name).name) is not None
@@ -109,10 +117,17 @@ def local_name(name: str, copy: str) -> str:
     return str(path.with_name(f"{named[1]}.parquet")) if named and named[2] == copy else name
 
 
+def is_beside(name: str) -> bool:
+    """Tell whether a file is one of a shard's, seen from the folder of the build."""
+    top = PurePosixPath(name).parts[0]
+    return len(PurePosixPath(name).parts) > 1 and (is_shard(top) or top == PREPARED)
+
+
 def files_below(folder: Path) -> dict[str, Path]:
-    """Return all files below a folder by their names from there."""
+    """Return all files below a run's folder by their names from there; shards beside it are runs of their own."""
     found = {}
     for path in folder.rglob("*"):
-        if path.is_file():
-            found[path.relative_to(folder).as_posix()] = path
+        name = path.relative_to(folder)
+        if path.is_file() and not is_beside(name.as_posix()):
+            found[name.as_posix()] = path
     return found

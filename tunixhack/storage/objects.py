@@ -163,7 +163,8 @@ class Objects:
         except StorageFailed:
             raise
         except Exception as error:  # each implementation of fsspec has errors of its own
-            raise failure(error, what, f"{self.address}/{name}".rstrip("/"), self._protocol) from error
+            told = name.partition(".claims/")[0]  # a claim says nothing to who reads the sentence
+            raise failure(error, what, f"{self.address}/{told}".rstrip("/"), self._protocol) from error
 
 
 def together(call: Callable[[T], object], given: Iterable[T]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import KEY_FIELDS
-from tunixhack.runs.run import Run
-from tunixhack.runs.shard_names import PREPARED, is_shard
+from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.shard_names import PREPARED, holds_shards, is_shard, shard_folders
 from tunixhack.storage.carrier import Carrier
 from tunixhack.storage.claims import Held, claimed
 from tunixhack.storage.failures import StorageFailed
@@ -56,14 +56,14 @@ def worked_on(address: str, part: str, report: Reporter) -> Iterator[Path]:
         lent = _mirrored(objects, parent, part)
         copy = WorkingCopy.open(local, part)
         with locked(local, report.say):
-            there = {} if not part and _holds_shards(objects) else copy.fetch(objects)
-        carrier = Carrier(objects, copy, dict(there), report.warn, lent, lambda: held.lost)
+            carrier = Carrier(objects, copy, copy.fetch(objects), report.warn, lent, lambda: held.lost)
         report.say(f"{held.place} is worked on in {local}, and carried up every few seconds")
         carrier.start()
         try:
             yield local
         except BaseException as error:
             _finish_after(error, carrier, held, report)
+            copy.remove_if_empty()  # a mistake that cost nothing leaves no shard behind
             raise
         _finish(carrier, held)
 
@@ -120,16 +120,32 @@ def _mirrored(objects: Objects, parent: Path, part: str) -> pl.DataFrame:
     """
     make_folder(parent)
     names = [name for name in objects.folders() if is_shard(name) or name == PREPARED]
+    for left in shard_folders(parent).values():
+        if left.name not in names:
+            with suppress(OSError):  # which one that holds something raises
+                left.rmdir()
     for name in names:
         make_folder(parent / name)
     if PREPARED in names and part != PREPARED:
         WorkingCopy.open(parent / PREPARED, PREPARED).fetch(objects)
-        return Run(parent / PREPARED).store.keys() if part else pl.DataFrame(schema=KEY_FIELDS)
+    if not part:
+        _check_whole(objects, parent)
+    elif part != PREPARED:
+        return Run(parent / PREPARED).store.keys()
     return pl.DataFrame(schema=KEY_FIELDS)
 
 
-def _holds_shards(objects: Objects) -> bool:
-    return any(is_shard(name) or name == PREPARED for name in objects.folders())
+def _check_whole(objects: Objects, parent: Path) -> None:
+    """See that no whole run is built where the shards of one are.
+
+    Raises:
+        UserError: they are.
+    """
+    told = Run(parent).without_state() if holds_shards(parent) and objects.read(STATE) is None else None
+    if told:
+        error = UserError(told)
+        name_address(error, {parent: objects.address})
+        raise error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,10 +18,12 @@ from tunixhack._util.ids import digest
 from tunixhack.errors import UserError
 from tunixhack.storage.names import (
     MANIFEST,
-    WORK,
     Piece,
+    files_below,
     is_answers,
     is_batch,
+    is_beside,
+    is_journal,
     is_record,
     is_table,
     journal_name,
@@ -81,6 +84,13 @@ class WorkingCopy:
         """Write down what was carried up."""
         write_json(self.folder / MANIFEST, {"copy": self.copy, "sent": self.sent, "records": self.records})
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it holds nothing but what this class keeps there."""
+        with suppress(OSError):
+            if not [path for path in self.folder.iterdir() if path.name not in (MANIFEST, "lock")]:
+                (self.folder / MANIFEST).unlink()
+                self.folder.rmdir()
+
     def at(self, name: str) -> str:
         """Return the name from the address of what has a name from the folder."""
         return f"{self.name}/{name}" if self.name else name
@@ -101,7 +111,7 @@ class WorkingCopy:
         Returns:
             Bytes of each object of the folder, by its name from there.
         """
-        there = objects.sizes(self.name)
+        there = own(objects.sizes(self.name))
         wanted = {name: local for name in there if (local := self._wanted(name, there[name], tables)) is not None}
         journals = self.journals() if any(Piece.read(name) for name in wanted) else {}
         for name in [name for name in wanted if self._is_here(name, there[name], journals)]:
@@ -126,9 +136,8 @@ class WorkingCopy:
     def journals(self) -> dict[str, Path]:
         """Return the journals of running and killed calls by their names; pieces of others' are not among them."""
         found = {}
-        for path in self.folder.rglob("responses_*.jsonl"):
-            name = path.relative_to(self.folder).as_posix()
-            if WORK not in PurePosixPath(name).parts or Piece.read(name):
+        for name, path in files_below(self.folder).items():
+            if not is_journal(name) or Piece.read(name):
                 continue
             try:
                 with path.open("rb") as file:
@@ -163,6 +172,11 @@ class WorkingCopy:
             return journals[piece.journal].stat().st_size >= piece.start + size
         except FileNotFoundError:
             return False
+
+
+def own(there: dict[str, int]) -> dict[str, int]:
+    """Return the objects of a run without those of shards beside it."""
+    return {name: size for name, size in there.items() if not is_beside(name) and not name.startswith(".claims/")}
 
 
 def hash_of(content: bytes) -> str:
