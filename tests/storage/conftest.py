@@ -60,13 +60,6 @@ def bucket(s3: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch:
 
 
 @pytest.fixture
-def other_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever comes next is worked on in an empty folder, as on another machine."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "elsewhere"))
-    return
-
-
-@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds, beats and looks without the seconds between."""
     monkeypatch.setattr(carrier, "PAUSE", 0.05)

@@ -46,6 +46,11 @@ class StorageFailed(UserError):
         self.passing = passing
 
 
+def names_no_bucket(error: Exception) -> bool:
+    """Tell whether a store says that there is no such bucket, and not that there is no such object."""
+    return _NO_BUCKET.search(str(error)) is not None
+
+
 def failure(error: Exception, what: str, address: str, protocol: str) -> StorageFailed:
     """Return the sentence for an error of a store.
 
@@ -57,7 +62,7 @@ def failure(error: Exception, what: str, address: str, protocol: str) -> Storage
     """
     text, kind = str(error), _SAME.get(protocol, protocol)
     bucket = address.partition("://")[2].partition("/")[0]
-    if _NO_BUCKET.search(text):
+    if names_no_bucket(error):
         return StorageFailed(f"there is no bucket {bucket} for {address}: make it, or give another one")
     if _NO_CREDENTIALS.search(text) or type(error).__name__ == "NoCredentialsError":
         how = CREDENTIALS.get(kind, "see the documentation of the package that speaks the protocol")

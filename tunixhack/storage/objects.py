@@ -25,7 +25,7 @@ from tunixhack._util.addresses import has_secret
 from tunixhack._util.credentials import without_credentials
 from tunixhack._util.files import write_atomically
 from tunixhack.errors import MissingExtra, UserError
-from tunixhack.storage.failures import StorageFailed, failure
+from tunixhack.storage.failures import StorageFailed, failure, names_no_bucket
 
 OBSTORE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure")
 """Protocols that obstore speaks."""
@@ -57,6 +57,8 @@ class Objects:
                 f"{without_credentials(address)} has credentials in it, which would be written down with the build's "
                 "command: give them in the environment, as for S3 in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
+        if "::" in self._protocol:
+            raise UserError(f"{address} chains file systems, which a build cannot be kept in: give the last one alone")
         if not address.partition("://")[2]:
             raise UserError(f"{address} names no bucket: write it as in s3://bucket/runs/large")
         self._fs = _file_system(address, self._protocol)
@@ -76,7 +78,7 @@ class Objects:
             try:
                 found = self._fs.find(root, detail=True)
             except FileNotFoundError as error:
-                if "bucket" in str(error).lower():
+                if names_no_bucket(error):
                     raise
                 return {}
             return {name[len(root) :].lstrip("/"): int(about["size"] or 0) for name, about in found.items()}
@@ -91,7 +93,7 @@ class Objects:
             try:
                 found = self._fs.ls(self._root, detail=True)
             except FileNotFoundError as error:
-                if "bucket" in str(error).lower():
+                if names_no_bucket(error):
                     raise
                 return []
             return sorted(str(one["name"]).rstrip("/").rpartition("/")[2] for one in found if one["type"] != "file")
@@ -187,7 +189,7 @@ def _file_system(address: str, protocol: str) -> Any:
             raise MissingExtra("storage", address) from error
         raise UserError(f"{address} needs a package that is not installed: {_first_line(error)}") from error
     except ValueError as error:
-        if "::" in address or "not known" not in str(error):
+        if "not known" not in str(error):
             raise UserError(f"{address} is no address that can be opened: {_first_line(error)}") from error
         raise UserError(
             f"{address}: the protocol {protocol} is unknown to fsspec; known are s3, gs, az, hf, sftp and others, and "
