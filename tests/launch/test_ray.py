@@ -106,6 +106,13 @@ def test_a_build_on_a_cluster_equals_the_unsharded_one_though_a_shard_and_a_serv
     assert "2 shards of 2 ended before, and stay as they are" in said
 
 
+def test_a_build_at_an_address_is_refused_before_anything_is_started():
+    pytest.importorskip("ray", reason="Ray is not installed, which the extra [ray] brings")
+    words = ["build", "creative", "--out", "s3://bucket/runs/large"]
+    with pytest.raises(UserError, match=r"--out s3://bucket/runs/large: .*give a folder that all machines see"):
+        RayBuild(build=ShardedBuild(words=words, shards=2, launcher="ray"))
+
+
 @pytest.mark.slow
 def test_a_part_that_fails_is_told_of_with_its_sentence_and_nothing_is_merged(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

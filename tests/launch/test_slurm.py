@@ -84,6 +84,14 @@ def test_every_word_is_quoted_and_every_job_has_the_options():
     ]
 
 
+def test_of_a_build_at_an_address_the_scripts_alone_are_in_a_folder():
+    at = SlurmJob(build=["build", "creative", "--out", "s3://bucket/runs/large"], shards=2)
+    assert (at.out, at.whole) == (Path("runs/large"), "s3://bucket/runs/large-whole")
+    scripts = at.scripts()
+    assert scripts["prepare.sh"].endswith("exec tunixhack prepare creative --out s3://bucket/runs/large\n")
+    assert "exec tunixhack merge s3://bucket/runs/large --out s3://bucket/runs/large-whole" in scripts["merge.sh"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

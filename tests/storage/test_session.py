@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from tests.builds import asked, build, equal, small_recipe
+from tests.builds import QUIET, asked, build, equal, small_recipe, write_questions
 from tests.commands import Command
 from tests.processes import Started
 from tests.storage.conftest import Bucket
 from tests.waiting import wait_for
-from tunixhack import LengthFilter
+from tunixhack import LengthFilter, Mixture, Part
+from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import Run
+from tunixhack.steps.base import Context, Verdict
 from tunixhack.storage import carrier, session
+from tunixhack.storage.claims import Claim
 from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.objects import Objects
 from tunixhack.storage.working_copy import VARIABLE, working_folder
@@ -214,6 +219,60 @@ def test_shards_of_different_recipes_are_not_merged(
         merged(plain, teacher, bucket.address(), tmp_path / "merged")
     assert not (tmp_path / "merged" / "run.json").exists()
     assert asked(teacher) == before
+
+
+def test_a_mixture_at_an_address_goes_on_elsewhere_and_asks_nothing_twice(
+    plain: Recipe, teacher: ScriptedTeacher, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lamps = write_questions(tmp_path / "lamps.jsonl", [{"question": f"Tell of lamp {number}."} for number in range(9)])
+    second = plain.replace(source=lamps)
+    parts = (Part(recipe=plain, questions=2, name="one"), Part(recipe=second, questions=2, name="two"))
+    mixed = Mixture(name="mixed", parts=parts)
+    for machine in ("a", "b"):
+        on_machine(machine, tmp_path, monkeypatch)
+        run = mixed.build(teacher.url, out=bucket.address("runs/mixed"), report=QUIET)
+        assert asked(teacher) == 4 * 4
+    assert "one/run.json" in bucket.names("runs/mixed")
+    assert run.state()["command"].endswith(f"--out {bucket.address('runs/mixed')}")
+
+
+def test_one_that_was_taken_over_ends_with_a_sentence_and_leaves_the_record_alone(
+    plain: Recipe, teacher: ScriptedTeacher, bucket: Bucket, quick: None
+):
+    """This process stood still for too long, and another one has begun."""
+    objects = Objects(bucket.address())
+    other = Claim(token="0" * 32, host="gpu3", pid=7, start=1, system="another", enters=False, beat=1)
+
+    def take(*_: Any) -> None:
+        for name in objects.sizes(".claims"):
+            objects.remove(f".claims/{name}")
+        objects.write(f".claims/shard-1-of-2/{other.token}.json", json.dumps(asdict(other)).encode())
+        objects.write("shard-1-of-2/run.json", b"another's")
+        wait_for(lambda: "taken over by process 7 on gpu3" in " ".join(said))
+
+    said = list[str]()
+    report = Reporter(quiet=True)
+    report.say = said.append  # type: ignore[method-assign]
+    take_over = replace(plain, steps=(*plain.steps, Taking(take)))
+    with pytest.raises(UserError, match=r"shard-1-of-2 was taken over by another process .*: the answers that"):
+        shard(take_over, teacher, bucket.address(), "1/2", report=report)
+    assert objects.read("shard-1-of-2/run.json") == b"another's"
+    assert [name for name in bucket.names() if name.startswith("shard-1-of-2/answers/")]
+
+
+@dataclass(frozen=True)
+class Taking:
+    """A step that keeps everything, and does something meanwhile."""
+
+    do: Any
+    name: str = "taking"
+    stage: str = "answers"
+    reads: tuple[str, ...] = ("answer",)
+    writes: tuple[str, ...] = ()
+
+    def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+        self.do()
+        return Verdict(keep=pl.repeat(True, rows.height, eager=True))
 
 
 def test_by_the_command_line(

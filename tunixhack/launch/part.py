@@ -91,7 +91,7 @@ class Parts:
                 name="prepare", words=tuple(build.prepare()), run=build.out / prepared, log=logs / "prepare.log"
             ),
             shards=tuple(shards),
-            merge=Part(name="merge", words=tuple(build.merge()), run=build.whole, log=logs / "merge.log"),
+            merge=Part(name="merge", words=tuple(build.merge()), run=Path(build.whole), log=logs / "merge.log"),
         )
 
 

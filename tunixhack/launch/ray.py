@@ -71,6 +71,11 @@ class RayBuild:
         imported_ray()
         if self.servers:
             self.servers.file(self.build)
+        if self.build.address is not None:
+            raise UserError(
+                f"--out {self.build.address}: launch ray sees by the folders of shards what has ended, so give a "
+                "folder that all machines see; by hand, or by launch slurm, shards are built at addresses as well"
+            )
         if self.retries < 0:
             raise UserError(f"--retries {self.retries}: give 0 or more")
 
@@ -104,7 +109,7 @@ class RayBuild:
             ran = 0
             for stage in stages:
                 ran += self._run_stage(ray, stage, started, again=ran > 0 and stage == [parts.merge])
-        return self.build.whole
+        return Path(self.build.whole)
 
     def _tell_of_room(self, ray: Any) -> None:
         most = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunixhack._util.addresses import as_address
 from tunixhack._util.api_keys import KEY_VARIABLE
 from tunixhack._util.credentials import without_credentials
 from tunixhack.errors import UserError
@@ -68,16 +69,26 @@ class ShardedBuild:
 
     @property
     def out(self) -> Path:
-        """The folder of the build."""
-        out = self.option("--out")
-        if out is None:
-            raise UserError("the build names no --out: the shards need a folder that all machines see")
-        return Path(out)
+        """The folder of the build; of one at an address, that of its scripts and logs: `runs/` and the last name."""
+        address = self.address
+        return Path(self._out) if address is None else Path("runs", address.rpartition("/")[2])
 
     @property
-    def whole(self) -> Path:
-        """The folder of the merged run."""
-        return self.out.with_name(f"{self.out.name}-whole")
+    def address(self) -> str | None:
+        """The address of the build on an object store; None where it is in a folder."""
+        return as_address(self._out)
+
+    @property
+    def _out(self) -> str:
+        out = self.option("--out")
+        if out is None:
+            raise UserError("the build names no --out: the shards need a folder that all machines see, or an address")
+        return out
+
+    @property
+    def whole(self) -> Path | str:
+        """The folder of the merged run, or its address."""
+        return f"{self.address}-whole" if self.address else self.out.with_name(f"{self.out.name}-whole")
 
     def option(self, name: str) -> str | None:
         """Return what an option of the build is given; None where it is not there."""
@@ -102,4 +113,4 @@ class ShardedBuild:
 
     def merge(self) -> list[str]:
         """Return the words that merge them."""
-        return ["merge", str(self.out), "--out", str(self.whole)]
+        return ["merge", self.address or str(self.out), "--out", str(self.whole)]

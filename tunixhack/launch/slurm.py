@@ -45,12 +45,12 @@ class SlurmJob:
 
     @property
     def out(self) -> Path:
-        """The folder of the build."""
+        """The folder of the build; of one at an address, that of the scripts."""
         return self._parts.out
 
     @property
-    def whole(self) -> Path:
-        """The folder of the merged run."""
+    def whole(self) -> Path | str:
+        """The folder of the merged run, or its address."""
         return self._parts.whole
 
     @property

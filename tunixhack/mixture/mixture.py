@@ -18,6 +18,7 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.shards import Shard
 from tunixhack.recipe import Recipe
 from tunixhack.report.write import with_report
+from tunixhack.storage.session import placed
 
 if TYPE_CHECKING:
     from tunixhack.runs.run import Run
@@ -104,7 +105,7 @@ class Mixture(MixtureSpec):
             scale: each quota is multiplied by it: max(1, round(quota × scale)) questions or rows.
             questions: of parts with shares, how many questions there are in all.
             rows: the same in answers: rows / samples questions.
-            out: the mixture's folder; ``runs/<name>`` when None. Each part's run is a folder in it.
+            out: the mixture's folder, or its address; ``runs/<name>`` when None. Each part's run is a folder in it.
             seed: see `Recipe.build`, as are the other arguments: ``budget`` and ``hours`` are those of all parts
                 together, and ``preview`` asks so many questions of each part.
             reuse: see there.
@@ -145,9 +146,10 @@ class Mixture(MixtureSpec):
             same_model=same_model,
             shard=None if shard is None else Shard.read(shard),
             prepare=prepare,
-            merge=None if merge is None else Path(merge),
         )
-        order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
-        folder, report = Path(out or f"runs/{self.name}") / options.subfolder, report or Reporter()
-        with with_report(folder, report) if options.shard is None else nullcontext():
-            return build(self, order, folder, report)
+        report = report or Reporter()
+        with placed(out or f"runs/{self.name}", options.subfolder, merge, report) as place:
+            options = dataclasses.replace(options, merge=place.merge, addresses=place.addresses)
+            order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
+            with with_report(place.folder, report) if options.shard is None else nullcontext():
+                return build(self, order, place.folder, report)

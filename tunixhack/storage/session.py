@@ -131,7 +131,8 @@ def _mirrored(objects: Objects, parent: Path, part: str) -> pl.DataFrame:
     if not part:
         _check_whole(objects, parent)
     elif part != PREPARED:
-        return Run(parent / PREPARED).store.keys()
+        prepared = Run(parent / PREPARED)
+        return pl.concat([run.store.keys() for run in (prepared, *prepared.parts())])
     return pl.DataFrame(schema=KEY_FIELDS)
 
 
