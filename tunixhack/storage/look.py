@@ -42,14 +42,20 @@ def progress_of(place: str) -> list[dict[str, Any]] | None:
 
 
 def seen(place: str) -> Path:
-    """Return the folder of a run; of one at an address, a working copy with what there is to look at."""
+    """Return the folder of a run; of one at an address, a copy of what there is to look at.
+
+    It is none that a build works in, whose tables can be newer than those up there.
+    """
     address = as_address(place)
     if address is None:
         return as_path(place)
-    objects, folder = Objects(address), working_folder(address)
-    if objects.read(STATE) is None:
+    objects, worked_on = Objects(address), working_folder(address)
+    record = objects.read(STATE)
+    if record is None:
         raise UserError(f"{address} is not the address of a run: it has no {STATE}, and no shards")
-    WorkingCopy.open(folder, "").fetch(objects, tables=True)
+    done = parse_state(record, f"{address}/{STATE}").get("state") == DONE
+    folder = worked_on.with_name(f"{worked_on.name}-seen")
+    WorkingCopy.open(folder, "").fetch(objects, answers=not done, tables=True)
     return folder
 
 
@@ -82,4 +88,4 @@ def _number(content: bytes | None) -> int:
         told = json.loads(content or b"{}").get("answers", 0)
     except (ValueError, AttributeError):
         return 0
-    return told if isinstance(told, int) else 0
+    return told if type(told) is int and told > 0 else 0

@@ -101,18 +101,22 @@ class WorkingCopy:
         self.records[name] = kept[-KEPT_RECORDS:]
         self.save()
 
-    def fetch(self, objects: Objects, *, tables: bool = False) -> dict[str, int]:
+    def fetch(self, objects: Objects, *, answers: bool = True, tables: bool = False) -> dict[str, int]:
         """Fetch what a build needs in order to go on and is not here: answers, batches, and another's run.json.
 
         Args:
             objects: of the address.
+            answers: fetch answers and batches.
             tables: fetch the tables as well, to look at.
 
         Returns:
             Bytes of each object of the folder, by its name from there.
         """
         there = own(objects.sizes(self.name))
-        wanted = {name: local for name in there if (local := self._wanted(name, there[name], tables)) is not None}
+        wanted = (
+            {name: local for name in there if (local := self._wanted(name, there[name])) is not None} if answers else {}
+        )
+        wanted |= {name: name for name in there if tables and is_table(name) and _is_safe(name)}
         journals = self.journals() if any(Piece.read(name) for name in wanted) else {}
         for name in [name for name in wanted if self._is_here(name, there[name], journals)]:
             del wanted[name]
@@ -148,7 +152,7 @@ class WorkingCopy:
                 found[journal_name(line)] = path
         return found
 
-    def _wanted(self, name: str, size: int, tables: bool) -> str | None:
+    def _wanted(self, name: str, size: int) -> str | None:
         """Return where an object is fetched to; None where it is not."""
         if not _is_safe(name):
             return None
@@ -159,8 +163,6 @@ class WorkingCopy:
             return None if (self.folder / name).exists() and (self.folder / name).stat().st_size >= size else name
         if is_batch(name):
             return None if name in self.sent or (self.folder / name).exists() else name
-        if tables and is_table(name):
-            return name
         return None
 
     def _is_here(self, name: str, size: int, journals: dict[str, Path]) -> bool:
