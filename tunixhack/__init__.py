@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tunixhack.steps.dedup_answers import DedupAnswers
     from tunixhack.steps.difficulty import Difficulty
     from tunixhack.steps.exact_dedup import ExactDedup
+    from tunixhack.steps.figures import Counts
     from tunixhack.steps.fuzzy_dedup import FuzzyDedup
     from tunixhack.steps.keep_answers import KeepAnswers
     from tunixhack.steps.language import Language
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Context",
+    "Counts",
     "Decontaminate",
     "DedupAnswers",
     "Difficulty",
@@ -92,6 +94,7 @@ __all__ = [
 
 _HOME = {
     "Context": "tunixhack.steps.base",
+    "Counts": "tunixhack.steps.figures",
     "Decontaminate": "tunixhack.steps.decontaminate",
     "DedupAnswers": "tunixhack.steps.dedup_answers",
     "Difficulty": "tunixhack.steps.difficulty",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 
+import tunixhack
 from tests.builds import asked, build, equal, small_recipe, write_questions
-from tunixhack import DedupAnswers, ExactDedup, MaxLength, Parse, Sample
-from tunixhack.errors import TeacherFailed
+from tunixhack import DedupAnswers, ExactDedup, GivesAway, MajorityVote, MaxLength, Parse, Sample, Verify
+from tunixhack.errors import NearlyAllDropped, TeacherFailed
 from tunixhack.pipeline import answer_blocks
 from tunixhack.pipeline.answer_blocks import in_blocks
 from tunixhack.runs import tables
 from tunixhack.runs.run import Run
 from tunixhack.runs.tables import table_files
-from tunixhack.steps.base import Context, Verdict
+from tunixhack.steps.base import Context, Verdict, by_question
 from tunixhack.testing import Faults, ScriptedTeacher
 
 STEPS = (ExactDedup(), Sample(), Parse(), DedupAnswers(), MaxLength(characters=560))
@@ -33,13 +35,20 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recipe(folder: Path) -> Any:
-    rows = [{"question": f"Write {n} lines about rain."} for n in range(QUESTIONS + 4)]
+    rows = [{"question": f"Write {n} lines about rain.", "reference": str(n)} for n in range(QUESTIONS + 4)]
     rows += [{"question": "WRITE 3 lines about  rain."}, {"question": " "}]
     return small_recipe(write_questions(folder / "questions.jsonl", rows), steps=STEPS)
 
 
 def funnel(run: Run) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name != "seconds"} for line in run.state()["funnel"]]
+
+
+def ended(chosen: Any, teacher: ScriptedTeacher, out: Path, **order: Any) -> Run:
+    """Build, also where nearly everything is dropped."""
+    with suppress(NearlyAllDropped):
+        build(chosen, teacher, out, questions=QUESTIONS, yes=True, **order)
+    return Run.load(out)
 
 
 def test_blocks_end_as_the_whole_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any):
@@ -59,6 +68,37 @@ def test_blocks_end_as_the_whole_does(tmp_path: Path, monkeypatch: pytest.Monkey
     card = (blocks.folder / "README.md").read_text(encoding="utf-8")
     assert 'path: "train-*.parquet"' in card
     assert not list(blocks.folder.glob(".blocks*"))
+
+
+@pytest.mark.parametrize(
+    "judges",
+    [
+        (Verify(),),
+        (Verify(lambda row: len(row["answer"]) % 3 > 0), MajorityVote(lambda text: len(text) % 2), GivesAway()),
+    ],
+    ids=["by-reference", "by-functions"],
+)
+def test_every_step_that_judges_by_question_tells_in_blocks_what_it_tells_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any, judges: Any
+):
+    held: list[int] = []
+
+    def spy(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        held.append(rows.height)
+        return Verdict(keep=rows["sample"] >= 0)
+
+    spy.by_question = True  # type: ignore[attr-defined]
+    with ScriptedTeacher() as teacher:
+        chosen = recipe(tmp_path).replace(steps=(Sample(), Parse(), spy, *judges))
+        whole = ended(chosen, teacher, tmp_path / "whole")
+        assert max(held) == QUESTIONS * 4
+        request.getfixturevalue("small_blocks")
+        held.clear()
+        blocks = ended(chosen, teacher, tmp_path / "blocks")
+    assert max(held) <= answer_blocks.MOST_ANSWERS
+    assert equal(whole, blocks)
+    assert funnel(whole) == funnel(blocks)
+    assert whole.state()["why"] == blocks.state()["why"]
 
 
 def test_the_order_in_the_files_is_that_of_the_whole(tmp_path: Path, small_blocks: None):
@@ -99,6 +139,12 @@ def test_a_step_that_does_not_say_that_it_judges_by_question_is_given_all_answer
         chosen = recipe(tmp_path).replace(steps=(Sample(), Mine()))
         build(chosen, teacher, tmp_path / "run", questions=QUESTIONS, yes=True)
     assert max(seen) == QUESTIONS * 4
+
+
+@pytest.mark.parametrize("name", tunixhack.__all__)
+def test_every_step_on_answers_of_the_package_judges_by_question(name: str):
+    found = getattr(tunixhack, name)
+    assert getattr(found, "stage", None) != "answers" or by_question(found)
 
 
 def test_only_many_answers_are_judged_in_blocks():

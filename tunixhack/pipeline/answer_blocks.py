@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,12 +21,12 @@ import polars as pl
 
 from tunixhack._util.files import make_folder
 from tunixhack.pipeline.answer_tables import AnswerTables
+from tunixhack.pipeline.block_judge import BlockJudge
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import StepResult, run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.answer_store import KEY
-from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.base import Context, Step, by_question, step_name
 from tunixhack.steps.request import ROW_COLUMNS, Request
@@ -56,54 +55,6 @@ def in_blocks(sample: Step, judges: Sequence[Step], answers: int) -> bool:
     """
     plain = type(sample).__call__ is Sample.__call__
     return plain and answers > MOST_ANSWERS and all(by_question(step) for step in judges)
-
-
-@dataclass(kw_only=True)
-class BlockTotals:
-    """What came of the answers of all blocks."""
-
-    lines: list[FunnelLine] = field(default_factory=list)
-    """Of the steps on answers."""
-    shares: list[float] = field(default_factory=list)
-    """For each step the rows that it was asked to keep."""
-    remedies: list[str | None] = field(default_factory=list)
-    copies: Copies = field(default_factory=lambda: Copies(answers=0, distinct=0, questions=0, copied=0))
-
-    def add(self, at: int, result: StepResult) -> None:
-        """Add what a step did to one block."""
-        line = result.stage
-        if at == len(self.lines):
-            self.lines.append(FunnelLine(line.step, 0, details=line.details))
-            self.shares.append(0.0)
-            self.remedies.append(None)
-        total = self.lines[at]
-        total.rows_in += line.rows_in
-        total.kept += line.kept
-        total.rejected += line.rejected
-        total.reasons = dict((Counter(total.reasons) + Counter(line.reasons)).most_common())
-        total.note = _largest(total.note, line.note)
-        self.remedies[at] = _largest(self.remedies[at], result.remedy)
-        self.shares[at] += result.share * line.rows_in
-
-    def results(self, steps: Sequence[Step]) -> Iterator[StepResult]:
-        """Yield what each step did to all blocks, without the rows."""
-        none = pl.DataFrame()
-        for at, line in enumerate(self.lines):
-            share = self.shares[at] / line.rows_in if line.rows_in else 1.0
-            yield StepResult(
-                step=steps[at],
-                name=line.step,
-                stage=line,
-                kept=none,
-                rejected=none,
-                remedy=self.remedies[at],
-                share=share,
-            )
-
-
-def _largest(one: str | None, other: str | None) -> str | None:
-    """Return, of sentences that differ in a number, the one with the largest."""
-    return max(filter(None, (one, other)), key=lambda text: (len(text), text), default=None)
 
 
 @dataclass(kw_only=True)
@@ -177,11 +128,19 @@ class AnswerBlocks:
         ids = self._keys.join(lacking, on="request_key", how="semi")["question_id"]
         return self.questions.filter(pl.col("question_id").is_in(ids.implode()))
 
-    def judge(self, tables: AnswerTables) -> BlockTotals:
-        """Judge all answers, and write them into tables."""
+    def judge(self, tables: AnswerTables) -> tuple[Copies, list[StepResult]]:
+        """Judge all answers, and write them into tables.
+
+        Returns:
+            How often the answers to a question are the same, and what each step did to all answers, without the rows.
+
+        Raises:
+            TunixHackError: a step failed, or lacks what it asked a teacher for.
+        """
         folder = self.recorder.run.folder / ".blocks"
         shutil.rmtree(folder, ignore_errors=True)
-        found, name = BlockTotals(), step_name(self.sample)
+        copies, name = Copies(answers=0, distinct=0, questions=0, copied=0), step_name(self.sample)
+        judge = BlockJudge(steps=self.judges, contexts=self.contexts, stage=self.recorder.timed_stage)
         try:
             ids = self.questions["question_id"].sort()
             with self.recorder.timed(name):
@@ -192,19 +151,14 @@ class AnswerBlocks:
                 below = starts[at + 1] if at + 1 < len(starts) else None
                 with self.recorder.timed(name):
                     rows = self._rows(folder / str(at), start, below)
-                found.copies += count_copies(rows)
-                rejected = []
-                for number, result in enumerate(
-                    run_steps(self.judges, rows, self.contexts, stage=self.recorder.timed_stage)
-                ):
-                    found.add(number, result)
-                    rejected.append(result.rejected)
-                    rows = result.kept
-                with self.recorder.timed("tables"):
-                    tables.add(rows, rejected, below)
+                copies += count_copies(rows)
+                judged = judge.judge(rows)
+                if judged is not None:
+                    with self.recorder.timed("tables"):
+                        tables.add(judged.kept, judged.rejected, below)
+            return copies, list(judge.results())
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return found
 
     def _questions_of_a_block(self) -> int:
         characters = self.recorder.run.store.characters()

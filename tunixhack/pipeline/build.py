@@ -255,13 +255,12 @@ class _Build:
         )
         blocks.ask()
         with self.recorder.tables() as tables:
-            found = blocks.judge(tables)
-        line = FunnelLine(step_name(sample), questions.height, kept=found.copies.answers, made=found.copies.answers)
-        self._tell_of_copies(line, questions, found.copies)
+            copies, results = blocks.judge(tables)
+        line = FunnelLine(step_name(sample), questions.height, kept=copies.answers, made=copies.answers)
+        self._tell_of_copies(line, questions, copies)
         self.recorder.add_totals(line)
-        for total in found.lines:
-            self.recorder.add_totals(total)
-        for result in found.results(self.judges):
+        for result in results:
+            self.recorder.add_totals(result.stage)
             self.recorded.note_dropped(result)
         self.recorder.finish_tables(tables, self.listed, questions["question_id"])
         self._raise_for_missing()
@@ -364,7 +363,7 @@ class _Build:
             pool=self.pool,
             recorder=self.recorder,
             report=self.report,
-            contexts=self.contexts,
+            contexts=replace(self.contexts, memos={}),  # no model is held in memory while the whole is asked
             goal=goal,
         )
         pilot.run(self.selection, fewest)

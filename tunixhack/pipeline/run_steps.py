@@ -19,6 +19,7 @@ from tunixhack.pipeline.made_rows import Candidates
 from tunixhack.runs.funnel import FunnelLine, count_reasons, nearly_all_dropped
 from tunixhack.steps.base import Context, Judged, Made, Step, Verdict, judge, keeps_all, searches, share_kept, step_name
 from tunixhack.steps.calls import call, is_own
+from tunixhack.steps.figures import Figures
 from tunixhack.steps.sample import Sample
 
 ROW = ("question_id", "sample")
@@ -42,6 +43,8 @@ class StepResult:
     """See `Verdict.order`, of the rows kept."""
     share: float = 1.0
     """The share of its rows that the step was asked to keep."""
+    figures: Figures | None = None
+    """See `Verdict.figures`."""
 
     @property
     def nearly_all_dropped(self) -> bool:
@@ -137,6 +140,7 @@ def _carry_out(
         remedy=judged.remedy,
         order=None if verdict.order is None else verdict.order.filter(verdict.keep),
         share=_share(step, rows, judged),
+        figures=verdict.figures,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -33,6 +34,8 @@ class StepContexts:
     criteria: Sequence[str] = ()
     """The recipe's, for a judge of answers."""
     cache: Path = field(default_factory=cache_dir)
+    memos: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What steps keep between their calls, by their names."""
     unpaid: frozenset[str] = frozenset()
     """Steps that must not ask; see `tunixhack.pipeline.step_checks.unpaid`."""
 
@@ -43,6 +46,7 @@ class StepContexts:
         quota: int | None = None,
         *,
         partial: bool = False,
+        part: bool = False,
         on_answers: OnAnswers | None = None,
     ) -> Context:
         """Make a step's context.
@@ -52,6 +56,7 @@ class StepContexts:
             rows: that it will be given.
             quota: how many of them it has to keep, where it selects.
             partial: whether it can do with a part of the answers that it asks for; see `TeacherPool.asker`.
+            part: whether these are the rows of one block of several.
             on_answers: called with new answers while they come.
         """
         pool = self.pool
@@ -60,6 +65,7 @@ class StepContexts:
             domain=self.domain,
             samples=self.samples,
             quota=quota,
+            part=part,
             trace=pool.trace,
             render=pool.prompts.render,
             trace_of=pool.prompts.trace_of,
@@ -72,6 +78,7 @@ class StepContexts:
             why_missing=pool.why_missing,
             criteria=self.criteria,
             say=self.say,
+            memo=self.memos.setdefault(step, {}),
             cache=self.cache / "steps" / step,
         )
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack._util.progress import Reporter
-from tunixhack._util.wording import counted, verb
-from tunixhack.errors import LimitReached, UserError
+from tunixhack._util.wording import counted
+from tunixhack.errors import UserError
 from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
 from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.replies.token_usage import token_count
@@ -187,11 +187,7 @@ class TeacherPool:
             if missing and self.limits.reached:
                 self.limits.missing = missing
             if missing and self.limits.reached and not partial:
-                raise LimitReached(
-                    f"{self.limits.reached}: {counted(missing, 'answer')} of step {step} "
-                    f"{verb(missing, 'was', 'were')} not asked for, without which nothing is judged; those received "
-                    "are kept"
-                )
+                raise self.limits.left_out(step, missing)
             return answers
 
         return ask

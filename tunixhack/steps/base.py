@@ -20,9 +20,10 @@ the way: a step cannot lose a row silently. A step can say of itself, as attribu
 ``ready``          a function without arguments that is called before anything is loaded or paid; it raises a
                    `UserError` where the step could not do its work
 ``by_question``    whether it judges the answers to each question without a look at those to others: then it is called
-                   for some questions after others where there are too many answers for the memory, and its notes of
-                   several calls that differ in a number are told by the largest. A step that does not say so is given
-                   all answers at once
+                   for some questions after others where there are too many answers for the memory. What is told of
+                   several calls is that of their `Verdict.figures`, added up; without those it is the note with the
+                   largest number, and details that are the same every time. A step that does not say so is given all
+                   answers at once
 ``waits``          whether it is called only when no more answers come, since it compares answers to a question with one
                    another, or takes long
 =================  ===================================================================================
@@ -46,6 +47,7 @@ from tunixhack.errors import UserError
 if TYPE_CHECKING:
     import polars as pl
 
+    from tunixhack.steps.figures import Figures
     from tunixhack.steps.request import Request
 
 
@@ -83,6 +85,9 @@ class Context:
     """Answers for each question."""
     quota: int | None = None
     """For a selecting step, how many rows it has to keep; None outside of one."""
+    part: bool = False
+    """Whether the rows are the answers to some questions of several parts. What can be said of all parts together alone
+    is then left to `Figures.failure` of the `Verdict.figures`."""
     trace: str = "written"
     """Where the reasoning comes from: native, written or guided."""
     render: Callable[[dict[str, Any]], list[dict[str, str]]] | None = None
@@ -108,6 +113,8 @@ class Context:
     """The recipe's criteria for a judge of answers; none where it has none."""
     say: Callable[[str], None] = field(default=lambda sentence: None, repr=False)
     """Tell the user a sentence, such as how far a long step is."""
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What a step keeps in memory between its calls in one build, such as a model that it has loaded."""
     cache: Path | None = None
     """A folder for what a step may keep between runs, to be made by it; None outside of a recipe. What is in it can be
     deleted at any time: answers are kept in the run's store, and not here."""
@@ -151,6 +158,15 @@ class Verdict:
     order: pl.Series | None = None
     """Of a step that selects a share, the place of each kept row among those that it chose, from 0: which rows it would
     keep of fewer. None where that is the rows' order."""
+    figures: Figures | None = None
+    """What note and details are made of, in place of these: figures that can be added to those of other rows, such as
+    `tunixhack.steps.figures.Counts`. For a step that says ``by_question``, which is called several times."""
+
+    def __post_init__(self) -> None:
+        """Take note and details from the figures, where there are any."""
+        if self.figures is not None:
+            object.__setattr__(self, "note", self.figures.note)
+            object.__setattr__(self, "details", self.figures.details)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from tunixhack.errors import UserError
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.calls import call_own
+from tunixhack.steps.figures import Counts
 from tunixhack.steps.verify import SHOWN, Read, read_claim
 from tunixhack.verifiers.answer_groups import Group, answer_groups
 
@@ -67,6 +68,7 @@ class MajorityVote:
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("answer",)
     writes: ClassVar[tuple[str, ...]] = ("vote_share", "vote_claim")
+    by_question: ClassVar[bool] = True
 
     read: Read | None = None
     min_share: float = 0.0
@@ -110,7 +112,7 @@ class MajorityVote:
                 "vote_share": pl.Series(shares, dtype=pl.Float64),
                 "vote_claim": pl.Series([None if one is None else one.claim for one in groups], dtype=pl.String),
             },
-            note=f"{agreed:,} of {len(ballots):,} questions have a most frequent claim" if ballots else None,
+            figures=Counts({"agreed": agreed, "questions": len(ballots)}, _note),
         )
 
     def _reason(self, group: Group | None, ballot: _Ballot) -> str | None:
@@ -141,6 +143,11 @@ class MajorityVote:
 
     def _claim(self, row: Mapping[str, Any]) -> Any:
         return call_own("the function that MajorityVote reads claims with", row, read_claim, self.read, row["answer"])
+
+
+def _note(count: Mapping[str, int]) -> str | None:
+    questions = count["questions"]
+    return f"{count['agreed']:,} of {questions:,} questions have a most frequent claim" if questions else None
 
 
 def _by_equality(claims: Sequence[Any]) -> list[Group | None]:

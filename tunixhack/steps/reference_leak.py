@@ -120,6 +120,7 @@ class GivesAway:
 
     stage: ClassVar[str] = "answers"
     reads: ClassVar[tuple[str, ...]] = ("trace", "reasoning", "answer")
+    by_question: ClassVar[bool] = True
 
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         """Judge each row by its own trace and answer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +9,20 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from tunixhack._util.wording import counted
-from tunixhack.errors import TeacherFailed, UserError
+from tunixhack.errors import UserError
 from tunixhack.formats import require, user_message
 from tunixhack.judging.criteria import GENERAL, check_criteria
 from tunixhack.judging.grading import HIGHEST, LOWEST, grading_messages
 from tunixhack.judging.raters import Graded, Rater, grade_answers, write_criteria
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.grades import is_number
-from tunixhack.steps.judge_figures import JudgeFigures, judge_figures
+from tunixhack.steps.judge_figures import grading_figures
 from tunixhack.steps.request_forecast import RequestForecast, tokens_of
 
-FEW = 8
-"""Answers of which at least one must be readable: of fewer, it can be chance that none is."""
 GRADE_TOKENS = 45
 """Tokens of a grade with its reason."""
+_SHOWN = ("question_id", "sample", "question", "context", "answer")
+"""Columns that a judge needs."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +65,7 @@ class RubricJudge:
     asks: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("question", "answer")
     writes: ClassVar[tuple[str, ...]] = ("rubric_judge_score", "rubric_judge_agreement", "rubric_judge_grades")
+    by_question: ClassVar[bool] = True
 
     criteria: Sequence[str] | str | None = None
     least: float | None = None
@@ -110,11 +109,14 @@ class RubricJudge:
             UserError: no grade of several answers could be read.
         """
         require(rows, "question_id", "question", "answer")
-        listed = list(rows.iter_rows(named=True))
+        listed = list(rows.select(pl.col(name) for name in _SHOWN if name in rows.columns).iter_rows(named=True))
         criteria, written = self._criteria(listed, ctx)
         graded = grade_answers(listed, criteria, self.raters, ctx)
-        self._check(graded, ctx)
-        figures = judge_figures(listed, graded)
+        choice, counted_as = self._choice(), written if self.criteria == "written" else None
+        figures = grading_figures(listed, graded, self.raters, choice=choice, written=counted_as)
+        failure = None if ctx.part else figures.failure(ctx.why_missing())
+        if failure is not None:
+            raise failure
         reasons = self._reasons(listed, graded)
         return Verdict(
             keep=pl.Series([reason is None for reason in reasons], dtype=pl.Boolean),
@@ -125,8 +127,7 @@ class RubricJudge:
                 "rubric_judge_agreement": pl.Series([one.agreement for one in graded], dtype=pl.Float64),
                 "rubric_judge_grades": pl.Series([one.as_json() for one in graded], dtype=pl.String),
             },
-            note=self._note(graded, figures, written),
-            details={"judge": figures.as_dict()},
+            figures=figures,
         )
 
     def messages(self, row: Mapping[str, Any], criteria: Sequence[str] = GENERAL) -> list[dict[str, str]]:
@@ -154,23 +155,6 @@ class RubricJudge:
         written = write_criteria(questions, given, self.teacher, ctx) if self.criteria == "written" else {}
         return found | written, len(written)
 
-    def _check(self, graded: Sequence[Graded], ctx: Context) -> None:
-        missing = [one for one in graded if one.missing and one.refused is None]
-        refused = sum(one.refused is not None for one in graded)
-        if missing or (refused and 2 * refused >= len(graded)):
-            count = len(missing) or refused
-            raise TeacherFailed(
-                f"the grades of {count:,} of {counted(len(graded), 'answer')} were not received{ctx.why_missing()}; "
-                "the others are stored, and the same command asks for the missing ones only"
-            )
-        if len(graded) >= FEW and not any(one.gradings for one in graded):
-            shown = next((one.said for one in graded if one.said), "")
-            quoted = f"; one says {shown!r}" if shown else ""
-            raise UserError(
-                f"no grade of {counted(len(graded), 'answer')} could be read{quoted}: name a judge that grades, as in "
-                "RubricJudge(teacher=…)"
-            )
-
     def _reasons(self, listed: Sequence[Mapping[str, Any]], graded: Sequence[Graded]) -> list[str | None]:
         """Return why each answer is dropped; None where it is kept."""
         if self.least is None and self.per_question is None:
@@ -192,19 +176,11 @@ class RubricJudge:
                 reasons[at] = "not_best"
         return reasons
 
-    def _note(self, graded: Sequence[Graded], figures: JudgeFigures, written: int) -> str:
-        asked = sum(len(self.raters) - one.missing for one in graded)
-        unread = asked - sum(len(one.gradings) for one in graded)
-        parts = []
+    def _choice(self) -> list[str]:
+        """Return what is kept, in parts of a sentence."""
+        found = []
         if self.least is not None:
-            parts.append(f"scores from {self.least:g} on")
+            found.append(f"scores from {self.least:g} on")
         if self.per_question is not None:
-            parts.append(f"the best {self.per_question} of each question")
-        mean = figures.mean_score
-        parts.append("no scores" if mean is None or math.isnan(mean) else f"mean score {mean:.2f} of {HIGHEST}")
-        parts += figures.sentences()
-        if unread:
-            parts.append(f"{unread:,} of {counted(asked, 'grading')} could not be read")
-        if self.criteria == "written":
-            parts.append(f"criteria written for {counted(written, 'question')}")
-        return "; ".join(parts)
+            found.append(f"the best {self.per_question} of each question")
+        return found

@@ -14,6 +14,7 @@ from tunixhack.errors import UserError
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.calls import call_own
+from tunixhack.steps.figures import Counts
 from tunixhack.verifiers.reference_match import Pair, judge_answers
 from tunixhack.verifiers.row_check import Row, RowCheck, Told
 
@@ -108,6 +109,7 @@ class Verify:
 
     stage: ClassVar[str] = "answers"
     writes: ClassVar[tuple[str, ...]] = ("verify_correct",)
+    by_question: ClassVar[bool] = True
 
     function: InitVar[Check | Read | None] = None
     check: Check | None = field(default=None, kw_only=True)
@@ -151,29 +153,37 @@ class Verify:
         else:
             judged = [one for part in rows.iter_slices(AT_ONCE) for one in self._judge_all(part.to_dicts())]
         told = [one.correct for one in judged if one.correct is not None]
-        what = "make a claim" if self.read is not None else "could be checked"
-        share = f"{sum(told) / len(told):.0%} of {len(told):,} that {what} are right" if told else None
+        numbers = {"right": sum(told), "told": len(told), **self._failing_references(rows)}
         return Verdict(
             keep=pl.Series([one.correct is True for one in judged], dtype=pl.Boolean),
             reason=pl.Series([one.reason for one in judged], dtype=pl.String),
             evidence=[one.evidence for one in judged],
             columns={"verify_correct": pl.Series([one.correct for one in judged], dtype=pl.Boolean)},
-            note="; ".join(filter(None, [share, self._failing_references(rows)])) or None,
+            figures=Counts(numbers, self._note),
         )
+
+    def _note(self, count: Mapping[str, int]) -> str | None:
+        what = "make a claim" if self.read is not None else "could be checked"
+        said = []
+        if count["told"]:
+            said.append(f"{count['right'] / count['told']:.0%} of {count['told']:,} that {what} are right")
+        if count["failing"]:
+            said.append(f"the references of {count['failing']:,} of {count['references']:,} questions do not pass")
+        return "; ".join(said) or None
 
     def _judge_all(self, rows: Sequence[Row]) -> list[_Judged]:
         if not isinstance(self.check, RowCheck):
             return [self._judge(row) for row in rows]
         return [_judged(row, told) for row, told in zip(rows, self.check.judge(rows), strict=True)]
 
-    def _failing_references(self, rows: pl.DataFrame) -> str | None:
-        """Say how many questions have a reference that the check does not find right; None where all are."""
+    def _failing_references(self, rows: pl.DataFrame) -> dict[str, int]:
+        """Count the questions whose reference the check can be asked about, and those that it does not find right."""
         if not isinstance(self.check, RowCheck) or not {"question_id", "reference"} <= set(rows.columns):
-            return None
+            return {}
         known = rows.filter(pl.col("reference").is_not_null()).unique("question_id", maintain_order=True)
         asked = known.with_columns(pl.col("reference").alias("answer")).iter_slices(AT_ONCE)
-        failing = [one for part in asked for one in self.check.judge(part.to_dicts()) if one.right is not True]
-        return f"the references of {len(failing):,} of {known.height:,} questions do not pass" if failing else None
+        failing = sum(one.right is not True for part in asked for one in self.check.judge(part.to_dicts()))
+        return {"references": known.height, "failing": failing}
 
     def _judge(self, row: Mapping[str, Any]) -> _Judged:
         answer, reference = row["answer"], row.get("reference")
@@ -204,7 +214,7 @@ def _judged(row: Row, told: Told) -> _Judged:
 def _by_reference(rows: pl.DataFrame) -> list[_Judged]:
     """Judge answers by reading the reference; an answer without one is asked of no reader."""
     require(rows, "question")
-    listed = list(rows.iter_rows(named=True))
+    listed = list(rows.select("question", "reference", "answer").iter_rows(named=True))
     read = judge_answers(Pair(row["reference"] or "", row["answer"], row["question"]) for row in listed)
     judged = []
     for row, told in zip(listed, read, strict=True):

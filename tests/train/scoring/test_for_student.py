@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builds import asked, build, small_recipe
+from tests.pipeline.test_block_judge import in_blocks
 from tunixhack import ForStudent
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.steps.base import Context, judge
@@ -122,6 +123,21 @@ def test_the_same_questions_have_a_long_trace_whoever_else_is_there(student: Pat
     of_half = judge(step, half, step(half, Context())).kept
     assert 0 < of_all["sample"].sum() < 20
     assert of_half.equals(of_all.filter(pl.col("question_id") < "0020"))
+
+
+@pytest.mark.parametrize("by", ["rank_surprisal", "long_short"])
+def test_in_blocks_it_chooses_and_tells_the_same_and_loads_the_student_once(
+    student: Path, by: Any, monkeypatch: pytest.MonkeyPatch
+):
+    rows = pl.concat([answers("a", "a b", "a b c", question=f"q{number:02}") for number in range(6)])
+    step, loaded = ForStudent(keep=2, model=student, by=by), []
+    find = ForStudent._scorer
+    monkeypatch.setattr(ForStudent, "_scorer", lambda self, say: loaded.append(1) or find(self, say))
+    whole, told, _ = in_blocks([step], rows, [])
+    blocks, told_of_blocks, _ = in_blocks([step], rows, [2, 3])
+    assert whole.equals(blocks)
+    assert [one.stage for one in told_of_blocks] == [one.stage for one in told]
+    assert len(loaded) == 2
 
 
 @pytest.mark.parametrize(("wrong", "why"), [({"keep": 0}, "at least 1"), ({"by": "shrot"}, "did you mean short")])

@@ -60,6 +60,89 @@ class Coefficient:
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
+@dataclass(frozen=True)
+class PairSums:
+    """Sums of pairs of numbers, question by question: all that coefficients are made of.
+
+    >>> one, other = PairSums.of([1, 2], [1, 2], "aa"), PairSums.of([3, 4, 5], [3, 4, 4], "bcd")
+    >>> (one + other).kappa().value.__round__(3)
+    0.941
+    """
+
+    sums: Floats
+    """Shape (6, questions): how many pairs, the numbers, the others, the squares of both, and the products."""
+
+    @classmethod
+    def of(cls, first: ArrayLike, second: ArrayLike, questions: Sequence[Hashable]) -> PairSums:
+        """Add up pairs; the arguments are those of `weighted_kappa`."""
+        one, other = as_values(first), as_values(second)
+        if one.size != other.size:
+            raise ValueError(f"{one.size} numbers cannot be paired with {other.size}")
+        terms = np.stack([np.ones_like(one), one, other, one**2, other**2, one * other])
+        return cls(cluster_sums(terms, questions)[0])
+
+    def __add__(self, other: PairSums) -> PairSums:
+        """Return the sums of the questions of both, none of which is in both."""
+        return PairSums(np.concatenate([self.sums, other.sums], axis=-1))
+
+    @property
+    def n(self) -> int:
+        """The number of pairs."""
+        return int(self.sums[0].sum())
+
+    @property
+    def several(self) -> bool:
+        """Whether a question has several pairs."""
+        return bool((self.sums[0] > 1).any())
+
+    def kappa(self, level: float = LEVEL) -> Coefficient:
+        """Return Cohen's kappa with quadratic weights; see `weighted_kappa`."""
+        return self._coefficient(_kappa, level)
+
+    def pearson(self, level: float = LEVEL) -> Coefficient:
+        """Return Pearson's correlation."""
+        return self._coefficient(_pearson, level)
+
+    def _coefficient(self, of_sums: Callable[[Floats], Floats], level: float) -> Coefficient:
+        sums, count = self.sums, self.sums.shape[-1]
+        total = sums.sum(axis=-1)
+        value = float(of_sums(total))
+        if np.isnan(value):
+            return Coefficient(value=None, low=None, high=None, n=self.n, questions=count)
+        without_one = of_sums(total[:, None] - sums) if count >= FEWEST else np.array([np.nan])
+        low = high = None
+        if not np.isnan(without_one).any() and abs(value) < _NEAR_ONE:
+            pseudo = count * _fisher(value) - (count - 1) * _fisher(without_one)
+            found = interval(pseudo, level=level)
+            low, high = (None if end is None else float(np.tanh(end)) for end in (found.low, found.high))
+        return Coefficient(value=value, low=low, high=high, n=self.n, questions=count)
+
+
+@dataclass(frozen=True)
+class CorrelationSums:
+    """Sums of which the correlation within questions is made; see `correlation`."""
+
+    plain: PairSums
+    within: PairSums
+    """Of the numbers less their question's mean."""
+
+    @classmethod
+    def of(cls, scores: ArrayLike, numbers: ArrayLike, questions: Sequence[Hashable]) -> CorrelationSums:
+        """Add up pairs; the arguments are those of `correlation`."""
+        labels = list(questions)
+        plain = PairSums.of(scores, numbers, labels)
+        one, other = (_within(as_values(given), labels) for given in (scores, numbers))
+        return cls(plain, PairSums.of(one, other, labels))
+
+    def __add__(self, other: CorrelationSums) -> CorrelationSums:
+        """Return the sums of the questions of both, none of which is in both."""
+        return CorrelationSums(self.plain + other.plain, self.within + other.within)
+
+    def coefficient(self, level: float = LEVEL) -> Coefficient:
+        """Return the correlation, within questions where any has several scores."""
+        return (self.within if self.plain.several else self.plain).pearson(level)
+
+
 def weighted_kappa(
     first: ArrayLike, second: ArrayLike, questions: Sequence[Hashable], *, level: float = LEVEL
 ) -> Coefficient:
@@ -80,7 +163,7 @@ def weighted_kappa(
     >>> weighted_kappa([1, 2, 3, 4, 5], [1, 2, 3, 4, 4], "abcde").value.__round__(3)
     0.941
     """
-    return _coefficient(_kappa, first, second, questions, level)
+    return PairSums.of(first, second, questions).kappa(level)
 
 
 def correlation(
@@ -103,36 +186,7 @@ def correlation(
     >>> correlation([1, 2, 3, 4], [1, 3, 5, 7], "abcd").value.__round__(6)
     1.0
     """
-    labels = list(questions)
-    one, other = as_values(scores), as_values(numbers)
-    if len(set(labels)) < len(labels):
-        one, other = _within(one, labels), _within(other, labels)
-    return _coefficient(_pearson, one, other, labels, level)
-
-
-def _coefficient(
-    of_sums: Callable[[Floats], Floats],
-    first: ArrayLike,
-    second: ArrayLike,
-    questions: Sequence[Hashable],
-    level: float,
-) -> Coefficient:
-    one, other = as_values(first), as_values(second)
-    if one.size != other.size:
-        raise ValueError(f"{one.size} numbers cannot be paired with {other.size}")
-    terms = np.stack([np.ones_like(one), one, other, one**2, other**2, one * other])
-    sums, sizes = cluster_sums(terms, questions)
-    total, count = sums.sum(axis=-1), sizes.size
-    value = float(of_sums(total))
-    if np.isnan(value):
-        return Coefficient(value=None, low=None, high=None, n=one.size, questions=count)
-    without_one = of_sums(total[:, None] - sums) if count >= FEWEST else np.array([np.nan])
-    low = high = None
-    if not np.isnan(without_one).any() and abs(value) < _NEAR_ONE:
-        pseudo = count * _fisher(value) - (count - 1) * _fisher(without_one)
-        found = interval(pseudo, level=level)
-        low, high = (None if end is None else float(np.tanh(end)) for end in (found.low, found.high))
-    return Coefficient(value=value, low=low, high=high, n=one.size, questions=count)
+    return CorrelationSums.of(scores, numbers, questions).coefficient(level)
 
 
 def _fisher(values: ArrayLike) -> Floats:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from tunixhack._util.wording import counted
-from tunixhack.errors import UserError
+from tunixhack._util.wording import counted, verb
+from tunixhack.errors import LimitReached, UserError
 from tunixhack.teachers.prices import Price, dollars
 
 RESERVE = 1.1
@@ -108,6 +108,15 @@ class SpendingLimits:
 
     def _exceeds_budget(self, budget: float, coming: int) -> bool:
         return self.spent >= budget or self.spent + self.dollars_per_answer * coming > budget
+
+    def left_out(self, step: str, missing: int) -> LimitReached:
+        """Return the error that so many answers, without which a step judges nothing, were not asked for."""
+        self.missing = missing
+        answers, were = counted(missing, "answer"), verb(missing, "was", "were")
+        return LimitReached(
+            f"{self.reached}: {answers} of step {step} {were} not asked for, without which nothing is judged; those "
+            "received are kept"
+        )
 
     def proposed_budget(self) -> float | None:
         """Return the budget that the missing answers need, estimated from the cost of the others, with a reserve."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import polars as pl
 
@@ -14,8 +14,9 @@ from tunixhack._util.ids import digest
 from tunixhack.errors import UserError, nearest
 from tunixhack.formats import require
 from tunixhack.steps.base import Context, Verdict
+from tunixhack.steps.figures import Figures
 from tunixhack.train.optional_imports import import_optional
-from tunixhack.train.scoring.scores import AnswerScore, ratio_of_all
+from tunixhack.train.scoring.scores import AnswerScore, ScoreSums
 
 if TYPE_CHECKING:
     from tunixhack.train.scoring.student_scorer import StudentScorer
@@ -26,6 +27,34 @@ LONG = Fraction(1, 5)
 """The share of long traces in a mix: one to four short ones, as Li et al. have it (arXiv 2502.12143)."""
 BY_LENGTH = ("short", "long_short")
 """Choices that need no forward pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceFigures(Figures):
+    """The scores of all answers, and of those that were chosen."""
+
+    said: str
+    student: str
+    """Its identity."""
+    of_all: ScoreSums
+    of_chosen: ScoreSums
+
+    def __add__(self, other: ChoiceFigures, /) -> ChoiceFigures:
+        """Add the figures of answers to other questions."""
+        return replace(self, of_all=self.of_all + other.of_all, of_chosen=self.of_chosen + other.of_chosen)
+
+    @property
+    def note(self) -> str:
+        """How they were chosen."""
+        return self.said
+
+    @property
+    def details(self) -> dict[str, Any] | None:
+        """The student, and the rank-surprisal ratios; None where nothing was scored."""
+        if not self.of_all.answers:
+            return None
+        ratios = {"rank_surprisal_of_all": self.of_all.ratio, "rank_surprisal_of_chosen": self.of_chosen.ratio}
+        return {"student": self.student, **ratios}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +88,7 @@ class ForStudent:
     reads: ClassVar[tuple[str, ...]] = ("reasoning", "answer")
     writes: ClassVar[tuple[str, ...]] = ("for_student_tokens", "for_student_nll", "for_student_rank_surprisal")
     waits: ClassVar[bool] = True
+    by_question: ClassVar[bool] = True
 
     keep: int
     """Answers to keep of each question; a question with fewer keeps all that can be learnt."""
@@ -110,7 +140,8 @@ class ForStudent:
             UserError: a column is missing or null somewhere, or there is no such student.
         """
         require(rows, "question_id", "sample", "question", "reasoning", "answer")
-        scorer = self._scorer(ctx.say)
+        scorer: StudentScorer = ctx.memo.get("scorer") or self._scorer(ctx.say)
+        ctx.memo["scorer"] = scorer
         rendered = [scorer.render(row) for row in rows.iter_rows(named=True)]
         learnable = {place: one for place, one in enumerate(rendered) if not isinstance(one, str)}
         tokens = {place: int(one.loss_mask.sum()) for place, one in learnable.items()}
@@ -127,8 +158,12 @@ class ForStudent:
             reason=pl.Series("reason", reasons, dtype=pl.String),
             evidence=[{"by": self.by, "score": values.get(place)} for place in range(rows.height)],
             columns=_columns(rows.height, tokens, scores),
-            note=f"{self.keep} of each question by {self.by} under {self.model}",
-            details={"student": scorer.found.identity, **_ratios(scores, chosen)} if scores else None,
+            figures=ChoiceFigures(
+                said=f"{self.keep} of each question by {self.by} under {self.model}",
+                student=scorer.found.identity,
+                of_all=ScoreSums.of(scores.values()),
+                of_chosen=ScoreSums.of(scores[place] for place in chosen if place in scores),
+            ),
         )
 
     def _scorer(self, say: Callable[[str], None]) -> StudentScorer:
@@ -178,14 +213,6 @@ def _columns(height: int, tokens: Mapping[int, int], scores: Mapping[int, Answer
         "for_student_tokens": pl.Series([tokens.get(place) for place in range(height)], dtype=pl.Int64),
         "for_student_nll": pl.Series([None if one is None else one.nll for one in of], dtype=pl.Float64),
         "for_student_rank_surprisal": pl.Series(ratios, dtype=pl.Float64),
-    }
-
-
-def _ratios(scores: Mapping[int, AnswerScore], chosen: set[int]) -> dict[str, float | None]:
-    """Return the rank-surprisal ratio of all answers, and of those that were chosen."""
-    return {
-        "rank_surprisal_of_all": ratio_of_all(scores.values()),
-        "rank_surprisal_of_chosen": ratio_of_all(scores[place] for place in sorted(chosen)),
     }
 
 

@@ -65,6 +65,7 @@ class StudentScorer:
         given: dict[str, Any] = {"format": format, "system": system}
         changes = {name: value for name, value in given.items() if value is not None}
         self.found.settings = replace(self.found.settings, **changes)
+        self._files: dict[Path, ScoreFile] = {}
 
     def render(self, row: Row) -> Rendered | str:
         """Return a row of question, context, reasoning and answer as the student is trained on it.
@@ -98,9 +99,9 @@ class StudentScorer:
         Raises:
             UserError: the student gives a loss that is not a number.
         """
-        kept = ScoreFile(folder / f"{self.found.identity[:32]}.jsonl") if folder is not None else None
+        kept = None if folder is None else self._file(folder)
         keys = [_key(row) for row in rows]
-        known: dict[str, AnswerScore] = {key: kept[key] for key in keys if kept is not None and key in kept}
+        known = {} if kept is None else kept.known(set(keys))
         missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
         # like lengths together, so that few tokens are padding; the longest first: what does not fit shows at once
         order = sorted(missing, key=lambda key: (-len(missing[key].tokens), key))
@@ -115,6 +116,13 @@ class StudentScorer:
             done += len(part)
             progress(done, len(order))
         return [known[key] for key in keys]
+
+    def _file(self, folder: Path) -> ScoreFile:
+        """Return the scores of this student that a folder keeps, which are read once."""
+        path = folder / f"{self.found.identity[:32]}.jsonl"
+        if path not in self._files:
+            self._files[path] = ScoreFile(path)
+        return self._files[path]
 
     def _compute(self, rows: Sequence[Rendered]) -> list[AnswerScore]:
         found: dict[int, AnswerScore] = {}
