@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.builds import asked, build, write_questions
+from tests.builds import asked, build, equal, write_questions
 from tests.commands import Command
 from tunixhack import Parse, Sample, Verdict, Verify, Wording
 from tunixhack.errors import UserError
+from tunixhack.pipeline import answer_blocks
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import general
 from tunixhack.runs.run import Run
@@ -39,6 +40,7 @@ def counts_wordings(rows: pl.DataFrame, ctx: Any) -> Verdict:
 
 
 counts_wordings.reads = ("wording",)  # type: ignore[attr-defined]
+counts_wordings.by_question = True  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def teacher() -> Iterator[ScriptedTeacher]:
 
 
 def test_each_answer_has_its_wording_and_the_record_and_card_say_how_each_fares(
-    sky: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command
+    sky: Recipe, teacher: ScriptedTeacher, tmp_path: Path, tunixhack: Command, monkeypatch: pytest.MonkeyPatch
 ):
     run = build(sky, teacher, tmp_path / "run", questions=12, yes=True)
     both = pl.concat([run.train, run.rejected], how="diagonal_relaxed")
@@ -78,6 +80,12 @@ def test_each_answer_has_its_wording_and_the_record_and_card_say_how_each_fares(
     assert f"curt: {curt['kept']} of {curt['received']} answers kept (50 %)" in card
     shown = tunixhack("show", str(run.folder), "--samples", "0")
     assert "wording plain:" in shown.out
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 7)
+    before, told = asked(teacher), run.state()["wordings"]
+    blocks = build(sky, teacher, tmp_path / "blocks", questions=12, yes=True)
+    assert asked(teacher) == 2 * before
+    assert equal(blocks, run)
+    assert blocks.state()["wordings"] == told
     assert json.loads(tunixhack("show", str(run.folder), "--json").out)["wordings"] == [plain, curt]
 
     teacher.reset()

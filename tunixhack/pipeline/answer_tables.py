@@ -11,6 +11,7 @@ import polars as pl
 
 from tunixhack.pipeline.reference_share import ReferenceShare
 from tunixhack.pipeline.table_rows import kept_table, rejected_table
+from tunixhack.pipeline.wording_figures import WordingFigures
 from tunixhack.publish.card import KeptAnswers
 from tunixhack.publish.public_names import publish_names
 from tunixhack.runs.tables import TableWriter, pattern
@@ -24,13 +25,19 @@ class AnswerTables:
         rejected: questions that steps before the samples dropped.
         names: of teachers, to their public ones.
         right: counts the answers that reach their references.
+        wordings: counts the answers of each wording.
     """
 
     def __init__(
-        self, folder: Path, rejected: Sequence[pl.DataFrame], names: Mapping[str, str], right: ReferenceShare
+        self,
+        folder: Path,
+        rejected: Sequence[pl.DataFrame],
+        names: Mapping[str, str],
+        right: ReferenceShare,
+        wordings: WordingFigures,
     ) -> None:
         """Prepare."""
-        self.folder, self.names, self.right = folder, names, right
+        self.folder, self.names, self.right, self.wordings = folder, names, right, wordings
         self.answers = self.questions = 0
         self.teachers: set[str] = set()
         self._rejected = list(rejected)
@@ -61,6 +68,7 @@ class AnswerTables:
         asked = [self._questions_below(at, below) for at in range(len(self._rejected))]
         dropped, train = rejected_table([*asked, *rejected]), kept_table(kept)
         self.right.add(train, dropped)
+        self.wordings.add(train, dropped)
         self.answers += train.height
         self.questions += train["question_id"].n_unique()
         train = publish_names(train, self.names)

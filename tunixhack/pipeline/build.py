@@ -236,7 +236,7 @@ class _Build:
 
     def _in_blocks(self, questions: pl.DataFrame) -> bool:
         """Tell whether there are too many answers to have them in memory together."""
-        if self.options.accepted or self.options.teacher == REFERENCE or self.recipe.wordings:
+        if self.options.accepted or self.options.teacher == REFERENCE:
             return False
         return in_blocks(self.steps[self.at], self.judges, questions.height * self.samples)
 

@@ -21,7 +21,7 @@ from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.reference_share import ReferenceShare, reference_share
 from tunixhack.pipeline.table_rows import kept_table, rejected_table
 from tunixhack.pipeline.teacher_pool import TeacherPool
-from tunixhack.pipeline.wording_figures import wording_figures
+from tunixhack.pipeline.wording_figures import WordingFigures
 from tunixhack.publish.card import KeptAnswers, card
 from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.funnel import FunnelLine, count_reasons, count_tokens
@@ -208,9 +208,9 @@ class Recorder:
         """Write the three tables and the card; sorted, so that equal runs have equal files (contract 9)."""
         folder, rejected, train = self.run.folder, rejected_table(self.rejected), kept_table(kept)
         self._state["right"] = reference_share(train, rejected, self.recipe.steps)
-        if self.recipe.wordings:
-            stored = self.run.store.answers().filter(pl.col("step") == "sample")
-            self._state["wordings"] = wording_figures(train, rejected, stored, self.recipe.wordings)
+        wordings = WordingFigures(self.recipe.wordings)
+        wordings.add(train, rejected)
+        self._tell_of_wordings(wordings)
         names = published_names(self._all_state()["teachers"])
         self._write_questions(candidates, selected)
         write_table(folder, "rejected", publish_names(rejected, names))
@@ -221,13 +221,24 @@ class Recorder:
     def tables(self) -> AnswerTables:
         """Return what writes train and rejected.parquet block by block."""
         names = published_names(self._all_state()["teachers"])
-        return AnswerTables(self.run.folder, self.rejected, names, ReferenceShare(self.recipe.steps))
+        right, wordings = ReferenceShare(self.recipe.steps), WordingFigures(self.recipe.wordings)
+        return AnswerTables(self.run.folder, self.rejected, names, right, wordings)
 
     def finish_tables(self, tables: AnswerTables, candidates: pl.DataFrame, selected: pl.Series) -> None:
         """Write what there is to write beside the tables that were written block by block."""
         self._state["right"] = tables.right.told()
+        self._tell_of_wordings(tables.wordings)
         self._write_questions(candidates, selected)
         self._write_card(tables.kept())
+
+    def _tell_of_wordings(self, wordings: WordingFigures) -> None:
+        if self.recipe.wordings:
+            self._state["wordings"] = wordings.told(self._samples)
+
+    def _samples(self) -> Iterator[pl.DataFrame]:
+        """Yield of which question the stored samples are, and what the server told of their tokens."""
+        for rows in self.run.store.files_of("step", "question_id", "usage", "count"):
+            yield rows.filter(pl.col("step") == "sample")
 
     def _write_questions(self, candidates: pl.DataFrame, selected: pl.Series) -> None:
         listed = conform(candidates, QUESTION)  # with the parents of those that a step made, where one did

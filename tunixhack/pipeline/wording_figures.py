@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -17,43 +18,85 @@ ACCEPTED = "accepted"
 _CORRECT = Verify.writes[0]
 
 
-def wording_figures(
-    train: pl.DataFrame, rejected: pl.DataFrame, stored: pl.DataFrame, wordings: Sequence[Wording]
-) -> list[dict[str, Any]] | None:
-    """Count the answers of each wording.
+class WordingFigures:
+    """Counts the answers of each wording, a part of a run's tables after the other.
 
     Args:
-        train: kept answers.
-        rejected: rows that some step dropped; those that are no answers count nowhere.
-        stored: the samples that the run's store has, by which tokens are counted.
         wordings: the recipe's.
-
-    Returns:
-        What run.json keeps, a line for each wording in the recipe's order: ``wording``, ``questions``, ``received``
-        and ``kept`` answers; ``right`` of ``verified`` ones, None where no step verifies; ``tokens``, the mean of an
-        answer, None where the server does not tell all of them. None where there are no wordings, or no answer has one.
     """
-    tables = [table.with_columns(kept=pl.lit(table is train)) for table in (train, rejected) if COLUMN in table.columns]
-    if not wordings or not tables:
-        return None
-    rows = pl.concat(tables, how="diagonal_relaxed")
-    if "step" in rows.columns:  # what is good, and only not wanted, counts nowhere
-        rows = rows.filter(pl.col("step").is_null() | (pl.col("step") != ACCEPTED))
-    rows = rows.filter(pl.col("sample").is_not_null() & pl.col(COLUMN).is_not_null())
-    return [_line(one.name, rows.filter(pl.col(COLUMN) == one.name), stored) for one in wordings]
 
+    def __init__(self, wordings: Sequence[Wording]) -> None:
+        """Count nothing yet."""
+        self._names = [one.name for one in wordings]
+        self._counts: Counter[tuple[str, str]] = Counter()
+        """By the wording, and by what is counted."""
+        self._questions = [pl.DataFrame(schema={"question_id": pl.String, COLUMN: pl.String})]
+        self._seen = self._verified = False
 
-def _line(name: str, rows: pl.DataFrame, stored: pl.DataFrame) -> dict[str, Any]:
-    told = rows[_CORRECT].drop_nulls() if _CORRECT in rows.columns else pl.Series(dtype=pl.Boolean)
-    answers = stored.join(rows.select("question_id").unique(), on="question_id", how="semi")
-    tokens = count_tokens(answers)
-    known = tokens["completion_tokens"] is not None and not tokens["at_least"]
-    return {
-        "wording": name,
-        "questions": rows["question_id"].n_unique(),
-        "received": rows.height,
-        "kept": int(rows["kept"].sum()),
-        "right": int(told.sum()) if _CORRECT in rows.columns else None,
-        "verified": len(told),
-        "tokens": round(tokens["completion_tokens"] / answers.height, 1) if known else None,
-    }
+    def add(self, kept: pl.DataFrame, rejected: pl.DataFrame) -> None:
+        """Count some answers.
+
+        Args:
+            kept: answers that no step dropped.
+            rejected: rows that some step dropped; those that are no answers count nowhere.
+        """
+        for table in (kept, rejected):
+            if COLUMN not in table.columns:
+                continue
+            self._seen = True
+            rows = table.filter(pl.col("sample").is_not_null() & pl.col(COLUMN).is_not_null())
+            if "step" in rows.columns:  # what is good, and only not wanted, counts nowhere
+                rows = rows.filter(pl.col("step").is_null() | (pl.col("step") != ACCEPTED))
+            self._questions.append(rows.select("question_id", COLUMN).unique(maintain_order=True))
+            for (name,), part in rows.partition_by(COLUMN, as_dict=True).items():
+                self._count(str(name), part, kept=table is kept)
+
+    def _count(self, name: str, rows: pl.DataFrame, *, kept: bool) -> None:
+        self._counts[name, "received"] += rows.height
+        self._counts[name, "kept"] += rows.height if kept else 0
+        if _CORRECT in rows.columns:
+            self._verified = True
+            told = rows[_CORRECT].drop_nulls()
+            self._counts[name, "verified"] += len(told)
+            self._counts[name, "right"] += int(told.sum())
+
+    def told(self, samples: Callable[[], Iterable[pl.DataFrame]]) -> list[dict[str, Any]] | None:
+        """Return what run.json keeps.
+
+        Args:
+            samples: yields ``question_id``, ``usage`` and ``count`` of the samples that the run's store has, by which
+                tokens are counted.
+
+        Returns:
+            A line for each wording in the recipe's order: ``wording``, ``questions``, ``received`` and ``kept``
+            answers; ``right`` of ``verified`` ones, None where no step verifies; ``tokens``, the mean of an answer,
+            None where the server does not tell all of them. None where there are no wordings, or no answer has one.
+        """
+        if not self._names or not self._seen:
+            return None
+        questions = pl.concat(self._questions).unique()
+        return [self._line(name, questions.filter(pl.col(COLUMN) == name), samples) for name in self._names]
+
+    def _line(
+        self, name: str, questions: pl.DataFrame, samples: Callable[[], Iterable[pl.DataFrame]]
+    ) -> dict[str, Any]:
+        answers = 0
+
+        def own() -> Iterator[pl.DataFrame]:
+            nonlocal answers
+            for rows in samples():
+                found = rows.join(questions, on="question_id", how="semi")
+                answers += found.height
+                yield found
+
+        tokens = count_tokens(own())
+        known = tokens["completion_tokens"] is not None and not tokens["at_least"]
+        return {
+            "wording": name,
+            "questions": questions.height,
+            "received": self._counts[name, "received"],
+            "kept": self._counts[name, "kept"],
+            "right": self._counts[name, "right"] if self._verified else None,
+            "verified": self._counts[name, "verified"],
+            "tokens": round(tokens["completion_tokens"] / answers, 1) if known else None,
+        }
