@@ -7,14 +7,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builds import QUIET, asked, build, given_by_seed, small_recipe, write_questions
+from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
 from tests.commands import Command
 from tests.pipeline.test_mishaps import Notes
 from tests.processes import Started
@@ -23,7 +23,9 @@ from tests.waiting import wait_for
 from tunixhack import Context, Run, Verdict
 from tunixhack._util.ids import question_id, rank
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
-from tunixhack.pipeline.accepted import AcceptedSearch, SearchResult, cut
+from tunixhack.pipeline import answer_blocks
+from tunixhack.pipeline.accepted import AcceptedSearch
+from tunixhack.pipeline.accepted_cut import AcceptedCut
 from tunixhack.pipeline.accepted_goal import Goal
 from tunixhack.recipe import Recipe
 from tunixhack.steps.exact_dedup import ExactDedup
@@ -48,6 +50,14 @@ class Passes:
     def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
         keep = [good(answer, self.tenths) for answer in rows["answer"]]
         return Verdict(keep=pl.Series(keep, dtype=pl.Boolean), reason="bad")
+
+
+@dataclass(frozen=True)
+class PassesByQuestion(Passes):
+    """The same as a step that says that it can be called in blocks."""
+
+    name: ClassVar[str] = "passes"
+    by_question: ClassVar[bool] = True
 
 
 ANSWERS = (Sample(), Parse(), Passes())
@@ -104,6 +114,37 @@ def test_the_questions_asked_are_the_fewest_and_what_was_in_flight(many: Recipe,
         assert questions_asked(run) == by_rank[: len(questions_asked(run))], "the first in the order"
         assert fewest <= len(questions_asked(run)) < fewest + concurrency
         assert run.questions["selected"].sum() == fewest
+
+
+def unhurried(run: Run) -> list[dict[str, Any]]:
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in run.state()["funnel"]]
+
+
+@pytest.mark.parametrize("order", [{"ceiling": 12}, {"accepted": 60}], ids=["too-few", "enough"])
+def test_in_blocks_the_same_questions_are_asked_and_the_same_answers_kept(
+    order: dict[str, Any], many: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    held: list[int] = []
+
+    @dataclass(frozen=True)
+    class Held(PassesByQuestion):
+        def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+            held.extend([rows.height] if ctx.part else [])  # and not where the drop monitor looks at what comes
+            return super().__call__(rows, ctx)
+
+    filtered = many.replace(steps=(ExactDedup(), LengthFilter(), *ANSWERS))
+    whole = build(filtered, teacher, tmp_path / "whole", concurrency=2, **(ORDER | order))
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 9)
+    in_blocks = many.replace(steps=(ExactDedup(), LengthFilter(), Sample(), Parse(), Held()))
+    blocks = build(in_blocks, teacher, tmp_path / "blocks", concurrency=2, **(ORDER | order))
+    assert 0 < max(held) <= 12
+    assert equal(whole, blocks)
+    assert unhurried(whole) == unhurried(blocks)
+    assert whole.state()["accepted"] == blocks.state()["accepted"]
+    teacher.reset()
+    again = build(in_blocks, teacher, tmp_path / "blocks", concurrency=2, **(ORDER | order))
+    assert asked(teacher) == 0
+    assert equal(again, whole)
 
 
 def test_the_ceiling_is_never_passed_and_what_there_is_is_written(
@@ -429,12 +470,15 @@ def test_the_cut_keeps_the_first_in_the_order_of_selection(counts: list[int], wa
     rows = [(one, sample) for one, count in zip(questions, counts, strict=True) for sample in range(count)]
     lucky.shuffle(rows)
     table = pl.DataFrame(rows, schema={"question_id": pl.String, "sample": pl.Int64}, orient="row")
-    found = SearchResult(quota=len(counts), places=order, beyond=table.clear(), missing=0)
-    parts = cut(table, found, Goal(wanted=wanted, ceiling=99, most=4), questions)
+    cut = AcceptedCut(dict(zip(questions, counts, strict=True)), order, questions, wanted)
     expected = sorted(rows, key=lambda one: (order[one[0]], one[1]))
-    assert parts.kept.rows() == expected[:wanted]
-    assert parts.beyond.select("question_id", "sample").rows() == expected[wanted:]
-    assert set(parts.beyond["reason"]) <= {"beyond_accepted"}
+    kept, beyond = cut.split(table)
+    assert sorted(kept.rows()) == sorted(expected[:wanted])
+    assert sorted(beyond.rows()) == sorted(expected[wanted:])
+    assert set(cut.rejects(beyond)["reason"]) <= {"beyond_accepted"}
+    half = table["question_id"] < f"{len(counts) // 2:016x}"
+    parts = [cut.split(table.filter(half)), cut.split(table.filter(~half))]
+    assert sorted(pl.concat([part[0] for part in parts]).rows()) == sorted(expected[:wanted]), "block by block, too"
 
 
 class PlayedSearch(AcceptedSearch):
@@ -443,6 +487,7 @@ class PlayedSearch(AcceptedSearch):
     def __init__(self, counts: Sequence[int], goal: Goal, in_flight: int) -> None:
         self.goal, self.counts, self.in_flight, self.rounds = goal, counts, in_flight, list[int]()
         self._places, self._counts, self._judged, self._missing, self._ordered = {}, {}, [], 0, True
+        self._asked, self.in_blocks = [], False
         self.judges, self.report, self.contexts = (), QUIET, self  # type: ignore[assignment]
         self.pool, self.samples = self, 4
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.builds import TABLES, asked, build, equal, small_recipe, write_questions
 from tunixhack.errors import NearlyAllDropped, TeacherFailed, UserError
+from tunixhack.pipeline import answer_blocks
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
 from tunixhack.runs.run import Run
@@ -463,6 +464,10 @@ def test_the_reference_gives_one_row_a_question_and_asks_nobody(
     assert (row["teacher"], row["trace"]) == ("reference", "native")
     assert [row[name] for name in ("request_key", "seed", "prompt_tokens", "completion_tokens")] == [None] * 4
     assert run.store.answers().height == 0
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 3)
+    blocks = build(sums, "reference", tmp_path / "blocks", questions=None)
+    assert equal(blocks, run)
+    assert blocks.funnel.drop("seconds").equals(run.funnel.drop("seconds"))
 
 
 def test_a_domain_without_solutions_has_no_reference_teacher(plain: Recipe, tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tunixhack.pipeline import drop_monitor
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.base import Context, Step, Verdict
@@ -50,6 +51,25 @@ def test_at_the_fiftieth_it_names_the_step_and_the_reason(warnings: list[str]):
     take(answers(1))
     assert len(warnings) == 1
     assert warnings[0].startswith("step parse drops 50 of the first 50 answers (malformed 50)")
+
+
+def test_it_holds_no_more_answers_than_it_looks_at_together_and_goes_on_looking(
+    warnings: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(drop_monitor, "MOST", 200)
+    seen: list[int] = []
+
+    def count(rows: pl.DataFrame, ctx: Context) -> Verdict:
+        seen.append(rows.height)
+        return Verdict(keep=pl.repeat(True, rows.height, dtype=pl.Boolean, eager=True))
+
+    take = monitor(warnings, count, Parse())
+    for _ in range(100):
+        take(answers(10, GOOD))
+    assert max(seen) == 200
+    assert len(seen) == 3 + 4
+    take(answers(200))
+    assert "drops 200 of the first 200 answers" in warnings[0]
 
 
 def test_a_step_that_waits_for_all_answers_is_not_called_while_they_come(warnings: list[str]):

@@ -14,6 +14,7 @@ still, until one keeps enough: the shortest one that does, where another questio
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -21,16 +22,16 @@ import polars as pl
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.pipeline.accepted_goal import Goal
+from tunixhack.pipeline.answer_blocks import AnswerBlocks
+from tunixhack.pipeline.block_judge import BlockJudge
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.question_selection import QuestionSelection
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.steps.base import Context, Step, step_name
+from tunixhack.steps.sample import Sample
 
-STEP, REASON = "accepted", "beyond_accepted"
-"""Under which answers are rejected that were received and are not among those wanted."""
-PLACE = "_place"
 NOTHING = pl.DataFrame(schema={"question_id": pl.String, "sample": pl.Int64})
 
 
@@ -42,24 +43,33 @@ class SearchResult:
     """Questions, in the order of their selection, that give the answers; all that were asked where they do not."""
     places: Mapping[str, int]
     """Each asked question's place in that order."""
-    beyond: pl.DataFrame
-    """The answers received to questions behind the quota."""
     missing: int
     """Answers that were asked for and not received."""
+    beyond: pl.DataFrame
+    """The answers received to questions behind the quota; none where these are judged in blocks."""
+    behind: pl.DataFrame
+    """These questions."""
+    counts: Mapping[str, int]
+    """How many answers to each question within the quota were accepted."""
 
 
 @dataclass(kw_only=True)
 class AcceptedSearch:
-    """Asks questions until enough answers are accepted, or as many were asked as may be."""
+    """Asks questions until enough answers are accepted, or as many were asked as may be.
+
+    Where all steps judge each question's answers by themselves, they can be judged in blocks, of which nothing but the
+    number of accepted answers is held.
+    """
 
     goal: Goal
     selection: QuestionSelection
-    sample: Step
+    sample: Sample
     judges: Sequence[Step]
     """The steps on answers."""
     contexts: StepContexts
     recorder: Recorder
     report: Reporter
+    in_blocks: bool = False
     _places: dict[str, int] = field(default_factory=dict)
     """Of the questions that were asked, in the order of their selection."""
     _counts: dict[str, int] = field(default_factory=dict)
@@ -68,6 +78,8 @@ class AcceptedSearch:
     """All answers received, whatever became of them."""
     _received: list[pl.DataFrame] = field(default_factory=list)
     """The same, as the steps on answers are given them."""
+    _asked: list[pl.DataFrame] = field(default_factory=list)
+    """The questions of each round."""
     _missing: int = 0
     _last: int | None = None
     """How many questions can be selected, where a step that searches for them finds no more; None before that."""
@@ -86,10 +98,15 @@ class AcceptedSearch:
         needed = self._needed(quota)
         if not self._missing and not self._same_together(needed):
             needed = self._needed_together(quota, monitor)
-        behind = [question for question, place in self._places.items() if place >= needed]
-        received = pl.concat([NOTHING, *self._judged], how="diagonal_relaxed")
-        beyond = received.filter(pl.col("question_id").is_in(behind))
-        return SearchResult(quota=needed, places=self._places, beyond=beyond, missing=self._missing)
+        behind = pl.col("question_id").is_in([one for one, place in self._places.items() if place >= needed])
+        return SearchResult(
+            quota=needed,
+            places=self._places,
+            missing=self._missing,
+            beyond=pl.concat([NOTHING, *self._judged], how="diagonal_relaxed").filter(behind),
+            behind=pl.concat([NOTHING.drop("sample"), *self._asked], how="diagonal_relaxed").filter(behind),
+            counts={one: count for one, count in self._counts.items() if self._places.get(one, needed) < needed},
+        )
 
     @property
     def _most(self) -> int:
@@ -113,6 +130,8 @@ class AcceptedSearch:
 
     def _same_together(self, quota: int) -> bool:
         """Tell whether the first questions' answers, judged all together, are accepted as they were in their rounds."""
+        if self.in_blocks:  # no step compares the answers of different questions
+            return True
         in_rounds = {
             question: count
             for question, count in self._counts.items()
@@ -170,6 +189,10 @@ class AcceptedSearch:
         self._counts |= dict.fromkeys(new["question_id"], 0)
         if new.is_empty():
             return
+        self._asked.append(new)
+        if self.in_blocks:
+            self._judge_in_blocks(new, monitor)
+            return
         monitor.expect(new)
 
         def context(step: str, rows: pl.DataFrame) -> Context:
@@ -184,6 +207,31 @@ class AcceptedSearch:
             answers = result.kept
         self._judged.append(answers)
         self._counts |= dict(answers["question_id"].value_counts().iter_rows())
+
+    def _judge_in_blocks(self, new: pl.DataFrame, monitor: DropMonitor) -> None:
+        """Ask questions, and count which of their answers are accepted, one block in memory at a time."""
+        blocks = AnswerBlocks(
+            questions=new,
+            sample=self.sample,
+            judges=self.judges,
+            contexts=self.contexts,
+            recorder=self.recorder,
+            samples=self.contexts.samples,
+            engine=self.contexts.pool.engine(),
+            stored=len(self._counts),
+        )
+        blocks.ask(monitor)
+        declined = self.contexts.pool.declined()
+        self._missing += count_missing(new, NOTHING, self.contexts.samples, declined)
+        judge = BlockJudge(steps=self.judges, contexts=self.contexts, stage=self.recorder.timed_stage)
+        with closing(blocks.read()) as read:
+            for rows, _ in read:
+                self._missing -= int((~rows["question_id"].is_in(list(declined))).sum())
+                judged = judge.judge(rows)
+                if judged is not None:
+                    self._counts |= dict(judged.kept["question_id"].value_counts().iter_rows())
+        for _ in judge.results():  # which raises where grades are missing
+            pass
 
     def _select(self, quota: int) -> pl.DataFrame:
         """Return the first questions in the order of their selection, and note their places in it."""
@@ -233,34 +281,3 @@ def count_missing(questions: pl.DataFrame, answers: pl.DataFrame, samples: int, 
     """
     asked = questions.filter(~pl.col("question_id").is_in(list(declined)))
     return asked.height * samples - answers.join(asked, on="question_id", how="semi").height
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cut:
-    """The answers that are kept, and those that are not among them."""
-
-    kept: pl.DataFrame
-    beyond: pl.DataFrame
-    """With step, reason and evidence."""
-
-
-def cut(rows: pl.DataFrame, found: SearchResult, goal: Goal, ranks: Sequence[str]) -> Cut:
-    """Keep the first accepted answers, by the order of the questions' selection, their rank, and the samples.
-
-    Args:
-        rows: the answers that all steps keep, of the questions within the quota.
-        found: what the search came to.
-        goal: how many are wanted.
-        ranks: the questions in rank order.
-    """
-    by_rank = {question: at for at, question in enumerate(ranks)}
-    ordered = rows.with_columns(
-        pl.Series(PLACE, [found.places[one] for one in rows["question_id"]], dtype=pl.Int64),
-        pl.Series("_rank", [by_rank[one] for one in rows["question_id"]], dtype=pl.Int64),
-    ).sort(PLACE, "_rank", "sample")
-    kept, rest = (part.drop(PLACE, "_rank") for part in (ordered.head(goal.wanted), ordered.slice(goal.wanted)))
-    beyond = pl.concat([rest, found.beyond], how="diagonal_relaxed")
-    told = beyond.with_columns(
-        step=pl.lit(STEP), reason=pl.lit(REASON), evidence=pl.lit(f'{{"accepted": {goal.wanted}}}')
-    )
-    return Cut(kept=kept, beyond=told)

@@ -11,7 +11,7 @@ import polars as pl
 from tunixhack._util.proportions import Share
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
-from tunixhack.pipeline.accepted import REASON
+from tunixhack.pipeline.accepted_cut import REASON
 from tunixhack.pipeline.accepted_goal import goal_of, most_accepted
 from tunixhack.pipeline.estimate import Estimate, estimate
 from tunixhack.pipeline.recipe_spec import RecipeSpec

@@ -1,8 +1,8 @@
-"""The answers of a large build, judged in blocks of whole questions, so that one block is in memory at a time.
+"""The answers of a large build in blocks of whole questions, so that one block is in memory at a time.
 
 First what is missing is asked, in the order of the questions. Then one pass through the store sorts the answers into
-blocks, each of which has the questions between two ids, in files of their own. Last, each block's answers are judged
-and written behind those of the block before: so the tables are in the order that they have in a build in one.
+blocks, each of which has the questions between two ids, in files of their own. Last, one block is read after the other,
+in the order that the tables have. `tunixhack.pipeline.block_build` judges and writes them.
 
 This takes steps that judge the answers to each question without a look at those to others (`base.by_question`).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,18 +20,14 @@ import numpy as np
 import polars as pl
 
 from tunixhack._util.files import make_folder
-from tunixhack.pipeline.answer_tables import AnswerTables
-from tunixhack.pipeline.block_judge import BlockJudge
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.recorder import Recorder
-from tunixhack.pipeline.run_steps import StepResult, run_steps
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.journal import FIELDS
-from tunixhack.steps.base import Context, Step, by_question, step_name
+from tunixhack.steps.base import Step, by_question, step_name
 from tunixhack.steps.request import ROW_COLUMNS, Request
 from tunixhack.steps.sample import Sample
-from tunixhack.teachers.engine.copies import Copies, count_copies
 from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import has_seed_of_run
 
@@ -59,16 +55,17 @@ def in_blocks(sample: Step, judges: Sequence[Step], answers: int) -> bool:
 
 @dataclass(kw_only=True)
 class AnswerBlocks:
-    """The answers to the questions of one build.
+    """The answers to some questions of one build.
 
     Args:
         questions: in the order in which they are asked.
         sample: the step that asks.
-        judges: the steps on answers.
+        judges: the steps on answers, by which answers are looked at while they come.
         contexts: of the steps.
         recorder: of the build.
         samples: answers to each question.
-        engine: of the build's teacher.
+        engine: of the build's teacher; None where the answers are the source's own solutions, which are in no store.
+        stored: questions whose samples the store has in the end; None where these are all.
     """
 
     questions: pl.DataFrame
@@ -77,12 +74,14 @@ class AnswerBlocks:
     contexts: StepContexts
     recorder: Recorder
     samples: int
-    engine: Engine
+    engine: Engine | None
+    stored: int | None = None
 
     @cached_property
     def _keys(self) -> pl.DataFrame:
         """The request key of each question: ``question_id`` and ``request_key``, in the order of the questions."""
-        found = []
+        assert self.engine is not None
+        found = [pl.DataFrame(schema={"question_id": pl.String, "request_key": pl.String})]
         render = self.contexts.pool.prompts.render
         for part in self.questions.iter_slices(_ASKED):
             rows = part.iter_rows(named=True)
@@ -90,83 +89,78 @@ class AnswerBlocks:
             found.append(self.engine.wanted(requests).select("question_id", "request_key"))
         return pl.concat(found)
 
-    def ask(self) -> None:
+    def ask(self, monitor: DropMonitor | None = None) -> None:
         """Ask for what is missing.
+
+        Args:
+            monitor: of the answers that come; one for each part of the questions where it is None.
 
         Raises:
             TeacherFailed: the teacher failed for too long; what was received is stored.
         """
+        if self.engine is None:
+            return
         name = step_name(self.sample)
-        pool = self.contexts.pool
-        pool.note_wanted(name, self.questions.height, self.questions.height * self.samples)
+        pool, samples = self.contexts.pool, self.questions.height * self.samples
+        pool.note_wanted(name, self.questions.height, samples)
         with self.recorder.timed(name):
-            missing = self._without_all_answers()
+            missing = self._without_all_answers(self.engine)
         warned = False
         for part in missing.iter_slices(_ASKED):
-            monitor = DropMonitor(self.judges, self.contexts(name, part), self.recorder.pool.report.warn)
-            monitor.warned = warned
-            monitor.expect(part)
+            watch = monitor or DropMonitor(self.judges, self.contexts(name, part), self.recorder.pool.report.warn)
+            watch.warned = watch.warned or warned
+            watch.expect(part)
+            ctx = self.contexts(name, part, partial=True, read=False, on_answers=watch)
+            with self.recorder.timed(name):
+                ctx.ask(self.sample.requests(part, ctx))
+            warned = watch.warned
+        pool.note_wanted(name, self.questions.height, samples)
 
-            def context(step: str, rows: pl.DataFrame, monitor: DropMonitor = monitor) -> Context:
-                return self.contexts(step, rows, partial=True, on_answers=monitor)
-
-            for _ in run_steps([self.sample], part, context, stage=self.recorder.timed_stage):
-                pass
-            pool.note_wanted(name, self.questions.height, self.questions.height * self.samples)
-            warned = monitor.warned
-
-    def _without_all_answers(self) -> pl.DataFrame:
+    def _without_all_answers(self, engine: Engine) -> pl.DataFrame:
         """Return the questions that lack answers in the store."""
         keys = self._keys["request_key"].unique(maintain_order=True)
         places = keys.to_frame().with_row_index("place")
         there = np.zeros((len(keys), self.samples), dtype=np.bool_)
         for rows in self.recorder.run.store.files_of(*KEY, "question_id", "seed"):
-            own = self.engine.reusable(self.engine.as_own(rows)).join(places, on="request_key")
+            own = engine.reusable(engine.as_own(rows)).join(places, on="request_key")
             own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
             there[own["place"].to_numpy(), own["sample"].to_numpy()] = True
         lacking = places.filter(pl.Series(~there.all(axis=1), dtype=pl.Boolean))
         ids = self._keys.join(lacking, on="request_key", how="semi")["question_id"]
         return self.questions.filter(pl.col("question_id").is_in(ids.implode()))
 
-    def judge(self, tables: AnswerTables) -> tuple[Copies, list[StepResult]]:
-        """Judge all answers, and write them into tables.
+    def read(self) -> Generator[tuple[pl.DataFrame, str | None], None, None]:
+        """Yield the answers of one block after the other, in the order of question and sample.
 
-        Returns:
-            How often the answers to a question are the same, and what each step did to all answers, without the rows.
-
-        Raises:
-            TunixHackError: a step failed, or lacks what it asked a teacher for.
+        Yields:
+            Answers, each with its question, and the question_id with which the next block begins; None for the last.
         """
-        folder = self.recorder.run.folder / ".blocks"
+        folder, name = self.recorder.run.folder / ".blocks", step_name(self.sample)
         shutil.rmtree(folder, ignore_errors=True)
-        copies, name = Copies(answers=0, distinct=0, questions=0, copied=0), step_name(self.sample)
-        judge = BlockJudge(steps=self.judges, contexts=self.contexts, stage=self.recorder.timed_stage)
         try:
             ids = self.questions["question_id"].sort()
             with self.recorder.timed(name):
-                each = self._questions_of_a_block()
-                starts = [ids[at] for at in range(0, len(ids), each)]
-                self._sort_into_blocks(folder, starts)
+                starts = [ids[at] for at in range(0, len(ids), self._questions_of_a_block())]
+                if self.engine is not None:
+                    self._sort_into_blocks(self.engine, folder, starts)
             for at, start in enumerate(starts):
                 below = starts[at + 1] if at + 1 < len(starts) else None
                 with self.recorder.timed(name):
                     rows = self._rows(folder / str(at), start, below)
-                copies += count_copies(rows)
-                judged = judge.judge(rows)
-                if judged is not None:
-                    with self.recorder.timed("tables"):
-                        tables.add(judged.kept, judged.rejected, below)
-            return copies, list(judge.results())
+                yield rows, below
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _questions_of_a_block(self) -> int:
-        characters = self.recorder.run.store.characters()
-        answers = self.questions.height * self.samples
-        blocks = max(1, math.ceil(answers / MOST_ANSWERS), math.ceil(characters / MOST_CHARACTERS))
-        return math.ceil(self.questions.height / blocks)
+        asked = self.questions.height
+        if self.engine is None:
+            characters = int(self.questions.estimated_size())
+        else:
+            characters = self.recorder.run.store.characters() * asked // max(1, self.stored or asked)
+        blocks = max(1, math.ceil(asked * self.samples / MOST_ANSWERS), math.ceil(characters / MOST_CHARACTERS))
+        return max(1, math.ceil(asked / blocks))
 
-    def _sort_into_blocks(self, folder: Path, starts: Sequence[str]) -> None:
+    def _sort_into_blocks(self, engine: Engine, folder: Path, starts: Sequence[str]) -> None:
         """Write the answers of each block into files of a folder that has its number."""
         blocks = pl.DataFrame({"start": starts, "block": range(len(starts))}, schema_overrides={"block": pl.UInt32})
         asking = self._keys.sort("question_id").join_asof(
@@ -176,7 +170,7 @@ class AnswerBlocks:
         held: dict[int, list[pl.DataFrame]] = {}
         size = number = 0
         for rows in self.recorder.run.store.files_of():
-            own = self.engine.reusable(self.engine.as_own(rows)).rename({"question_id": ASKED_BY})
+            own = engine.reusable(engine.as_own(rows)).rename({"question_id": ASKED_BY})
             own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
             own = own.join(asking, on="request_key", maintain_order="left")
             for (block,), part in own.partition_by("block", as_dict=True, include_key=False).items():
@@ -193,12 +187,15 @@ class AnswerBlocks:
         if below is not None:
             here &= pl.col("question_id") < below
         questions = self.questions.filter(here).sort("question_id")
+        ctx = self.contexts(step_name(self.sample), questions)
+        if self.engine is None:
+            return self.sample(questions, ctx).sort("question_id", "sample")
         parts = [pl.read_ipc(path) for path in sorted(folder.glob("*.arrow"))]
         stored = pl.concat([pl.DataFrame(schema=FIELDS | {ASKED_BY: pl.String()}), *parts], how="diagonal")
         shutil.rmtree(folder, ignore_errors=True)
         answers = _one_each(stored, self.contexts.seed).drop(ASKED_BY).sort("question_id", "sample")
         answers = answers.with_columns(pl.lit(None, pl.Int64).alias(name) for name in ROW_COLUMNS)
-        return self.sample.joined(questions, answers, self.contexts(step_name(self.sample), questions))
+        return self.sample.joined(questions, answers, ctx)
 
 
 def _one_each(stored: pl.DataFrame, seed: int) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, listed, reason_of, verb
 from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
-from tunixhack.pipeline.accepted import STEP, AcceptedSearch, SearchResult, count_missing, cut
+from tunixhack.pipeline.accepted import AcceptedSearch, SearchResult, count_missing
+from tunixhack.pipeline.accepted_cut import REASON, STEP, AcceptedCut
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
 from tunixhack.pipeline.answer_blocks import AnswerBlocks, in_blocks
+from tunixhack.pipeline.block_build import Beyond, write_blocks
 from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
 from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
@@ -122,7 +125,7 @@ class _Build:
         self.options, self.recorder, self.report, self.pool = options, recorder, report, recorder.pool
         self.samples = 1 if options.teacher == REFERENCE else recipe.samples
         self.steps = numbered(recipe.steps)
-        self.at = place_of_sample(self.steps)
+        self.at, self.sample = next((at, one) for at, one in enumerate(self.steps) if isinstance(one, Sample))
         self.judges = self.steps[self.at + 1 :]
         self.contexts = StepContexts(
             domain=recipe.domain,
@@ -220,51 +223,66 @@ class _Build:
             goal: how many answers are to be accepted, if that is asked for.
             found: what the search for them has found.
         """
-        if self._in_blocks(questions):
-            return self._judge_in_blocks(questions)
+        if self._in_blocks(questions.height if goal is None else goal.ceiling):
+            return self._judge_in_blocks(questions, goal, found)
         answers = self._sample(questions)
         if goal is not None:  # a question that is refused has no answer, and others are asked in its place
             self.missing = count_missing(questions, answers, self.samples, self.pool.declined())
         rows = self.recorded.run_on_answers(self.judges, answers)
         shortage = None
         if goal is not None and found is not None:
-            rows, shortage = self._cut(rows, goal, found)
+            counts = dict(rows["question_id"].value_counts().iter_rows())
+            cut = self._cut(counts, goal, found)
+            rows, rest = cut.split(rows)
+            beyond = cut.rejects(pl.concat([rest, found.beyond], how="diagonal_relaxed"))
+            self.recorder.rejected.append(beyond)
+            shortage = self._tell_of_accepted(rows.height, beyond.height, goal, found)
         self.recorder.write_tables(rows, self.listed, questions["question_id"])
         self._raise_for_missing()
         dropped = self.recorded.dropped
         return self._end(questions, rows.height, dropped, shortage, accepted=goal is not None and shortage is None)
 
-    def _in_blocks(self, questions: pl.DataFrame) -> bool:
-        """Tell whether there are too many answers to have them in memory together."""
-        if self.options.accepted or self.options.teacher == REFERENCE:
+    def _in_blocks(self, questions: int) -> bool:
+        """Tell whether the answers to so many questions are too many to have them in memory together."""
+        if self.options.accepted and self.options.teacher == REFERENCE:
             return False
-        return in_blocks(self.steps[self.at], self.judges, questions.height * self.samples)
+        return in_blocks(self.sample, self.judges, questions * self.samples)
 
-    def _judge_in_blocks(self, questions: pl.DataFrame) -> str | None:
+    def _judge_in_blocks(self, questions: pl.DataFrame, goal: Goal | None, found: SearchResult | None) -> str | None:
         """Ask for the answers and judge them, one part in memory at a time; returns what `_run` does."""
-        sample = self.steps[self.at]
-        assert isinstance(sample, Sample)
+        asked, beyond = questions, None
+        if goal is not None and found is not None:
+            beyond = Beyond(cut=self._cut(found.counts, goal, found), questions=found.behind["question_id"])
+            asked = pl.concat([questions, found.behind], how="diagonal_relaxed")
         blocks = AnswerBlocks(
-            questions=questions,
-            sample=sample,
+            questions=asked,
+            sample=self.sample,
             judges=self.judges,
             contexts=self.contexts,
             recorder=self.recorder,
             samples=self.samples,
-            engine=self.pool.engine(),
+            engine=None if self.options.teacher == REFERENCE else self.pool.engine(),
         )
         blocks.ask()
+        declined = self.pool.declined()
         with self.recorder.tables() as tables:
-            copies, results = blocks.judge(tables)
-        line = FunnelLine(step_name(sample), questions.height, kept=copies.answers, made=copies.answers)
+            written = write_blocks(blocks, tables, declined=declined, beyond=beyond)
+        copies = written.copies
+        line = FunnelLine(step_name(self.sample), questions.height, kept=copies.answers, made=copies.answers)
         self._tell_of_copies(line, questions, copies)
         self.recorder.add_totals(line)
-        for result in results:
+        for result in written.results:
             self.recorder.add_totals(result.stage)
             self.recorded.note_dropped(result)
+        shortage = None
+        if goal is not None and found is not None:
+            self.missing = count_missing(questions, questions.clear(), self.samples, declined)
+            self.missing -= copies.answers - written.refused
+            shortage = self._tell_of_accepted(tables.answers, written.beyond, goal, found)
         self.recorder.finish_tables(tables, self.listed, questions["question_id"])
         self._raise_for_missing()
-        return self._end(questions, tables.answers, self.recorded.dropped, None, accepted=False)
+        dropped, accepted = self.recorded.dropped, goal is not None and shortage is None
+        return self._end(questions, tables.answers, dropped, shortage, accepted=accepted)
 
     def _end(
         self, questions: pl.DataFrame, kept: int, dropped: str | None, shortage: str | None, *, accepted: bool
@@ -325,30 +343,33 @@ class _Build:
         search = AcceptedSearch(
             goal=goal,
             selection=self.selection,
-            sample=self.steps[self.at],
+            sample=self.sample,
             judges=self.judges,
             contexts=self.contexts,
             recorder=self.recorder,
             report=self.report,
+            in_blocks=self._in_blocks(goal.ceiling),
         )
         found = search.run()
         # what is missing was asked for in this start, and is not asked for again in it
         self.pool.stored_only = bool(found.missing or self.pool.declined())
         return found
 
-    def _cut(self, rows: pl.DataFrame, goal: Goal, found: SearchResult) -> tuple[pl.DataFrame, str | None]:
-        """Keep as many answers as are wanted; returns them, and what is to be said where there are fewer."""
-        parts = cut(rows, found, goal, self.selection.rows["question_id"].to_list())
-        kept, beyond = parts.kept.height, parts.beyond.height
+    def _cut(self, counts: Mapping[str, int], goal: Goal, found: SearchResult) -> AcceptedCut:
+        """Return what keeps as many answers as are wanted, of so many to each question."""
+        return AcceptedCut(counts, found.places, self.selection.rows["question_id"].to_list(), goal.wanted)
+
+    def _tell_of_accepted(self, kept: int, beyond: int, goal: Goal, found: SearchResult) -> str | None:
+        """Note how many answers are accepted; returns what is to be said where there are fewer than wanted."""
         told = {"wanted": goal.wanted, "ceiling": goal.ceiling, "kept": kept, "questions": found.quota}
-        stage = FunnelLine(STEP, kept + beyond, kept=kept, note=accepted_sentence(told))
-        self.recorder.add_stage(stage, parts.beyond)
+        reasons = {REASON: beyond} if beyond else {}
+        note = accepted_sentence(told)
+        self.recorder.add_stage(FunnelLine(STEP, kept + beyond, kept=kept, rejected=beyond, reasons=reasons, note=note))
         self.recorder.record_accepted(told)
         if kept >= goal.wanted or self.missing:
-            return parts.kept, None
-        shortage = accepted_sentence(told)
-        self.report.warn(f"{shortage}: raise --ceiling, and the same command goes on from here")
-        return parts.kept, shortage
+            return None
+        self.report.warn(f"{note}: raise --ceiling, and the same command goes on from here")
+        return note
 
     def _pilot(self, fewest: int | None, goal: Goal | None) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
@@ -373,7 +394,7 @@ class _Build:
 
     def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Ask for the answers to the selected questions."""
-        sample = self.steps[self.at]
+        sample = self.sample
         monitor = DropMonitor(self.judges, self.contexts(step_name(sample), rows), self.report.warn)
         monitor.expect(rows)
 

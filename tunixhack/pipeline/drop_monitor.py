@@ -17,13 +17,16 @@ from tunixhack.runs.journal import OF_REQUEST
 from tunixhack.steps.base import Context, Step, waits
 from tunixhack.steps.request import Request
 
+MOST = 10_000
+"""Answers that are looked at together, about."""
+
 
 class DropMonitor:
     """Runs the steps on answers over what has come so far: at 50 answers, at 100, at 200 and so on.
 
-    Doubling keeps the whole cost linear. It warns once and stops nothing: whoever pays decides. A step that asks a
-    teacher, and those behind it, are not run: what they would pay for may not be wanted. Neither is one that says that
-    it waits for all answers.
+    Doubling keeps the whole cost linear. After `MOST` answers it begins anew with those that come, so that it holds no
+    more of them. It warns once and stops nothing: whoever pays decides. A step that asks a teacher, and those behind
+    it, are not run: what they would pay for may not be wanted. Neither is one that says that it waits for all answers.
 
     Args:
         steps: the recipe's steps on answers.
@@ -55,6 +58,8 @@ class DropMonitor:
             if sentence is not None:
                 self.warned = True
                 self._warn(sentence)
+            if self.warned or len(self._received) >= MOST:
+                self._received, self._next_look = [], MOST
 
     def _look(self) -> str | None:
         """Run the steps on all answers so far; returns what there is to warn of."""

@@ -47,6 +47,7 @@ class StepContexts:
         *,
         partial: bool = False,
         part: bool = False,
+        read: bool = True,
         on_answers: OnAnswers | None = None,
     ) -> Context:
         """Make a step's context.
@@ -57,6 +58,7 @@ class StepContexts:
             quota: how many of them it has to keep, where it selects.
             partial: whether it can do with a part of the answers that it asks for; see `TeacherPool.asker`.
             part: whether these are the rows of one block of several.
+            read: see `Engine.ask`; without, the step is only told what is stored.
             on_answers: called with new answers while they come.
         """
         pool = self.pool
@@ -73,7 +75,7 @@ class StepContexts:
             max_tokens=pool.max_tokens,
             count_tokens=self.count_tokens,
             student=self.student,
-            ask=_refuser(step) if step in self.unpaid else pool.asker(step, rows, on_answers, partial),
+            ask=_refuser(step) if step in self.unpaid else pool.asker(step, rows, on_answers, partial, read),
             declined=pool.declined,
             why_missing=pool.why_missing,
             criteria=self.criteria,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,6 +18,7 @@ from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_
 from tunixhack.replies.token_usage import token_count
 from tunixhack.runs.answer_store import KEY, AnswerStore, count_equal
 from tunixhack.runs.journal import FIELDS
+from tunixhack.runs.lenders import not_lent
 from tunixhack.steps.base import Ask, Step
 from tunixhack.steps.context_fit import Long, too_long
 from tunixhack.steps.request import Request
@@ -155,7 +156,9 @@ class TeacherPool:
         """Return what asks the run's teacher."""
         return self._engine(self.settings.teacher)
 
-    def asker(self, step: str, rows: pl.DataFrame, on_answers: OnAnswers | None, partial: bool = False) -> Ask:
+    def asker(
+        self, step: str, rows: pl.DataFrame, on_answers: OnAnswers | None, partial: bool = False, read: bool = True
+    ) -> Ask:
         """Return what a step gets as ``ctx.ask``.
 
         Args:
@@ -163,6 +166,7 @@ class TeacherPool:
             rows: that it is given.
             on_answers: called with new answers while they come.
             partial: whether the step can do with a part of what it asks for, once a limit is reached.
+            read: see `Engine.ask`.
         """
         asked = _Asked(rows.height)
 
@@ -179,9 +183,11 @@ class TeacherPool:
             wanted = engine.wanted(requests)
             self._take_over(engine, wanted)
             if self.stored_only:
-                return engine.stored(wanted)
+                return engine.stored(wanted, read=read)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
-            answers = engine.ask(requests, step, on_answers, at_once=self.at_once, wanted=wanted, earlier=earlier)
+            answers = engine.ask(
+                requests, step, on_answers, at_once=self.at_once, wanted=wanted, earlier=earlier, read=read
+            )
             asked.wanted.append(wanted)
             missing = samples - answers.height
             if missing and self.limits.reached:
@@ -256,11 +262,7 @@ class TeacherPool:
         """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
         if self.settings.budget is None:
             return
-        named = [*KEY, "when"]
-        paid = pl.concat([pl.DataFrame(schema=FIELDS), *self.run.store.files_of()])
-        for store in self._lent:
-            for lent in store.lent_files(*named):
-                paid = paid.join(lent, on=named, how="anti", maintain_order="left")
+        paid = partial(not_lent, self.run.store, self._lent, "teacher", "usage")
         self.limits.charge_stored(paid, self.prices, self.report.warn)
 
     def questions_in_flight(self, samples: int) -> int:

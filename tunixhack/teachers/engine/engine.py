@@ -111,6 +111,7 @@ class Engine:
         at_once: bool = False,
         wanted: pl.DataFrame | None = None,
         earlier: pl.DataFrame | None = None,
+        read: bool = True,
     ) -> pl.DataFrame:
         """Return the answers to requests, asking for those only that the store lacks.
 
@@ -121,6 +122,7 @@ class Engine:
             at_once: ask one by one, even in a build that asks in batches.
             wanted: what `wanted` lists of the requests, where that is known already: it hashes every one of them.
             earlier: what the step has asked before, as `wanted` lists it; None where this is all.
+            read: whether the answers are read out of the store; without, only `wanted`'s columns are returned of them.
 
         Returns:
             One row per received answer, in the order asked for; columns `journal.FIELDS` and `ROW_COLUMNS`. What was
@@ -139,11 +141,14 @@ class Engine:
             self._report_plan(wanted, missing, step, stored, wanted.clear() if earlier is None else earlier)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, on_answers, at_once)
-        return self.stored(wanted)
+        return self.stored(wanted, read=read)
 
-    def stored(self, wanted: pl.DataFrame) -> pl.DataFrame:
+    def stored(self, wanted: pl.DataFrame, *, read: bool = True) -> pl.DataFrame:
         """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
         keys = wanted.select(KEY)
+        if not read:
+            there = self.reusable(self._keys_of(wanted)).select(KEY)
+            return wanted.join(there, on=KEY, how="semi", maintain_order="left")
 
         def choose(rows: pl.DataFrame) -> pl.DataFrame:
             return self.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left")

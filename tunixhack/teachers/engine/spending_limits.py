@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -72,21 +73,31 @@ class SpendingLimits:
         self.answers += answers
 
     def charge_stored(
-        self, paid: pl.DataFrame, prices: Mapping[str, Price | None], warn: Callable[[str], None]
+        self,
+        paid: Callable[[], Iterable[pl.DataFrame]],
+        prices: Mapping[str, Price | None],
+        warn: Callable[[str], None],
     ) -> None:
         """Note answers that were paid for before; says whose cost is unknown.
 
         Args:
-            paid: stored answers, columns `journal.FIELDS`.
+            paid: yields stored answers, with ``teacher`` and ``usage``, part by part, every time from the beginning.
             prices: of the teachers, by name.
             warn: takes a sentence.
         """
-        for (teacher,), rows in paid.group_by("teacher"):
-            cost = dollars(rows, prices)
+        counts = Counter[str]()
+        for rows in paid():
+            counts.update(dict(rows["teacher"].value_counts().iter_rows()))
+        for teacher, count in counts.items():
+
+            def own(name: str = teacher) -> Iterator[pl.DataFrame]:
+                return (rows.filter(pl.col("teacher").eq_missing(name)) for rows in paid())
+
+            cost = dollars(own(), prices)
             if cost is None:
-                warn(f"what the {counted(rows.height, 'answer')} of {teacher} cost is unknown: not in the budget")
+                warn(f"what the {counted(count, 'answer')} of {teacher} cost is unknown: not in the budget")
             else:
-                self.charge(cost, rows.height, dollars(rows, prices, listed=True))
+                self.charge(cost, count, dollars(own(), prices, listed=True))
 
     def out_of_time(self) -> bool:
         """Return whether the hours are over."""
