@@ -11,7 +11,7 @@ import pytest
 
 import tunixhack
 from tests.builds import asked, build, equal, small_recipe, write_questions
-from tunixhack import DedupAnswers, ExactDedup, GivesAway, MajorityVote, MaxLength, Parse, Sample, Verify
+from tunixhack import DedupAnswers, ExactDedup, GivesAway, MajorityVote, MaxLength, Parse, RubricJudge, Sample, Verify
 from tunixhack.errors import NearlyAllDropped, TeacherFailed
 from tunixhack.pipeline import answer_blocks
 from tunixhack.pipeline.answer_blocks import in_blocks
@@ -151,3 +151,9 @@ def test_only_many_answers_are_judged_in_blocks():
     assert not in_blocks(Sample(), [Parse()], answer_blocks.MOST_ANSWERS)
     assert in_blocks(Sample(), [Parse(), MaxLength()], answer_blocks.MOST_ANSWERS + 1)
     assert not in_blocks(Sample(), [Parse(), lambda rows, ctx: rows], answer_blocks.MOST_ANSWERS + 1)
+
+
+def test_a_judge_that_asks_in_batches_asks_for_all_its_grades_together(small_blocks: None):
+    assert in_blocks(Sample(), [RubricJudge()], 17)
+    assert not in_blocks(Sample(), [RubricJudge()], 17, batch=True)
+    assert in_blocks(Sample(), [Parse()], 17, batch=True)

@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builds import asked, build, equal, given_by_seed, small_recipe, write_questions
+from tests.pages import ROOT, blocks
 from tests.steps.test_rubric_judge import TWO, Judge, answering
 from tunixhack import (
     Context,
@@ -115,6 +116,7 @@ def in_blocks(steps: Sequence[Step], rows: pl.DataFrame, cuts: Sequence[int]) ->
 
 
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+@settings(max_examples=25)
 @given(tables())
 def test_blocks_of_any_size_tell_what_one_call_tells(steps: Sequence[Step], made: tuple[pl.DataFrame, list[int]]):
     rows, cuts = made
@@ -153,6 +155,25 @@ def test_what_a_budget_left_unasked_is_counted_over_all_blocks():
     limits.out_of_budget = False  # the hours are over, and nobody waits for a count
     with pytest.raises(LimitReached):
         judge.judge(rows)
+
+
+def test_the_step_that_the_documentation_shows_chooses_and_tells_the_same_in_blocks():
+    (shown,) = (block.text for block in blocks(ROOT / "docs" / "past-one-machine.md") if "by_question" in block.text)
+    names: dict[str, Any] = {}
+    exec(shown, names)  # noqa: S102  # the page's own
+    rows = pl.DataFrame(
+        [
+            {"question_id": f"q{at:02}", "sample": sample, "answer": "a" * (1 + (at + sample) % 3)}
+            for at in range(4)
+            for sample in range(3)
+        ]
+    )
+    steps = [names["shortest"]]
+    (whole, (told,), _), (parts, (told_of_blocks,), _) = (in_blocks(steps, rows, cuts) for cuts in ([], [1, 3]))
+    assert whole.equals(parts)
+    assert told.stage == told_of_blocks.stage
+    assert told.stage.note == "4 of 12 kept"
+    assert told.share == told_of_blocks.share == pytest.approx(1 / 3)
 
 
 # in a build

@@ -22,6 +22,7 @@ from tests.processes import Started
 from tests.teachers.named import named
 from tests.waiting import wait_for
 from tunixhack.errors import LimitReached, TeacherFailed, UserError
+from tunixhack.pipeline import answer_blocks
 from tunixhack.recipe import Recipe
 from tunixhack.runs import batch_ledger
 from tunixhack.runs.batch_ledger import BatchLedger, split_into_batches
@@ -83,6 +84,15 @@ def test_a_batch_brings_what_single_requests_would_under_the_same_keys(
     assert not (tmp_path / "batches" / "batches").exists(), "nothing is under way any more"
     keys = ["request_key", "sample"]
     assert one.store.answers().select(keys).sort(keys).equals(other.store.answers().select(keys).sort(keys))
+
+
+def test_a_build_that_is_judged_in_blocks_waits_for_all_batches_together(
+    provider: ScriptedTeacher, plain: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 6)
+    monkeypatch.setattr(answer_blocks, "_ASKED", 2)
+    in_batches(plain, tmp_path / "run")
+    assert provider.stats["batches"] == 1
 
 
 def test_the_same_command_again_asks_nothing_with_or_without_batches(

@@ -25,7 +25,7 @@ from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.journal import FIELDS
-from tunixhack.steps.base import Step, by_question, step_name
+from tunixhack.steps.base import Step, asks_teacher, by_question, step_name
 from tunixhack.steps.request import ROW_COLUMNS, Request
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.engine.engine import Engine
@@ -41,15 +41,17 @@ ASKED_BY = "_asked_by"
 """The question under which an answer is stored: another one can have the same request."""
 
 
-def in_blocks(sample: Step, judges: Sequence[Step], answers: int) -> bool:
+def in_blocks(sample: Step, judges: Sequence[Step], answers: int, *, batch: bool = False) -> bool:
     """Tell whether answers are judged in blocks: there are many, and all steps judge each question's by themselves.
 
     Args:
         sample: the step that asks.
         judges: the steps on answers.
         answers: that are wanted.
+        batch: whether teachers are asked in batches. Each is waited for, up to a day, so that a judge asks for all its
+            grades together.
     """
-    plain = type(sample).__call__ is Sample.__call__
+    plain = type(sample).__call__ is Sample.__call__ and not (batch and any(map(asks_teacher, judges)))
     return plain and answers > MOST_ANSWERS and all(by_question(step) for step in judges)
 
 
@@ -106,7 +108,9 @@ class AnswerBlocks:
         with self.recorder.timed(name):
             missing = self._without_all_answers(self.engine)
         warned = False
-        for part in missing.iter_slices(_ASKED):
+        # what is handed in as batches is waited for, up to a day: all together, and not a part after the other
+        each = max(1, missing.height) if self.engine.batch else _ASKED
+        for part in missing.iter_slices(each):
             watch = monitor or DropMonitor(self.judges, self.contexts(name, part), self.recorder.pool.report.warn)
             watch.warned = watch.warned or warned
             watch.expect(part)

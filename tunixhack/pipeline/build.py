@@ -246,7 +246,7 @@ class _Build:
         """Tell whether the answers to so many questions are too many to have them in memory together."""
         if self.options.accepted and self.options.teacher == REFERENCE:
             return False
-        return in_blocks(self.sample, self.judges, questions * self.samples)
+        return in_blocks(self.sample, self.judges, questions * self.samples, batch=bool(self.options.batch))
 
     def _judge_in_blocks(self, questions: pl.DataFrame, goal: Goal | None, found: SearchResult | None) -> str | None:
         """Ask for the answers and judge them, one part in memory at a time; returns what `_run` does."""
