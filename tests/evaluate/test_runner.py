@@ -19,8 +19,10 @@ from tests.evaluate.conftest import Toy, WriteTask, sums
 from tunixhack._util.progress import Reporter
 from tunixhack.domain_files import find
 from tunixhack.errors import UserError
-from tunixhack.evaluate import Evaluation, evaluate
+from tunixhack.evaluate import Evaluation, evaluate, plan
 from tunixhack.evaluate.evaluation import REPLIES, SCORES
+from tunixhack.runs import tables as run_tables
+from tunixhack.runs.tables import table_files
 from tunixhack.testing import Faults, ScriptedTeacher
 
 DRAWN = {"temperature": 1.0, "samples": 2, "max_tokens": 16}
@@ -418,6 +420,20 @@ def test_a_plan_says_what_it_takes_and_asks_nothing(
     assert [(arm["stored"], arm["missing"]) for arm in planned["arms"]] == [(12, 8)] * 3
     assert planned["arms"][0]["hours"] is not None
     assert planned["tasks"][0]["pilot"]
+
+
+def test_a_teacher_whose_replies_stand_in_several_files_is_known(
+    write_task: WriteTask, adder: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run_tables, "MOST_BYTES", 2000)
+    monkeypatch.setattr(run_tables, "ROW_GROUP_BYTES", 1000)
+    task, out = write_task(), tmp_path / "out"
+    found = run([adder.url], task, out)
+    (folder,) = {path.parent for path in out.rglob("train-*.parquet")}
+    assert len(table_files(folder, "train")) > 1
+    assert found.replies.height == 12
+    planned = plan([adder.url], str(task), out=out, questions=20, report=QUIET).as_dict()
+    assert [(arm["stored"], arm["missing"]) for arm in planned["arms"]] == [(12, 8)]
 
 
 def test_an_evaluation_says_its_plan_before_it_asks_and_the_time_that_is_left_then(

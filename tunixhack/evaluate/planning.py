@@ -23,9 +23,10 @@ from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.statistics.power import POWER, Plan, detectable, detectable_from_pilot, shared_level
 from tunixhack.evaluate.stored import known_keys
 from tunixhack.evaluate.task import Task, TaskQuestions
-from tunixhack.evaluate.teachers import TABLE, teacher_recipe, teacher_replies
+from tunixhack.evaluate.teachers import teacher_recipe, teacher_replies
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.tables import is_written
 
 SCORES_ASSUMED = (0.05, 0.5)
 """The baseline's shares of right replies that a plan tells the smallest difference for."""
@@ -196,7 +197,7 @@ def _arm(setup: Setup, arm: Arm, task: Task, folder: Path, pace: Mapping[str, fl
     chosen, order, place = setup.questions[task.name], setup.order_of(task), folder / task.name / arm.folder
     wanted = chosen.rows.height * order.samples
     if arm.kind == "teacher":
-        stored = teacher_replies(chosen, order, place).height if (place / TABLE).exists() else 0
+        stored = teacher_replies(chosen, order, place).height if is_written(place, "train") else 0
         seconds = _teacher_seconds(arm, place)
     else:
         keys = {(one.key, one.sample) for one in setup.wanted(arm, task)}

@@ -34,9 +34,10 @@ from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.stored import KEY, borrow, store_of
 from tunixhack.evaluate.task import Task
-from tunixhack.evaluate.teachers import TABLE, ask_teacher, teacher_replies
+from tunixhack.evaluate.teachers import ask_teacher, teacher_replies
 from tunixhack.evaluate.wordings import wording_lines
 from tunixhack.runs.journal import FIELDS
+from tunixhack.runs.tables import written_at
 from tunixhack.teachers.registry.address import public_name
 
 
@@ -240,12 +241,12 @@ class _Run:
         if chosen.rows.is_empty():  # questions whose loss alone is told, which teachers have none of
             return _Asked(pl.DataFrame(schema=FIELDS))
         folder = self.folder / task.name / arm.folder
-        before, problem, code = _written_at(folder), None, 0
+        before, problem, code = written_at(folder, "train"), None, 0
         try:
             ask_teacher(arm, chosen, order, folder, self.report, self.command)
         except TunixHackError as error:
             problem, code = str(error), error.exit_code
-        if problem is not None and _written_at(folder) in (None, before):
+        if problem is not None and written_at(folder, "train") in (None, before):
             return _Asked(pl.DataFrame(schema=FIELDS), problem, code)
         return _Asked(teacher_replies(chosen, order, folder), problem, code)
 
@@ -317,12 +318,6 @@ class _Run:
         found = Evaluation(self.folder, content)
         found.save(replies, means, losses, judged.table if setup.order.judge is not None else None)
         return found
-
-
-def _written_at(folder: Path) -> int | None:
-    """Return the time at which a run's table was written; None before it is."""
-    table = folder / TABLE
-    return table.stat().st_mtime_ns if table.exists() else None
 
 
 def _command(

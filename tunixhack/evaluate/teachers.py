@@ -16,8 +16,6 @@ from tunixhack.recipe import Recipe
 from tunixhack.runs.run import STATE, Run
 from tunixhack.steps.sample import Sample
 
-TABLE = "train.parquet"
-
 
 def teacher_recipe(chosen: TaskQuestions, order: Order) -> Recipe:
     """Return the recipe by which a teacher is asked: every reply is kept, since all of them are scored."""
