@@ -16,6 +16,7 @@ from tests.waiting import wait_for
 from tunixhack import LengthFilter
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
+from tunixhack.pipeline import answer_blocks
 from tunixhack.recipe import Recipe
 from tunixhack.teachers.registry.address import addresses_in, is_group, public_name
 from tunixhack.teachers.transport import request_loop
@@ -90,7 +91,7 @@ def test_its_identity_is_fixed_at_its_first_start_and_servers_may_come_go_and_mo
 
 
 def test_what_a_member_answered_under_its_own_address_counts_for_the_list(
-    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path
+    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out, alone = tmp_path / "run", tmp_path / "alone"
     build(recipe, one, out)
@@ -101,6 +102,12 @@ def test_what_a_member_answered_under_its_own_address_counts_for_the_list(
     lent = build(recipe, listed(one, two), tmp_path / "lent", reuse=[alone])
     assert (asked(one), asked(two)) == (before, 0)
     assert lent.train.height == 6 * 4
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 8)
+    monkeypatch.setattr(answer_blocks, "_ASKED", 4)
+    for name in ("run", "in-blocks"):
+        blocks = build(recipe, listed(one, two), tmp_path / name, reuse=[alone])
+        assert (asked(one), asked(two)) == (before, 0)
+        assert equal(blocks, lent)
     # and still after that server has left
     with ScriptedTeacher(**ALIKE) as new:
         build(recipe, listed(two, new), out)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.base import Step, asks_teacher, by_question, step_name
 from tunixhack.steps.request import ROW_COLUMNS, Request
 from tunixhack.steps.sample import Sample
+from tunixhack.teachers.engine.aliases import Aliases
 from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import has_seed_of_run
 
@@ -78,17 +79,22 @@ class AnswerBlocks:
     samples: int
     engine: Engine | None
     stored: int | None = None
+    _aliases: Aliases = field(default_factory=Aliases)
+    """The keys that the requests of `_keys` have under other identities of the teacher."""
 
     @cached_property
     def _keys(self) -> pl.DataFrame:
         """The request key of each question: ``question_id`` and ``request_key``, in the order of the questions."""
         assert self.engine is not None
+        aliases = []
         found = [pl.DataFrame(schema={"question_id": pl.String, "request_key": pl.String})]
         render = self.contexts.pool.prompts.render
         for part in self.questions.iter_slices(_ASKED):
             rows = part.iter_rows(named=True)
             requests = [Request(row=row, messages=render(row), samples=(0,)) for row in rows]
             found.append(self.engine.wanted(requests).select("question_id", "request_key"))
+            aliases.append(self.engine.aliases)
+        self._aliases = Aliases.together(aliases)
         return pl.concat(found)
 
     def ask(self, monitor: DropMonitor | None = None) -> None:
@@ -126,7 +132,7 @@ class AnswerBlocks:
         places = keys.to_frame().with_row_index("place")
         there = np.zeros((len(keys), self.samples), dtype=np.bool_)
         for rows in self.recorder.run.store.files_of(*KEY, "question_id", "seed"):
-            own = engine.reusable(engine.as_own(rows)).join(places, on="request_key")
+            own = engine.reusable(engine.as_own(rows, self._aliases)).join(places, on="request_key")
             own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
             there[own["place"].to_numpy(), own["sample"].to_numpy()] = True
         lacking = places.filter(pl.Series(~there.all(axis=1), dtype=pl.Boolean))
@@ -174,7 +180,7 @@ class AnswerBlocks:
         held: dict[int, list[pl.DataFrame]] = {}
         size = number = 0
         for rows in self.recorder.run.store.files_of():
-            own = engine.reusable(engine.as_own(rows)).rename({"question_id": ASKED_BY})
+            own = engine.reusable(engine.as_own(rows, self._aliases)).rename({"question_id": ASKED_BY})
             own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
             own = own.join(asking, on="request_key", maintain_order="left")
             for (block,), part in own.partition_by("block", as_dict=True, include_key=False).items():

@@ -24,6 +24,7 @@ from tunixhack.steps.context_fit import Long, too_long
 from tunixhack.steps.request import Request
 from tunixhack.teachers import reference
 from tunixhack.teachers.base import Teacher
+from tunixhack.teachers.engine.aliases import named_as_own
 from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import one_per_key
 from tunixhack.teachers.engine.sender import OnAnswers
@@ -296,7 +297,7 @@ class TeacherPool:
         for store in (self.run.store, *self._lent):
             for rows in store.files_of(*columns) if store is self.run.store else store.lent_files(*columns):
                 for engine in engines:
-                    rows = engine.as_own(rows)
+                    rows = named_as_own(rows, engine.teacher)
                 yield rows.filter(pl.col("step") == step, pl.col("teacher").is_in(names))
 
     def answers_per_row(self, step: str) -> float:

@@ -70,6 +70,7 @@ class AnswerStore:
         self.work = work
         self.batches = BatchLedger(folder.parent / "batches")
         """The ledger of batches under way, whose answers come into the store later."""
+        self._teachers: dict[Path, frozenset[str]] = {}
 
     def answers(self, choose: Choose | None = None) -> pl.DataFrame:
         """Return stored answers, columns `journal.FIELDS`, in the order in which they were received.
@@ -93,6 +94,14 @@ class AnswerStore:
         """
         fields = KEY_FIELDS | {name: FIELDS[name] for name in more}
         return self._all(fields, list(fields), choose)
+
+    def teachers(self) -> frozenset[str]:
+        """Return the names of the teachers of all answers; each file is read once."""
+        field = {"teacher": FIELDS["teacher"]}
+        for path in self._files():
+            if path not in self._teachers:
+                self._teachers[path] = frozenset(_read(path, field)["teacher"].drop_nulls().unique())
+        return frozenset().union(*self._teachers.values())
 
     def files_of(self, *columns: str) -> Iterator[pl.DataFrame]:
         """Yield columns of one file's answers after the other, each answer once.

@@ -1,26 +1,40 @@
-"""Answers that are stored under another identity of the same teacher, such as that of one server of several."""
+"""Answers that are stored under another identity of the same teacher, such as that of one server of several.
+
+Of each request a server's key is held as two numbers, and the teacher's own key once: with four servers 160 bytes a
+request, in place of the keys of every server.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tunixhack._util.ids import request_key
 from tunixhack.steps.request import Request
 from tunixhack.teachers.base import Teacher
 
+_OTHER = np.dtype([("first", "<u8"), ("second", "<u8"), ("own", "<u4")])
+"""Another key, as two hashes of it, and the place of the teacher's own one."""
+_ORDER = ["first", "second"]
 
-@dataclass
+
+@dataclass(frozen=True)
 class Aliases:
-    """The keys that requests to a teacher have under its other identities."""
+    """The keys that some requests to a teacher have under its other identities."""
 
-    _own: dict[str, str] = field(default_factory=dict)
-    """From another key to the teacher's own one."""
+    own: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+    """The teacher's own keys."""
+    others: NDArray[Any] = field(default_factory=lambda: np.array([], dtype=_OTHER))
+    """The others, sorted."""
 
-    def learn(self, requests: Sequence[Request], teacher: Teacher, stored: Collection[str]) -> None:
-        """Learn the other keys of requests.
+    @classmethod
+    def of(cls, requests: Sequence[Request], teacher: Teacher, stored: Collection[str]) -> Aliases:
+        """Find the other keys of requests.
 
         Args:
             requests: that are asked.
@@ -29,21 +43,58 @@ class Aliases:
                 since a key takes a hash.
         """
         places = {_place(name) for name in stored}
-        others = [identity for identity in teacher.aliases.values() if identity.get("url") in places]
-        for request in requests if others else []:
+        found = [identity for identity in teacher.aliases.values() if identity.get("url") in places]
+        own, others, of = list[str](), list[str](), list[int]()
+        for request in requests if found else []:
             sampling, grammar = request.sampling_of(teacher), request.grammar_of(teacher)
-            own = request_key(teacher.identity, teacher.model, request.messages, sampling, grammar)
-            for identity in others:
-                self._own[request_key(identity, teacher.model, request.messages, sampling, grammar)] = own
+            for identity in found:
+                others.append(request_key(identity, teacher.model, request.messages, sampling, grammar))
+                of.append(len(own))
+            own.append(request_key(teacher.identity, teacher.model, request.messages, sampling, grammar))
+        return cls(pl.Series(own, dtype=pl.String), _sorted(pl.Series(others, dtype=pl.String), of))
+
+    @classmethod
+    def together(cls, parts: Sequence[Aliases]) -> Aliases:
+        """Return the keys of all parts."""
+        own, others = [cls().own], [cls().others]
+        for part in parts:
+            moved = part.others.copy()
+            moved["own"] += sum(map(len, own))
+            own.append(part.own)
+            others.append(moved)
+        return cls(pl.concat(own), np.sort(np.concatenate(others), order=_ORDER))
 
     def as_own(self, stored: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
         """Return stored answers under the teacher's own keys and name, where they are known under others."""
-        if not self._own:
+        if not len(self.others):
             return stored
-        mine = pl.col("request_key").is_in(list(self._own))
+        first, second = _hashes(stored["request_key"])
+        there = self.others[np.minimum(np.searchsorted(self.others["first"], first), len(self.others) - 1)]
+        mine = pl.Series((there["first"] == first) & (there["second"] == second))
+        own = self.own.gather(pl.Series(there["own"]))
         renamed = [pl.when(mine).then(pl.lit(teacher.name)).otherwise("teacher").alias("teacher")]
-        key = pl.col("request_key").replace(list(self._own), list(self._own.values()))
+        key = pl.when(mine).then(own).otherwise("request_key").alias("request_key")
         return stored.with_columns(key, *(renamed if "teacher" in stored.columns else []))
+
+
+def named_as_own(stored: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
+    """Return stored answers, those of the teacher's other identities under its own name, whatever was asked."""
+    urls = [identity["url"] for identity in teacher.aliases.values() if identity.get("url")]
+    if not urls:
+        return stored
+    mine = pl.col("teacher").str.split("#").list.first().str.strip_chars_end("/").is_in(urls)
+    return stored.with_columns(pl.when(mine).then(pl.lit(teacher.name)).otherwise("teacher").alias("teacher"))
+
+
+def _hashes(keys: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    return keys.hash(1).to_numpy(), keys.hash(2).to_numpy()
+
+
+def _sorted(keys: pl.Series, of: Sequence[int]) -> NDArray[Any]:
+    found = np.empty(len(keys), dtype=_OTHER)
+    found["first"], found["second"] = _hashes(keys)
+    found["own"] = of
+    return np.sort(found, order=_ORDER)
 
 
 def _place(name: str) -> str:

@@ -80,7 +80,8 @@ class Engine:
         self.models.known += self.answered_by
         self._most: dict[str, int] = {}  # answers that each step's throughput is of
         self._tried_schema = False
-        self._aliases = Aliases()
+        self.aliases = Aliases()
+        """Of the requests that `wanted` was called for last."""
         self._fitting = self._fitting_limit = 0  # characters of messages, and the limit, that are known to fit
 
     def close(self) -> None:
@@ -91,16 +92,17 @@ class Engine:
     def wanted(self, requests: Sequence[Request]) -> pl.DataFrame:
         """List the answers that requests ask for; see `plan.wanted_answers`."""
         if self.teacher.aliases:
-            self._aliases.learn(requests, self.teacher, {*self.store.keys("teacher")["teacher"], *self.lenders})
+            self.aliases = Aliases.of(requests, self.teacher, self.store.teachers() | self.lenders)
         return plan.wanted_answers(requests, self.teacher, self.seed)
 
-    def as_own(self, stored: pl.DataFrame) -> pl.DataFrame:
+    def as_own(self, stored: pl.DataFrame, aliases: Aliases | None = None) -> pl.DataFrame:
         """Return stored answers under the keys of this teacher, where they are known under another of its identities.
 
         Args:
-            stored: with ``request_key``, and maybe ``teacher``; of requests that `wanted` has seen.
+            stored: with ``request_key``, and maybe ``teacher``.
+            aliases: of the requests that are looked for; None for those that `wanted` was called for last.
         """
-        return self._aliases.as_own(stored, self.teacher)
+        return (aliases or self.aliases).as_own(stored, self.teacher)
 
     def ask(
         self,
