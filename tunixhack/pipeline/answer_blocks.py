@@ -21,6 +21,7 @@ import polars as pl
 
 from tunixhack._util.files import make_folder
 from tunixhack.pipeline.drop_monitor import DropMonitor
+from tunixhack.pipeline.lent_answers import take_over
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.step_contexts import StepContexts
 from tunixhack.runs.answer_store import KEY
@@ -112,7 +113,8 @@ class AnswerBlocks:
         pool, samples = self.contexts.pool, self.questions.height * self.samples
         pool.note_wanted(name, self.questions.height, samples)
         with self.recorder.timed(name):
-            missing = self._without_all_answers(self.engine)
+            take_over(self.recorder.run.store, pool.lent, self._wanted, self.contexts.seed)
+            missing = self._without_all_answers()
         warned = False
         # what is handed in as batches is waited for, up to a day: all together, and not a part after the other
         each = max(1, missing.height) if self.engine.batch else _ASKED
@@ -126,14 +128,24 @@ class AnswerBlocks:
             warned = watch.warned
         pool.note_wanted(name, self.questions.height, samples)
 
-    def _without_all_answers(self, engine: Engine) -> pl.DataFrame:
+    def _wanted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return those of stored answers that are answers to the questions, under the keys of the teacher."""
+        keys = self._keys.select("request_key")
+        return self._as_own(rows).join(keys, on="request_key", how="semi", maintain_order="left")
+
+    def _as_own(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return stored answers under the keys of the teacher, with samples of the build's."""
+        assert self.engine is not None
+        return self.engine.as_own(rows, self._aliases).filter(pl.col("sample").is_between(0, self.samples - 1))
+
+    def _without_all_answers(self) -> pl.DataFrame:
         """Return the questions that lack answers in the store."""
+        assert self.engine is not None
         keys = self._keys["request_key"].unique(maintain_order=True)
         places = keys.to_frame().with_row_index("place")
         there = np.zeros((len(keys), self.samples), dtype=np.bool_)
         for rows in self.recorder.run.store.files_of(*KEY, "question_id", "seed"):
-            own = engine.reusable(engine.as_own(rows, self._aliases)).join(places, on="request_key")
-            own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
+            own = self.engine.reusable(self._as_own(rows)).join(places, on="request_key")
             there[own["place"].to_numpy(), own["sample"].to_numpy()] = True
         lacking = places.filter(pl.Series(~there.all(axis=1), dtype=pl.Boolean))
         ids = self._keys.join(lacking, on="request_key", how="semi")["question_id"]
@@ -152,7 +164,7 @@ class AnswerBlocks:
             with self.recorder.timed(name):
                 starts = [ids[at] for at in range(0, len(ids), self._questions_of_a_block())]
                 if self.engine is not None:
-                    self._sort_into_blocks(self.engine, folder, starts)
+                    self._sort_into_blocks(folder, starts)
             for at, start in enumerate(starts):
                 below = starts[at + 1] if at + 1 < len(starts) else None
                 with self.recorder.timed(name):
@@ -170,8 +182,9 @@ class AnswerBlocks:
         blocks = max(1, math.ceil(asked * self.samples / MOST_ANSWERS), math.ceil(characters / MOST_CHARACTERS))
         return max(1, math.ceil(asked / blocks))
 
-    def _sort_into_blocks(self, engine: Engine, folder: Path, starts: Sequence[str]) -> None:
+    def _sort_into_blocks(self, folder: Path, starts: Sequence[str]) -> None:
         """Write the answers of each block into files of a folder that has its number."""
+        assert self.engine is not None
         blocks = pl.DataFrame({"start": starts, "block": range(len(starts))}, schema_overrides={"block": pl.UInt32})
         asking = self._keys.sort("question_id").join_asof(
             blocks.sort("start"), left_on="question_id", right_on="start", check_sortedness=False
@@ -180,8 +193,7 @@ class AnswerBlocks:
         held: dict[int, list[pl.DataFrame]] = {}
         size = number = 0
         for rows in self.recorder.run.store.files_of():
-            own = engine.reusable(engine.as_own(rows, self._aliases)).rename({"question_id": ASKED_BY})
-            own = own.filter(pl.col("sample").is_between(0, self.samples - 1))
+            own = self.engine.reusable(self._as_own(rows)).rename({"question_id": ASKED_BY})
             own = own.join(asking, on="request_key", maintain_order="left")
             for (block,), part in own.partition_by("block", as_dict=True, include_key=False).items():
                 held.setdefault(int(block), []).append(part)

@@ -81,7 +81,7 @@ class TeacherPool:
         """The run's seed at its last start, 0 where no seed was sent; None where there was none."""
         self._asked: dict[str, _Asked] = {}
         self._engines: dict[str, Engine] = {}
-        self._lent: list[AnswerStore] = []
+        self.lent: list[AnswerStore] = []
         self._lenders: frozenset[str] = frozenset()
         share = BATCH_SHARE if settings.batch else 1.0
         self.limits = SpendingLimits(settings.budget, settings.hours, share=share)
@@ -110,8 +110,8 @@ class TeacherPool:
 
     def borrow(self, runs: Sequence[Run]) -> None:
         """Take over from other runs whatever they received to the requests of this one, as they are made."""
-        self._lent = [run.store for run in runs]
-        names = {name for store in self._lent for rows in store.lent_files("teacher") for name in rows["teacher"]}
+        self.lent = [run.store for run in runs]
+        names = {name for store in self.lent for rows in store.lent_files("teacher") for name in rows["teacher"]}
         self._lenders = frozenset(filter(None, names))
 
     @cached_property
@@ -167,7 +167,7 @@ class TeacherPool:
             rows: that it is given.
             on_answers: called with new answers while they come.
             partial: whether the step can do with a part of what it asks for, once a limit is reached.
-            read: see `Engine.ask`.
+            read: see `Engine.ask`; without, what others lend has been taken over before.
         """
         asked = _Asked(rows.height)
 
@@ -180,9 +180,9 @@ class TeacherPool:
             if spec == REFERENCE:
                 return self._solved(rows, requests, step)
             engine = self._engine(spec)
-            engine.lenders = self._lenders
             wanted = engine.wanted(requests)
-            self._take_over(engine, wanted)
+            if read:
+                self._take_over(engine, wanted)
             if self.stored_only:
                 return engine.stored(wanted, read=read)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
@@ -214,7 +214,7 @@ class TeacherPool:
     def _take_over(self, engine: Engine, wanted: pl.DataFrame) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
         keys = wanted.select(KEY)
-        for store in self._lent:
+        for store in self.lent:
             asked = store.lent(lambda rows: engine.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left"))
             self.run.store.add(one_per_key(asked, self._base_seed))
 
@@ -263,7 +263,7 @@ class TeacherPool:
         """Charge the budget with what is in the store, less what other runs paid for: it is one for all starts."""
         if self.settings.budget is None:
             return
-        paid = partial(not_lent, self.run.store, self._lent, "teacher", "usage")
+        paid = partial(not_lent, self.run.store, self.lent, "teacher", "usage")
         self.limits.charge_stored(paid, self.prices, self.report.warn)
 
     def questions_in_flight(self, samples: int) -> int:
@@ -294,7 +294,7 @@ class TeacherPool:
         names = [engine.teacher.name for engine in engines]
         if not names:
             return
-        for store in (self.run.store, *self._lent):
+        for store in (self.run.store, *self.lent):
             for rows in store.files_of(*columns) if store is self.run.store else store.lent_files(*columns):
                 for engine in engines:
                     rows = named_as_own(rows, engine.teacher)
@@ -396,4 +396,5 @@ class TeacherPool:
                 answered_by=[name for name in (known or {}).get("models", []) if isinstance(name, str)],
                 measured_seconds={step: (pace[0], pace[1]) for step, pace in (known or {}).get("pace", {}).items()},
             )
+        self._engines[spec].lenders = self._lenders
         return self._engines[spec]

@@ -158,9 +158,13 @@ class AnswerStore:
             return 0
         there = self.keys(*key[len(KEY) :], choose=lambda rows: rows.join(new, on=key, how="semi", nulls_equal=True))
         new = new.join(there, on=key, how="anti", nulls_equal=True, maintain_order="left")
-        for part in new.iter_slices(MOST_IN_FILE):
-            self._write(part)
+        self.add_new(new)
         return new.height
+
+    def add_new(self, rows: pl.DataFrame) -> None:
+        """Store answers that are known not to be there yet, each key once."""
+        for part in rows.iter_slices(MOST_IN_FILE):
+            self._write(part)
 
     def _write(self, rows: pl.DataFrame) -> None:
         while rows.height:
