@@ -14,7 +14,8 @@ from tests.train.data.test_packing import token_set
 from tunixhack.errors import UserError
 from tunixhack.train import record
 from tunixhack.train.data import token_set as token_sets
-from tunixhack.train.data.token_writer import Facts, TokenWriter
+from tunixhack.train.data.token_set import Facts
+from tunixhack.train.data.token_writer import TokenWriter
 from tunixhack.train.old_names import SETTINGS, renamed_options
 from tunixhack.train.report import metrics
 from tunixhack.train.settings import Settings, settings

@@ -36,15 +36,9 @@ class Domain:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TokenSet:
-    """Rows as tokens, one behind the other in flat arrays; N rows with T tokens in all."""
+class Facts:
+    """What is known of N rows beside their tokens."""
 
-    tokens: npt.NDArray[np.int32]
-    """int32 [T]."""
-    loss_mask: npt.NDArray[np.bool_]
-    """bool [T]: true on the tokens to be learnt."""
-    offsets: npt.NDArray[np.int64]
-    """int64 [N + 1]: row i has the tokens ``offsets[i]`` to ``offsets[i + 1]``."""
     example: npt.NDArray[np.int64]
     """int64 [N]: each row's place among the examples of all datasets in their order."""
     dataset: npt.NDArray[np.int32]
@@ -63,6 +57,18 @@ class TokenSet:
     """Tokens of the longest row, those that were dropped for it included."""
     key: str
     """64 hex digits of everything that the tokens depend on: what a training that goes on compares."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenSet(Facts):
+    """Rows as tokens, one behind the other in flat arrays; N rows with T tokens in all."""
+
+    tokens: npt.NDArray[np.int32]
+    """int32 [T]."""
+    loss_mask: npt.NDArray[np.bool_]
+    """bool [T]: true on the tokens to be learnt."""
+    offsets: npt.NDArray[np.int64]
+    """int64 [N + 1]: row i has the tokens ``offsets[i]`` to ``offsets[i + 1]``."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

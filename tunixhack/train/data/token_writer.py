@@ -7,8 +7,6 @@ import shutil
 import tempfile
 import zipfile
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,26 +15,11 @@ import numpy.typing as npt
 
 from tunixhack._util.files import write_atomically
 from tunixhack.train.data.chat import Rendered
-from tunixhack.train.data.token_set import TokenSet
+from tunixhack.train.data.token_set import Facts, TokenSet
 
 MOST_IN_MEMORY = 256_000_000
 """Bytes of tokens, and of their mask, that are kept in memory."""
 _COPIED = 2**22
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """All of a `TokenSet` but the tokens and their mask; the fields are the token set's."""
-
-    example: npt.NDArray[np.int64]
-    dataset: npt.NDArray[np.int32]
-    domain: npt.NDArray[np.int32]
-    validation: npt.NDArray[np.bool_]
-    domains: tuple[str, ...]
-    weights: tuple[float, ...]
-    dropped: Mapping[str, Mapping[str, int]]
-    longest: int
-    key: str
 
 
 class TokenWriter:

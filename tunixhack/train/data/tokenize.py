@@ -19,8 +19,8 @@ from tunixhack.errors import UserError
 from tunixhack.train.data.chat import LAYOUTS, Rendered, Renderer
 from tunixhack.train.data.datasets import Dataset
 from tunixhack.train.data.rows import TrainingExample
-from tunixhack.train.data.token_set import TokenSet, load
-from tunixhack.train.data.token_writer import Facts, TokenWriter
+from tunixhack.train.data.token_set import Facts, TokenSet, load
+from tunixhack.train.data.token_writer import TokenWriter
 
 VERSION = 1
 """Changes when the same input would give other tokens, or the file another layout."""

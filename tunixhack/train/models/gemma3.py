@@ -171,7 +171,7 @@ def _layer(
     packed: Packed,
     turned: Rotation,
     windows: Sequence[int | None],
-    lora_scale: float,
+    lora_scale: float | None,
 ) -> jax.Array:
     """Compute a layer of a kind on states [B, L, D]."""
     attention, mlp = layer.attn, layer.mlp

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 
+from tunixhack.errors import UserError
+
 LORA_A, LORA_B = "_lora_a", "_lora_b"
 """What qwix calls the adapters of a weight, behind its name."""
 
@@ -36,16 +38,19 @@ class _Matrix(NamedTuple):
     """[R, O]."""
 
 
-def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float) -> list[jax.Array]:
+def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float | None) -> list[jax.Array]:
     """Multiply one input with several modules' matrices.
 
     Args:
         x: [B, L, D].
         modules: Linear of flax without bias, or Einsum of Tunix, with LoRA of qwix or without.
-        lora_scale: what LoRA's output is multiplied with.
+        lora_scale: what LoRA's output is multiplied with; None where that is not known.
 
     Returns:
         [B, L, …] of each: what stands behind D in a weight, in its order. Weights of four bits are not joined.
+
+    Raises:
+        UserError: there are adapters, and what their output is multiplied with is not known.
     """
     if any(quantised(module) for module in modules):
         return [kept(_apart(x, module)) for module in modules]
@@ -53,6 +58,11 @@ def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float) -> li
     found = _split(x @ jnp.concatenate([part.weight for part in parts], 1), [part.weight.shape[1] for part in parts])
     firsts = [part.first for part in parts if part.first is not None]
     if firsts:
+        if lora_scale is None:
+            raise UserError(
+                "the scale of this model's adapters is not known: add them by tunixhack.train.core.mesh.with_lora, or "
+                "note it as model.lora_scale = alpha / rank"
+            )
         low = iter(_split(x @ jnp.concatenate(firsts, 1), [first.shape[1] for first in firsts]))
         found = [
             product if part.second is None else product + (next(low) @ part.second) * lora_scale

@@ -118,7 +118,9 @@ def final_states(model: Any, tokens: jax.Array, packed: Packed, turned: Rotation
     return found
 
 
-def _layer(layer: Any, x: jax.Array, _: Kind, *, packed: Packed, turned: Rotation, lora_scale: float) -> jax.Array:
+def _layer(
+    layer: Any, x: jax.Array, _: Kind, *, packed: Packed, turned: Rotation, lora_scale: float | None
+) -> jax.Array:
     """Compute a layer on states [B, L, D]; all are of one kind."""
     attention, mlp = layer.attn, layer.mlp
     q, k, v = joined(layer.input_layernorm(x), [attention.q_proj, attention.k_proj, attention.v_proj], lora_scale)

@@ -177,6 +177,10 @@ def remat_wanted(model: Any) -> bool:
     return bool(wanted != type(wanted).NONE)
 
 
-def lora_scale(model: Any) -> float:
-    """Return what LoRA's output is multiplied with in a model, as `tunixhack.train.core.mesh.with_lora` notes it."""
-    return float(getattr(model, "lora_scale", 1.0))
+def lora_scale(model: Any) -> float | None:
+    """Return what LoRA's output is multiplied with in a model, as `tunixhack.train.core.mesh.with_lora` notes it.
+
+    None where it is not noted: in a model without adapters, or with adapters that something else has added.
+    """
+    noted = getattr(model, "lora_scale", None)
+    return None if noted is None else float(noted)
