@@ -21,7 +21,6 @@ from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
 from tunixhack.pipeline.answer_blocks import AnswerBlocks, in_blocks
 from tunixhack.pipeline.block_build import Beyond, write_blocks
 from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
-from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
@@ -32,7 +31,7 @@ from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
 from tunixhack.pipeline.run_steps import run_steps
-from tunixhack.pipeline.shards import all_shards, check_same, check_shard, merged_states
+from tunixhack.pipeline.shards import check_same, merged_states, of_the_same_build
 from tunixhack.pipeline.step_checks import make_ready, numbered, place_of_sample, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
 from tunixhack.pipeline.teacher_pool import TeacherPool
@@ -42,7 +41,6 @@ from tunixhack.runs.lenders import lenders
 from tunixhack.runs.run import DONE, STOPPED, Run
 from tunixhack.runs.schema import CORE
 from tunixhack.runs.sentences import accepted_sentence
-from tunixhack.runs.shard_names import PREPARED
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.base import Context, step_name
 from tunixhack.steps.sample import Sample
@@ -58,7 +56,7 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     check_options(recipe, options)
     check_folder(run, recipe)
     recipe = as_begun(recipe, run, report.say)
-    shards = _of_the_same_build(recipe, options, run)
+    shards = of_the_same_build(recipe, options, run)
     reused = [*lenders(options.reuse), *shards]
     count_tokens = student_counter(recipe.student) if recipe.student else None
     pool = TeacherPool(settings_of(recipe, options), run, report, merged_states(shards))
@@ -95,18 +93,6 @@ def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter
     finally:
         pool.close()
     return run
-
-
-def _of_the_same_build(recipe: RecipeSpec, options: BuildOptions, run: Run) -> list[Run]:
-    """Return the other runs of a build in shards that this one takes answers from."""
-    if options.merge is not None:
-        return all_shards(options.merge, options.part)
-    if options.shard is None:
-        return []
-    parent = run.folder.parent.parent if options.part else run.folder.parent
-    prepare = replace(options, shard=None, prepare=True)
-    prepared = Run(parent / PREPARED / options.part)
-    return check_shard(recipe, parent, prepared, options.shard, build_command(recipe, prepare, run))
 
 
 class _Build:

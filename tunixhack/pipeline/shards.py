@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tunixhack._util.ids import digest
 from tunixhack._util.parts import read_part
 from tunixhack._util.wording import counted, joined, verb
 from tunixhack.errors import UserError
+from tunixhack.pipeline.build_command import build_command
+from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.step_checks import place_of_sample
 from tunixhack.runs.run import Run
@@ -92,6 +94,22 @@ def check_number(parent: Path, shard: Shard) -> None:
             f"--shard {shard}: {parent} has shards of {joined(map(str, others))}, which are not merged with those of "
             f"{shard.of}: give that number, or choose another --out"
         )
+
+
+def of_the_same_build(recipe: RecipeSpec, options: BuildOptions, run: Run) -> list[Run]:
+    """Return the other runs of a build in shards that one of them, or the merged one, takes answers from.
+
+    Raises:
+        UserError: as `check_shard` and `all_shards`.
+    """
+    if options.merge is not None:
+        return all_shards(options.merge, options.part)
+    if options.shard is None:
+        return []
+    parent = run.folder.parent.parent if options.part else run.folder.parent
+    prepare = replace(options, shard=None, prepare=True)
+    prepared = Run(parent / PREPARED / options.part)
+    return check_shard(recipe, parent, prepared, options.shard, build_command(recipe, prepare, run))
 
 
 def check_shard(recipe: RecipeSpec, parent: Path, prepared: Run, shard: Shard, command: str) -> list[Run]:
