@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import pytest
 
 from tunixhack.train.data import example_file
-from tunixhack.train.data.example_file import ExampleFile, ExampleWriter
+from tunixhack.train.data.example_file import ExampleFile, ExampleWriter, texts_of
 from tunixhack.train.data.rows import TrainingExample
 
 EXAMPLES = [
@@ -26,6 +28,7 @@ def test_many_examples_are_read_from_a_file_in_their_order(count: int, monkeypat
     assert list(found) == EXAMPLES[:count] == list(found)
     assert (len(found), found[0], found[-1], found[7]) == (count, EXAMPLES[0], EXAMPLES[count - 1], EXAMPLES[7])
     assert found[3:9:2] == tuple(EXAMPLES[3:9:2])
+    assert list(texts_of(found)) == list(texts_of(EXAMPLES[:count])) == [astuple(one) for one in EXAMPLES[:count]]
     with pytest.raises(IndexError):
         found[count]
 

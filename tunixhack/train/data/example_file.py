@@ -60,9 +60,21 @@ class ExampleFile(Sequence[TrainingExample]):
 
     def _part(self, number: int) -> tuple[TrainingExample, ...]:
         if self._read[0] != number:
-            rows = pl.DataFrame(self._batches.get_batch(number)).select(_COLUMNS).rows()
-            self._read = number, tuple(TrainingExample(*row) for row in rows)
+            self._read = number, tuple(TrainingExample(*row) for row in self._rows(number))
         return self._read[1]
+
+    def texts(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the fields of each example."""
+        for part in range(-(-self._count // PART)):
+            yield from self._rows(part)
+
+    def _rows(self, number: int) -> list[tuple[Any, ...]]:
+        return pl.DataFrame(self._batches.get_batch(number)).select(_COLUMNS).rows()
+
+
+def texts_of(examples: Sequence[TrainingExample]) -> Iterator[tuple[Any, ...]]:
+    """Yield the fields of each example, in their order; of examples in a file none is made for that."""
+    return examples.texts() if isinstance(examples, ExampleFile) else map(_texts, examples)
 
 
 class ExampleWriter:

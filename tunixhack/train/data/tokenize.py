@@ -18,6 +18,7 @@ from tunixhack._util.ids import digest, rank
 from tunixhack.errors import UserError
 from tunixhack.train.data.chat import LAYOUTS, Rendered, Renderer
 from tunixhack.train.data.datasets import Dataset
+from tunixhack.train.data.example_file import texts_of
 from tunixhack.train.data.rows import TrainingExample
 from tunixhack.train.data.token_set import Facts, TokenSet, load
 from tunixhack.train.data.token_writer import TokenWriter
@@ -170,8 +171,7 @@ def _key(
     content = hashlib.sha256()
     for data in datasets:
         content.update(b"%d rows" % len(data.examples))
-        for one in data.examples:
-            texts = (one.question_id, one.domain, one.system, one.question, one.reasoning, one.answer)
+        for texts in texts_of(data.examples):
             content.update(json.dumps(texts, ensure_ascii=False).encode())
     settings = {"version": VERSION, "max_length": max_seq_len, "held_back": validation_questions, "seed": seed}
     return digest(settings, renderer.describe(), content.hexdigest())
