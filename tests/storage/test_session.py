@@ -236,6 +236,27 @@ def test_a_mixture_at_an_address_goes_on_elsewhere_and_asks_nothing_twice(
     assert run.state()["command"].endswith(f"--out {bucket.address('runs/mixed')}")
 
 
+def test_shards_of_a_mixture_at_an_address_merge_to_the_unsharded_one(
+    recipe: Recipe, teacher: ScriptedTeacher, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each command on a machine of its own; a shard has its questions from what was prepared."""
+    lamps = write_questions(tmp_path / "lamps.jsonl", [{"question": f"Tell of lamp {number}."} for number in range(9)])
+    second = recipe.replace(source=lamps).without(LengthFilter)
+    parts = (Part(recipe=recipe, questions=4, name="one"), Part(recipe=second, questions=5, name="two"))
+    mixed = Mixture(name="mixed", parts=parts)
+    whole = mixed.build(teacher.url, out=tmp_path / "whole", report=QUIET)
+    alone = asked(teacher)
+    teacher.reset()
+    orders: tuple[dict[str, Any], ...] = ({"prepare": True}, {"shard": "1/2"}, {"shard": "2/2"})
+    for number, order in enumerate(orders):
+        on_machine(f"machine-{number}", tmp_path, monkeypatch)
+        mixed.build(teacher.url, out=bucket.address("runs/mixed"), report=QUIET, **order)
+    on_machine("last", tmp_path, monkeypatch)
+    run = mixed.build(teacher.url, out=tmp_path / "merged", merge=bucket.address("runs/mixed"), report=QUIET)
+    assert asked(teacher) == alone
+    assert equal(run, whole)
+
+
 def test_one_that_was_taken_over_ends_with_a_sentence_and_leaves_the_record_alone(
     plain: Recipe, teacher: ScriptedTeacher, bucket: Bucket, quick: None
 ):

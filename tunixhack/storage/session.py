@@ -127,7 +127,7 @@ def _mirrored(objects: Objects, parent: Path, part: str) -> pl.DataFrame:
     for name in names:
         make_folder(parent / name)
     if PREPARED in names and part != PREPARED:
-        WorkingCopy.open(parent / PREPARED, PREPARED).fetch(objects)
+        WorkingCopy.open(parent / PREPARED, PREPARED).fetch(objects, tables=True)  # shards read their questions there
     if not part:
         _check_whole(objects, parent)
     elif part != PREPARED:
