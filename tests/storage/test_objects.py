@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,20 @@ def test_what_is_wrong_with_an_address_is_a_sentence_before_anything_is_asked(
     assert "secret" not in str(caught.value)
     assert "sig=abc" not in str(caught.value)
     assert asked(teacher) == 0
+
+
+def test_nothing_is_asked_through_threads_that_a_process_does_not_end_with(bucket: Bucket, tmp_path: Path):
+    """The asynchronous calls of obstore end in threads that abort a process which ends at that moment."""
+    program = (
+        "import sys; from tunixhack.storage.objects import Objects; o = Objects(sys.argv[1]); o.write('x', b'1'); "
+    )
+    program += (
+        "o.read('x'); o.sizes(); o.remove('x'); print([n for n in sys.modules if n in ('obstore.fsspec', 'asyncio')])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, bucket.address()], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == "[]"
 
 
 def test_without_an_implementation_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):

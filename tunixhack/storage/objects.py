@@ -10,13 +10,11 @@ below 4 holds fsspec at 2025.3, that s3fs needs an aiobotocore below 3, which ne
 
 from __future__ import annotations
 
-import os
 import posixpath
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,15 +24,12 @@ from tunixhack._util.credentials import without_credentials
 from tunixhack._util.files import write_atomically
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.storage.failures import StorageFailed, failure, names_no_bucket
+from tunixhack.storage.through_obstore import PROTOCOLS, Obstore
 
-OBSTORE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure")
-"""Protocols that obstore speaks."""
-WHOLE = (*OBSTORE, "memory", "hf", "oss", "oci", "ocilake", "tosfs", "lakefs")
+WHOLE = (*PROTOCOLS, "gcs", "memory", "hf", "oss", "oci", "ocilake", "tosfs", "lakefs")
 """Protocols of stores that take an object as a whole. Elsewhere it is written under another name, and renamed."""
 AT_ONCE = 8
 """Objects that are fetched beside one another."""
-RETRIES, RETRYING, CONNECTING, ANSWERING = 4, 30.0, 10.0, 120.0
-"""Tries of a request, seconds that they may take together, and seconds for a connection and for an answer."""
 T = TypeVar("T")
 
 
@@ -62,8 +57,7 @@ class Objects:
         if not address.partition("://")[2]:
             raise UserError(f"{address} names no bucket: write it as in s3://bucket/runs/large")
         self._fs = _file_system(address, self._protocol)
-        root = str(self._fs._strip_protocol(address)).rstrip("/")
-        self._root = root.removeprefix(f"{self._protocol}://")  # which obstore leaves, and its listings do not have
+        self._root = str(self._fs._strip_protocol(address)).rstrip("/")
 
     def sizes(self, under: str = "") -> dict[str, int]:
         """Return the bytes of each object below a folder, by its name from there.
@@ -157,7 +151,7 @@ class Objects:
         self._do("write", name, put)
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        return f"{self._root}/{name}" if name and self._root else name or self._root
 
     def _do(self, what: str, name: str, call: Callable[[], T]) -> T:
         try:
@@ -178,14 +172,14 @@ def together(call: Callable[[T], object], given: Iterable[T]) -> None:
 
 def _file_system(address: str, protocol: str) -> Any:
     """Open the file system of a protocol."""
-    if protocol in OBSTORE and find_spec("obstore") is not None:
-        return _obstore(protocol)
+    if protocol in PROTOCOLS and find_spec("obstore") is not None:
+        return Obstore(address, protocol)
     try:
         from fsspec.core import url_to_fs
 
         return url_to_fs(address)[0]
     except ImportError as error:
-        if protocol in OBSTORE:
+        if protocol in PROTOCOLS:
             raise MissingExtra("storage", address) from error
         raise UserError(f"{address} needs a package that is not installed: {_first_line(error)}") from error
     except ValueError as error:
@@ -197,42 +191,6 @@ def _file_system(address: str, protocol: str) -> Any:
         ) from error
     except Exception as error:  # as above
         raise failure(error, "open", address, protocol) from error
-
-
-def _obstore(protocol: str) -> Any:
-    from obstore.fsspec import FsspecStore
-
-    options: dict[str, Any] = {
-        "client_options": {
-            "connect_timeout": f"{CONNECTING:g}s",
-            "timeout": f"{ANSWERING:g}s",
-            # a server in the user's own network is often without TLS, and its address is what the user gave
-            "allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"),
-        },
-        "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRYING)},
-    }
-    if protocol in ("s3", "s3a"):
-        options |= _aws_profile()
-    store: Any = FsspecStore  # its overloads tell protocols apart, of which this takes any
-    return store("s3" if protocol == "s3a" else protocol, **options)
-
-
-def _aws_profile() -> dict[str, Any]:
-    """Return where the keys of ``~/.aws`` come from, where the environment has none and boto3 can read them."""
-    if "AWS_ACCESS_KEY_ID" in os.environ or "AWS_WEB_IDENTITY_TOKEN_FILE" in os.environ:
-        return {}
-    if find_spec("boto3") is None:
-        return {}
-    import boto3
-
-    session = boto3.Session()
-    found = session.get_credentials()
-    if found is None or found.method == "iam-role":  # which obstore asks by itself
-        return {}
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    region = {} if session.region_name is None else {"region": session.region_name}
-    return {"credential_provider": Boto3CredentialProvider(session), **region}
 
 
 def _first_line(error: Exception) -> str:
