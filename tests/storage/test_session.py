@@ -265,6 +265,9 @@ def test_one_that_was_taken_over_ends_with_a_sentence_and_leaves_the_record_alon
     other = Claim(token="0" * 32, host="gpu3", pid=7, start=1, system="another", enters=False, beat=1)
 
     def take(*_: Any) -> None:
+        # until this one sees at its next beat that it was taken over, it carries up what it has not yet
+        own = working_folder(bucket.address()) / "shard-1-of-2" / "run.json"
+        wait_for(lambda: objects.read("shard-1-of-2/run.json") == own.read_bytes())
         for name in objects.sizes(".claims"):
             objects.remove(f".claims/{name}")
         objects.write(f".claims/shard-1-of-2/{other.token}.json", json.dumps(asdict(other)).encode())

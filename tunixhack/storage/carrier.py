@@ -136,6 +136,8 @@ class Carrier:
         if records:
             self._tell_progress(journals)
         for name in sorted(records, key=lambda name: name.count("/"), reverse=True):
+            if self.lost():  # again, as near to the write as can be: the folder may have been taken over meanwhile
+                return
             self._carry_record(name, records[name], files)
         self._remove_records(files)
         for name in stale:
