@@ -8,8 +8,6 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any, overload
 
-import polars as pl
-
 from tunixhack.train.data.rows import TrainingExample
 
 if TYPE_CHECKING:
@@ -69,6 +67,8 @@ class ExampleFile(Sequence[TrainingExample]):
             yield from self._rows(part)
 
     def _rows(self, number: int) -> list[tuple[Any, ...]]:
+        import polars as pl
+
         return pl.DataFrame(self._batches.get_batch(number)).select(_COLUMNS).rows()
 
 
