@@ -51,9 +51,20 @@ def native(function, *arguments):
 REFUSED = "PermissionError"
 
 
-@pytest.fixture(scope="module", params=["all layers", "the filter alone"])
+LAYERS = ["all layers", "the filter alone"]
+
+
+@pytest.fixture(scope="module", params=LAYERS)
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     sandbox = Sandbox(Limits(seconds=1), layered=request.param == "all layers")
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture(params=LAYERS)
+def patient_box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """One with the time to fill its memory, whose pages some machines take a second to clear."""
+    sandbox = Sandbox(Limits(seconds=30), layered=request.param == "all layers")
     yield sandbox
     sandbox.close()
 
@@ -140,8 +151,8 @@ def f():
     )
 
 
-def test_ten_gigabytes_are_not_given(box: Sandbox):
-    assert attack(box, "def f():\n    return len(bytearray(10 * 2**30))").failed == (
+def test_ten_gigabytes_are_not_given(patient_box: Sandbox):
+    assert attack(patient_box, "def f():\n    return len(bytearray(10 * 2**30))").failed == (
         "call 1 of 1 raised an exception: MemoryError: "
     )
     held = """
@@ -150,7 +161,7 @@ def f():
     while len(held) < 10 * 1024:
         held.append(bytearray(2**20))
 """
-    assert "MemoryError" in (attack(box, held).failed or "")
+    assert "MemoryError" in (attack(patient_box, held).failed or "")
     mapped = """
 def f():
     libc.mmap.restype = ctypes.c_void_p
@@ -159,7 +170,7 @@ def f():
         got += 1
     return got
 """
-    assert value(box, mapped) <= 1024, "shared pages count like others"
+    assert value(patient_box, mapped) <= 1024, "shared pages count like others"
 
 
 @pytest.mark.parametrize("where", ["f", "code"])
