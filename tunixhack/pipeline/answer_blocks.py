@@ -160,15 +160,16 @@ class AnswerBlocks:
         folder, name = self.recorder.run.folder / ".blocks", step_name(self.sample)
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            ids = self.questions["question_id"].sort()
             with self.recorder.timed(name):
-                starts = [ids[at] for at in range(0, len(ids), self._questions_of_a_block())]
+                ordered, each = self.questions.sort("question_id"), self._questions_of_a_block()
+                blocks = list(ordered.iter_slices(each))
+                starts = [block["question_id"][0] for block in blocks]
                 if self.engine is not None:
                     self._sort_into_blocks(folder, starts)
-            for at, start in enumerate(starts):
+            for at, block in enumerate(blocks):
                 below = starts[at + 1] if at + 1 < len(starts) else None
                 with self.recorder.timed(name):
-                    rows = self._rows(folder / str(at), start, below)
+                    rows = self._rows(folder / str(at), block)
                 yield rows, below
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -203,12 +204,8 @@ class AnswerBlocks:
                 size, number = 0, number + 1
         _write(folder, held, number)
 
-    def _rows(self, folder: Path, start: str, below: str | None) -> pl.DataFrame:
+    def _rows(self, folder: Path, questions: pl.DataFrame) -> pl.DataFrame:
         """Return the answers of a block, each with its question, in the order of question and sample."""
-        here = pl.col("question_id") >= start
-        if below is not None:
-            here &= pl.col("question_id") < below
-        questions = self.questions.filter(here).sort("question_id")
         ctx = self.contexts(step_name(self.sample), questions)
         if self.engine is None:
             return self.sample(questions, ctx).sort("question_id", "sample")
