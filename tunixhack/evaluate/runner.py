@@ -32,10 +32,11 @@ from tunixhack.evaluate.over_tasks import mean_differences, mean_lines
 from tunixhack.evaluate.planning import planned
 from tunixhack.evaluate.replies import REPLY, scored_replies
 from tunixhack.evaluate.setup import Setup
-from tunixhack.evaluate.stored import KEY, borrow, store_of
+from tunixhack.evaluate.stored import borrow, store_of
 from tunixhack.evaluate.task import Task
 from tunixhack.evaluate.teachers import ask_teacher, teacher_replies
 from tunixhack.evaluate.wordings import wording_lines
+from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.journal import FIELDS
 from tunixhack.runs.tables import written_at
 from tunixhack.teachers.registry.address import public_name

@@ -8,10 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from tunixhack.evaluate.arms import Arm
-from tunixhack.runs.answer_store import AnswerStore
-
-ANSWERS, WORK = "answers", ".work"
-KEY = ["request_key", "sample"]
+from tunixhack.runs.answer_store import ANSWERS, KEY, WORK, AnswerStore
 
 
 def store_of(folder: Path, task: str, arm: Arm) -> AnswerStore:

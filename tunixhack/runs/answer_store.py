@@ -23,6 +23,8 @@ from tunixhack.errors import UserError
 from tunixhack.runs.batch_ledger import BatchLedger
 from tunixhack.runs.journal import FIELDS, count_choices, read_journal, read_journal_in_parts, with_all_fields
 
+ANSWERS, WORK, BATCHES = "answers", ".work", "batches"
+"""The folders of a store in that of its run: its files, what a call under way has received, and its batches."""
 KEY = ["request_key", "sample"]
 KEY_FIELDS = {name: FIELDS[name] for name in KEY}
 LOOK_FIELDS = KEY_FIELDS | {"teacher": FIELDS["teacher"]}
@@ -68,7 +70,7 @@ class AnswerStore:
         """Open the store; nothing is read yet."""
         self.folder = folder
         self.work = work
-        self.batches = BatchLedger(folder.parent / "batches")
+        self.batches = BatchLedger(folder.parent / BATCHES)
         """The ledger of batches under way, whose answers come into the store later."""
         self._teachers: dict[Path, frozenset[str]] = {}
 

@@ -32,7 +32,7 @@ from tunixhack._util.lock import owner
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import TunixHackError, UserError
-from tunixhack.runs.answer_store import AnswerStore, Received
+from tunixhack.runs.answer_store import ANSWERS, WORK, AnswerStore, Received
 from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.shard_names import holds_shards
@@ -152,7 +152,7 @@ class Run:
     @cached_property
     def store(self) -> AnswerStore:
         """The run's answer store; like the run, it reads its files each time."""
-        return AnswerStore(self.folder / "answers", self.folder / ".work")
+        return AnswerStore(self.folder / ANSWERS, self.folder / WORK)
 
     def parts(self) -> list[Run]:
         """Return the runs of a mixture's parts, as far as they are there; none of another run."""

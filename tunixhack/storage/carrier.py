@@ -21,13 +21,12 @@ import polars as pl
 from tunixhack._util.files import read_parquet
 from tunixhack._util.wire_json import read_json
 from tunixhack.errors import UserError
-from tunixhack.runs.answer_store import KEY
+from tunixhack.runs.answer_store import KEY, WORK
 from tunixhack.runs.journal import rows_of
 from tunixhack.runs.run import DONE
 from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.names import (
     PROGRESS,
-    WORK,
     Piece,
     files_below,
     is_answers,

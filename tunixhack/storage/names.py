@@ -13,20 +13,20 @@ from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path, PurePosixPath
 
 from tunixhack._util.ids import digest
+from tunixhack.runs.answer_store import ANSWERS, BATCHES, WORK
 from tunixhack.runs.run import STATE
 from tunixhack.runs.shard_names import PREPARED, is_shard
+from tunixhack.runs.tables import is_file_of
 
 MANIFEST = ".storage.json"
 """The file in which a working copy keeps what it has carried up; never carried itself."""
 PROGRESS = ".progress.json"
 """The object that says how many answers are up there."""
-ANSWERS, WORK, BATCHES = "answers", ".work", "batches"
 _PLAIN = re.compile(r"(\d+)\.parquet")
 _NAMED = re.compile(r"(\d+)-([0-9a-f]{8})\.parquet")
 _PIECE = re.compile(
     r"(?P<above>(?:.*/)?)\.work/(?P<copy>[0-9a-f]{8})/(?P<journal>[0-9a-f]{16})/responses_(?P<start>\d{12})\.jsonl"
 )
-_TABLE = re.compile(r"(?:train|rejected|questions)(?:-\d+-of-\d+)?\.parquet")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def is_journal(name: str) -> bool:
 
 def is_table(name: str) -> bool:
     """Tell whether a file is one of a run's tables, or a part of one."""
-    return _TABLE.fullmatch(PurePosixPath(name).name) is not None
+    return any(is_file_of(PurePosixPath(name).name, table) for table in ("train", "rejected", "questions"))
 
 
 def is_carried(name: str) -> bool:
