@@ -24,11 +24,17 @@ from tunixhack.recipe import Recipe
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
-BEHAVIOUR = {"dialect": "vllm", "context": 8192, "faults": {"latency": 0.3}}
-SERVER = (
-    f"{shlex.quote(sys.executable)} -m tunixhack.testing --host {{host}} --port {{port}} --behaviour "
-    f"{shlex.quote(json.dumps(BEHAVIOUR))}"
-)
+
+def server(faults: dict[str, Any], **more: Any) -> str:
+    """Return the words that start a scripted teacher."""
+    behaviour = json.dumps({"dialect": "vllm", "context": 8192, "faults": faults} | more)
+    words = f"{shlex.quote(sys.executable)} -m tunixhack.testing --host {{host}} --port {{port}}"
+    return f"{words} --behaviour {shlex.quote(behaviour)}"
+
+
+# The first server answers one request after another, a second each, so that a shard is in its middle for as long
+# as the requests of both take; whoever comes behind it is quick.
+SERVER = f"if mkdir first; then exec {server({'latency': 1.0}, slots=1)}; else exec {server({})}; fi"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def test_a_build_on_a_cluster_equals_the_unsharded_one_though_a_shard_and_a_serv
     words = f"build creative --source {source} --teacher @servers.txt#scripted --samples 4 --questions 6 --out large"
     launch = RayBuild(
         build=ShardedBuild(words=words.split(), shards=2, launcher="ray"),
-        servers=ServersWanted(count=1, command=SERVER, needs={"made_for_servers": 1.0}),
+        servers=ServersWanted(count=1, command=f"sh -c {shlex.quote(SERVER)}", needs={"made_for_servers": 1.0}),
         say=said.append,
     )
 
