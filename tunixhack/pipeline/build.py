@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +12,12 @@ import polars as pl
 from tunixhack._util.files import make_folder
 from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
-from tunixhack._util.wording import counted, listed, reason_of, verb
-from tunixhack.errors import LimitReached, NearlyAllDropped, TeacherFailed, TunixHackError, UserError
-from tunixhack.pipeline.accepted import AcceptedSearch, SearchResult, count_missing
-from tunixhack.pipeline.accepted_cut import REASON, STEP, AcceptedCut
+from tunixhack._util.wording import counted, listed, reason_of
+from tunixhack.errors import NearlyAllDropped, TunixHackError, UserError
+from tunixhack.pipeline.accepted import AcceptedSearch
 from tunixhack.pipeline.accepted_goal import Goal, goal_of, most_accepted
-from tunixhack.pipeline.answer_blocks import AnswerBlocks, in_blocks
-from tunixhack.pipeline.block_build import Beyond, write_blocks
+from tunixhack.pipeline.answer_stage import Accepted, AnswerStage, Kept
 from tunixhack.pipeline.build_checks import as_begun, check_folder, check_options
-from tunixhack.pipeline.drop_monitor import DropMonitor
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.pilot import Pilot, Previewed
 from tunixhack.pipeline.prepared_questions import PreparedQuestions, readable, with_shares
@@ -30,7 +26,6 @@ from tunixhack.pipeline.quota import most_questions
 from tunixhack.pipeline.recipe_spec import RecipeSpec
 from tunixhack.pipeline.recorded_steps import RecordedSteps
 from tunixhack.pipeline.recorder import Recorder
-from tunixhack.pipeline.run_steps import run_steps
 from tunixhack.pipeline.shards import check_same, merged_states, of_the_same_build
 from tunixhack.pipeline.step_checks import make_ready, numbered, place_of_sample, unpaid
 from tunixhack.pipeline.step_contexts import CountTokens, StepContexts
@@ -40,11 +35,8 @@ from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.lenders import lenders
 from tunixhack.runs.run import DONE, STOPPED, Run
 from tunixhack.runs.schema import CORE
-from tunixhack.runs.sentences import accepted_sentence
 from tunixhack.sources.source import Loaded
-from tunixhack.steps.base import Context, step_name
 from tunixhack.steps.sample import Sample
-from tunixhack.teachers.engine.copies import Copies, count_copies
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.tokenizers import student_counter
 
@@ -126,9 +118,18 @@ class _Build:
         )
         self.recorded = RecordedSteps(recorder, self.contexts)
         self.selection = QuestionSelection(self.steps[: self.at], self.recorded, self.pool, report)
+        self.answer_stage = AnswerStage(
+            sample=self.sample,
+            judges=self.judges,
+            samples=self.samples,
+            options=options,
+            contexts=self.contexts,
+            recorder=recorder,
+            recorded=self.recorded,
+            report=report,
+        )
         self.listed: pl.DataFrame
         """The questions that questions.parquet lists."""
-        self.missing = 0
 
     def carry_out(self, loaded: Loaded | PreparedQuestions) -> None:
         try:
@@ -171,8 +172,8 @@ class _Build:
         fewest = self._quota() if goal is None else goal.fewest
         self.selection.tell_of_other_questions(self.selection.choose(fewest))
         self._pilot(fewest, goal)
-        found = None if goal is None else self._search(goal)
-        chosen = self.selection.find(self._quota() if found is None else found.quota)
+        accepted = None if goal is None else self._search(goal)
+        chosen = self.selection.find(self._quota() if accepted is None else accepted.found.quota)
         self.selection.record(chosen)
         questions = self.selection.select(chosen)
         self.listed = self.selection.candidates.rows
@@ -185,7 +186,7 @@ class _Build:
             total = questions.height
             questions = self.options.shard.own(questions, self.pool.prompts.render)
             self._tell_of_share(questions, total)
-        return self._ask_and_judge(questions, goal, found)
+        return self._ask_and_judge(questions, accepted)
 
     def _prepared(self, prepared: PreparedQuestions) -> pl.DataFrame:
         """Return the questions of this shard, which were chosen before."""
@@ -199,114 +200,31 @@ class _Build:
     def _tell_of_share(self, questions: pl.DataFrame, total: int) -> None:
         self.report.say(f"shard {self.options.shard}: {questions.height:,} of {counted(total, 'question')}")
 
-    def _ask_and_judge(
-        self, questions: pl.DataFrame, goal: Goal | None = None, found: SearchResult | None = None
-    ) -> str | None:
-        """Ask for the answers to the chosen questions and judge them; returns what `_run` does.
+    def _ask_and_judge(self, questions: pl.DataFrame, accepted: Accepted | None = None) -> str | None:
+        """Ask for the answers to the chosen questions and judge them; returns what `_run` does."""
+        kept = self.answer_stage.run(questions, self.listed, accepted)
+        return self._end(questions, kept, accepted is not None and kept.shortage is None)
 
-        Args:
-            questions: that are chosen.
-            goal: how many answers are to be accepted, if that is asked for.
-            found: what the search for them has found.
-        """
-        if self._in_blocks(questions.height if goal is None else goal.ceiling):
-            return self._judge_in_blocks(questions, goal, found)
-        answers = self._sample(questions)
-        if goal is not None:  # a question that is refused has no answer, and others are asked in its place
-            self.missing = count_missing(questions, answers, self.samples, self.pool.declined())
-        rows = self.recorded.run_on_answers(self.judges, answers)
-        shortage = None
-        if goal is not None and found is not None:
-            counts = dict(rows["question_id"].value_counts().iter_rows())
-            cut = self._cut(counts, goal, found)
-            rows, rest = cut.split(rows)
-            beyond = cut.rejects(pl.concat([rest, found.beyond], how="diagonal_relaxed"))
-            self.recorder.rejected.append(beyond)
-            shortage = self._tell_of_accepted(rows.height, beyond.height, goal, found)
-        self.recorder.write_tables(rows, self.listed, questions["question_id"])
-        self._raise_for_missing()
-        dropped = self.recorded.dropped
-        return self._end(questions, rows.height, dropped, shortage, accepted=goal is not None and shortage is None)
-
-    def _in_blocks(self, questions: int) -> bool:
-        """Tell whether the answers to so many questions are too many to have them in memory together."""
-        if self.options.accepted and self.options.teacher == REFERENCE:
-            return False
-        return in_blocks(self.sample, self.judges, questions * self.samples, batch=bool(self.options.batch))
-
-    def _judge_in_blocks(self, questions: pl.DataFrame, goal: Goal | None, found: SearchResult | None) -> str | None:
-        """Ask for the answers and judge them, one part in memory at a time; returns what `_run` does."""
-        asked, beyond = questions, None
-        if goal is not None and found is not None:
-            beyond = Beyond(cut=self._cut(found.counts, goal, found), questions=found.behind["question_id"])
-            asked = pl.concat([questions, found.behind], how="diagonal_relaxed")
-        blocks = AnswerBlocks(
-            questions=asked,
-            sample=self.sample,
-            judges=self.judges,
-            contexts=self.contexts,
-            recorder=self.recorder,
-            samples=self.samples,
-            engine=None if self.options.teacher == REFERENCE else self.pool.engine(),
-        )
-        blocks.ask()
-        declined = self.pool.declined()
-        with self.recorder.tables() as tables:
-            written = write_blocks(blocks, tables, declined=declined, beyond=beyond)
-        copies = written.copies
-        line = FunnelLine(step_name(self.sample), questions.height, kept=copies.answers, made=copies.answers)
-        self._tell_of_copies(line, questions, copies)
-        self.recorder.add_totals(line)
-        for result in written.results:
-            self.recorder.add_totals(result.stage)
-            self.recorded.note_dropped(result)
-        shortage = None
-        if goal is not None and found is not None:
-            self.missing = count_missing(questions, questions.clear(), self.samples, declined)
-            self.missing -= copies.answers - written.refused
-            shortage = self._tell_of_accepted(tables.answers, written.beyond, goal, found)
-        self.recorder.finish_tables(tables, self.listed, questions["question_id"])
-        self._raise_for_missing()
-        dropped, accepted = self.recorded.dropped, goal is not None and shortage is None
-        return self._end(questions, tables.answers, dropped, shortage, accepted=accepted)
-
-    def _end(
-        self, questions: pl.DataFrame, kept: int, dropped: str | None, shortage: str | None, *, accepted: bool
-    ) -> str | None:
+    def _end(self, questions: pl.DataFrame, kept: Kept, enough: bool) -> str | None:
         """Note how the build ended; returns which step dropped nearly everything, in a sentence.
 
         Args:
             questions: that were asked.
-            kept: answers.
-            dropped: which step on answers dropped nearly everything.
-            shortage: what is to be said where fewer are accepted than were wanted.
-            accepted: whether as many are accepted as were wanted.
+            kept: what became of the answers.
+            enough: whether as many are accepted as were wanted.
         """
+        dropped = self.recorded.dropped
         if self.options.shard is not None:  # whether too much was dropped is seen when all are merged
             self.recorder.finish(DONE, dropped)
             if dropped:
                 self.report.warn(dropped)
             return None
-        if not kept:
+        if not kept.answers:
             dropped = dropped or self._nothing_left(questions.height or self.listed.height)
-        elif accepted:
+        elif enough:
             dropped = None  # as many answers as were wanted are there, whatever it took
-        self.recorder.finish(DONE if kept else STOPPED, dropped or shortage)
+        self.recorder.finish(DONE if kept.answers else STOPPED, dropped or kept.shortage)
         return dropped
-
-    def _raise_for_missing(self) -> None:
-        """Say that answers are missing, and why; everything else is written."""
-        answers, limits = counted(self.missing, "answer"), self.pool.limits
-        if self.missing and limits.reached:
-            raise LimitReached(
-                f"{limits.reached}: {answers} {verb(self.missing, 'is', 'are')} not there; the others are written to "
-                f"{self.recorder.run.folder}, whole questions"
-            )
-        if self.missing:
-            raise TeacherFailed(
-                f"{answers} {verb(self.missing, 'was', 'were')} not received{self.pool.why_missing()}; the others are "
-                f"written to {self.recorder.run.folder}, and the same command asks for the missing ones"
-            )
 
     def _nothing_left(self, questions: int) -> str:
         """Say that no row is left, and why each was dropped."""
@@ -324,7 +242,7 @@ class _Build:
         available = most_questions(self.selection.rows.height, self.selection.selecting)
         return goal_of(wanted, ceiling, most_accepted(self.judges, self.samples), available)
 
-    def _search(self, goal: Goal) -> SearchResult:
+    def _search(self, goal: Goal) -> Accepted:
         """Ask questions until enough answers are accepted."""
         search = AcceptedSearch(
             goal=goal,
@@ -334,28 +252,12 @@ class _Build:
             contexts=self.contexts,
             recorder=self.recorder,
             report=self.report,
-            in_blocks=self._in_blocks(goal.ceiling),
+            in_blocks=self.answer_stage.in_blocks(goal.ceiling),
         )
         found = search.run()
         # what is missing was asked for in this start, and is not asked for again in it
         self.pool.stored_only = bool(found.missing or self.pool.declined())
-        return found
-
-    def _cut(self, counts: Mapping[str, int], goal: Goal, found: SearchResult) -> AcceptedCut:
-        """Return what keeps as many answers as are wanted, of so many to each question."""
-        return AcceptedCut(counts, found.places, self.selection.rows["question_id"].to_list(), goal.wanted)
-
-    def _tell_of_accepted(self, kept: int, beyond: int, goal: Goal, found: SearchResult) -> str | None:
-        """Note how many answers are accepted; returns what is to be said where there are fewer than wanted."""
-        told = {"wanted": goal.wanted, "ceiling": goal.ceiling, "kept": kept, "questions": found.quota}
-        reasons = {REASON: beyond} if beyond else {}
-        note = accepted_sentence(told)
-        self.recorder.add_stage(FunnelLine(STEP, kept + beyond, kept=kept, rejected=beyond, reasons=reasons, note=note))
-        self.recorder.record_accepted(told)
-        if kept >= goal.wanted or self.missing:
-            return None
-        self.report.warn(f"{note}: raise --ceiling, and the same command goes on from here")
-        return note
+        return Accepted(goal, found, self.selection.rows["question_id"].to_list())
 
     def _pilot(self, fewest: int | None, goal: Goal | None) -> None:
         if self.options.teacher == REFERENCE and not self.options.preview:
@@ -377,24 +279,3 @@ class _Build:
 
     def _quota(self) -> int | None:
         return self.options.questions if self.options.rows is None else -(-self.options.rows // self.samples)
-
-    def _sample(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Ask for the answers to the selected questions."""
-        sample = self.sample
-        monitor = DropMonitor(self.judges, self.contexts(step_name(sample), rows), self.report.warn)
-        monitor.expect(rows)
-
-        def context(step: str, rows: pl.DataFrame) -> Context:
-            return self.contexts(step, rows, partial=True, on_answers=monitor)
-
-        (result,) = run_steps([sample], rows, context, stage=self.recorder.stage)
-        answers, stage, copies = result.kept, result.stage, count_copies(result.kept)
-        self._tell_of_copies(stage, rows, copies)
-        return answers
-
-    def _tell_of_copies(self, stage: FunnelLine, questions: pl.DataFrame, copies: Copies) -> None:
-        """Note how many answers are missing, and how many say something else than the others; warn of copies."""
-        stage.missing = self.missing = questions.height * self.samples - copies.answers
-        stage.distinct = copies.distinct
-        if copies.too_many:
-            self.report.warn(f"{copies.line()}: raise the temperature, or ask for fewer --samples")
