@@ -147,7 +147,7 @@ class Recipe(RecipeSpec):
         """
         from tunixhack._util.progress import Reporter
         from tunixhack.pipeline.build import build
-        from tunixhack.pipeline.shards import Shard
+        from tunixhack.pipeline.shard import Shard
         from tunixhack.report.write import with_report
         from tunixhack.storage.session import placed
 

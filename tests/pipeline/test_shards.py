@@ -18,7 +18,7 @@ from tests.commands import Command
 from tunixhack import LengthFilter
 from tunixhack._util.lock import locked
 from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
-from tunixhack.pipeline.shards import Shard
+from tunixhack.pipeline.shard import Shard
 from tunixhack.recipe import Recipe
 from tunixhack.runs.run import REPORT, Run
 from tunixhack.runs.shard_folders import shard_progress

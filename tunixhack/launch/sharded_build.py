@@ -10,7 +10,7 @@ from tunixhack._util.addresses import as_address
 from tunixhack._util.api_keys import KEY_VARIABLE
 from tunixhack._util.credentials import without_credentials
 from tunixhack.errors import UserError
-from tunixhack.pipeline.shards import Shard
+from tunixhack.pipeline.shard import Shard
 
 NOT_HERE = {
     "--shard": "each part has its own",

@@ -15,7 +15,7 @@ from tunixhack.mixture.build import build
 from tunixhack.mixture.options import MixtureOptions
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.pipeline.options import BuildOptions
-from tunixhack.pipeline.shards import Shard
+from tunixhack.pipeline.shard import Shard
 from tunixhack.recipe import Recipe
 from tunixhack.report.write import with_report
 from tunixhack.storage.session import placed

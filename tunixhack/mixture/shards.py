@@ -18,7 +18,8 @@ from tunixhack.mixture.options import MixtureOptions, command, quotas
 from tunixhack.mixture.record import ordered
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.pipeline.prepared_questions import readable
-from tunixhack.pipeline.shards import Shard, all_shards, check_number, check_same
+from tunixhack.pipeline.shard import Shard
+from tunixhack.pipeline.shards import all_shards, check_number, check_same
 from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED
 

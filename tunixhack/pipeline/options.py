@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tunixhack.runs.shard_names import PREPARED
 
 if TYPE_CHECKING:
-    from tunixhack.pipeline.shards import Shard
+    from tunixhack.pipeline.shard import Shard
     from tunixhack.runs.run import Run
 
 

@@ -17,14 +17,14 @@ from tunixhack._util.files import file_digest
 from tunixhack._util.ids import rank
 from tunixhack.errors import UserError
 from tunixhack.pipeline.made_rows import PARENTS
-from tunixhack.pipeline.shards import Render, Shard, share_number
+from tunixhack.pipeline.shard import Render, Shard, share_number
 from tunixhack.runs.run import Run
 from tunixhack.runs.schema import QUESTION, others
 from tunixhack.runs.tables import is_written, read_beginning, table_parts
 from tunixhack.sources.question_source import QuestionSource
 
 SHARE = "share_number"
-"""The column of the number by which a question's shard is known: see `tunixhack.pipeline.shards.share_number`."""
+"""The column of the number by which a question's shard is known: see `tunixhack.pipeline.shard.share_number`."""
 SELECTED = "selected"
 
 
