@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
 from tests.builds import build, small_recipe, write_questions
+from tests.edited_texts import edited_texts
 from tunixhack import FuzzyDedup
 from tunixhack.errors import UserError
 from tunixhack.recipes import creative
-from tunixhack.steps import fuzzy_dedup as dedup
 from tunixhack.steps.base import Context, Judged, judge
-from tunixhack.steps.exact_dedup import DEFAULT_WRAPPERS, normalise
-from tunixhack.steps.fuzzy_dedup import similar_pairs
+from tunixhack.steps.exact_dedup import DEFAULT_WRAPPERS
+from tunixhack.steps.similar_pairs import _NEIGHBOURS, similar_pairs
 from tunixhack.testing import ScriptedTeacher, toy_questions
 
 ICE = "Why does ice float in water, and stone does not?"
@@ -198,56 +196,15 @@ def test_nothing_or_one_question_is_kept(questions: tuple[str | None, ...]) -> N
 
 def test_a_crowd_of_similar_texts_is_one_cluster_although_not_all_pairs_are_compared() -> None:
     table = rows(*(LONG.replace("farmer", f"farmer{chr(97 + at % 26)}{chr(97 + at // 26)}") for at in range(400)))
-    assert dedup._NEIGHBOURS < 100
+    assert _NEIGHBOURS < 100
     assert kept(table) == ["000"]
 
 
-def test_in_a_crowd_a_change_at_either_end_is_found() -> None:
-    names = ["".join(three) for three in itertools.islice(itertools.permutations("abcdefgh", 3), 100)]
-    crowd = [f"tell {name} me the long story of the house {name} told us {name}" for name in names]
-    near = ["Xtell" + crowd[40].removeprefix("tell"), crowd[60] + "X"]
-    pairs = similar_pairs(pl.DataFrame({"question": [*crowd, *near]}).with_columns(context=pl.lit("")), 98)
-    assert sorted(pairs.select("left", "right").rows()) == [(40, 100), (60, 101)]
-
-
-def test_of_texts_that_share_words_and_nothing_else_few_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, measured = Random(0), []
-    words = sorted(set(" ".join(row["question"] for row in toy_questions(60)).lower().replace(".", "").split()))
-    texts = [f"what follows from {' '.join(draw.choices(words, k=12))}?" for _ in range(2_000)]
-    cpdist = dedup.process.cpdist
-
-    def counting(one: list[str], *rest: Any, **more: Any) -> Any:
-        measured.append(len(one))
-        return cpdist(one, *rest, **more)
-
-    monkeypatch.setattr(dedup.process, "cpdist", counting)
-    texts.append(texts[7][:-4] + "x" + texts[7][-3:])
-    pairs = similar_pairs(pl.DataFrame({"question": texts}).with_columns(context=pl.lit("")))
-    assert pairs.select("left", "right").rows() == [(7, 2_000)]
-    assert 1 <= sum(measured) < 10 * len(texts)
-
-
-WORDS = st.sampled_from(
-    ["tide", "bell", "lantern", "ash", "quartz", "orbit", "7", "42", "-7", "é", "为", "what", "?", ","]
-)
-TEXTS = st.lists(WORDS, min_size=1, max_size=14).map(" ".join)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> pl.DataFrame:
-    """Questions, of which some are edits of others."""
-    texts = draw(st.lists(TEXTS, max_size=8))
-    for _ in range(draw(st.integers(0, 6)) if texts else 0):
-        text = draw(st.sampled_from(texts))
-        at = draw(st.integers(0, len(text)))
-        texts.append(text[:at] + draw(st.sampled_from(["", "x", " ", "."])) + text[at + draw(st.integers(0, 1)) :])
-    return rows(*texts)
-
-
-@given(tables(), st.randoms(use_true_random=False), st.booleans())
+@given(edited_texts(), st.randoms(use_true_random=False), st.booleans())
 def test_the_order_of_the_rows_does_not_matter_and_none_is_lost(
-    table: pl.DataFrame, random: Random, numbers: bool
+    texts: list[str], random: Random, numbers: bool
 ) -> None:
+    table = rows(*texts)
     order = list(range(table.height))
     random.shuffle(order)
     step = FuzzyDedup(keep_number_variants=numbers)
@@ -255,29 +212,6 @@ def test_the_order_of_the_rows_does_not_matter_and_none_is_lost(
     assert one.kept.height + one.rejected.height == table.height
     assert one.kept.equals(other.kept.sort("question_id"))
     assert one.rejected.equals(other.rejected.sort("question_id"))
-
-
-@settings(max_examples=50)
-@given(tables(), st.sampled_from([80.0, 95.0, 100.0]))
-def test_of_all_pairs_those_of_short_texts_that_share_a_word_are_found_and_no_wrong_one_is(
-    table: pl.DataFrame, threshold: float
-) -> None:
-    texts = normalise(table["question"]).unique(maintain_order=True).to_list()
-    found = similar_pairs(
-        pl.DataFrame({"question": texts}, schema={"question": pl.String}).with_columns(context=pl.lit("")),
-        threshold,
-        same_numbers=False,
-    )
-    words = [pl.Series([text]).str.extract_all(dedup._WORD)[0].to_list() for text in texts]
-    pairs = set(found.select("left", "right").rows())
-    similar = {
-        (one, other)
-        for one, other in itertools.combinations(range(len(texts)), 2)
-        if fuzz.ratio(texts[one], texts[other]) >= threshold
-    }
-    # so few words that all of them are looked for
-    sure = {pair for pair in similar if all(len(words[text]) <= dedup._RAREST - 1 for text in pair)}
-    assert {(one, other) for one, other in sure if set(words[one]) & set(words[other])} <= pairs <= similar
 
 
 def test_it_is_in_no_domain() -> None:
