@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -26,3 +27,27 @@ def test_adapters_without_a_scale_are_a_sentence():
     known = lora_scale(SimpleNamespace(lora_scale=2))
     _, with_adapters = joined(x, [plain, adapted], known)
     np.testing.assert_allclose(with_adapters, without + 6, rtol=1e-6)
+
+
+def test_one_product_has_the_gradients_of_single_ones_and_copies_none_beside_another():
+    draw = np.random.default_rng(0)
+    x = jnp.asarray(draw.normal(size=(2, 7, 5)), jnp.float32)
+    weights = [jnp.asarray(draw.normal(size=(5, width)), jnp.float32) for width in (4, 2, 3)]
+    changes = [jnp.asarray(draw.normal(size=(2, 7, width)), jnp.float32) for width in (4, 2, 3)]
+
+    def together(x, weights):
+        made = [nnx.Linear(5, weight.shape[1], use_bias=False, rngs=nnx.Rngs(0)) for weight in weights]
+        for module, weight in zip(made, weights, strict=True):
+            module.kernel[...] = weight
+        return joined(x, made, None)
+
+    def apart(x, weights):
+        return [x @ weight for weight in weights]
+
+    here, back = jax.vjp(together, x, weights)
+    there, wanted = jax.vjp(apart, x, weights)
+    found, expected = (jax.tree.leaves(both) for both in ((here, back(changes)), (there, wanted(changes))))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert str(jax.make_jaxpr(together)(x, weights)).count("concatenate[") == 1
+    assert "concatenate[" not in str(jax.make_jaxpr(back)(changes))

@@ -55,7 +55,7 @@ def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float | None
     if any(quantised(module) for module in modules):
         return [kept(_apart(x, module)) for module in modules]
     parts = [_matrix(module) for module in modules]
-    found = _split(x @ jnp.concatenate([part.weight for part in parts], 1), [part.weight.shape[1] for part in parts])
+    found = _products(x, [part.weight for part in parts])
     firsts = [part.first for part in parts if part.first is not None]
     if firsts:
         if lora_scale is None:
@@ -69,6 +69,27 @@ def joined(x: jax.Array, modules: Sequence[nnx.Module], lora_scale: float | None
             for product, part in zip(found, parts, strict=True)
         ]
     return [kept(array.reshape(*x.shape[:-1], *part.outputs)) for array, part in zip(found, parts, strict=True)]
+
+
+@jax.custom_vjp
+def _products(x: jax.Array, weights: Sequence[jax.Array]) -> list[jax.Array]:
+    """Multiply [B, L, D] with matrices [D, …], in one product forward and in one of each backward.
+
+    Backward, one product would first copy all gradients that come in beside one another. Of Gemma 3 1B's gate and up
+    that is 226 MB written and read for 8,192 tokens, a third of the time of the product itself.
+    """
+    return _split(x @ jnp.concatenate(weights, 1), [weight.shape[1] for weight in weights])
+
+
+def _products_backward(kept: tuple[jax.Array, Sequence[jax.Array]], changes: Sequence[jax.Array]) -> tuple[Any, Any]:
+    x, weights = kept
+    of_x = sum(change @ weight.T for change, weight in zip(changes, weights, strict=True))
+    flat = x.reshape(-1, x.shape[-1])
+    of_weights = [flat.T @ change.reshape(-1, change.shape[-1]) for change in changes]
+    return of_x, of_weights
+
+
+_products.defvjp(lambda x, weights: (_products(x, weights), (x, weights)), _products_backward)
 
 
 def kept(product: jax.Array) -> jax.Array:
