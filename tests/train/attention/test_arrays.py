@@ -60,7 +60,7 @@ def squares(text):
         (Chunked(512, rows_together=True), "cuda"),
         (Chunked(512, rows_together=True), "tpu"),
         (Splash(), "tpu"),
-        (Packed(64), "cuda"),
+        (Packed(64, 4, 2, 64), "cuda"),
     ],
 )
 @pytest.mark.usefixtures("a_card_that_is_not_there")

@@ -41,7 +41,7 @@ def lowered(attend, platform, layers=6, dtype=jnp.bfloat16, length=LENGTH):
 
 @pytest.mark.parametrize(
     ("attend", "platform"),
-    [(Chunked(), "cpu"), (Chunked(512, rows_together=True), "cuda"), (Packed(16), "cuda"), (Splash(), "tpu")],
+    [(Chunked(), "cpu"), (Chunked(512, rows_together=True), "cuda"), (Packed(16, 4, 1, 16), "cuda"), (Splash(), "tpu")],
 )
 @pytest.mark.usefixtures("a_card_that_is_not_there")
 def test_a_step_holds_no_array_of_length_by_length(attend, platform):

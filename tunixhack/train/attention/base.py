@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -31,13 +33,64 @@ class Attend(Protocol):
             q: float [B, L, N, H], scaled already.
             k: float [B, L, K, H], where K divides N.
             v: float [B, L, K, H].
-            segments: int [B, L], 0 on padding. The tokens of a segment stand together.
+            segments: int [B, L], 0 on padding. The tokens of a segment stand together. Or what `prepared` made of them.
             window: how many tokens one sees, itself among them; None for all.
 
         Returns:
             [B, L, N, H] in the type of q.
         """
         ...
+
+
+class Prepared(NamedTuple):
+    """What an attention makes of a batch's segments once, for all layers."""
+
+    segments: Any
+    """What it is called with in place of the segments."""
+    right: jax.Array | None = None
+    """bool [B]: whether a training row can be attended to at all; None where each can."""
+
+
+def prepared(attend: Attend, segments: jax.Array) -> Prepared:
+    """Let an attention look at the segments of a batch before the first layer.
+
+    Args:
+        attend: with a method of this name, or without where it wants the segments as they are.
+        segments: int [B, L], as `Attend` takes them.
+    """
+    own = getattr(attend, "prepared", None)
+    found: Prepared = Prepared(segments) if own is None else own(segments)
+    return found
+
+
+def attend_by_kind(
+    attend: Attend,
+    kind: jax.Array,
+    windows: Sequence[int | None],
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    segments: Any,
+) -> jax.Array:
+    """Attend with one of several windows, where which one is told while it runs.
+
+    A kernel knows beforehand which blocks it leaves out, so that each window's is compiled, and one of them runs.
+
+    Args:
+        attend: with a method ``by_kind`` of the other arguments, or without.
+        kind: int, the number of the window.
+        windows: see `Attend`.
+        q: as `Attend` takes it.
+        k: likewise.
+        v: likewise.
+        segments: likewise.
+    """
+    own = getattr(attend, "by_kind", None)
+    if own is not None:
+        found: jax.Array = own(kind, tuple(windows), q, k, v, segments)
+        return found
+    found = jax.lax.switch(kind, [partial(attend, window=window) for window in windows], q, k, v, segments)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

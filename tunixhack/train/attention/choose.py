@@ -215,7 +215,7 @@ def _cudnn(devices: Devices, shape: Shape) -> Attend | str:
         return "it has to know how many segments a training row may have"
     if shape.segments >= 2 * shape.head_dim:
         return f"a training row may have {shape.segments:,} segments, of each of which it keeps a number for each token"
-    return cudnn.Packed(shape.segments + 1)
+    return cudnn.Packed(shape.segments + 1, shape.heads, shape.kv_heads, shape.head_dim)
 
 
 def _cudnn_masked(devices: Devices, shape: Shape) -> Attend | str:

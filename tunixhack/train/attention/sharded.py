@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 from jax.sharding import Mesh, PartitionSpec
 
-from tunixhack.train.attention.base import Attend
+from tunixhack.train.attention.base import Attend, Prepared, attend_by_kind, prepared
 from tunixhack.train.attention.chunked import Chunked
 
 AXIS = "fsdp"
@@ -39,10 +42,31 @@ class Sharded:
         if q.shape[0] % parts(self.mesh):
             return Chunked(rows_together=True)(q, k, v, segments, window)
 
-        def own(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
-            return self.attend(q, k, v, segments, window)
-
-        rows = PartitionSpec(AXIS)
-        split = jax.shard_map(own, mesh=self.mesh, in_specs=(rows,) * 4, out_specs=rows, check_vma=False)
-        found: jax.Array = split(q, k, v, segments)
+        found: jax.Array = self._by_rows(partial(self.attend, window=window))(q, k, v, segments)
         return found
+
+    def by_kind(
+        self, kind: jax.Array, windows: tuple[int | None, ...], q: jax.Array, k: jax.Array, v: jax.Array, segments: Any
+    ) -> jax.Array:
+        """Attend with one of several windows; see `attend_by_kind`."""
+        if q.shape[0] % parts(self.mesh):
+            return attend_by_kind(Chunked(rows_together=True), kind, windows, q, k, v, segments)
+
+        def own(kind: jax.Array, q: jax.Array, k: jax.Array, v: jax.Array, segments: Any) -> jax.Array:
+            return attend_by_kind(self.attend, kind, windows, q, k, v, segments)
+
+        rows, same = PartitionSpec(AXIS), PartitionSpec()
+        found: jax.Array = self._by_rows(own, same, rows, rows, rows, rows)(kind, q, k, v, segments)
+        return found
+
+    def prepared(self, segments: jax.Array) -> Prepared:
+        """Let each device prepare the segments of its own rows."""
+        if segments.shape[0] % parts(self.mesh):
+            return Prepared(segments)
+        found: Prepared = self._by_rows(partial(prepared, self.attend))(segments)
+        return found
+
+    def _by_rows(self, function: Callable[..., Any], *split: PartitionSpec) -> Callable[..., Any]:
+        """Let each device call a function with its rows of arrays [B, …]; of all arguments, unless told otherwise."""
+        rows = PartitionSpec(AXIS)
+        return jax.shard_map(function, mesh=self.mesh, in_specs=split or rows, out_specs=rows, check_vma=False)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -26,7 +25,7 @@ from flax import nnx
 from jax.interpreters import pxla
 from jax.sharding import NamedSharding, PartitionSpec
 
-from tunixhack.train.attention.base import SAVED, Attend
+from tunixhack.train.attention.base import SAVED, Attend, attend_by_kind, prepared
 from tunixhack.train.attention.sharded import AXIS
 from tunixhack.train.models.joined import PRODUCT
 from tunixhack.train.models.stacking import is_stacked
@@ -42,8 +41,8 @@ Layer = Callable[[Any, jax.Array, Kind], jax.Array]
 class Packed:
     """What a model is called with in the place of an attention mask where it shall compute packed rows."""
 
-    segments: jax.Array
-    """int [B, L]: the number of each token's row among those packed together, 0 on padding."""
+    segments: Any
+    """What attention makes of the number of each token's row among those packed together; see `prepared`."""
     attend: Attend
 
 
@@ -95,10 +94,7 @@ def attend_as(
     """
     if isinstance(kind, int):
         return packed.attend(q, k, v, packed.segments, windows[kind])
-    # a kernel knows beforehand which blocks it leaves out, so that each window's is compiled, and one of them runs
-    kernels = [partial(packed.attend, window=window) for window in windows]
-    found: jax.Array = jax.lax.switch(kind, kernels, q, k, v, packed.segments)
-    return found
+    return attend_by_kind(packed.attend, kind, windows, q, k, v, packed.segments)
 
 
 @dataclass(frozen=True)
@@ -165,10 +161,11 @@ def hidden_states(
         attend: how attention is computed.
 
     Returns:
-        [B, L, D] in the model's dtype.
+        [B, L, D] in the model's dtype; no numbers in rows that the attention cannot take.
     """
-    found: jax.Array = model(tokens, positions, None, Packed(segments, attend))
-    return found
+    seen, right = prepared(attend, segments)
+    found: jax.Array = model(tokens, positions, None, Packed(seen, attend))
+    return found if right is None else jnp.where(right[:, None, None], found, jnp.nan)
 
 
 def remat_wanted(model: Any) -> bool:
