@@ -1,8 +1,7 @@
 """One process at a time in a folder, without the file locks that NFS and mounted drives lack.
 
 The lock is a file that only one process can create. It names its owner, which gives the file a later time of change
-every few seconds: a beat. Whether an owner is dead is seen at once where its process can be seen
-(`tunixhack._util.process`).
+every few seconds: a beat. Whether an owner is dead is seen at once where its process can be seen (`Owner.running`).
 Where it cannot, on another machine, in another container or before a reboot, its beats are counted by who wants the
 folder, for a minute, on a clock of its own: no clock is compared with another, and none that can be set is used.
 
@@ -16,19 +15,17 @@ import _thread
 import errno
 import json
 import os
-import socket
 import stat
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tunixhack._util.files import remove_dead_drafts
 from tunixhack._util.ids import digest
-from tunixhack._util.process import Process
+from tunixhack._util.owner import Owner
 from tunixhack.errors import UserError
 
 BEAT = 5.0
@@ -44,28 +41,6 @@ LOOKS_AT_TORN = 5
 """The same for a lock that names no process: one that is being written, or was when the power went."""
 LARGEST = 4096
 """Bytes of a lock that are read."""
-_TOKENS: set[str] = set()
-"""Of the locks that this process has or is about to take."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The process that holds a folder, as its lock says."""
-
-    process: Process
-    host: str
-    token: str
-    """One of all locks that there ever were."""
-
-    def __str__(self) -> str:
-        """Name it in a sentence."""
-        return f"process {self.process.pid} on {self.host}"
-
-    def running(self) -> bool | None:
-        """Tell whether it is alive; None where that cannot be seen from here."""
-        if self.process == Process.current():
-            return self.token in _TOKENS  # one that was interrupted while it took the lock holds nothing
-        return self.process.running()
 
 
 @dataclass(frozen=True)
@@ -90,7 +65,7 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
         UserError: another living process holds it, or it cannot be written.
     """
     path = folder / "lock"
-    with _held(path, say) as (token, descriptor):
+    with _held(path, say) as (mine, descriptor):
         stop, interruptible = threading.Event(), threading.current_thread() is threading.main_thread()
 
         def lost() -> None:
@@ -98,7 +73,7 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
             if interruptible:
                 _thread.interrupt_main()
 
-        beats = threading.Thread(target=_beat, args=(path, token, descriptor, stop, lost), name="lock", daemon=True)
+        beats = threading.Thread(target=_beat, args=(path, mine, descriptor, stop, lost), name="lock", daemon=True)
         beats.start()
         try:
             _tidy(folder)
@@ -130,42 +105,38 @@ def owner(folder: Path) -> Owner | None:
 
 
 @contextmanager
-def _held(path: Path, say: Callable[[str], None]) -> Iterator[tuple[str, int]]:
-    """Create a lock, in place of a dead owner's, and remove it in the end; gives its token and a descriptor."""
-    token = uuid.uuid4().hex
-    _TOKENS.add(token)
+def _held(path: Path, say: Callable[[str], None]) -> Iterator[tuple[Owner, int]]:
+    """Create a lock, in place of a dead owner's, and remove it in the end; gives its owner and a descriptor."""
     descriptor = None
-    try:
-        while (descriptor := _create(path, token)) is None:
-            seen = _look(path)
-            if seen is None:
-                continue  # gone meanwhile
-            if _living(path, seen, say):
-                who = seen.owner or "another process"
-                raise UserError(
-                    f"{path.parent} is in use by {who}: wait for it, stop it, or choose another --out (if it is no "
-                    f"more, delete {path})"
-                )
-            # Of several processes that found it dead, only the one that holds the lock on this very lock may remove it.
-            # A slower one finds another lock there afterwards, and leaves that alone.
-            with _held(path.with_name(f"lock.{digest(seen.owner.token if seen.owner else None)[:16]}"), say):
-                if _look(path) == seen:
-                    path.unlink(missing_ok=True)
-        yield token, descriptor
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-            with suppress(OSError, UserError):  # a disk that fails keeps it, and its owner is dead then
-                if _names(path, token):
-                    path.unlink()
-        _TOKENS.discard(token)
+    with Owner.this_process() as mine:
+        try:
+            while (descriptor := _create(path, mine)) is None:
+                seen = _look(path)
+                if seen is None:
+                    continue  # gone meanwhile
+                if _living(path, seen, say):
+                    who = seen.owner or "another process"
+                    raise UserError(
+                        f"{path.parent} is in use by {who}: wait for it, stop it, or choose another --out (if it is no "
+                        f"more, delete {path})"
+                    )
+                # Of several processes that found it dead, only the one that holds the lock on this very lock may remove
+                # it. A slower one finds another lock there afterwards, and leaves that alone.
+                with _held(path.with_name(f"lock.{digest(seen.owner.token if seen.owner else None)[:16]}"), say):
+                    if _look(path) == seen:
+                        path.unlink(missing_ok=True)
+            yield mine, descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+                with suppress(OSError, UserError):  # a disk that fails keeps it, and its owner is dead then
+                    if _names(path, mine):
+                        path.unlink()
 
 
-def _create(path: Path, token: str) -> int | None:
+def _create(path: Path, mine: Owner) -> int | None:
     """Create a lock of this process and return a descriptor of it; None where there is one."""
-    process = Process.current()
-    content = {"pid": process.pid, "host": socket.gethostname(), "start": process.start, "system": process.system}
-    line = json.dumps(content | {"token": token}).encode()
+    line = json.dumps(asdict(mine)).encode()
     try:
         with path.open("xb", buffering=0) as file:
             try:
@@ -180,16 +151,16 @@ def _create(path: Path, token: str) -> int | None:
         return None
     except OSError as error:
         raise UserError(f"cannot write in {path.parent}: {error.strerror}; choose another --out") from error
-    if _names(path, token):
+    if _names(path, mine):
         return descriptor
     os.close(descriptor)
     return None  # this process stood still before it wrote, and its lock was taken for a torn one
 
 
-def _names(path: Path, token: str) -> bool:
-    """Tell whether a lock is the one of this token."""
+def _names(path: Path, mine: Owner) -> bool:
+    """Tell whether a lock is this owner's."""
     seen = _look(path)
-    return seen is not None and seen.owner is not None and seen.owner.token == token
+    return seen is not None and seen.owner is not None and seen.owner.token == mine.token
 
 
 def _look(path: Path) -> _Seen | None:
@@ -216,16 +187,12 @@ def _owner(content: bytes) -> Owner | None:
     """Read who a lock names; None where it is torn."""
     try:
         told = json.loads(content)
-        pid, host, token = told["pid"], told["host"], told["token"]
         # the locks of earlier versions have the wall clock's time of birth in place of these two
         start, system = (told["start"], told["system"]) if "system" in told else (0, "")
+        found = Owner(told["token"], told["host"], told["pid"], start, system)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    if not (isinstance(pid, int) and isinstance(start, int) and 0 < pid < 2**31):
-        return None
-    if not all(isinstance(text, str) and text.isprintable() for text in (host, token, system)):
-        return None
-    return Owner(Process(pid, start, system), host, token)
+    return found if found.plausible else None
 
 
 def _living(path: Path, seen: _Seen, say: Callable[[str], None]) -> bool:
@@ -248,13 +215,13 @@ def _living(path: Path, seen: _Seen, say: Callable[[str], None]) -> bool:
     return False
 
 
-def _beat(path: Path, token: str, descriptor: int, stop: threading.Event, lost: Callable[[], None]) -> None:
+def _beat(path: Path, mine: Owner, descriptor: int, stop: threading.Event, lost: Callable[[], None]) -> None:
     """Move a lock's time of change on until told to stop: always forward, whatever the clock does."""
     while not stop.wait(BEAT):
         try:
             beat = max(time.time_ns(), os.fstat(descriptor).st_mtime_ns + STEP)
             os.utime(descriptor, ns=(beat, beat))
-            if not _names(path, token):
+            if not _names(path, mine):
                 return lost()
         except (OSError, UserError):
             continue  # a network drive that is away comes back, or others take this process for dead

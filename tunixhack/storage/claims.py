@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from tunixhack._util.process import Process
+from tunixhack._util.owner import Owner
 from tunixhack.errors import UserError
 from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.objects import Objects
@@ -40,19 +38,12 @@ LOOK = 5.0
 """Seconds between two looks at an owner that cannot be seen from here."""
 LOOKS = 12
 """Looks without a beat after which it counts as dead."""
-_TOKENS: set[str] = set()
-"""Of the claims that this process has."""
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Owner):
     """A claim, as its object tells."""
 
-    token: str
-    host: str
-    pid: int
-    start: int
-    system: str
     enters: bool = True
     """Whether its owner does not hold the folder yet."""
     beat: int = 0
@@ -66,20 +57,9 @@ class Claim:
             told = cls(**json.loads(content))
         except (ValueError, TypeError, RecursionError):
             return None
-        texts = (told.token, told.host, told.system, told.when)
-        numbers = (told.pid, told.start, told.beat)
-        plain = all(str(text).isprintable() and type(text) is str for text in texts)
-        whole = all(type(number) is int for number in numbers) and told.pid > 0
-        return told if plain and whole and re.fullmatch(r"[0-9a-f]{32}", told.token) else None  # it names an object
-
-    def __str__(self) -> str:
-        """Name the owner in a sentence."""
-        return f"process {self.pid} on {self.host}"
-
-    def running(self) -> bool | None:
-        """Tell whether the owner is alive; None where that cannot be seen from here."""
-        process = Process(self.pid, self.start, self.system)
-        return self.token in _TOKENS if process == Process.current() else process.running()
+        numbered = type(told.beat) is int and type(told.when) is str and told.when.isprintable()
+        # the token names an object
+        return told if told.plausible and numbered and re.fullmatch(r"[0-9a-f]{32}", told.token) else None
 
 
 @dataclass
@@ -168,25 +148,22 @@ def claimed(
         UserError: another living process holds it.
         StorageFailed: the store cannot be written.
     """
-    process = Process.current()
-    mine = Claim(uuid.uuid4().hex, socket.gethostname(), process.pid, process.start, process.system)
-    held, stop = Held(objects, name, mine, say, on_loss), threading.Event()
-    _TOKENS.add(mine.token)
-    beats = threading.Thread(target=held.beat, args=(stop,), name="claim", daemon=True)
-    try:
-        held.write()
-        beats.start()
-        _enter(held)
-        held.write(enters=False)
-        _enter(held)  # once more: this process may have stood still meanwhile
-        yield held
-    finally:
-        stop.set()
-        if beats.ident is not None:
-            beats.join()
-        _TOKENS.discard(mine.token)
-        with suppress(StorageFailed):  # then others find it without beats
-            objects.remove(held.path(mine.token))
+    with Claim.this_process() as mine:
+        held, stop = Held(objects, name, mine, say, on_loss), threading.Event()
+        beats = threading.Thread(target=held.beat, args=(stop,), name="claim", daemon=True)
+        try:
+            held.write()
+            beats.start()
+            _enter(held)
+            held.write(enters=False)
+            _enter(held)  # once more: this process may have stood still meanwhile
+            yield held
+        finally:
+            stop.set()
+            if beats.ident is not None:
+                beats.join()
+            with suppress(StorageFailed):  # then others find it without beats
+                objects.remove(held.path(mine.token))
 
 
 def _enter(held: Held) -> None:
