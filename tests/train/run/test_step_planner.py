@@ -102,13 +102,22 @@ def test_a_total_that_was_not_told_of_is_told_of_later():
     assert len(known) <= 8
 
 
-def test_steps_that_were_handed_over_are_part_of_the_total_and_need_time():
+def test_steps_that_were_handed_over_need_time():
     session = Session(hours=1)
     pace = StepPlanner(5000, session.clock)
     for step in range(1, 4):
         session.time += 1000
         pace.timed(step, 1000.0, under_way=2)
-    assert pace.total == 5  # no other fits, but two were handed over
     session.time = 1500
     assert not pace.over()
     assert pace.over(under_way=2)
+
+
+def test_where_no_further_step_fits_the_training_is_out_of_time_and_not_at_its_planned_end():
+    session = Session(hours=1)
+    pace = StepPlanner(12, session.clock)
+    for step in range(1, 5):
+        session.time = 3600 if step == 4 else 60 * step
+        assert pace.timed(step, 60.0) is None  # the learning rate cannot fall to 0 by a step that is done
+    assert pace.over()
+    assert pace.total == 12

@@ -74,7 +74,8 @@ class StepPlanner:
         """Take the time of a step, and reckon how many there will be.
 
         The total may grow until half of it is done, so that a slow beginning costs nothing. Later it only shrinks: the
-        learning rate would rise again.
+        learning rate would rise again. Where no further step fits it stays: the learning rate cannot fall any more, and
+        the training is `over`.
 
         Args:
             step: how many are done.
@@ -91,12 +92,14 @@ class StepPlanner:
         if self._count < FIRST or pace is None or self.clock.hours is None:
             return None
         fitting = step + self.clock.steps(self.wanted - step, pace / MARGIN, self.reserve())
+        if fitting <= step + under_way:
+            return None
         first = self._changed is None
         shrinks = fitting < self.total * (1 - TOLERANCE)
         grows = fitting > self.total * (1 + TOLERANCE) and step < self.total / 2
         if not (first or shrinks or (grows and self._count - (self._changed or 0) >= WINDOW)):
             return None
-        self._changed, self.total = self._count, max(fitting, step + under_way)
+        self._changed, self.total = self._count, fitting
         before = self._announced
         much = abs(self.total - before) > before * ANNOUNCE and step - self._announced_at > self.total * ANNOUNCE
         if self.total == before or not (first or much):
