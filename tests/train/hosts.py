@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from unittest import mock
 
 from tests.train.eight import FLAGS, ROOT
 
@@ -69,25 +70,58 @@ def ends(asked):
         return found
 
 
+@contextmanager
+def hour(steps):
+    """Let an hour be over behind so many steps, whatever they take; None for the usual clock."""
+    from tunixhack.train import supervised
+    from tunixhack.train.core.trainer import Trainer
+    from tunixhack.train.run.schedule import Clock
+
+    if steps is None:
+        yield
+        return
+    usual, done = Trainer._post_process_train_step, []
+
+    def step(self, aux):
+        done.append(1)
+        usual(self, aux)
+
+    def now():
+        return 3600.0 if len(done) >= steps else 0.0
+
+    with (
+        mock.patch.object(Trainer, "_post_process_train_step", step),
+        mock.patch.object(supervised, "Clock", lambda hours, started: Clock(hours, 0.0, now)),
+    ):
+        yield
+
+
 def main(calls):
-    """Train, one training behind the other; each is `kills.run`'s arguments, its options, and an export's folder."""
+    """Train, one training behind the other, and end with the code of the last.
+
+    Args:
+        calls: of each training `kills.run`'s arguments, its options, and an export's folder. An option ``hour`` is that
+            of `hour`.
+    """
     from tests.train import kills
     from tunixhack.errors import UserError
     from tunixhack.train import handle, supervised
 
-    made = []
+    made, code = [], 0
     of = handle.StudentHandle.of
     supervised.StudentHandle.of = lambda student: made.append(of(student)) or made[-1]
     for given, options, export in calls:
         try:
-            told = kills.run(*given, **options)
+            with hour(options.pop("hour", None)):
+                told, code = kills.run(*given, **options), 0
         except UserError as error:
-            sys.exit(f"tunixhack: {error}")
+            told, code = {"refused": str(error)}, error.exit_code
         if export:
             written = made[-1].export(export, ["safetensors"])
             told |= {"safetensors": str(written.safetensors), "measured": written.measured}
             told["reply"] = made[-1].generate("What is 3 + 4?", max_new_tokens=8)
         print(json.dumps(told), flush=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -46,18 +46,37 @@ def alone(rows, student, folder):
 
 @pytest.fixture(scope="module")
 def trained(eight, tmp_path_factory):
-    """A training that is killed, gone on with, stopped, and gone on with; and what came of it in one process."""
+    """A training that is killed, gone on with, stopped, and gone on with; what came of it in one process; and others.
+
+    The others are begun by the processes that ended it, one behind the other, and most of them are refused or fail: see
+    the tests.
+    """
     folder = tmp_path_factory.mktemp("hosts")
     toy = kills.write_student(folder)
-    out = folder / "out"
     eight(alone, *toy, folder / "alone")
 
-    def lora(moment=None):
-        return [[*toy, out, moment and asdict(moment)], {"samples": 2, "max_new_tokens": 8}, None]
+    def lora(moment=None, out="out", rows=toy[0], **options):
+        given = [rows, toy[1], folder / out, moment and asdict(moment)]
+        return [given, {"samples": 2, "max_new_tokens": 8} | options, None]
 
     full = [[*toy, folder / "full", None], FULL, folder / "export"]
+    over = {"out": "late", "scratch": str(folder / "scratch"), "hours": 1, "samples": 0}
+    wrong = lora(out="wrong", samples=0, save_every=0, learning_rate=1e30)
     killed = hosts.ends([[lora(Moment("step", 5))], [lora()]])
-    finished = hosts.ends([[lora(), lora(), full], [lora(Moment("step", 6, ("SIGTERM",))), lora(), full]])
+    finished = hosts.ends(
+        [
+            [lora(), lora(), full, lora(**over, hour=4), lora(out="other"), wrong, lora(out="gone")],
+            [
+                lora(Moment("step", 6, ("SIGTERM",))),
+                lora(),
+                full,
+                lora(**over, hour=0),
+                lora(out="other", steps=7, check_attention=True, scratch=str(folder / "scratch")),
+                wrong,
+                lora(out="gone", rows=folder / "nowhere.jsonl"),
+            ],
+        ]
+    )
     return folder, killed, finished
 
 
@@ -71,7 +90,6 @@ def test_where_one_process_is_killed_the_other_ends_with_a_sentence(trained):
 
 def test_a_signal_to_one_process_stops_all_behind_one_step_that_is_saved(trained):
     *_, finished = trained
-    assert [code for code, *_ in finished] == [0, 0], finished
     first = [told[0] for _, told, _ in finished]
     assert all(one["stopped"] for one in first)
     assert "going on behind step 3 of 12" in first[0]["said"]
@@ -112,3 +130,49 @@ def test_a_checkpoint_of_two_processes_is_whole_and_sealed(trained):
         assert checksums.sealed(place)
     assert not list((folder / "out").glob(".processes-*"))
     assert not (folder / "out" / "lock").exists()
+
+
+def test_where_the_time_is_over_by_the_clock_of_the_first_process_all_stop_behind_one_step(trained):
+    folder, _, finished = trained
+    told = [each[3] for _, each, _ in finished]  # by the other's clock it was over before the first step
+    assert "the time was over behind step 4 of 12" in told[0]["said"]
+    assert [one["stopped"] for one in told] == [False, False]
+    assert record.read(folder / "late").status == "out of time"
+    assert sorted(step for name, step in losses(folder / "late") if name == "loss") == [1, 2, 3, 4]
+
+
+def test_checkpoints_on_a_scratch_disk_are_written_by_all_and_the_last_is_copied_once(trained):
+    folder, *_ = trained
+    for place in (folder / "scratch" / "late" / "actor", folder / "late" / "actor"):
+        assert checkpoints.latest(place).name == "4"
+        assert checkpoints.training_problem(place / "4", 8) is None
+        assert checksums.sealed(place / "4")
+    assert [place.name for place in checkpoints.saved(folder / "late" / "actor")] == ["4"]
+
+
+def test_processes_that_were_started_with_other_options_are_all_told_every_difference(trained):
+    folder, _, finished = trained
+    told = [each[4]["refused"] for _, each, _ in finished]
+    assert told[0] == told[1]
+    assert told[0].startswith("process 1 was started with something else than process 0: ")
+    for difference in ("steps is 7 there and 12", "check_attention is True there and False", "scratch is given there"):
+        assert difference in told[0]
+    assert not (folder / "other").exists()
+
+
+def test_a_loss_that_is_no_number_ends_all_behind_one_step_with_the_same_sentence(trained):
+    folder, _, finished = trained
+    told = [each[5]["refused"] for _, each, _ in finished]
+    assert told[0] == told[1]
+    wrong = int(re.search(r"step (\d+) has a loss or gradient that is no number", told[0])[1])
+    assert sorted(step for name, step in losses(folder / "wrong") if name == "loss") == list(range(1, wrong))
+    assert f"the checkpoint of step {checkpoints.latest(folder / 'wrong' / 'actor').name} is good" in told[0]
+    assert not (folder / "wrong" / "lock").exists()
+
+
+def test_where_one_process_cannot_read_its_data_the_others_end_with_its_sentence_and_code(trained):
+    folder, _, finished = trained
+    assert [code for code, *_ in finished] == [2, 2], finished
+    assert str(folder / "nowhere.jsonl") in finished[1][1][6]["refused"]
+    last = finished[0][2].splitlines()[-1]
+    assert last.startswith(f"tunixhack: process 1 of 2 ended, and all with it: {finished[1][1][6]['refused']}")

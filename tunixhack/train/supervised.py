@@ -18,7 +18,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.train import record
 from tunixhack.train.core.compilation_cache import enable_compilation_cache
-from tunixhack.train.core.distributed import meet
+from tunixhack.train.core.distributed import TIMEOUT, meet
 from tunixhack.train.core.mesh import device_mesh
 from tunixhack.train.core.peers import watched
 from tunixhack.train.core.process_group import ProcessGroup
@@ -46,7 +46,13 @@ from tunixhack.train.run.loop import Loop
 from tunixhack.train.run.own_copy import own_copy
 from tunixhack.train.run.resume import resume
 from tunixhack.train.run.schedule import Clock
-from tunixhack.train.run.several_processes import require_same, require_shared_storage, shared_remat, shared_resume
+from tunixhack.train.run.several_processes import (
+    require_same,
+    require_shared_storage,
+    shared_attention,
+    shared_remat,
+    shared_resume,
+)
 from tunixhack.train.run.stopping import StopRequest
 from tunixhack.train.settings import Method, Settings, settings
 from tunixhack.train.student import Student
@@ -135,16 +141,33 @@ def sft(
         if not cpu and (flags := set_xla_flags(count_gpus(), os.environ)) is not None:
             report.say(flags)
         meet(report.say, cpu=cpu, tpu=tpu_is_here())
-        devices = require_device(cpu)
         group = ProcessGroup(str(next(_TRAININGS)))
         ending.enter_context(watched(group, stop, report.say))
+        changes = renamed_arguments(changes, stacklevel=2)
+        chosen = settings(method, scale=scale, **changes)
+        asked = {
+            **chosen.as_dict(),
+            "hours": hours,
+            "steps": steps,
+            "samples": samples,
+            "max_new_tokens": max_new_tokens,
+            "save_every": save_every,
+            "attention": attention,
+            "check_attention": check_attention,
+            "cpu": cpu,
+            "wandb": wandb,
+            "resume_from": None if resume_from is None else "given",
+            "scratch": None if scratch is None else "given",
+        }
+        asked |= {f"the version of {name}": number for name, number in record.versions().items()}
+        require_same(group, "command", asked, within=TIMEOUT)
+        devices = require_device(cpu)
         report.say(f"training on {devices}{group.described()}")
         if not group.writes:
             report = Reporter(ending.enter_context(open(os.devnull, "w", encoding="utf-8")), quiet=True)
         enable_compilation_cache()
-        changes = renamed_arguments(changes, stacklevel=2)
-        changes.setdefault("compute", "float32" if jax.default_backend() == "cpu" else "bfloat16")
-        chosen = settings(method, scale=scale, **changes)
+        if "compute" not in changes:
+            chosen = replace(chosen, compute="float32" if jax.default_backend() == "cpu" else "bfloat16")
         seconds: dict[str, float] = {}
         with report.timed("reading the data", seconds):
             read = group.first_alone("data", lambda: read_all(datasets))
@@ -201,14 +224,18 @@ def _train(
     with report.timed("tokenising", seconds):
         data = group.first_alone("tokens", lambda: _tokens(datasets, renderer, chosen, options.out))
     new = replace(_record(base, chosen, datasets, data), seconds=seconds, devices=start.devices)
-    require_same(group, new, options)
+    require_same(group, "training", record.compared(new))
     resumed, step = shared_resume(group, options, new, lambda: resume(options, new, start.resume_from, report))
     with report.timed("packing", seconds):
         extent = _extent(data, chosen, options.steps)
     _report_data(report, datasets, data, extent, chosen)
     checked, memory = check_memory(base, chosen, mesh.size, report)
     base = shared_remat(group, base, checked)
-    attention = choose_attention(base, chosen, data, mesh, name=options.attention, report=report)
+    attention = shared_attention(
+        group,
+        options.attention,
+        lambda name: choose_attention(base, chosen, data, mesh, name=name, report=report),
+    )
     max_to_keep = group.decide("disk", lambda: check_disk(base, chosen, options, report))
     with report.timed("loading the student", seconds):
         student = Student.prepare(base, chosen, mesh, attention.attend)

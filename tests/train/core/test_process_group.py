@@ -131,6 +131,16 @@ def test_processes_that_agreed_to_end_tell_nobody_that_they_do(together):
     assert together(lambda group: group.notices(peers.FAILED)) == [{}] * 3
 
 
+def test_an_error_that_all_have_found_is_raised_in_each_and_told_to_none(together):
+    def fail(group):
+        stop = type("Stop", (), {"received": False})()
+        with pytest.raises(UserError, match="no number"), peers.watched(group, stop, lambda sentence: None):
+            group.fail_together("not finite", UserError("the loss is no number"))
+
+    together(fail)
+    assert together(lambda group: group.notices(peers.FAILED)) == [{}] * 3
+
+
 def test_one_that_is_asked_to_stop_has_the_first_process_stop(together):
     said = []
 

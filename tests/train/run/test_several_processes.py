@@ -15,21 +15,27 @@ from tunixhack.errors import UserError
 from tunixhack.train import record
 from tunixhack.train.record import BaseModel, DatasetSummary, DataSummary, TrainingRecord
 from tunixhack.train.run import several_processes
-from tunixhack.train.run.several_processes import require_same, require_shared_storage, shared_remat, shared_resume
+from tunixhack.train.run.several_processes import (
+    require_same,
+    require_shared_storage,
+    shared_attention,
+    shared_remat,
+    shared_resume,
+)
 from tunixhack.train.settings import settings
 
 
-def training(**changes):
+def training():
     return TrainingRecord(
         base=BaseModel(name="tiny", fingerprint="f" * 64),
-        settings=settings("lora", **changes),
+        settings=settings("lora"),
         data=DataSummary(key="k" * 64, datasets=[DatasetSummary(name="sums", weight=1.0)]),
         versions={"tunixhack": "1", "jax": "0.10.2"},
     )
 
 
-def options(folder: Path, scratch: Path | None = None, steps: int | None = None) -> SimpleNamespace:
-    return SimpleNamespace(out=folder, scratch=scratch or folder, steps=steps, samples=10, max_new_tokens=768)
+def options(folder: Path, scratch: Path | None = None) -> SimpleNamespace:
+    return SimpleNamespace(out=folder, scratch=scratch or folder)
 
 
 def refused(function):
@@ -43,22 +49,33 @@ def refused(function):
     return tried
 
 
-def test_the_same_command_in_all_is_fine(together, tmp_path):
-    assert together(refused(lambda group: require_same(group, training(), options(tmp_path)))) == [None] * 3
+COMMAND = {"seed": 0, "steps": None, "the version of jax": "0.10.2"}
 
 
-def test_another_setting_version_or_length_is_refused_by_all_with_its_process(together, tmp_path):
-    def check(group):
-        other = group.index == 2
-        mine = training(seed=5) if other else training()
-        mine = replace(mine, versions=mine.versions | {"jax": "0.11.2"}) if other else mine
-        require_same(group, mine, options(tmp_path, steps=7 if other else None))
+def test_the_same_command_in_all_is_fine(together):
+    assert together(refused(lambda group: require_same(group, "command", COMMAND))) == [None] * 3
 
-    told = together(refused(check))
+
+def test_another_command_is_refused_by_all_with_its_process_and_every_difference(together):
+    other = {"seed": 5, "steps": 7, "the version of jax": "0.11.2", "wandb": "mine"}
+    told = together(refused(lambda group: require_same(group, "command", other if group.index == 2 else COMMAND)))
     assert told[0] == told[1] == told[2]
     assert told[0].startswith("process 2 was started with something else than process 0: ")
-    for difference in ("seed is 5 there and 0", "the version of jax is 0.11.2 there", "steps is 7 there and None"):
+    for difference in (
+        "seed is 5 there and 0",
+        "steps is 7 there and None",
+        "the version of jax is 0.11.2 there",
+        "wandb is mine there and None",
+    ):
         assert difference in told[0]
+
+
+def test_one_that_never_says_what_it_trains_is_not_waited_for_for_ever(together):
+    def check(group):
+        if group.index != 1:
+            require_same(group, "command", COMMAND, within=0)
+
+    assert together(refused(check))[0].startswith("process 1 of 3 has met the others, and within 0 seconds")
 
 
 def test_a_folder_that_all_see_is_shared_and_left_as_it_was(together, tmp_path):
@@ -102,3 +119,20 @@ def test_where_one_is_short_of_memory_all_compute_twice(together):
     assert together(lambda group: shared_remat(group, base, base)) == [base] * 3
     told = together(lambda group: shared_remat(group, base, "remat" if group.index else base), run="again")
     assert told == ["remat"] * 3
+
+
+def test_where_one_host_lacks_an_attention_all_take_the_one_that_it_has(together):
+    asked = []
+
+    def attend(group, names):
+        def choose(name):
+            asked.append((group.index, name))
+            return SimpleNamespace(name=name or names[group.index])
+
+        return shared_attention(group, None, choose).name
+
+    assert together(lambda group: attend(group, ["cudnn"] * 3)) == ["cudnn"] * 3
+    assert len(asked) == 3
+    apart = ["cudnn", "chunked", "cudnn-masked"]
+    assert together(lambda group: attend(group, apart), run="apart") == ["chunked"] * 3
+    assert (1, "chunked") not in asked

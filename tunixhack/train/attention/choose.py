@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ from tunixhack.train.attention.dense import dense
 from tunixhack.train.attention.sharded import Sharded, parts
 
 Name = Literal["splash", "cudnn", "cudnn-masked", "chunked", "dense"]
+NAMES: tuple[Name, ...] = get_args(Name)
+"""In the order in which they are tried."""
 
 HOPPER, AMPERE = (9, 0), (8, 0)
 """Compute capabilities: of the first cards that take packed rows, and of the first on which cuDNN attends in bf16."""

@@ -11,11 +11,15 @@ jax has no public name for that store; Orbax and MaxText use it under the same p
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
+
+from tunixhack.errors import UserError
 
 T = TypeVar("T")
 
@@ -40,9 +44,10 @@ class ProcessGroup:
     """
 
     def __init__(self, run: str) -> None:
-        self.index = jax.process_index()
+        # jax.process_index() would start the devices first, and one whose devices do not start could tell nobody
+        self.index: int = _state().process_id
         """Of this process, from 0."""
-        self.count = jax.process_count()
+        self.count: int = _state().num_processes
         """How many there are."""
         self._prefix = f"tunixhack/{run}"
         self.parted = False
@@ -84,17 +89,30 @@ class ProcessGroup:
         self._calls[name] += 1
         return f"{name}/{self._calls[name]}"
 
-    def gather(self, name: str, value: T) -> list[T]:
+    def gather(self, name: str, value: T, within: float = math.inf) -> list[T]:
         """Return every process's value, in the order of the processes.
 
         Args:
             name: of this exchange alone.
             value: this process's; it must survive JSON.
+            within: seconds to wait for the others.
+
+        Raises:
+            UserError: one of them did not give its value in that time.
         """
         if self.count == 1:
             return [value]
         self._set(f"{self._prefix}/gathered/{name}/{self.index}", json.dumps(value))
-        return [json.loads(self._wait_for(f"{self._prefix}/gathered/{name}/{one}")) for one in range(self.count)]
+        end, told = time.monotonic() + within, []
+        for one in range(self.count):
+            try:
+                told.append(json.loads(self._wait_for(f"{self._prefix}/gathered/{name}/{one}", end)))
+            except TimeoutError:
+                raise UserError(
+                    f"process {one} of {self.count} has met the others, and within {within:.0f} seconds did not say "
+                    "what it is to train: start the same command in all processes, with the same version of tunixhack"
+                ) from None
+        return told
 
     def barrier(self, name: str) -> None:
         """Wait until all processes have come here."""
@@ -104,6 +122,11 @@ class ProcessGroup:
         """Wait for all processes, which end by themselves from here on, and need not tell one another that they do."""
         self.barrier(name)
         self.parted = True
+
+    def fail_together(self, name: str, error: Exception) -> NoReturn:
+        """Raise an error that all processes have found; each ends in its own order, and none by another's word."""
+        self.part(name)
+        raise error
 
     def first_alone(self, name: str, make: Callable[[], T]) -> T:
         """Call a function in process 0, and then in the others: what it downloads or makes is there for them."""
@@ -123,19 +146,27 @@ class ProcessGroup:
         found = self._client.key_value_dir_get(f"{self._prefix}/{name}/")
         return {int(key.rpartition("/")[2]): json.loads(value) for key, value in found}
 
-    def _wait_for(self, key: str) -> str:
+    def _wait_for(self, key: str, end: float = math.inf) -> str:
+        """Wait for a value, until a time of the clock `time.monotonic` at most, which is a TimeoutError."""
         while True:
             try:
                 return str(self._client.blocking_key_value_get(key, round(PATIENCE * 1000)))
             except jax.errors.JaxRuntimeError as error:
                 if "DEADLINE_EXCEEDED" not in str(error):
                     raise
+            if time.monotonic() > end:
+                raise TimeoutError(key)
 
     def _set(self, key: str, value: str) -> None:
         self._client.key_value_set(key, value, allow_overwrite=True)
 
     @property
     def _client(self) -> Any:
-        from jax._src import distributed
+        return _state().client
 
-        return distributed.global_state.client
+
+def _state() -> Any:
+    """Return what jax knows of the processes that have met."""
+    from jax._src import distributed
+
+    return distributed.global_state

@@ -189,7 +189,7 @@ class Loop:
     def after_step(self, result: TrainingStep) -> None:
         """Log a step, and stop where it went wrong."""
         if not result.finite:  # in all processes, whose losses are one number
-            raise not_finite_error(self._job, result)
+            self._group.fail_together("not finite", not_finite_error(self._job, result))
         compiled = result.step == self._first + 1
         if compiled:
             self._seconds["compiling, with the first step"] = result.seconds

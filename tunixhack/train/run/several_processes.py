@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tunixhack.errors import UserError
 from tunixhack.train import record
+from tunixhack.train.attention.choose import NAMES, Chosen
 from tunixhack.train.core.process_group import ProcessGroup
 from tunixhack.train.models.base_model import Base
 from tunixhack.train.record import TrainingRecord
@@ -42,10 +45,11 @@ def require_shared_storage(group: ProcessGroup, options: RunOptions) -> None:
         told = group.gather("unseen", missing)
         for index, folders in enumerate(told):
             if folders:
-                raise UserError(
+                sentence = (
                     f"{folders[0]} is another folder for process {index} than for process 0: give all of them one on "
                     "storage that they share, such as NFS or Lustre"
                 )
+                group.fail_together("unseen", UserError(sentence))
     except OSError as error:
         raise UserError(f"cannot write in {options.out}: {error.strerror or error}; choose another --out") from error
     finally:
@@ -63,27 +67,19 @@ def _seen(marker: Path) -> bool:
     return True
 
 
-def require_same(group: ProcessGroup, new: TrainingRecord, options: RunOptions) -> None:
+def require_same(group: ProcessGroup, what: str, mine: Mapping[str, Any], within: float = math.inf) -> None:
     """Refuse processes that were started with something else each.
 
     Args:
         group: the processes.
-        new: the record of what this process is to train.
-        options: likewise.
+        what: the name of this comparison alone.
+        mine: what this process was started with, by names for a user; it must survive JSON.
+        within: seconds to wait for the others.
 
     Raises:
-        UserError: names the process and every difference.
+        UserError: names the first process that differs from process 0, and every difference; or one did not come.
     """
-    if group.count == 1:
-        return
-    mine = record.compared(new) | {
-        "steps": options.steps,
-        "samples": options.samples,
-        "max_new_tokens": options.max_new_tokens,
-        "the version of tunixhack": new.versions["tunixhack"],
-        "the version of jax": new.versions["jax"],
-    }
-    first, *others = group.gather("same", mine)
+    first, *others = group.gather(f"same/{what}", dict(mine), within)
     for index, other in enumerate(others, 1):
         found = [
             f"{name} is {other.get(name)} there and {first.get(name)} in process 0"
@@ -91,10 +87,11 @@ def require_same(group: ProcessGroup, new: TrainingRecord, options: RunOptions) 
             if first.get(name) != other.get(name)
         ]
         if found:
-            raise UserError(
+            sentence = (
                 f"process {index} was started with something else than process 0: {'; '.join(found)}. Start the same "
                 "command in all of them"
             )
+            group.fail_together(f"differs/{what}", UserError(sentence))
 
 
 def shared_resume(
@@ -128,3 +125,16 @@ def shared_remat(group: ProcessGroup, base: Base, checked: Base) -> Base:
         checked: what this process's memory asks for.
     """
     return base.with_remat() if any(group.gather("remat", checked is not base)) else checked
+
+
+def shared_attention(group: ProcessGroup, name: str | None, choose: Callable[[str | None], Chosen]) -> Chosen:
+    """Let all attend alike, since they compile one program: by the last choice of any of them.
+
+    Args:
+        group: the processes.
+        name: of the attention that the user asks for.
+        choose: chooses for this process's devices; called again where another process has no use of its choice.
+    """
+    found = choose(name)
+    last = max(group.gather("attention", found.name), key=NAMES.index)
+    return found if last == found.name else choose(last)
