@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import socket
 import threading
 
@@ -149,3 +150,29 @@ def test_what_has_computed_already_cannot_meet_others(soon):
         soon("JAX_COORDINATOR_ADDRESS", f"localhost:{there.getsockname()[1]}")
         with pytest.raises(UserError, match="jax has looked at its devices already"):
             distributed.meet(lambda sentence: None)
+
+
+def test_those_that_come_too_late_are_not_waited_for_and_a_signal_is_heard_meanwhile(soon, monkeypatch):
+    reached, met = threading.Event(), threading.Event()
+
+    def initialize(*_, **__):
+        assert threading.current_thread() is not threading.main_thread()  # in jax's own call no signal is heard
+        reached.set()
+        met.wait()
+
+    def interrupt():
+        reached.wait()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    soon("JAX_PROCESS_ID", "0")
+    try:
+        with pytest.raises(UserError, match=r"not all 4 processes met at node1:1234 within 0\.1 seconds: start the same"):
+            distributed.meet(lambda sentence: None)
+        monkeypatch.setattr(distributed, "TIMEOUT", 300)
+        reached.clear()
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            distributed.meet(lambda sentence: None)
+    finally:
+        met.set()

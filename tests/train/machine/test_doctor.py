@@ -123,6 +123,16 @@ def test_jax_without_any_device_is_refused(jax, tmp_path):
         require_device(root=tmp_path)
 
 
+def test_a_platform_that_is_not_here_is_refused_though_jax_only_asserts(jax, tmp_path, monkeypatch):
+    def devices():
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(UserError, match=r"no device at all \(nothing that JAX_PLATFORMS names is here\): unset JAX_P"):
+        require_device(root=tmp_path)
+
+
 def test_whoever_insists_trains_on_the_cpu_beside_an_accelerator(jax, machine):
     assert require_device(cpu=True, root=machine) == "the CPU"
     assert jax.told == {"jax_platforms": "cpu"}

@@ -70,6 +70,15 @@ def test_another_command_is_refused_by_all_with_its_process_and_every_difference
         assert difference in told[0]
 
 
+def test_one_that_was_told_of_more_processes_is_told_so_and_waits_for_none(together):
+    def check(group):
+        group.count += group.index == 2
+        require_same(group, "command", COMMAND, within=0)
+
+    told = together(refused(check))
+    assert told[2].startswith("process 2 was told of 4 processes, and process 0 of 3: give all of them the same number")
+
+
 def test_one_that_never_says_what_it_trains_is_not_waited_for_for_ever(together):
     def check(group):
         if group.index != 1:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import time
 import urllib.error
@@ -30,6 +29,7 @@ from typing import Any
 import jax
 
 from tunixhack.errors import UserError
+from tunixhack.train.core.last_word import last_word
 
 TIMEOUT = 300
 """Seconds that the processes have to find one another."""
@@ -194,33 +194,40 @@ def _unreachable(address: str, why: str) -> str:
 
 
 def _initialize(found: Cluster) -> None:
+    """Let jax meet the other processes, in a thread: in its own call no signal is heard, nor the end of our time."""
     place = found.address or "the address that jax found"
+    failed: list[Exception] = []
 
-    def give_up() -> None:
-        missing = f"not all {found.count} processes" if found.count else "not all processes"
-        print(
-            f"tunixhack: {missing} met at {place} within {TIMEOUT} seconds: start the same command in all of them, "
-            "and see that no firewall is between their hosts",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(UserError.exit_code)  # jax waits where no exception can reach it
+    def initialize() -> None:
+        try:
+            jax.distributed.initialize(
+                found.address,
+                found.count,
+                found.index,
+                initialization_timeout=TIMEOUT + _GRACE,
+                heartbeat_timeout_seconds=HEARTBEAT,
+                **found.options,
+            )
+        except (RuntimeError, ValueError) as error:  # jax.errors.JaxRuntimeError is a RuntimeError
+            failed.append(error)
 
-    timer = threading.Timer(TIMEOUT, give_up)
-    timer.daemon = True
-    timer.start()
     # that service would hear SIGTERM in our place, and have Orbax save a step while the training goes on
     jax.config.update("jax_enable_preemption_service", False)
-    try:
-        jax.distributed.initialize(
-            found.address,
-            found.count,
-            found.index,
-            initialization_timeout=TIMEOUT + _GRACE,
-            heartbeat_timeout_seconds=HEARTBEAT,
-            **found.options,
+    with last_word(
+        "this process ended while the processes met: it was killed, or jax ended it, which its lines above say. See that "
+        "each of them has a number of its own (JAX_PROCESS_ID, or what the launcher sets), and that nothing else uses "
+        "the address of process 0"
+    ):
+        meeting = threading.Thread(target=initialize, name="meeting", daemon=True)
+        meeting.start()
+        meeting.join(TIMEOUT)
+    if meeting.is_alive():
+        missing = f"not all {found.count} processes" if found.count else "not all processes"
+        raise UserError(
+            f"{missing} met at {place} within {TIMEOUT} seconds: start the same command in all of them, and see that "
+            "no firewall is between their hosts"
         )
-    except (RuntimeError, ValueError) as error:  # jax.errors.JaxRuntimeError is a RuntimeError
+    for error in failed:
         if "before any JAX calls" in str(error):
             raise UserError(
                 "jax has looked at its devices already, and cannot meet other processes any more: train before "
@@ -231,5 +238,3 @@ def _initialize(found: Cluster) -> None:
             f"process {found.index} cannot meet the others at {place} ({why}): see that the port is free, and that "
             "the address is that of process 0's host"
         ) from error
-    finally:
-        timer.cancel()

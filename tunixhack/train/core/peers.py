@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import jax
 
 from tunixhack.errors import TunixHackError
+from tunixhack.train.core.last_word import last_word
 from tunixhack.train.core.process_group import ProcessGroup
 
 LOOK = 1.0
@@ -22,16 +22,6 @@ FAILED, STOPPED = "failed", "stopped"
 INTERRUPTED = 130
 SHUTDOWN = 10.0
 """Seconds that a process which follows a failed one takes for leaving jax's service in order."""
-
-_LAST_WORD = """
-import signal, sys
-for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-    signal.signal(one, signal.SIG_IGN)
-if not sys.stdin.buffer.read():
-    sys.stderr.write(sys.argv[1] + "\\n")
-"""
-"""A program that says its argument when whoever started it ends without a word."""
-
 
 class Stoppable(Protocol):
     """A request to stop, which a signal makes."""
@@ -56,7 +46,12 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
         yield
         return
     over = threading.Event()
-    with _last_word(group) as spoken:
+    sentence = (
+        f"process {group.index} of {group.count} ended without a word of its own: it was killed, or jax ended it because "
+        "another process died or cannot be reached, which its lines above say. Start the same command in all processes: "
+        "it goes on from the last checkpoint"
+    )
+    with last_word(sentence) as spoken:
         watch = _Watch(group, stop, say, over, spoken)
         threading.Thread(target=watch.look, name="peers", daemon=True).start()
         try:
@@ -128,23 +123,3 @@ def _code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return error.exit_code if isinstance(error, TunixHackError) else TunixHackError.exit_code
-
-
-@contextmanager
-def _last_word(group: ProcessGroup) -> Iterator[Callable[[], None]]:
-    """Let a child say what happened where this process is aborted while the body runs; yields what keeps it quiet."""
-    sentence = (
-        f"tunixhack: process {group.index} of {group.count} ended without a word of its own: it was killed, or jax "
-        "ended it because another process died or cannot be reached, which its lines above say. Start the same command "
-        "in all processes: it goes on from the last checkpoint"
-    )
-    child = subprocess.Popen([sys.executable, "-S", "-c", _LAST_WORD, sentence], stdin=subprocess.PIPE)
-
-    def spoken() -> None:
-        with suppress(OSError, ValueError):  # it is gone, or was told already
-            child.communicate(b"x")
-
-    try:
-        yield spoken
-    finally:
-        spoken()

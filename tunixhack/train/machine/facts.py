@@ -183,8 +183,14 @@ def devices_of(jax: Any) -> tuple[Device, ...]:
     """Ask jax for the devices that it sees, which takes them for this process.
 
     Those of other processes do not tell their memory; they are taken to have what the first one here has.
+
+    Raises:
+        RuntimeError: jax's own, where no device starts.
     """
-    devices, here = jax.devices(), jax.process_index()
+    try:
+        devices, here = jax.devices(), jax.process_index()
+    except AssertionError as error:  # in place of its own, where JAX_PLATFORMS names CUDA and there is no GPU
+        raise RuntimeError("nothing that JAX_PLATFORMS names is here") from error
     first = next((one for one in devices if one.process_index == here), None)
 
     def memory(one: Any) -> int | None:

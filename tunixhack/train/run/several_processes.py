@@ -79,6 +79,12 @@ def require_same(group: ProcessGroup, what: str, mine: Mapping[str, Any], within
     Raises:
         UserError: names the first process that differs from process 0, and every difference; or one did not come.
     """
+    count = group.decide(f"count/{what}", lambda: group.count)
+    if count != group.count:  # the others cannot be compared, since some are not there
+        raise UserError(
+            f"process {group.index} was told of {group.count} processes, and process 0 of {count}: give all of them the "
+            "same number (JAX_NUM_PROCESSES, or what the launcher sets)"
+        )
     first, *others = group.gather(f"same/{what}", dict(mine), within)
     for index, other in enumerate(others, 1):
         found = [
