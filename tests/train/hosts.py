@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -96,12 +97,28 @@ def hour(steps):
         yield
 
 
+@contextmanager
+def full_disk(step):
+    """Let the disk be full for process 0 alone when it seals the checkpoint of some step; None for a disk with room."""
+    from tunixhack.train.core import checksums
+
+    seal = checksums.seal
+
+    def sealed(place):
+        if place.name == str(step):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        seal(place)
+
+    with mock.patch.object(checksums, "seal", sealed):
+        yield
+
+
 def main(calls):
     """Train, one training behind the other, and end with the code of the last.
 
     Args:
-        calls: of each training `kills.run`'s arguments, its options, and an export's folder. An option ``hour`` is that
-            of `hour`.
+        calls: of each training `kills.run`'s arguments, its options, and an export's folder. The options ``hour`` and
+            ``full_disk`` are those of the functions here.
     """
     from tests.train import kills
     from tunixhack.errors import UserError
@@ -112,7 +129,7 @@ def main(calls):
     supervised.StudentHandle.of = lambda student: made.append(of(student)) or made[-1]
     for given, options, export in calls:
         try:
-            with hour(options.pop("hour", None)):
+            with hour(options.pop("hour", None)), full_disk(options.pop("full_disk", None)):
                 told, code = kills.run(*given, **options), 0
         except UserError as error:
             told, code = {"refused": str(error)}, error.exit_code

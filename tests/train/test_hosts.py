@@ -62,10 +62,11 @@ def trained(eight, tmp_path_factory):
     full = [[*toy, folder / "full", None], FULL, folder / "export"]
     over = {"out": "late", "scratch": str(folder / "scratch"), "hours": 1, "samples": 0}
     wrong = lora(out="wrong", samples=0, save_every=0, learning_rate=1e30)
+    small = lora(out="small", samples=0, full_disk=6)
     killed = hosts.ends([[lora(Moment("step", 5))], [lora()]])
     finished = hosts.ends(
         [
-            [lora(), lora(), full, lora(**over, hour=4), lora(out="other"), wrong, lora(out="gone")],
+            [lora(), lora(), full, lora(**over, hour=4), lora(out="other"), wrong, small, lora(out="gone")],
             [
                 lora(Moment("step", 6, ("SIGTERM",))),
                 lora(),
@@ -73,6 +74,7 @@ def trained(eight, tmp_path_factory):
                 lora(**over, hour=0),
                 lora(out="other", steps=7, check_attention=True, scratch=str(folder / "scratch")),
                 wrong,
+                small,
                 lora(out="gone", rows=folder / "nowhere.jsonl"),
             ],
         ]
@@ -170,9 +172,17 @@ def test_a_loss_that_is_no_number_ends_all_behind_one_step_with_the_same_sentenc
     assert not (folder / "wrong" / "lock").exists()
 
 
+def test_a_disk_that_is_full_for_one_process_ends_all_by_the_next_checkpoint(trained):
+    folder, _, finished = trained
+    told = [each[6]["refused"] for _, each, _ in finished]
+    said = f"a checkpoint could not be written to {folder / 'small'}: No space left on device"
+    assert told[0].startswith(f"{said}; the checkpoint of step 6 is kept")
+    assert said in told[1]
+    assert max(step for _, step in losses(folder / "small")) <= 9
+
+
 def test_where_one_process_cannot_read_its_data_the_others_end_with_its_sentence_and_code(trained):
     folder, _, finished = trained
     assert [code for code, *_ in finished] == [2, 2], finished
-    assert str(folder / "nowhere.jsonl") in finished[1][1][6]["refused"]
-    last = finished[0][2].splitlines()[-1]
-    assert last.startswith(f"tunixhack: process 1 of 2 ended, and all with it: {finished[1][1][6]['refused']}")
+    assert str(folder / "nowhere.jsonl") in finished[1][1][7]["refused"]
+    assert finished[0][1][7]["refused"] == (f"process 1 of 2 ended, and all with it: {finished[1][1][7]['refused']}")

@@ -14,6 +14,7 @@ import jax
 from tunixhack.errors import UserError
 from tunixhack.train.core import peers, process_group
 from tunixhack.train.core.process_group import ProcessGroup
+from tunixhack.train.core.saving import CannotSave, SaveBarrier
 
 
 class Store:
@@ -120,6 +121,24 @@ def test_an_error_of_one_process_is_told_to_the_others_with_its_code(together):
     assert told == [{1: {"sentence": "there is no file x", "code": 2}}] * 3
 
 
+def test_one_that_waits_for_a_failed_one_ends_with_its_sentence_and_code_and_tells_no_other(together):
+    def train(group):
+        stop = type("Stop", (), {"received": False})()
+        try:
+            with peers.watched(group, stop, lambda sentence: None):
+                if group.index == 1:
+                    raise KeyboardInterrupt
+                group.gather("what process 1 never tells", None)
+        except UserError as error:
+            return str(error).partition(": ")[0], error.exit_code
+        except KeyboardInterrupt:
+            return None
+
+    told = together(train)
+    assert told[0] == told[2] == ("process 1 of 3 ended, and all with it", 130)
+    assert together(lambda group: list(group.notices(peers.FAILED))) == [[1]] * 3
+
+
 def test_processes_that_agreed_to_end_tell_nobody_that_they_do(together):
     def end(group):
         stop = type("Stop", (), {"received": False})()
@@ -139,6 +158,23 @@ def test_an_error_that_all_have_found_is_raised_in_each_and_told_to_none(togethe
 
     together(fail)
     assert together(lambda group: group.notices(peers.FAILED)) == [{}] * 3
+
+
+def test_a_save_that_fails_in_one_process_ends_that_of_the_others_wherever_they_are_in_it(together):
+    def save(group):
+        barrier = SaveBarrier(group)
+        barrier(key="begun", timeout_ms=600_000)
+        if group.index != 1:
+            with pytest.raises(CannotSave, match=r"^No space left on device \(in process 1\)$"):
+                barrier(key="written", timeout_ms=600_000)
+            return "ended"
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            barrier(key="over", timeout_ms=600_000)  # as Orbax does whatever happened
+        return "over"
+
+    assert together(save) == ["ended", "over", "ended"]
 
 
 def test_one_that_is_asked_to_stop_has_the_first_process_stop(together):

@@ -84,7 +84,7 @@ def test_one_that_never_says_what_it_trains_is_not_waited_for_for_ever(together)
         if group.index != 1:
             require_same(group, "command", COMMAND, within=0)
 
-    assert together(refused(check))[0].startswith("process 1 of 3 has met the others, and within 0 seconds")
+    assert together(refused(check))[0].startswith("process 1 of 3 did not come within 0 seconds to say what")
 
 
 def test_a_folder_that_all_see_is_shared_and_left_as_it_was(together, tmp_path):

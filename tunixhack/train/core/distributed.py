@@ -214,9 +214,9 @@ def _initialize(found: Cluster) -> None:
     # that service would hear SIGTERM in our place, and have Orbax save a step while the training goes on
     jax.config.update("jax_enable_preemption_service", False)
     with last_word(
-        "this process ended while the processes met: it was killed, or jax ended it, which its lines above say. See that "
-        "each of them has a number of its own (JAX_PROCESS_ID, or what the launcher sets), and that nothing else uses "
-        "the address of process 0"
+        "this process ended while the processes met: it was killed, or jax ended it, which its lines above say. See "
+        "that each of them has a number of its own (JAX_PROCESS_ID, or what the launcher sets), and that nothing else "
+        "uses the address of process 0"
     ):
         meeting = threading.Thread(target=initialize, name="meeting", daemon=True)
         meeting.start()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import jax
 
-from tunixhack.errors import TunixHackError
+from tunixhack.errors import TunixHackError, UserError
 from tunixhack.train.core.last_word import last_word
 from tunixhack.train.core.process_group import ProcessGroup
 
@@ -20,8 +20,20 @@ LOOK = 1.0
 """Seconds between two looks at what the others have told."""
 FAILED, STOPPED = "failed", "stopped"
 INTERRUPTED = 130
+GRACE = 5.0
+"""Seconds in which a process that follows a failed one ends by an error, which gives back its lock. Longer than that it
+waits for the failed one in a computation, which has no end."""
 SHUTDOWN = 10.0
-"""Seconds that a process which follows a failed one takes for leaving jax's service in order."""
+"""Seconds that it takes then for leaving jax's service in order."""
+
+
+class PeerFailed(UserError):
+    """Another process has failed, and all end with its code."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = code
+
 
 class Stoppable(Protocol):
     """A request to stop, which a signal makes."""
@@ -34,7 +46,8 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
     """Keep in touch with the other processes while the body runs; with one process there is nothing to do.
 
     A process that was asked to stop tells process 0, which stops all behind the same step. One that fails tells the
-    others, which end with its sentence. When one dies without a word, jax aborts the others, where no Python code is
+    others, which end with its sentence and its code: by a `PeerFailed` where they wait for another process, and without
+    an error where they compute with it. When one dies without a word, jax aborts the others, where no Python code is
     called any more: a small child process says what happened then.
 
     Args:
@@ -47,9 +60,9 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
         return
     over = threading.Event()
     sentence = (
-        f"process {group.index} of {group.count} ended without a word of its own: it was killed, or jax ended it because "
-        "another process died or cannot be reached, which its lines above say. Start the same command in all processes: "
-        "it goes on from the last checkpoint"
+        f"process {group.index} of {group.count} ended without a word of its own: it was killed, or jax ended it "
+        "because another process died or cannot be reached, which its lines above say. Start the same command in all "
+        "processes: it goes on from the last checkpoint"
     )
     with last_word(sentence) as spoken:
         watch = _Watch(group, stop, say, over, spoken)
@@ -58,7 +71,7 @@ def watched(group: ProcessGroup, stop: Stoppable, say: Callable[[str], None]) ->
             yield
         except BaseException as error:
             over.set()
-            if not group.parted:
+            if not (group.parted or isinstance(error, PeerFailed)):
                 with suppress(jax.errors.JaxRuntimeError):  # the service is gone: so are the others
                     group.tell(FAILED, {"sentence": _sentence(error), "code": _code(error)})
             raise
@@ -85,7 +98,7 @@ class _Watch:
                 self._stops()
                 failed = {at: one for at, one in self.group.notices(FAILED).items() if at != self.group.index}
                 if failed and not self.over.is_set():
-                    self._follow(*min(failed.items()))
+                    return self._follow(*min(failed.items()))
 
     def _stops(self) -> None:
         if self.stop.received:
@@ -99,6 +112,10 @@ class _Watch:
     def _follow(self, index: int, failure: dict[str, Any]) -> None:
         """End this process because another has failed: its main thread may wait for that one for ever."""
         sentence = f"process {index} of {self.group.count} ended, and all with it: {failure['sentence']}"
+        self.group.failure = PeerFailed(sentence, failure["code"])
+        if self.over.wait(GRACE):
+            return
+        self.group.left = True
         print(f"tunixhack: {sentence}", file=sys.stderr, flush=True)
         leaving = threading.Thread(target=_leave, daemon=True)
         leaving.start()

@@ -19,8 +19,6 @@ from typing import Any, NoReturn, TypeVar
 
 import jax
 
-from tunixhack.errors import UserError
-
 T = TypeVar("T")
 
 PATIENCE = 1.0
@@ -52,6 +50,10 @@ class ProcessGroup:
         self._prefix = f"tunixhack/{run}"
         self.parted = False
         """Whether all have agreed to end; see `part`."""
+        self.failure: Exception | None = None
+        """Raised where this process waits for another: one of them has failed, as another thread was told."""
+        self.left = False
+        """Whether another thread has left jax's service to end this process; nothing more is asked of it then."""
         self._told: deque[str] = deque()
         self._calls: Counter[str] = Counter()
 
@@ -89,16 +91,17 @@ class ProcessGroup:
         self._calls[name] += 1
         return f"{name}/{self._calls[name]}"
 
-    def gather(self, name: str, value: T, within: float = math.inf) -> list[T]:
+    def gather(self, name: str, value: T, within: float = math.inf, look: Callable[[], None] = lambda: None) -> list[T]:
         """Return every process's value, in the order of the processes.
 
         Args:
             name: of this exchange alone.
             value: this process's; it must survive JSON.
             within: seconds to wait for the others.
+            look: called about once a second while this process waits; an error that it raises ends the waiting.
 
         Raises:
-            UserError: one of them did not give its value in that time.
+            TimeoutError: one of them did not give its value in that time.
         """
         if self.count == 1:
             return [value]
@@ -106,17 +109,14 @@ class ProcessGroup:
         end, told = time.monotonic() + within, []
         for one in range(self.count):
             try:
-                told.append(json.loads(self._wait_for(f"{self._prefix}/gathered/{name}/{one}", end)))
+                told.append(json.loads(self._wait_for(f"{self._prefix}/gathered/{name}/{one}", end, look)))
             except TimeoutError:
-                raise UserError(
-                    f"process {one} of {self.count} has met the others, and within {within:.0f} seconds did not say "
-                    "what it is to train: start the same command in all processes, with the same version of tunixhack"
-                ) from None
+                raise TimeoutError(f"process {one} of {self.count} did not come within {within:.0f} seconds") from None
         return told
 
-    def barrier(self, name: str) -> None:
-        """Wait until all processes have come here."""
-        self.gather(f"barrier/{name}", None)
+    def barrier(self, name: str, within: float = math.inf, look: Callable[[], None] = lambda: None) -> None:
+        """Wait until all processes have come here; see `gather`."""
+        self.gather(f"barrier/{name}", None, within, look)
 
     def part(self, name: str) -> None:
         """Wait for all processes, which end by themselves from here on, and need not tell one another that they do."""
@@ -146,14 +146,17 @@ class ProcessGroup:
         found = self._client.key_value_dir_get(f"{self._prefix}/{name}/")
         return {int(key.rpartition("/")[2]): json.loads(value) for key, value in found}
 
-    def _wait_for(self, key: str, end: float = math.inf) -> str:
+    def _wait_for(self, key: str, end: float = math.inf, look: Callable[[], None] = lambda: None) -> str:
         """Wait for a value, until a time of the clock `time.monotonic` at most, which is a TimeoutError."""
         while True:
             try:
                 return str(self._client.blocking_key_value_get(key, round(PATIENCE * 1000)))
             except jax.errors.JaxRuntimeError as error:
-                if "DEADLINE_EXCEEDED" not in str(error):
+                if "DEADLINE_EXCEEDED" not in str(error) and not self.left:
                     raise
+            if self.failure is not None:
+                raise self.failure
+            look()
             if time.monotonic() > end:
                 raise TimeoutError(key)
 
@@ -162,6 +165,8 @@ class ProcessGroup:
 
     @property
     def _client(self) -> Any:
+        while self.left:
+            time.sleep(PATIENCE)
         return _state().client
 
 

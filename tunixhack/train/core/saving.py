@@ -7,6 +7,7 @@ import datetime
 import errno
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from tunixhack.train.core.process_group import ProcessGroup
 
 SAVE_TIMEOUT = datetime.timedelta(hours=1)
 """After which a save that hangs is a failure that the user hears of."""
+NOT_SAVED = "not saved"
+"""The notice of a process whose save has failed."""
 
 
 class CannotSave(Exception):
@@ -89,21 +92,58 @@ class SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[
             await asyncio.to_thread(checksums.seal, place)
 
 
+class SaveBarrier:
+    """Waits in a save until all processes have come, or until it has failed in one of them; called by Orbax.
+
+    Orbax's own barrier would take an hour to fail then, in which nothing is saved: where one process cannot write, it
+    waits for the others at the end of its save, and they wait for it in the middle of theirs.
+
+    Args:
+        group: the processes.
+    """
+
+    def __init__(self, group: ProcessGroup) -> None:
+        self._group = group
+
+    def __call__(self, *, key: str, timeout_ms: int) -> None:
+        """Wait.
+
+        Args:
+            key: Orbax's name of this place in a save, the same in each save.
+            timeout_ms: milliseconds to wait at most.
+
+        Raises:
+            CannotSave: the save has failed in another process.
+        """
+        error = sys.exc_info()[1]
+        if error is not None:  # this is the end of a save that has failed here, and Orbax is raising why
+            return self._group.tell(NOT_SAVED, no_room(error) or f"{type(error).__name__}: {error}")
+        self._group.barrier(self._group.numbered(f"saving/{key}"), timeout_ms / 1000, self._look)
+
+    def _look(self) -> None:
+        for index, why in sorted(self._group.notices(NOT_SAVED).items()):
+            raise CannotSave(why if index == self._group.index else f"{why} (in process {index})")
+
+
 def checkpoint_options(
-    max_to_keep: int, should_save: Callable[[int, int | None], bool]
+    max_to_keep: int, should_save: Callable[[int, int | None], bool], group: ProcessGroup
 ) -> ocp.CheckpointManagerOptions:
     """Return how Orbax is to save.
 
     Args:
         max_to_keep: how many checkpoints to keep.
         should_save: asked with a step and the last one that was saved.
+        group: the processes that save together.
     """
     return ocp.CheckpointManagerOptions(
         max_to_keep=max_to_keep,
         should_save_fn=should_save,
         cleanup_tmp_directories=True,
         temporary_path_class=SealedPath,
-        async_options=ocp.AsyncOptions(timeout_secs=int(SAVE_TIMEOUT.total_seconds())),
+        async_options=ocp.AsyncOptions(
+            timeout_secs=int(SAVE_TIMEOUT.total_seconds()),
+            barrier_sync_fn=SaveBarrier(group) if group.count > 1 else None,
+        ),
     )
 
 

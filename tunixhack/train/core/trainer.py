@@ -183,7 +183,7 @@ class Trainer(peft_trainer.PeftTrainer):  # type: ignore[misc]  # Tunix ships no
         config = peft_trainer.TrainingConfig(
             eval_every_n_steps=1,  # required; without an eval_ds it does nothing
             checkpoint_root_directory=str(root),
-            checkpointing_options=checkpoint_options(saving.max_to_keep, self._due),
+            checkpointing_options=checkpoint_options(saving.max_to_keep, self._due, saving.group),
             max_inflight_computations=0,  # no limit of Tunix's: `_may_be_ahead` is the one
         )
         self._learnt_kind = nnx.Param if settings.method == "full" else nnx.LoRAParam

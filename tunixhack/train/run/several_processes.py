@@ -82,10 +82,16 @@ def require_same(group: ProcessGroup, what: str, mine: Mapping[str, Any], within
     count = group.decide(f"count/{what}", lambda: group.count)
     if count != group.count:  # the others cannot be compared, since some are not there
         raise UserError(
-            f"process {group.index} was told of {group.count} processes, and process 0 of {count}: give all of them the "
-            "same number (JAX_NUM_PROCESSES, or what the launcher sets)"
+            f"process {group.index} was told of {group.count} processes, and process 0 of {count}: give all of them "
+            "the same number (JAX_NUM_PROCESSES, or what the launcher sets)"
         )
-    first, *others = group.gather(f"same/{what}", dict(mine), within)
+    try:
+        first, *others = group.gather(f"same/{what}", dict(mine), within)
+    except TimeoutError as error:
+        raise UserError(
+            f"{error} to say what it is to train, though it has met the others: start the same command in all "
+            "processes, with the same version of tunixhack"
+        ) from error
     for index, other in enumerate(others, 1):
         found = [
             f"{name} is {other.get(name)} there and {first.get(name)} in process 0"
