@@ -55,48 +55,34 @@ class Einsum(nnx.Module):
         return jnp.einsum(self.einsum_str, x, matrix)
 
 
-class Qwen2(tunix_qwen2.Qwen2):  # type: ignore[misc]  # tunix has no types
-    """Tunix's Qwen 2.5 with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
+class _PackedRows:
+    """Makes a Qwen of Tunix's one with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
 
-    def __init__(self, config: tunix_qwen2.ModelConfig, *, rngs: nnx.Rngs) -> None:
-        super().__init__(config, rngs=rngs)
-        _uncast(self)
-
-    def __call__(
-        self, input_tokens: jax.Array, positions: jax.Array, cache: Any, attention_mask: Any = None, **rest: Any
-    ) -> Any:
-        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
-        if isinstance(attention_mask, Packed):
-            return _final_states(self, input_tokens, positions, attention_mask, self.config.rope_theta)
-        return super().__call__(input_tokens, positions, cache, attention_mask, **rest)
-
-
-class Qwen3(tunix_qwen3.Qwen3):  # type: ignore[misc]  # tunix has no types
-    """Tunix's Qwen 3 with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
-
-    def __init__(self, config: tunix_qwen3.ModelConfig, *, rngs: nnx.Rngs) -> None:
-        super().__init__(config, rngs=rngs)
-        _uncast(self)
+    def __init__(self, config: Config, *, rngs: nnx.Rngs) -> None:
+        super().__init__(config, rngs=rngs)  # type: ignore[call-arg]  # Tunix's, which stands behind this one
+        layers: Any = self.layers  # type: ignore[attr-defined]
+        for layer in layers:
+            for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+                setattr(layer.attn, name, Einsum(getattr(layer.attn, name)))
 
     def __call__(
         self, input_tokens: jax.Array, positions: jax.Array, cache: Any, attention_mask: Any = None, **rest: Any
     ) -> Any:
         """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
-        if isinstance(attention_mask, Packed):
-            return _final_states(self, input_tokens, positions, attention_mask, _BASE_OF_3)
-        return super().__call__(input_tokens, positions, cache, attention_mask, **rest)
+        if not isinstance(attention_mask, Packed):
+            return super().__call__(input_tokens, positions, cache, attention_mask, **rest)  # type: ignore[misc]
+        config: Config = self.config  # type: ignore[attr-defined]
+        # Tunix's Qwen rounds sines to the type that it computes in
+        turned = Rotation.of(positions, config.head_dim, config.rope_theta, dtype=config.dtype)
+        return llama_like.final_states(self, input_tokens, attention_mask, turned)
 
 
-def _final_states(model: Any, tokens: jax.Array, positions: jax.Array, rows: Packed, base: int) -> jax.Array:
-    """Compute packed rows, with sines rounded to the type computed in, as Tunix's Qwen rounds them."""
-    turned = Rotation.of(positions, model.config.head_dim, base, dtype=model.config.dtype)
-    return llama_like.final_states(model, tokens, rows, turned)
+class Qwen2(_PackedRows, tunix_qwen2.Qwen2):  # type: ignore[misc]  # Tunix has no types
+    """Qwen 2.5."""
 
 
-def _uncast(model: Any) -> None:
-    for layer in model.layers:
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(layer.attn, name, Einsum(getattr(layer.attn, name)))
+class Qwen3(_PackedRows, tunix_qwen3.Qwen3):  # type: ignore[misc]
+    """Qwen 3, whose rotary base is `_BASE_OF_3`, as `configure` has made sure."""
 
 
 def configure(description: Mapping[str, Any]) -> Config:
