@@ -31,6 +31,7 @@ from kills import ended, fork
 
 import tunixhack.evaluate.students  # likewise
 import tunixhack.train.supervised  # noqa: F401  # likewise
+from tests.ablate import small
 from tests.train import kills, toy
 from tunixhack._util.progress import Reporter
 from tunixhack.ablate import Ablation, ablate
@@ -38,17 +39,7 @@ from tunixhack.ablate.ablation import FILE
 from tunixhack.ablate.work import CHOOSE
 from tunixhack.evaluate import Evaluation
 
-OPTIONS = {
-    "rows": 64,
-    "questions": 24,
-    "max_tokens": 8,
-    "max_seq_len": 128,
-    "batch_size": 4,
-    "epochs": 1,
-    "learning_rate": 1e-2,
-    "cpu": True,
-}
-"""Of an ablation of seconds."""
+OPTIONS = small.OPTIONS | {"rows": 64}
 PATIENCE = 600.0
 """Seconds after which an ablation hangs."""
 TABLES = ("scores", "differences", "choices", "confirmed_scores", "confirmed", "slopes", "notes", "exit_code")

@@ -11,23 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.ablate.small import OPTIONS as OPTIONS
 from tests.builds import QUIET
 from tests.train import toy
 from tunixhack.ablate import Ablation, ablate
 from tunixhack.ablate.students import FINISHED, Training
 from tunixhack.train import record
-
-OPTIONS: dict[str, Any] = {
-    "rows": 16,
-    "questions": 24,
-    "max_tokens": 8,
-    "max_seq_len": 128,
-    "batch_size": 4,
-    "epochs": 1,
-    "learning_rate": 1e-2,
-    "cpu": True,
-}
-"""Of an ablation that takes seconds."""
 
 
 @pytest.fixture(scope="session")
