@@ -126,7 +126,8 @@ def sft(
 
     Raises:
         UserError: something that the user can mend: an unknown option, no room on the disk or in memory, data that
-            cannot be learnt from, a folder with another training, a loss that is not a number.
+            cannot be learnt from, a folder with another training, a loss that is not a number; or, with several
+            processes, one that was started with something else, or has failed.
         KeyboardInterrupt: Ctrl-C, or another signal of `tunixhack.train.run.stopping`, ended it; the steps under way
             were finished and saved.
 
