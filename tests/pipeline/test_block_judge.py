@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +36,7 @@ from tunixhack.pipeline import answer_blocks
 from tunixhack.pipeline.block_judge import BlockJudge
 from tunixhack.pipeline.run_steps import StepResult
 from tunixhack.pipeline.step_checks import numbered
+from tunixhack.runs import answer_store
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.run import Run
 from tunixhack.steps.base import Step
@@ -241,3 +244,35 @@ def test_missing_grades_are_counted_over_all_blocks_and_only_they_are_asked_for_
     run = made(tmp_path, teacher, "run")
     assert asked(teacher) == grades - stored.height
     assert equal(run, made(tmp_path, teacher, "whole"))
+
+
+@pytest.fixture
+def read_files(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often each file of a store was read."""
+    times: Counter[Path] = Counter()
+    read = answer_store.read_parquet
+
+    def noted(path: Path, *arguments: Any) -> pl.DataFrame:
+        times[path] += 1
+        return read(path, *arguments)
+
+    monkeypatch.setattr(answer_store, "read_parquet", noted)
+    return times
+
+
+def test_a_file_of_stored_grades_is_read_as_often_in_many_blocks_as_in_few(
+    tmp_path: Path, teacher: ScriptedTeacher, small_blocks: None, read_files: Counter[Path]
+):
+    chosen = recipe(tmp_path).replace(source=write_questions(tmp_path / "many.jsonl", 3 * QUESTIONS))
+    times, more_blocks = [], QUESTIONS
+    for questions in (QUESTIONS, 3 * QUESTIONS):
+        out = tmp_path / str(questions)
+        build(chosen, teacher, out, questions=questions, yes=True)
+        teacher.reset()
+        read_files.clear()
+        build(chosen, teacher, out, questions=questions, yes=True)
+        assert teacher.stats["requests"] == 0
+        grades = [path for path in read_files if "rubric_judge" in pl.read_parquet(path)["step"]]
+        assert len(grades) >= questions // 2
+        times.append(median(read_files[path] for path in grades))  # the pilot's are of questions of several blocks
+    assert times[1] - times[0] < more_blocks

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from tunixhack._util.ids import SEED_MODULUS
 from tunixhack.errors import UserError
+from tunixhack.runs import answer_store
+from tunixhack.runs.answer_index import request_hashes
 from tunixhack.runs.answer_store import AnswerStore
 from tunixhack.runs.journal import FIELDS, read_journal, rows_of
 
@@ -311,3 +313,111 @@ def test_files_are_read_one_after_the_other_and_each_answer_once(tmp_path, monke
     assert chosen.equals(rows.filter(pl.col("request_key") == "k1"))
     assert store.keys("seed", choose=lambda part: part.filter(pl.col("seed") == 5))["request_key"].to_list() == ["k1"]
     assert store.characters() > 0
+
+
+def stored(store: AnswerStore, *keys: str, step: str = "sample") -> None:
+    """Store one answer to each request, the requests of a file in their order."""
+    rows = [{"request_key": key, "sample": 0, "question_id": f"q {key}", "step": step, "choice": key} for key in keys]
+    store.add_new(pl.DataFrame(rows, schema=FIELDS))
+
+
+def choices(store: AnswerStore, *keys: str) -> list[str]:
+    sought = pl.Series("request_key", keys, dtype=pl.String)
+
+    def choose(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.filter(pl.col("request_key").is_in(sought.implode()))
+
+    return store.answers(choose, request_hashes(sought))["choice"].to_list()
+
+
+@pytest.fixture
+def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read, one for each time."""
+    names: list[str] = []
+    read = answer_store.read_parquet
+
+    def noted(path: Path, *arguments: Any) -> pl.DataFrame:
+        names.append(path.stem.lstrip("0") or "0")
+        return read(path, *arguments)
+
+    monkeypatch.setattr(answer_store, "read_parquet", noted)
+    return names
+
+
+def test_a_look_up_of_requests_reads_the_files_alone_that_have_answers_to_them(
+    store: AnswerStore, read_files: list[str]
+):
+    for keys in ("ab", "cd", "ef"):
+        stored(store, *keys)
+    assert choices(store, "c") == ["c"]
+    assert set(read_files) == {"0", "1", "2"}, "of each file is found out what it has"
+    for sought, files in ((("d", "x"), {"1"}), (("x",), set()), (("a", "f"), {"0", "2"})):
+        read_files.clear()
+        assert choices(store, *sought) == [key for key in sought if key != "x"]
+        assert set(read_files) == files
+    read_files.clear()
+    stored(store, "g")
+    assert store.add(store.answers(lambda rows: rows.filter(pl.col("request_key") == "b")), again=True) == 0
+    read_files.clear()
+    assert choices(store, "g", "b") == ["b", "g"]
+    assert set(read_files) == {"0", "3"}
+
+
+def test_a_look_up_sees_what_others_store_put_back_and_take_away(store: AnswerStore):
+    stored(store, "a")
+    assert choices(store, "a", "b") == ["a"]
+    other = AnswerStore(store.folder, store.work)
+    stored(other, "b")
+    assert choices(store, "a", "b") == ["a", "b"]
+    first = store.folder / "000000.parquet"
+    first.unlink()
+    assert choices(store, "a", "b") == ["b"]
+    aside = AnswerStore(store.folder.parent / "other", store.work)
+    stored(aside, "c")
+    (aside.folder / "000000.parquet").rename(first)
+    assert choices(store, "a", "b", "c") == ["c", "b"]
+    first.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"000000\.parquet is damaged"):
+        choices(store, "b")
+
+
+def test_what_a_killed_call_left_is_lent_and_read_again_only_where_it_has_what_is_sought(
+    store: AnswerStore, monkeypatch: pytest.MonkeyPatch
+):
+    write_journal(store, line(request_key="left"))
+    times: list[Path] = []
+
+    def noted(folder: Path) -> pl.DataFrame:
+        times.append(folder)
+        return read_journal(folder)
+
+    monkeypatch.setattr(answer_store, "read_journal", noted)
+
+    def lent(key: str) -> int:
+        sought = request_hashes(pl.Series([key]))
+        return store.lent(lambda rows: rows.filter(pl.col("request_key") == key), sought).height
+
+    assert (lent("left"), lent("x"), lent("y")) == (2, 0, 0)
+    assert len(times) == 2, "once to know what it has, and once to take it"
+    more = store.work / "call" / "responses_1.jsonl"
+    more.write_bytes(json.dumps(line(request_key="x")).encode() + b"\n")
+    assert (lent("x"), lent("left")) == (2, 2)
+    store.import_journal()
+    assert (lent("x"), lent("left"), lent("y")) == (2, 2, 0)
+
+
+def test_what_stands_twice_is_looked_for_again_only_where_files_are_new(store: AnswerStore, read_files: list[str]):
+    stored(store, "a", "b")
+    stored(store, "b", "c")  # as of two processes at once
+
+    def taken() -> list[str]:
+        return pl.concat(store.files_of("choice"))["choice"].to_list()
+
+    assert taken() == ["a", "b", "c"]
+    read_files.clear()
+    assert taken() == ["a", "b", "c"]
+    assert read_files == ["0", "1"]
+    stored(store, "a", "d")
+    assert taken() == ["a", "b", "c", "d"]
+    (store.folder / "000000.parquet").unlink()
+    assert taken() == ["b", "c", "a", "d"]

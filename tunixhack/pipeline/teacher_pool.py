@@ -213,10 +213,9 @@ class TeacherPool:
 
     def _take_over(self, engine: Engine, wanted: pl.DataFrame) -> None:
         """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
-        keys = wanted.select(KEY)
+        choose, sought = engine.chooser(wanted), engine.sought(wanted)
         for store in self.lent:
-            asked = store.lent(lambda rows: engine.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left"))
-            self.run.store.add(one_per_key(asked, self._base_seed))
+            self.run.store.add(one_per_key(store.lent(choose, sought), self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
         """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""
@@ -226,8 +225,9 @@ class TeacherPool:
             return {}
         found = too_long(rows, self.prompts.render, context, teacher.limit)
         asked = [Request(question_id=name, messages=one.messages, samples=(0,)) for name, one in found.items()]
-        wanted = self._engine(self.settings.teacher).wanted(asked)
-        stored = self._engine(self.settings.teacher).as_own(self.run.store.keys())
+        engine = self._engine(self.settings.teacher)
+        wanted = engine.wanted(asked)
+        stored = engine.as_own(self.run.store.keys(among=engine.sought(wanted)))
         answered = wanted.join(stored, on="request_key", how="semi")["question_id"]
         return {name: one for name, one in found.items() if name not in set(answered)}
 

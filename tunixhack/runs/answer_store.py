@@ -5,14 +5,15 @@ folder of parquet files that are written whole and never changed or replaced, an
 a disk damaged is set aside under another name by the next build, and never deleted.
 
 Files are read one at a time, and who reads says which rows of each are wanted: so a look into a store of many million
-answers holds one file and what was asked for. New files have at most `MOST_IN_FILE` answers.
+answers holds one file and what was asked for. New files have at most `MOST_IN_FILE` answers. Who names the requests
+that are looked up has only the files read that hold answers to them; see `tunixhack.runs.answer_index`.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,16 @@ import polars as pl
 
 from tunixhack._util.files import DamagedFile, read_parquet, write_parquet
 from tunixhack.errors import UserError
+from tunixhack.runs.answer_index import INDEXED, AnswerIndex, Hashes, hashes_of, request_hashes
 from tunixhack.runs.batch_ledger import BatchLedger
-from tunixhack.runs.journal import FIELDS, count_choices, read_journal, read_journal_in_parts, with_all_fields
+from tunixhack.runs.journal import (
+    FIELDS,
+    count_choices,
+    journals,
+    read_journal,
+    read_journal_in_parts,
+    with_all_fields,
+)
 
 ANSWERS, WORK, BATCHES = "answers", ".work", "batches"
 """The folders of a store in that of its run: its files, what a call under way has received, and its batches."""
@@ -73,29 +82,35 @@ class AnswerStore:
         self.batches = BatchLedger(folder.parent / BATCHES)
         """The ledger of batches under way, whose answers come into the store later."""
         self._teachers: dict[Path, frozenset[str]] = {}
+        self._index = AnswerIndex()
+        self._first: tuple[dict[Path, Hashable], pl.Series | None] | None = None
+        """Of the files that were there then, which of their answers do not stand before; see `files_of`."""
 
-    def answers(self, choose: Choose | None = None) -> pl.DataFrame:
+    def answers(self, choose: Choose | None = None, among: Hashes | None = None) -> pl.DataFrame:
         """Return stored answers, columns `journal.FIELDS`, in the order in which they were received.
 
         Each (request_key, sample) is there once, and once more for each seed that it was asked for again with.
 
         Args:
             choose: which of a file's rows are returned; all if None.
+            among: of the requests or questions that are sought (`tunixhack.runs.answer_index`): files without any of
+                them are not read; all are if None.
 
         Raises:
             UserError: a file cannot be read.
         """
-        return self._all(FIELDS, [*KEY, "seed"], choose)
+        return self._all(FIELDS, [*KEY, "seed"], choose, among)
 
-    def keys(self, *more: str, choose: Choose | None = None) -> pl.DataFrame:
+    def keys(self, *more: str, choose: Choose | None = None, among: Hashes | None = None) -> pl.DataFrame:
         """Return `KEY` and further columns of stored answers, without reading the answers themselves.
 
         Args:
             more: names of columns.
             choose: which of a file's rows are returned; all if None.
+            among: see `answers`.
         """
         fields = KEY_FIELDS | {name: FIELDS[name] for name in more}
-        return self._all(fields, list(fields), choose)
+        return self._all(fields, list(fields), choose, among)
 
     def teachers(self) -> frozenset[str]:
         """Return the names of the teachers of all answers; each file is read once."""
@@ -104,6 +119,11 @@ class AnswerStore:
             if path not in self._teachers:
                 self._teachers[path] = frozenset(_read(path, field)["teacher"].drop_nulls().unique())
         return frozenset().union(*self._teachers.values())
+
+    @property
+    def index_bytes(self) -> int:
+        """The memory of what is known of which file has which answers."""
+        return self._index.bytes
 
     def files_of(self, *columns: str) -> Iterator[pl.DataFrame]:
         """Yield columns of one file's answers after the other, each answer once.
@@ -115,30 +135,48 @@ class AnswerStore:
             UserError: a file cannot be read.
         """
         fields = {name: FIELDS[name] for name in columns} if columns else FIELDS
-        hashes = [pl.Series(dtype=pl.UInt64)]
-        hashes += [_read(path, KEY_FIELDS | {"seed": FIELDS["seed"]}).hash_rows() for path in self._files()]
-        together = pl.concat(hashes)
-        first = together.is_first_distinct() if count_equal(together) else None
-        del together, hashes
-        start = 0
-        for path in self._files():
+        places = self._places()
+        if self._first is None or self._first[0] != places:
+            self._first = places, self._find_first(list(places))
+        first, start = self._first[1], 0
+        for path in places:
             rows = _read(path, fields)
             yield rows if first is None else rows.filter(first.slice(start, rows.height))
             start += rows.height
 
-    def lent(self, choose: Choose | None = None) -> pl.DataFrame:
+    @staticmethod
+    def _find_first(paths: Sequence[Path]) -> pl.Series | None:
+        """Find the answers that do not stand before; booleans for all files, or None where none stands twice."""
+        hashes = [pl.Series(dtype=pl.UInt64)]
+        hashes += [_read(path, KEY_FIELDS | {"seed": FIELDS["seed"]}).hash_rows() for path in paths]
+        together = pl.concat(hashes)
+        return together.is_first_distinct() if count_equal(together) else None
+
+    def lent(self, choose: Choose, among: Hashes | None = None) -> pl.DataFrame:
         """Return answers for another run, also those that a killed call left; all stay where they are.
 
         Args:
-            choose: which of them are returned; all if None.
+            choose: which of them are returned.
+            among: see `answers`.
         """
-        left = self._left() if choose is None else choose(self._left())
-        return pl.concat([self.answers(choose), left]).unique([*KEY, "seed"], keep="first", maintain_order=True)
+        left = [] if among is not None and self._left_without(among) else [choose(self._left())]
+        found = pl.concat([self.answers(choose, among), *left])
+        return found.unique([*KEY, "seed"], keep="first", maintain_order=True)
 
     def lent_files(self, *columns: str) -> Iterator[pl.DataFrame]:
         """Yield columns of the answers for another run, one file after the other; see `lent` and `files_of`."""
         yield from self.files_of(*columns)
         yield self._left().select(list(columns or FIELDS))
+
+    def _left_without(self, among: Hashes) -> bool:
+        """Tell whether what a killed call left is known to hold nothing of what is sought."""
+        try:
+            place = self.work, tuple(map(_identity, journals(self.work)))
+        except FileNotFoundError:  # its own run takes them over just now
+            return False
+        if place not in self._index:
+            self._index.add(place, hashes_of(self._left()))
+        return place not in self._index.find(among)
 
     def _left(self) -> pl.DataFrame:
         """Read what a killed call left."""
@@ -158,7 +196,11 @@ class AnswerStore:
         new = rows.select(list(FIELDS)).unique(key, keep="first", maintain_order=True)
         if new.is_empty():
             return 0
-        there = self.keys(*key[len(KEY) :], choose=lambda rows: rows.join(new, on=key, how="semi", nulls_equal=True))
+        there = self.keys(
+            *key[len(KEY) :],
+            choose=lambda rows: rows.join(new, on=key, how="semi", nulls_equal=True),
+            among=request_hashes(new["request_key"]),
+        )
         new = new.join(there, on=key, how="anti", nulls_equal=True, maintain_order="left")
         self.add_new(new)
         return new.height
@@ -255,14 +297,35 @@ class AnswerStore:
                     "old name, and build again"
                 )
 
-    def _all(self, fields: Mapping[str, pl.DataType], key: list[str], choose: Choose | None = None) -> pl.DataFrame:
-        """Read columns of all files, each value of the key once."""
+    def _all(
+        self, fields: Mapping[str, pl.DataType], key: list[str], choose: Choose | None, among: Hashes | None
+    ) -> pl.DataFrame:
+        """Read columns of all files, or of those that hold what is sought, each value of the key once."""
         rows = [pl.DataFrame(schema=fields)]
-        for path in self._files():
+        for path in self._files() if among is None else self._files_with(among):
             if choose is not None and fields is FIELDS and choose(_read(path, LOOK_FIELDS)).is_empty():
                 continue
             rows.append(_read(path, fields) if choose is None else choose(_read(path, fields)))
         return pl.concat(rows).unique(key, keep="first", maintain_order=True)
+
+    def _files_with(self, among: Hashes) -> list[Path]:
+        """List the files that hold anything of what is sought; those that are new are read for that."""
+        places = self._places()
+        for path, place in places.items():
+            if place not in self._index:
+                self._index.add(place, hashes_of(_read(path, {name: FIELDS[name] for name in INDEXED})))
+        found = self._index.find(among)
+        return [path for path, place in places.items() if place in found]
+
+    def _places(self) -> dict[Path, Hashable]:
+        """List the files of answers, each with what tells it from another one of its name."""
+        places = dict[Path, Hashable]()
+        for path in self._files():
+            try:
+                places[path] = _identity(path)
+            except OSError as error:
+                raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        return places
 
     def _files(self) -> list[Path]:
         """List the files of answers, in the order in which they were written."""
@@ -278,6 +341,12 @@ def count_equal(hashes: pl.Series) -> int:
     """Count the values that stand there once more; sorted, since a table of so many takes several times the memory."""
     ordered = hashes.sort()
     return int((ordered == ordered.shift(1)).sum())
+
+
+def _identity(path: Path) -> tuple[Path, int, int, int]:
+    """Return what tells a file from another one that stood in its place, as far as can be seen."""
+    told = path.stat()
+    return path, told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def _read(path: Path, fields: Mapping[str, pl.DataType]) -> pl.DataFrame:

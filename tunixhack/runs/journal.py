@@ -75,6 +75,11 @@ def with_all_fields(answers: pl.DataFrame) -> pl.DataFrame:
     return filled.select([name for name in FIELDS if name in filled.columns])
 
 
+def journals(folder: Path) -> list[Path]:
+    """Return the files of a journal, in the order in which they are read."""
+    return sorted(folder.glob("**/responses_*.jsonl"))
+
+
 def count_choices(folder: Path) -> int:
     """Count the choices in the journal, while a run is in progress."""
     return sum(1 for line in _lines(folder) for _ in rows_of(line))
@@ -108,7 +113,7 @@ def rows_of(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob("**/responses_*.jsonl")):
+    for path in journals(folder):
         with path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):

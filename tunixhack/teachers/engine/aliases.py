@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tunixhack._util.ids import request_key
+from tunixhack.runs.answer_index import Hashes, request_hashes
 from tunixhack.steps.request import Request
 from tunixhack.teachers.base import Teacher
 
@@ -64,6 +65,11 @@ class Aliases:
             others.append(moved)
         return cls(pl.concat(own), np.sort(np.concatenate(others), order=_ORDER))
 
+    @property
+    def hashes(self) -> Hashes:
+        """What answers under the other keys are found by in a store; see `tunixhack.runs.answer_index`."""
+        return np.ascontiguousarray(self.others["first"])
+
     def as_own(self, stored: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
         """Return stored answers under the teacher's own keys and name, where they are known under others."""
         if not len(self.others):
@@ -86,8 +92,8 @@ def named_as_own(stored: pl.DataFrame, teacher: Teacher) -> pl.DataFrame:
     return stored.with_columns(pl.when(mine).then(pl.lit(teacher.name)).otherwise("teacher").alias("teacher"))
 
 
-def _hashes(keys: pl.Series) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    return keys.hash(1).to_numpy(), keys.hash(2).to_numpy()
+def _hashes(keys: pl.Series) -> tuple[Hashes, Hashes]:
+    return request_hashes(keys), keys.hash(2).to_numpy()
 
 
 def _sorted(keys: pl.Series, of: Sequence[int]) -> NDArray[Any]:

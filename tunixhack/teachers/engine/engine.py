@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import polars as pl
 
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted, verb
 from tunixhack.errors import UserError
-from tunixhack.runs.answer_store import KEY, AnswerStore
+from tunixhack.runs.answer_index import Hashes, question_hashes, request_hashes
+from tunixhack.runs.answer_store import KEY, AnswerStore, Choose
 from tunixhack.runs.journal import FIELDS
 from tunixhack.steps.request import ROW_COLUMNS, Request
 from tunixhack.teachers.base import Capabilities, Teacher
@@ -135,47 +137,56 @@ class Engine:
             UserError: the server refuses, or this would replace answers already paid for.
         """
         wanted = self.wanted(requests) if wanted is None else wanted
-        stored = self._keys_of(wanted, "step", "teacher")
+        stored = self._keys_of(wanted)
         missing = self._missing(wanted, stored)
         if not at_once:  # a pilot, which is part of the whole
             self._report_other_seeds(wanted, stored, step)
         if missing.height:
-            self._report_plan(wanted, missing, step, stored, wanted.clear() if earlier is None else earlier)
+            self._report_plan(wanted, missing, step, wanted.clear() if earlier is None else earlier)
             with self.report.stage(step, total=missing.height, unit="answers", questions=len(requests)):
                 self._fetch(requests, wanted, missing, step, on_answers, at_once)
         return self.stored(wanted, read=read)
 
     def stored(self, wanted: pl.DataFrame, *, read: bool = True) -> pl.DataFrame:
         """Return the stored answers to what `wanted` lists, in its order, with the columns that `ask` returns."""
-        keys = wanted.select(KEY)
         if not read:
             there = self.reusable(self._keys_of(wanted)).select(KEY)
             return wanted.join(there, on=KEY, how="semi", maintain_order="left")
-
-        def choose(rows: pl.DataFrame) -> pl.DataFrame:
-            return self.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left")
-
-        answers = seeds.one_per_key(self.reusable(self.store.answers(choose)), self.seed)
+        stored = self.store.answers(self.chooser(wanted), self.sought(wanted))
+        answers = seeds.one_per_key(self.reusable(stored), self.seed)
         # under the question that asks now: a student's question that was worded anew has another id, and the same key
         asking = wanted.select("question_id", *KEY, *ROW_COLUMNS)
         found = asking.join(answers.drop("question_id"), on=KEY, how="inner", maintain_order="left")
         return found.select(*FIELDS, *ROW_COLUMNS)
 
-    def _keys_of(self, wanted: pl.DataFrame, *more: str) -> pl.DataFrame:
-        """Return the keys of stored answers to what is wanted, and to the same samples of the same questions.
+    def sought(self, wanted: pl.DataFrame) -> Hashes:
+        """Return what stored answers to what `wanted` listed last are found by, under any of their keys."""
+        return np.concatenate([request_hashes(wanted["request_key"]), self.aliases.hashes])
+
+    def chooser(self, wanted: pl.DataFrame) -> Choose:
+        """Return what takes those to what `wanted` listed last out of stored answers, under the teacher's own keys."""
+        keys = wanted.select(KEY)
+        return lambda rows: self.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left")
+
+    def _keys_of(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """Return the keys of stored answers to what is wanted, with ``question_id`` and ``seed``."""
+        return self.store.keys("question_id", "seed", choose=self.chooser(wanted), among=self.sought(wanted))
+
+    def _paid(self, missing: pl.DataFrame, step: str) -> pl.DataFrame:
+        """Return the keys of a step's stored answers for those questions and samples that answers are missing for.
 
         Args:
-            wanted: see `wanted`.
-            more: columns beside the keys, ``question_id`` and ``seed``.
+            missing: with ``question_id`` and ``sample``.
+            step: the step.
         """
-        keys, samples = wanted.select(KEY), wanted.select(plan.SAME)
+        samples = missing.select(plan.SAME)
 
         def choose(rows: pl.DataFrame) -> pl.DataFrame:
-            own = self.as_own(rows).with_row_index("_at")
-            found = [own.join(one, on=one.columns, how="semi")["_at"] for one in (keys, samples)]
-            return own.filter(pl.col("_at").is_in(pl.concat(found).unique().implode())).drop("_at")
+            of_step = rows.filter(pl.col("step") == step)
+            return self.as_own(of_step).join(samples, on=plan.SAME, how="semi", maintain_order="left")
 
-        return self.store.keys("question_id", *more, "seed", choose=choose)
+        among = question_hashes(missing["question_id"], step)
+        return self.store.keys("question_id", "step", "teacher", choose=choose, among=among)
 
     def _missing(self, wanted: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
         missing = wanted.join(self.reusable(stored), on=KEY, how="anti", maintain_order="left")
@@ -194,9 +205,7 @@ class Engine:
         if said:
             self.report.say(f"{step}: {said}")
 
-    def _report_plan(
-        self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, stored: pl.DataFrame, earlier: pl.DataFrame
-    ) -> None:
+    def _report_plan(self, wanted: pl.DataFrame, missing: pl.DataFrame, step: str, earlier: pl.DataFrame) -> None:
         """Say what is reused and what is asked, and refuse to pay twice without being told to."""
         reused = wanted.height - missing.height
         under_way = self.store.batches.keys()
@@ -206,7 +215,7 @@ class Engine:
             f"{step}: {counted(reused, 'answer')} reused, {coming_too}{missing.height:,} to be asked of "
             f"{self.teacher.name}"
         )
-        paid = pl.concat([stored.drop("seed"), under_way], how="diagonal").filter(step=step)
+        paid = pl.concat([self._paid(missing, step), under_way.filter(step=step)], how="diagonal")
         own = pl.col("teacher").fill_null(self.teacher.name) == self.teacher.name
         replaced = plan.count_replaced(missing, paid.with_columns(own=own), pl.concat([earlier, wanted]))
         if replaced and not self.ask_again:
