@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.builds import build, small_recipe, write_questions
@@ -14,6 +15,7 @@ from tunixhack.errors import UserError
 from tunixhack.pipeline.estimate import ANSWER_TOKENS, estimate, questions_and_probes
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import math
+from tunixhack.runs import answer_store
 from tunixhack.steps.difficulty import Difficulty
 from tunixhack.steps.length_filter import LengthFilter
 from tunixhack.steps.parse import Parse
@@ -63,6 +65,21 @@ def test_a_preview_tells_better_than_a_guess(recipe: Recipe, teacher: ScriptedTe
     answers = run.store.answers().filter(step="sample")
     assert found.answer_tokens == round(answers["completion_tokens"].mean())
     assert f"the mean of the 3 answers in {run.folder}" in found.lines()[1]
+
+
+def test_the_texts_of_answers_are_not_read_for_what_others_will_cost(
+    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = build(recipe, teacher, tmp_path / "run", preview=2)
+    read = answer_store.read_parquet
+
+    def noted(path: Path, remedy: str, columns: Any = None) -> pl.DataFrame:
+        assert columns is not None
+        assert "choice" not in columns
+        return read(path, remedy, columns)
+
+    monkeypatch.setattr(answer_store, "read_parquet", noted)
+    assert "the mean of the 2 answers" in estimate(recipe, MINI, 100, like=run.folder).lines()[1]
 
 
 def test_a_server_of_ones_own_costs_nothing_and_an_unlisted_model_is_unknown():

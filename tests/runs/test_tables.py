@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tunixhack.errors import UserError
 from tunixhack.runs import tables
-from tunixhack.runs.tables import TableWriter, height, is_written, read_beginning, read_table, table_files, table_parts
+from tunixhack.runs.tables import TableWriter, beginning, height, is_written, read_table, table_files, table_parts
 
 NOISE = [hashlib.sha512(b"%d" % n).hexdigest() for n in range(400)]
 LONG = pl.DataFrame({"question_id": [f"{n:016x}" for n in range(400)], "answer": NOISE})
@@ -33,7 +33,8 @@ def test_a_table_that_is_too_large_stands_in_shards_named_as_the_hub_does(tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == set(names)
     assert read_table(tmp_path, "train").equals(LONG)
     assert pl.concat(table_parts(tmp_path, "train", ["answer"])).equals(LONG.select("answer"))
-    assert read_beginning(tmp_path, "train", 70).equals(LONG.head(70))
+    for most, rows in ((0, LONG.clear()), (70, LONG.head(70)), (None, LONG)):
+        assert pl.concat(beginning(table_parts(tmp_path, "train"), most)).equals(rows)
     assert height(tmp_path, "train") == 400
 
 

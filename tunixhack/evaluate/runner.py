@@ -221,7 +221,7 @@ class _Run:
             losses = self._losses(arm, task)
         except UserError as error:
             problem, code = str(error), error.exit_code
-        answers = store.answers().join(keys, on=KEY, how="semi", maintain_order="left")
+        answers = store.answers(lambda rows: rows.join(keys, on=KEY, how="semi", maintain_order="left"))
         return _Asked(answers, problem, code, seconds, losses)
 
     def _losses(self, arm: Arm, task: Task) -> pl.DataFrame:

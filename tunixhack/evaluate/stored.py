@@ -27,7 +27,7 @@ def stores_in(folders: Sequence[Path], task: str) -> Iterator[AnswerStore]:
 def borrow(store: AnswerStore, keys: pl.DataFrame, folders: Sequence[Path], task: str) -> None:
     """Take over the replies to some keys from other evaluations; those stay as they are."""
     for lender in stores_in(folders, task):
-        store.add(lender.answers().join(keys, on=KEY, how="semi", maintain_order="left"))
+        store.add(lender.answers(lambda rows: rows.join(keys, on=KEY, how="semi", maintain_order="left")))
 
 
 def known_keys(folders: Sequence[Path], task: str) -> set[tuple[str, int]]:

@@ -13,6 +13,7 @@ from tunixhack.evaluate.task import ChosenQuestions, TaskQuestions
 from tunixhack.pipeline.build import build
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.recipe import Recipe
+from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.run import STATE, Run
 from tunixhack.steps.sample import Sample
 
@@ -64,8 +65,8 @@ def ask_teacher(
 def teacher_replies(chosen: TaskQuestions, order: Order, folder: Path) -> pl.DataFrame:
     """Return the replies that a teacher's folder has to the chosen questions, with their choices."""
     run = Run(folder)
-    asked = run.train.select("request_key", "sample").filter(pl.col("sample") < order.samples)
-    answers = run.store.answers().join(asked, on=["request_key", "sample"], how="semi")
+    asked = pl.concat(run.train_parts(KEY)).filter(pl.col("sample") < order.samples)
+    answers = run.store.answers(lambda rows: rows.join(asked, on=KEY, how="semi", maintain_order="left"))
     return answers.filter(pl.col("question_id").is_in(chosen.rows["question_id"].implode())).unique(
         ["question_id", "sample"], keep="first", maintain_order=True
     )

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from tunixhack._util.proportions import Share
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
@@ -109,10 +107,13 @@ def estimate_accepted(
 
 def _kept(run: Run, folder: Path) -> Share:
     """Count the answers that a run kept, those among them that were more than it wanted, and all that it received."""
-    kept, rejected = run.latest_table("train"), run.latest_table("rejected")
-    if kept is not None and rejected is not None:
-        dropped = rejected.filter(pl.col("sample").is_not_null())
-        share = Share(kept.height + dropped.filter(reason=REASON).height, kept.height + dropped.height)
+    kept = [part.height for part in run.latest_parts("train", ["sample"])]
+    dropped = [
+        part.drop_nulls("sample")["reason"] == REASON for part in run.latest_parts("rejected", ["sample", "reason"])
+    ]
+    if kept and dropped:
+        wanted = sum(kept)
+        share = Share(wanted + sum(int(one.sum()) for one in dropped), wanted + sum(map(len, dropped)))
         if share.of:
             return share
     raise UserError(f"{folder} has no answers that steps have judged: leave --like out, or name another run")

@@ -213,13 +213,21 @@ def _of_samples(folder: Path) -> tuple[int, int, str]:
 
 def _seen(folder: Path, step: str) -> tuple[int, int, str] | None:
     """Take the mean tokens of the answers to a step that a run has stored; None where it has none."""
-    stored = Run.load(folder).store.answers().filter(pl.col("step") == step)
-    tokens = count_tokens(stored)
-    requests = stored.filter(pl.col("usage").is_not_null()).height
+    store, answers, requests = Run.load(folder).store, 0, 0
+
+    def stored() -> Iterator[pl.DataFrame]:
+        nonlocal answers, requests
+        for rows in store.files_of("step", "usage", "count"):
+            rows = rows.filter(pl.col("step") == step)
+            answers += rows.height
+            requests += rows["usage"].count()
+            yield rows
+
+    tokens = count_tokens(stored())
     if not requests or None in (tokens["prompt_tokens"], tokens["completion_tokens"]):
         return None
-    prompt, answer = tokens["prompt_tokens"] / requests, tokens["completion_tokens"] / stored.height
-    return round(prompt), round(answer), f"the mean of the {stored.height:,} answers in {folder}"
+    prompt, answer = tokens["prompt_tokens"] / requests, tokens["completion_tokens"] / answers
+    return round(prompt), round(answer), f"the mean of the {answers:,} answers in {folder}"
 
 
 def _first_rows(recipe: RecipeSpec) -> pl.DataFrame:

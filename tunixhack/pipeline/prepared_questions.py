@@ -20,7 +20,7 @@ from tunixhack.pipeline.made_rows import PARENTS
 from tunixhack.pipeline.shard import Render, Shard, share_number
 from tunixhack.runs.run import Run
 from tunixhack.runs.schema import QUESTION, others
-from tunixhack.runs.tables import is_written, read_beginning, table_parts
+from tunixhack.runs.tables import is_written, table_parts
 from tunixhack.sources.question_source import QuestionSource
 
 SHARE = "share_number"
@@ -46,7 +46,7 @@ def readable(run: Run) -> bool:
     """Tell whether shards can take their questions from a run: one of an earlier version did not note the shares."""
     if not run.done or not is_written(run.folder, "questions"):
         return False
-    return SHARE in read_beginning(run.folder, "questions", 1).columns
+    return SHARE in next(table_parts(run.folder, "questions")).columns
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,9 @@ class QuestionSelection:
         earlier, seed = self.pool.earlier_seed, self.recorded.contexts.seed
         if earlier is None or earlier == seed:
             return
-        answered = self.pool.run.store.keys("question_id")["question_id"].unique()
+        answered = pl.Series(dtype=pl.String)
+        for rows in self.pool.run.store.files_of("question_id"):
+            answered = answered.append(rows["question_id"].unique()).unique()
         taken = self.rows.head(chosen.pool)["question_id"]
         left = int((~answered.is_in(taken.implode())).sum())
         if left:

@@ -111,8 +111,8 @@ class TeacherPool:
     def borrow(self, runs: Sequence[Run]) -> None:
         """Take over from other runs whatever they received to the requests of this one, as they are made."""
         self.lent = [run.store for run in runs]
-        names = {name for store in self.lent for rows in store.lent_files("teacher") for name in rows["teacher"]}
-        self._lenders = frozenset(filter(None, names))
+        names = (rows["teacher"].unique() for store in self.lent for rows in store.lent_files("teacher"))
+        self._lenders = frozenset(name for some in names for name in some if name)
 
     @cached_property
     def main(self) -> Teacher | None:

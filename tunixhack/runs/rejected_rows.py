@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.errors import UserError, nearest
+from tunixhack.runs.answer_store import KEY
 from tunixhack.runs.run import Run
 from tunixhack.runs.show import WIDTH, text_block
 
@@ -42,24 +45,46 @@ def rejected_rows(run: Run, reason: str | None = None, count: int = 2) -> Reject
     Raises:
         UserError: nothing was written yet, or no row has that reason.
     """
-    table = run.latest_table("rejected")
-    if table is None:
+    reasons, taken = _first_of_each(run.latest_parts("rejected"), count)
+    if taken is None:
         raise UserError(f"{run.folder} has no rejected.parquet yet: {run.status}")
-    counts = table.group_by("reason").len().sort("len", "reason", descending=[True, False])
-    reasons = {str(name): int(number) for name, number in counts.iter_rows()}
     if reason is not None:
         if reason not in reasons:
             raise UserError(f"no row of {run.folder} was dropped as {reason!r}: {nearest(reason, reasons)}")
-        table = table.filter(reason=reason)
-    taken = pl.concat([table.filter(reason=name).head(count) for name in reasons]) if reasons else table
-    replies = run.store.answers().select("request_key", "sample", "seed", reply="choice")
+        taken = taken.filter(reason=reason)
     on = ["request_key", "sample", "seed"]
+    asked = taken.select(KEY)
+    replies = run.store.answers(lambda rows: rows.join(asked, on=KEY, how="semi")).select(*on, reply="choice")
     taken = taken.join(replies, on=on, how="left", nulls_equal=True, maintain_order="left")
     rows = [{name: value for name, value in row.items() if value is not None} for row in taken.iter_rows(named=True)]
     for row in rows:
         row["evidence"] = json.loads(row["evidence"]) if "evidence" in row else None
         row["reply"] = json.loads(row["reply"]) if "reply" in row else None
-    return RejectedRows(rows=rows, of=table.height, reasons=reasons)
+    return RejectedRows(rows=rows, of=sum(reasons.values()) if reason is None else reasons[reason], reasons=reasons)
+
+
+def _first_of_each(parts: Iterable[pl.DataFrame], most: int) -> tuple[dict[str, int], pl.DataFrame | None]:
+    """Count the rows of each reason, and take the first of each, the most frequent reason first.
+
+    Args:
+        parts: of the table of dropped rows, of which one is in memory at a time.
+        most: rows of each reason.
+
+    Returns:
+        How many there are of each reason, and the rows; None where there is no table.
+    """
+    counts, taken, empty = Counter[str](), dict[str, list[pl.DataFrame]](), list[pl.DataFrame]()
+    for part in parts:
+        empty.append(part.clear())
+        for name, number in part["reason"].value_counts().iter_rows():
+            if counts[name] < most:
+                taken.setdefault(name, []).append(part.filter(reason=name).head(most - counts[name]))
+            counts[name] += number
+    reasons = dict(sorted(counts.items(), key=lambda one: (one[1], one[0]), reverse=True))
+    if not empty:
+        return reasons, None
+    rows = [one for name in reasons for one in taken.get(name, [])]
+    return reasons, pl.concat([*empty, *rows], how="diagonal_relaxed")
 
 
 def print_rejected(found: RejectedRows) -> None:

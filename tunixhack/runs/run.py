@@ -17,7 +17,7 @@ batches/           while a provider answers batches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,9 +36,9 @@ from tunixhack.runs.answer_store import ANSWERS, WORK, AnswerStore, Received
 from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.shard_names import holds_shards
-from tunixhack.runs.signature import is_own, quoted
+from tunixhack.runs.signature import how_to_go_on
 from tunixhack.runs.state import RunRecord, read_state
-from tunixhack.runs.tables import height, is_written, read_beginning, read_table, table_files, table_parts
+from tunixhack.runs.tables import beginning, height, is_written, read_table, table_files, table_parts
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -341,14 +341,20 @@ class Run:
         Returns:
             The table; None where there is none yet. Of a mixture that has none, such as behind a preview, its parts'.
         """
+        found = beginning(self.latest_parts(name), most)
+        return pl.concat(found, how="diagonal_relaxed") if found else None
+
+    def latest_parts(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Yield what `latest_table` returns, a part in memory at a time; nothing where there is no table yet."""
         state = self.state()
         told = state.get("pilot")
         pilot = isinstance(told, dict) and told.get("ended_here") is True and state.get("state") == STOPPED
         folder = self.pilot_folder if pilot else self.folder
         if table_files(folder, name):
-            return read_table(folder, name) if most is None else read_beginning(folder, name, most)
-        tables = [table for part in self.parts() if (table := part.latest_table(name, most)) is not None]
-        return pl.concat(tables, how="diagonal_relaxed") if tables else None
+            yield from table_parts(folder, name, columns)
+            return
+        for part in self.parts():
+            yield from part.latest_parts(name, columns)
 
     def samples(self, count: int) -> Iterator[dict[str, Any]]:
         """Yield a few kept answers, of different questions, the same ones every time.
@@ -382,16 +388,6 @@ def _or_sentence(tell: Callable[[], str]) -> str:
         return tell()
     except TunixHackError as error:
         return str(error)
-
-
-def how_to_go_on(state: Mapping[str, Any]) -> str:
-    """Name the command that goes on; one that this user's build did not sign is not offered as ours."""
-    command = state.get("command")
-    if command and is_own(command, state.get("signature")):
-        return f"go on with: {command}"
-    noted = quoted(command) if command else None
-    unchecked = f"; noted in this folder, and not checked: {noted}" if noted else ""
-    return f"go on with the command that began it{unchecked}"
 
 
 def _dataset(rows: pl.DataFrame) -> Dataset:

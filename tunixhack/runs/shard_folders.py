@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ def shard_progress(parent: Path) -> list[dict[str, Any]]:
     named = [(PREPARED, parent / PREPARED)] if (parent / PREPARED).is_dir() else []
     named += [(f"{number}/{of}", folder) for (number, of), folder in shard_folders(parent).items()]
     runs = [(name, Run(folder)) for name, folder in named]
-    lent = next((_keys(run) for name, run in runs if name == PREPARED), pl.DataFrame(schema=KEY_FIELDS))
+    prepared = next((_keys(run) for name, run in runs if name == PREPARED), iter(()))
+    lent = pl.concat([pl.DataFrame(schema=KEY_FIELDS), *prepared])
     told = []
     for name, run in runs:
         given = pl.DataFrame(schema=KEY_FIELDS) if name == PREPARED else lent
@@ -45,16 +46,15 @@ def shard_progress(parent: Path) -> list[dict[str, Any]]:
 
 def _answers(run: Run, lent: pl.DataFrame) -> int:
     """Count the answers that a run has received, without those that it was given."""
-    return run.store.received().answers - _keys(run).join(lent, on=KEY, how="semi").height
+    own = 0 if lent.is_empty() else sum(rows.join(lent, on=KEY, how="semi").height for rows in _keys(run))
+    return run.store.received().answers - own
 
 
-def _keys(run: Run) -> pl.DataFrame:
-    """Return the keys of the stored answers of a run and its parts; none of a damaged file, which the status tells."""
-    found = [pl.DataFrame(schema=KEY_FIELDS)]
+def _keys(run: Run) -> Iterator[pl.DataFrame]:
+    """Yield the keys of the stored answers of a run and its parts; none of a damaged file, which the status tells."""
     for one in run.parts() or [run]:
         with suppress(UserError):
-            found.append(one.store.keys())
-    return pl.concat(found)
+            yield from one.store.files_of(*KEY)
 
 
 def print_progress(place: str, told: Sequence[Mapping[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from tunixhack._util.safe_text import for_terminal
 from tunixhack.runs.run import Run
 from tunixhack.runs.sentences import DEMONSTRATION, run_sentences
+from tunixhack.runs.tables import height, is_written
 
 WIDTH = 100
 
@@ -40,9 +41,7 @@ def as_dict(run: Run) -> dict[str, Any]:
     """Return what ``--json`` prints: folder, status, row counts, the funnel, and how many answers are right."""
     state = run.state()
     rows = {
-        name: getattr(run, name).height
-        for name in ("train", "rejected", "questions")
-        if (run.folder / f"{name}.parquet").exists()
+        name: height(run.folder, name) for name in ("train", "rejected", "questions") if is_written(run.folder, name)
     }
     return {
         "folder": str(run.folder),

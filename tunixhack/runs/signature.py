@@ -13,7 +13,9 @@ import hmac
 import os
 import secrets
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tunixhack._util.cache import cache_dir
 from tunixhack._util.safe_text import for_terminal
@@ -53,6 +55,16 @@ def quoted(command: str) -> str | None:
     except ValueError:  # a quotation that does not end
         return None
     return shlex.join(words) if any(words[: len(verb)] == verb for verb in _VERBS) else None
+
+
+def how_to_go_on(state: Mapping[str, Any]) -> str:
+    """Name the command that goes on; one that this user's build did not sign is not offered as ours."""
+    command = state.get("command")
+    if command and is_own(command, state.get("signature")):
+        return f"go on with: {command}"
+    noted = quoted(command) if command else None
+    unchecked = f"; noted in this folder, and not checked: {noted}" if noted else ""
+    return f"go on with the command that began it{unchecked}"
 
 
 def _sign(command: str, key: bytes) -> bytes:

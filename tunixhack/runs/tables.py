@@ -8,7 +8,7 @@ of an earlier build were removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -121,14 +121,22 @@ def _rows(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     return rows
 
 
-def read_beginning(folder: Path, name: str, most: int) -> pl.DataFrame:
-    """Read the first rows of a table, and no more of its files than that takes."""
+def beginning(parts: Iterable[pl.DataFrame], most: int | None) -> list[pl.DataFrame]:
+    """Return the first rows of a table that is read in parts, and read no more of them than that takes.
+
+    Args:
+        parts: of the table.
+        most: rows; all if None.
+    """
     found: list[pl.DataFrame] = []
-    for part in table_parts(folder, name):
-        found.append(part)
-        if sum(one.height for one in found) >= most:
-            break
-    return pl.concat(found).head(most)
+    left = most
+    for part in parts:
+        found.append(part if left is None else part.head(left))
+        if left is not None:
+            left -= part.height
+            if left <= 0:
+                break
+    return found
 
 
 def height(folder: Path, name: str) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 from tunixhack._util.addresses import as_address, as_path
 from tunixhack.errors import UserError
-from tunixhack.runs.run import DONE, RUNNING, STATE, how_to_go_on
+from tunixhack.runs.run import DONE, RUNNING, STATE
 from tunixhack.runs.shard_folders import shard_progress
 from tunixhack.runs.shard_names import PREPARED, holds_shards, is_shard, shard_named
+from tunixhack.runs.signature import how_to_go_on
 from tunixhack.runs.state import parse_state
 from tunixhack.storage.claims import claims
 from tunixhack.storage.names import PROGRESS
