@@ -156,4 +156,6 @@ def test_only_many_answers_are_judged_in_blocks():
 def test_a_judge_that_asks_in_batches_asks_for_all_its_grades_together(small_blocks: None):
     assert in_blocks(Sample(), [RubricJudge()], 17)
     assert not in_blocks(Sample(), [RubricJudge()], 17, batch=True)
+    assert not in_blocks(Sample(), [RubricJudge(teacher="http://127.0.0.1:1/v1", second="openai/a")], 17, batch=True)
+    assert in_blocks(Sample(), [RubricJudge(teacher="http://127.0.0.1:1/v1", second="ollama/a")], 17, batch=True)
     assert in_blocks(Sample(), [Parse()], 17, batch=True)

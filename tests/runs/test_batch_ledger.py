@@ -11,8 +11,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import polars as pl
 import pytest
 
 from tests.builds import asked, build, equal, small_recipe, write_questions
@@ -27,6 +28,7 @@ from tunixhack.recipe import Recipe
 from tunixhack.runs import batch_ledger
 from tunixhack.runs.batch_ledger import BatchLedger, split_into_batches
 from tunixhack.runs.run import Run
+from tunixhack.steps.base import Context, Verdict
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.engine.spending_limits import SpendingLimits
@@ -93,6 +95,32 @@ def test_a_build_that_is_judged_in_blocks_waits_for_all_batches_together(
     monkeypatch.setattr(answer_blocks, "_ASKED", 2)
     in_batches(plain, tmp_path / "run")
     assert provider.stats["batches"] == 1
+
+
+def test_a_step_that_asks_in_batches_is_given_all_answers_of_a_shard_and_blocks_of_the_merged_run(
+    provider: ScriptedTeacher, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+
+    class Asks:
+        name: ClassVar[str] = "asks"
+        stage: ClassVar[str] = "answers"
+        asks: ClassVar[bool] = True
+        by_question: ClassVar[bool] = True
+
+        def __call__(self, rows: pl.DataFrame, ctx: Context) -> Verdict:
+            seen.append(rows.height)
+            return Verdict(keep=rows["sample"] >= 0)
+
+    monkeypatch.setattr(answer_blocks, "MOST_ANSWERS", 8)
+    chosen = recipe.replace(steps=(Sample(), Parse(), Asks()))
+    parts = [in_batches(chosen, tmp_path / "parts", shard=f"{number}/2").kept for number in (1, 2)]
+    assert sorted(seen) == sorted(parts)
+    assert max(seen) > answer_blocks.MOST_ANSWERS
+    seen.clear()
+    in_batches(chosen, tmp_path / "whole", merge=tmp_path / "parts")
+    assert sum(seen) == sum(parts)
+    assert max(seen) <= answer_blocks.MOST_ANSWERS
 
 
 def test_the_same_command_again_asks_nothing_with_or_without_batches(

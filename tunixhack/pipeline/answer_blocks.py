@@ -32,6 +32,7 @@ from tunixhack.steps.sample import Sample
 from tunixhack.teachers.engine.aliases import Aliases
 from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import has_seed_of_run
+from tunixhack.teachers.registry.presets import PRESETS
 
 MOST_ANSWERS, MOST_CHARACTERS = 100_000, 128_000_000
 """Of a block, about; and answers from which on a build is judged in blocks."""
@@ -53,8 +54,17 @@ def in_blocks(sample: Step, judges: Sequence[Step], answers: int, *, batch: bool
         batch: whether teachers are asked in batches. Each is waited for, up to a day, so that a judge asks for all its
             grades together.
     """
-    plain = type(sample).__call__ is Sample.__call__ and not (batch and any(map(asks_teacher, judges)))
+    plain = type(sample).__call__ is Sample.__call__ and not (batch and any(map(_asks_in_batches, judges)))
     return plain and answers > MOST_ANSWERS and all(by_question(step) for step in judges)
+
+
+def _asks_in_batches(step: Step) -> bool:
+    """Tell whether a step can be answered in batches, by the build's teacher or by one that it names."""
+    named = [getattr(step, "teacher", None), *getattr(step, "teachers", ())]
+    if not asks_teacher(step) or not all(isinstance(name, str) for name in named):
+        return asks_teacher(step)
+    presets = [PRESETS.get(name.partition("/")[0]) for name in named]
+    return any(preset is not None and preset.batches for preset in presets)
 
 
 @dataclass(kw_only=True)

@@ -80,9 +80,9 @@ class AnswerStage:
 
     def in_blocks(self, questions: int) -> bool:
         """Tell whether the answers to so many questions are too many to have them in memory together."""
-        if self.options.accepted and self.options.teacher == REFERENCE:
-            return False
-        return in_blocks(self.sample, self.judges, questions * self.samples, batch=bool(self.options.batch))
+        solved = self.options.accepted and self.options.teacher == REFERENCE
+        batch = self.options.batch and self.options.merge is None  # which asks nothing
+        return not solved and in_blocks(self.sample, self.judges, questions * self.samples, batch=batch)
 
     def run(self, questions: pl.DataFrame, listed: pl.DataFrame, accepted: Accepted | None = None) -> Kept:
         """Ask for answers, judge and write them.
