@@ -14,9 +14,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.builds import QUIET, asked, build, equal, given_by_seed, small_recipe, write_questions
@@ -27,6 +29,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import creative
+from tunixhack.runs import answer_store
 from tunixhack.runs.funnel import count_tokens
 from tunixhack.runs.run import Run
 from tunixhack.steps.max_length import MaxLength
@@ -202,6 +205,24 @@ def test_another_run_lends_its_answers(finished: Run, recipe: Recipe, teacher: S
     run = build(recipe, teacher, tmp_path / "other", reuse=[finished.folder])
     assert teacher.stats["requests"] == 0
     assert equal(run, finished)
+
+
+def test_what_was_taken_over_is_not_read_again_out_of_the_run_that_lent_it(
+    finished: Run, recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    read, whole = answer_store.read_parquet, Counter[Path]()
+
+    def noted(path: Path, remedy: str, columns: Any = None) -> pl.DataFrame:
+        whole.update([path.parent] if columns is None else [])
+        return read(path, remedy, columns)
+
+    monkeypatch.setattr(answer_store, "read_parquet", noted)
+    build(recipe, teacher, tmp_path / "other", reuse=[finished])
+    assert whole[finished.store.folder] > 0
+    whole.clear()
+    build(recipe, teacher, tmp_path / "other", reuse=[finished])
+    assert whole[finished.store.folder] == 0
+    assert whole[tmp_path / "other" / "answers"] > 0
 
 
 def test_a_run_of_a_killed_call_lends_what_it_had_received(recipe: Recipe, tmp_path: Path):

@@ -1,4 +1,7 @@
-"""Answers of other runs to the requests of a large build, taken over in one pass through their stores."""
+"""Answers of other runs to the requests of a build, taken over: its own alone, since others are no part of it.
+
+Those of a large build are found in one pass through the others' stores, those of a step or a block by looking them up.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from tunixhack.runs.answer_store import KEY, MOST_IN_FILE, AnswerStore
+from tunixhack.teachers.engine.engine import Engine
 from tunixhack.teachers.engine.seeds import one_per_key
 
 AsOwn = Callable[[pl.DataFrame], pl.DataFrame]
@@ -44,6 +48,25 @@ def take_over(store: AnswerStore, lent: Sequence[AnswerStore], choose: AsOwn, se
         new.append(one_per_key(pl.concat(held), seed) if held else rows.clear())
         store.add_new(pl.concat(new))
         there = pl.concat([there, keys]).sort()
+
+
+def look_up(store: AnswerStore, lent: Sequence[AnswerStore], engine: Engine, wanted: pl.DataFrame) -> None:
+    """Store the answers that others lend and that are asked for and not there yet.
+
+    Args:
+        store: takes them.
+        lent: the others, in their order.
+        engine: of the teacher that is asked.
+        wanted: what `Engine.wanted` listed last.
+    """
+    if not lent:
+        return
+    lacking = engine.lacking(wanted)
+    if lacking.is_empty():
+        return
+    choose, sought = engine.chooser(lacking), engine.sought(lacking)
+    for one in lent:
+        store.add(one_per_key(one.lent(choose, sought), engine.seed))
 
 
 def _hashes(rows: pl.DataFrame) -> pl.Series:

@@ -14,6 +14,7 @@ from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.pipeline.cost_forecast import StepEstimate, estimate_remaining
+from tunixhack.pipeline.lent_answers import look_up
 from tunixhack.pipeline.teacher_settings import TeacherSettings, at_most, hides_thinking
 from tunixhack.replies.token_usage import token_count
 from tunixhack.runs.answer_store import KEY, AnswerStore, count_equal
@@ -26,7 +27,6 @@ from tunixhack.teachers import reference
 from tunixhack.teachers.base import Teacher
 from tunixhack.teachers.engine.aliases import named_as_own
 from tunixhack.teachers.engine.engine import Engine
-from tunixhack.teachers.engine.seeds import one_per_key
 from tunixhack.teachers.engine.sender import OnAnswers
 from tunixhack.teachers.engine.spending_limits import SpendingLimits
 from tunixhack.teachers.prices import BATCH_SHARE, Price
@@ -182,7 +182,7 @@ class TeacherPool:
             engine = self._engine(spec)
             wanted = engine.wanted(requests)
             if read:
-                self._take_over(engine, wanted)
+                look_up(self.run.store, self.lent, engine, wanted)
             if self.stored_only:
                 return engine.stored(wanted, read=read)
             earlier = pl.concat(asked.wanted) if asked.wanted else None
@@ -210,12 +210,6 @@ class TeacherPool:
         places = pl.int_range(found.height, dtype=pl.Int64, eager=True).alias("request")
         samples = pl.Series("row_sample", [request.row_sample for request in requests], dtype=pl.Int64)
         return found.with_columns(places, samples)
-
-    def _take_over(self, engine: Engine, wanted: pl.DataFrame) -> None:
-        """Store what was lent, but only if it is asked for: answers to other requests are no part of this run."""
-        choose, sought = engine.chooser(wanted), engine.sought(wanted)
-        for store in self.lent:
-            self.run.store.add(one_per_key(store.lent(choose, sought), self._base_seed))
 
     def too_long(self, rows: pl.DataFrame) -> dict[str, Long]:
         """Find the questions that the teacher's context cannot hold, by question_id, but for those it has answered."""

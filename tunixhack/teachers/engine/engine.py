@@ -168,6 +168,10 @@ class Engine:
         keys = wanted.select(KEY)
         return lambda rows: self.as_own(rows).join(keys, on=KEY, how="semi", maintain_order="left")
 
+    def lacking(self, wanted: pl.DataFrame) -> pl.DataFrame:
+        """Return what the store has no answer to, of what `wanted` listed last."""
+        return wanted.join(self._keys_of(wanted), on=KEY, how="anti", maintain_order="left")
+
     def _keys_of(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the keys of stored answers to what is wanted, with ``question_id`` and ``seed``."""
         return self.store.keys("question_id", "seed", choose=self.chooser(wanted), among=self.sought(wanted))
