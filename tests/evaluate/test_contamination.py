@@ -51,6 +51,16 @@ def test_the_question_is_read_out_of_the_tokens_of_every_family(family: str, tmp
         assert learnt.have(asked)[:3] == [True, True, False]
 
 
+def test_a_question_of_many_answers_is_read_out_once(tmp_path: Path):
+    rows = [{"prompt": prompt, "response": f"<think>{n}</think>b"} for prompt in ("Why?", "How?") for n in range(8)]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    base = open_folder(write_tiny_student(tmp_path / "tiny", "gemma3"), "tiny")
+    tokens = tokenise([read(data)], base.renderer("think", None), max_seq_len=512)
+    assert len(tokens) == len(rows)
+    assert list(contamination._texts(tokens, base.family.chat, base.tokenizer)) == ["Why?", "How?"]
+
+
 def test_a_question_that_is_validated_on_was_not_learnt(toy: Toy):
     base = open_folder(toy.base, "tiny")
     texts = learnt_questions(toy.student, base.family.chat, base.tokenizer)

@@ -55,14 +55,15 @@ def learnt_questions(folder: Path, chat: Chat, tokenizer: StudentTokenizer) -> l
         tokenizer: the student's.
 
     Returns:
-        The texts; None where neither the tokens nor the datasets of the training are there any more.
+        The texts, each once; None where neither the tokens nor the datasets of the training are there any more.
     """
     kept = record.read(folder)
     tokens = kept_tokens(folder, kept)
     if tokens is not None:
-        return list(_texts(tokens, chat, tokenizer))
+        return list(dict.fromkeys(_texts(tokens, chat, tokenizer)))
     try:
-        return [example.question for one in kept.data.datasets for example in read(one.name).examples]
+        examples = (example for one in kept.data.datasets for example in read(one.name).examples)
+        return list(dict.fromkeys(example.question for example in examples))
     except UserError:
         return None
 
@@ -75,14 +76,18 @@ def kept_tokens(folder: Path, kept: TrainingRecord) -> TokenSet | None:
 
 
 def _texts(tokens: TokenSet, chat: Chat, tokenizer: StudentTokenizer) -> Iterator[str]:
-    """Yield the text of the last question of every row that was trained on."""
+    """Yield the text of the last question of every row that was trained on, once of rows with one prompt in a row."""
     start, end = (tokenizer.control_ids[one] for one in (chat.start, chat.end))
     markers = sorted({*chat.markers, *(token for token in tokenizer.control_ids if len(token) > 1)})
+    before: bytes | None = None
     for number in range(len(tokens)):
         if tokens.validation[number]:
             continue
         row = tokens.row(number)
-        given = row.tokens[: int(row.loss_mask.argmax())].tolist()
+        prompt = row.tokens[: int(row.loss_mask.argmax())]
+        if prompt.tobytes() == before:  # another answer to the same question
+            continue
+        before, given = prompt.tobytes(), prompt.tolist()
         question = [at for at, token in enumerate(given) if token == start][-2]  # the last turn is the reply's
         text = tokenizer.decode(given[question + 1 : given.index(end, question)]).removeprefix("user\n")
         for marker in markers:  # content never spells one: a renderer breaks it

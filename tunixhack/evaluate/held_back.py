@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from tunixhack._util.ids import digest, rank
@@ -195,7 +196,8 @@ def held_back_rows(folder: Path) -> dict[str, HeldBackRow]:
     tokens = kept_tokens(folder, kept)
     if tokens is None:
         raise UserError(f"{folder} has not kept its tokens, which say what it held back: let its training go on")
-    learnt = set(tokens.example.tolist())
+    learnt = np.zeros(1 + int(tokens.example.max(initial=-1)), dtype=np.bool_)
+    learnt[tokens.example] = True
     wanted = {int(tokens.example[number]) for number in tokens.validation_rows()}
     if not wanted:
         raise UserError(f"{folder} held no questions back: train with --validation-questions, or name another task")
@@ -203,7 +205,8 @@ def held_back_rows(folder: Path) -> dict[str, HeldBackRow]:
     ids: set[str] = set()
     pairs = (pair for one in kept.data.datasets for pair in rows_and_examples(one.name))
     for place, (row, example) in enumerate(pairs):
-        ids |= {example.question_id} if place in learnt else set()
+        if place < len(learnt) and learnt[place]:
+            ids.add(example.question_id)
         if place in wanted and example.question_id not in found:
             reference = row.get("reference")
             text = reference if isinstance(reference, str) and reference.strip() else None
