@@ -149,7 +149,7 @@ def test_a_folder_where_a_file_stands_is_one_sentence(tmp_path: Path):
         make_folder(tmp_path / "taken" / "run")
 
 
-@pytest.mark.parametrize("name", ["[red]a b", "a*", "q?", "~", "{x,y}", "**", "s3:"])
+@pytest.mark.parametrize("name", ["[red]a b", "a*", "q?", "~", "{x,y}", "**"])
 def test_no_path_is_a_pattern(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     folder = Path(name)  # relative: a tilde would be somebody's home
@@ -158,6 +158,16 @@ def test_no_path_is_a_pattern(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     write_parquet(path, rows)
     assert read_parquet(path, "").equals(rows)
     assert [file.name for file in folder.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("path", ["s3://bucket/run/file.json", "memory://run/file.json"])
+def test_nothing_is_made_here_for_an_address(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A path has lost one of the slashes."""
+    monkeypatch.chdir(tmp_path)
+    for write in (lambda: write_json(Path(path), {}), lambda: make_folder(Path(path))):
+        with pytest.raises(UserError, match=f"^{path} is an address"):
+            write()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_file_is_told_from_one_that_cannot_be_opened(tmp_path: Path):

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from tunixhack.errors import UserError
-from tunixhack.storage.look import progress_of, seen
+from tunixhack.storage.look import progress_of
 from tunixhack.storage.objects import Objects
-from tunixhack.storage.working_copy import VARIABLE, working_folder
 
 
 def record(state: str, **more: Any) -> bytes:
@@ -65,22 +63,7 @@ def test_what_others_write_about_progress_is_not_believed(objects: Objects, prog
     assert [line["answers"] for line in progress_of(objects.address) or []] == [0]
 
 
-def test_a_run_is_looked_at_in_a_folder_that_no_build_works_in(
-    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(UserError, match=r"is not the address of a run: it has no run\.json, and no shards"):
-        seen(objects.address)
-    objects.write("run.json", record("done"))
-    objects.write("train.parquet", b"rows")
-    objects.write("answers/000000-11111111.parquet", b"many")
-    assert progress_of(objects.address) is None
-    folder = seen(objects.address)
-    assert (folder / "train.parquet").read_bytes() == b"rows"
-    assert not (folder / "answers").exists(), "of a finished run the tables are shown"
-    assert folder != working_folder(objects.address)
-
-
-def test_a_folder_without_shards_has_no_progress(tmp_path: Path):
+def test_a_folder_without_shards_and_a_run_at_an_address_have_no_progress(objects: Objects, tmp_path: Path):
     assert progress_of(str(tmp_path)) is None
-    assert seen(str(tmp_path)) == tmp_path
+    objects.write("run.json", record("done"))
+    assert progress_of(objects.address) is None

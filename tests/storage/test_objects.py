@@ -15,7 +15,6 @@ from tests.builds import asked, build
 from tests.storage.conftest import Bucket
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import Run
 from tunixhack.storage import objects as module
 from tunixhack.storage.failures import failure
 from tunixhack.storage.objects import Objects
@@ -151,8 +150,3 @@ def test_without_an_implementation_the_extra_is_named(monkeypatch: pytest.Monkey
 def test_what_a_store_says_becomes_a_sentence(error: Exception, said: str):
     with pytest.raises(UserError, match=said):
         raise failure(error, "write", "s3://b/runs", "s3")
-
-
-def test_a_run_at_an_address_is_not_loaded_as_a_folder():
-    with pytest.raises(UserError, match=r"s3://bucket/run is an address, and a folder of this machine is needed"):
-        Run.load(Path("s3://bucket/run"))

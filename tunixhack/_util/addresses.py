@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tunixhack.errors import UserError
+
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+(?:::[A-Za-z0-9+.-]+)*)(:/+)(.*)", re.DOTALL)
 _LOCAL = ("file", "local")
 
@@ -35,14 +37,18 @@ def as_path(place: str | Path) -> Path:
     return Path("/" + found[3].lstrip("/")) if found and found[1].lower() in _LOCAL else Path(place)
 
 
-def no_folder(place: str | Path) -> str:
-    """Return the sentence for a folder that is not there, or that is an address where none is taken."""
+def local_path(place: str | Path) -> Path:
+    """Return a place that is written to as a path of this machine.
+
+    Raises:
+        UserError: it is an address.
+    """
     address = as_address(place)
     if address is None:
-        return f"there is no folder {place}"
-    return (
-        f"{address} is an address, and a folder of this machine is needed: tunixhack show and merge take one, and "
-        "merge brings what is there into a folder"
+        return as_path(place)
+    raise UserError(
+        f"{address} is an address, and nothing is written to one but by build, prepare and merge: give a path of this "
+        "machine, and copy what is there to the store by the store's own tool"
     )
 
 

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.process import Process
 from tunixhack.errors import UserError
 
@@ -54,6 +55,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, replace: bo
         FileExistsError: one stands there, and is not to be replaced.
         UserError: the disk is full or the folder cannot be written; what stood there before still does.
     """
+    path = local_path(path)  # a folder called s3: would be a riddle to whoever finds it
     draft, taken = _draft(path), False
     try:
         _make_folder(path.parent)
@@ -172,8 +174,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it, unless it is there.
 
     Raises:
-        UserError: a file stands in its place, or it may not be made.
+        UserError: it is an address, a file stands in its place, or it may not be made.
     """
+    folder = local_path(folder)
     try:
         _make_folder(folder)
     except OSError as error:

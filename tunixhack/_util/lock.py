@@ -43,6 +43,10 @@ LARGEST = 4096
 """Bytes of a lock that are read."""
 
 
+class FolderInUse(UserError):
+    """A folder that another living process holds."""
+
+
 @dataclass(frozen=True)
 class _Seen:
     """A lock at one look."""
@@ -62,7 +66,8 @@ def locked(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> 
         say: gets a sentence before the minute that it takes to learn of an owner that cannot be seen.
 
     Raises:
-        UserError: another living process holds it, or it cannot be written.
+        FolderInUse: another living process holds it.
+        UserError: it cannot be written.
     """
     path = folder / "lock"
     with _held(path, say) as (mine, descriptor):
@@ -116,7 +121,7 @@ def _held(path: Path, say: Callable[[str], None]) -> Iterator[tuple[Owner, int]]
                     continue  # gone meanwhile
                 if _living(path, seen, say):
                     who = seen.owner or "another process"
-                    raise UserError(
+                    raise FolderInUse(
                         f"{path.parent} is in use by {who}: wait for it, stop it, or choose another --out (if it is no "
                         f"more, delete {path})"
                     )

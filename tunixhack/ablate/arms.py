@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunixhack._util.addresses import as_address
 from tunixhack._util.ids import digest
 from tunixhack.domain_files import find
 from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import BASE
 from tunixhack.recipe import Recipe
 from tunixhack.recipes import domains, named_datasets
+from tunixhack.runs.find import run_to_read
 from tunixhack.runs.run import Run
 from tunixhack.sources.source import is_file
 from tunixhack.train import record
@@ -20,7 +22,7 @@ from tunixhack.train.data.datasets import stem
 from tunixhack.train.models.hub import HUB_ID
 
 What = str | Path | Run | Recipe
-"""A run or its folder, a file of rows, a dataset of the Hub, a domain's name, a domain file, or a recipe."""
+"""A run, its folder or address, a file of rows, a dataset of the Hub, a domain's name, a domain file, or a recipe."""
 Arms = What | Sequence[What] | Mapping[str, What]
 LONGEST = 60
 """Most characters of an arm in the name of a folder."""
@@ -94,8 +96,10 @@ def _same(what: What) -> object:
     """Return what tells an arm from others: a path as the file system has it, else its name; a recipe is itself."""
     if isinstance(what, Recipe):
         return id(what)
+    if isinstance(what, Run) and what.address:
+        return what.address
     place = what.folder if isinstance(what, Run) else Path(what).expanduser()
-    return str(place.resolve()) if place.exists() else str(what)
+    return str(place.resolve()) if place.exists() else as_address(str(what)) or str(what)
 
 
 def _arm(label: str | None, what: What) -> TrainedArm:
@@ -106,6 +110,8 @@ def _arm(label: str | None, what: What) -> TrainedArm:
     if isinstance(what, Run):
         return TrainedArm(label=label or what.folder.name, place=what)
     place = str(what)
+    if as_address(what) is not None:  # fetched once, however often its rows are read
+        return _arm(label, run_to_read(what))
     path = Path(place).expanduser()
     if path.is_dir():
         if record.exists(path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from tunixhack._util.ids import digest, question_id, rank
 from tunixhack._util.wording import counted
 from tunixhack.ablate.arms import TrainedArm
 from tunixhack.errors import UserError
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.find import find_run
+from tunixhack.runs.run import Run
 from tunixhack.train.data.chat import Renderer
 from tunixhack.train.data.datasets import Dataset, read
 from tunixhack.train.data.rows import TrainingExample
@@ -161,10 +161,7 @@ def _in_order(arm: TrainedArm, examples: Sequence[TrainingExample]) -> list[Trai
 
 
 def _run_of(arm: TrainedArm) -> Run | None:
-    if isinstance(arm.place, Run):
-        return arm.place
-    path = Path(arm.place).expanduser()
-    return Run.load(path) if (path / STATE).exists() else None
+    return arm.place if isinstance(arm.place, Run) else find_run(arm.place)
 
 
 def describe(arms: Sequence[ArmRows], size: Mapping[str, int]) -> list[dict[str, Any]]:

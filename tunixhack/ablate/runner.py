@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import make_folder
 from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
@@ -161,9 +162,10 @@ def _read(
     Raises:
         UserError: one of them makes no sense.
     """
-    listed = read_arms(arms)
     left = dict(given)
-    out = left.pop("out", None)
+    out = None if left.get("out") is None else local_path(left["out"])
+    left.pop("out", None)
+    listed = read_arms(arms)
     order = Order.read(None, (), **{name: left.pop(name) for name in OF_ORDER if name in left})
     options = Options(
         models=read_list(model, "--model"),
@@ -174,7 +176,7 @@ def _read(
         **{name: left.pop(name) for name in OF_ABLATION if name in left},
         changes=left,
     )
-    return listed, options, Path(out) if out is not None else default_folder(listed)
+    return listed, options, out or default_folder(listed)
 
 
 def default_folder(arms: Sequence[TrainedArm]) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import make_folder, write_json
 from tunixhack._util.progress import Reporter
 from tunixhack.bakeoff import lengths
@@ -85,7 +86,7 @@ def compare(
     _check(recipes)
     specs = split(teachers, "--teachers")
     first = next(iter(recipes.values()))
-    folder = Path(out or f"runs/compare-{first.domain}")
+    folder = local_path(out or f"runs/compare-{first.domain}")
     if (folder / STATE).exists():
         raise UserError(f"{folder} is the folder of a run: choose another --out, in which each teacher gets a folder")
     sizes = {"questions": questions, "samples": samples, "seed": seed or None}

@@ -296,14 +296,14 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a run: its funnel, why rows were dropped, and a few samples; of a build in shards, how far each is."""
-    from tunixhack.runs.run import Run
+    from tunixhack.runs.find import run_to_read
     from tunixhack.runs.shard_folders import print_progress
-    from tunixhack.storage.look import progress_of, seen
+    from tunixhack.storage.look import progress_of
 
     if (shards := progress_of(folder)) is not None:
         print_json({"folder": folder, "shards": shards}) if as_json else print_progress(folder, shards)
         return
-    run = Run.load(seen(folder))
+    run = run_to_read(folder)
     if not rejected and reason is None:
         _show(run, samples, as_json)
         return

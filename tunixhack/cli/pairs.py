@@ -29,12 +29,12 @@ def pairs(
 ) -> None:
     """Write preference pairs of a run's answers, for DPO: prompt, chosen and rejected."""
     from tunixhack.runs.export_file import write_rows, writer_of
+    from tunixhack.runs.find import run_to_read
     from tunixhack.runs.preference_pairs import pairs_of
-    from tunixhack.runs.run import Run
 
     writer_of(out)  # a wrong ending is told before anything is read
     options = {"per_question": per_question, "score": score, "margin": margin, "format": format}
-    found = pairs_of(Run.load(folder), by, options)
+    found = pairs_of(run_to_read(folder), by, options)
     write_rows(found.rows, out)
     said = "\n".join([*found.sentences(), f"written to {out}"])
     print_result(said, {**found.as_dict(), "out": str(out)} if as_json else None)

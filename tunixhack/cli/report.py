@@ -25,9 +25,9 @@ def report(
     import webbrowser
 
     from tunixhack.report.write import write_report
-    from tunixhack.runs.run import Run
+    from tunixhack.runs.find import run_to_read
 
-    path = write_report(Run.load(folder), out)
+    path = write_report(run_to_read(folder), out)
     print_result(f"written to {path}", {"report": str(path), "exit_code": 0} if as_json else None)
     if show and not webbrowser.open(path.resolve().as_uri()):
         print_text(f"no browser can be opened from here: open {path} in one", sys.stderr)

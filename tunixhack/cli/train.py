@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from tunixhack._util.wording import counted
 from tunixhack.cli.help import Verb
 from tunixhack.errors import UserError
 from tunixhack.train.old_names import renamed_options
+
+if TYPE_CHECKING:
+    from tunixhack.runs.run import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="I have read and accept the terms of the model.")]
@@ -142,8 +145,10 @@ def generate(
     """Ask a trained student: one question, or a file of them."""
     if (question is None) == (questions is None):
         raise UserError("give a question, or --questions FILE, and not both")
+    from tunixhack._util.addresses import local_path
     from tunixhack.train.inference.batch_generate import generate_replies, read_questions, write_replies
 
+    out = None if out is None else local_path(out)  # before a student is loaded
     texts = [question] if question is not None else read_questions(questions or Path())
     loaded = _load(student, accept_terms, cpu)
     options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
@@ -178,10 +183,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a dataset in a training format, or a trained student in others' formats, each checked against it."""
-    from tunixhack.runs.run import STATE
+    from tunixhack._util.addresses import local_path
+    from tunixhack.runs.find import find_run
 
-    if (source / STATE).exists():
-        _export_dataset(source, target, formats or "messages", as_json)
+    target = local_path(target)
+    if (run := find_run(source)) is not None:
+        _export_dataset(run, target, formats or "messages", as_json)
         return
     names = [name.strip() for name in (formats or "safetensors,orbax,gguf").split(",")]
     exported = _load(source, accept_terms, cpu).export(target, names, say=_say)
@@ -191,10 +198,8 @@ def export(
         print_json(asdict(exported))
 
 
-def _export_dataset(source: Path, target: Path, format: str, as_json: bool) -> None:
-    from tunixhack.runs.run import Run
-
-    exported = Run.load(source).export(format, target)
+def _export_dataset(run: Run, target: Path, format: str, as_json: bool) -> None:
+    exported = run.export(format, target)
     rows, rejected = len(exported.rows), exported.rejected.height
     left_out = f"; {rejected:,} are left out, whose text holds the format's own tags" if rejected else ""
     content = {"file": str(target), "format": format, "rows": rows, "rejected": rejected}

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Union
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import write_atomically
 from tunixhack.errors import UserError
 from tunixhack.sources.files import compressor, kind
@@ -33,8 +34,9 @@ def check_output(path: Path, source: Path | None = None, *, replace: bool | None
         replace: whether another file that stands there may be replaced; None where that cannot be asked for.
 
     Raises:
-        UserError: it is of a kind that is not written, is the source, or stands there already.
+        UserError: it is at an address, of a kind that is not written, is the source, or stands there already.
     """
+    local_path(path)
     if kind(path) not in _KINDS or (kind(path) == ".parquet") != (path.suffix.lower() == ".parquet"):
         raise UserError(f"{path}: rows are written to {', '.join(_KINDS)}, the first two also with .gz, .bz2 or .xz")
     if path.is_dir():

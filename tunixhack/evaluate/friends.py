@@ -60,7 +60,7 @@ def _teachers_of(arm: Arm) -> Iterator[str]:
     except UserError:
         return
     for dataset in datasets:
-        place = Path(dataset.name).expanduser()
+        place = Path(dataset.name).expanduser()  # of one at an address, the student's own record is what is known
         folder = place if place.is_dir() else place.parent
         if (folder / STATE).is_file():
             try:

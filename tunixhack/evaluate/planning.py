@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import read_parquet
 from tunixhack._util.progress import Reporter
 from tunixhack._util.wording import counted
@@ -142,7 +143,7 @@ def plan(
     """
     order = Order.read(shard, reuse, questions=questions, **options)
     setup = Setup.find(arms, on, source, order, report or Reporter())
-    folder = Path(out) if out is not None else default_folder(setup)
+    folder = local_path(out) if out is not None else default_folder(setup)
     check_folder(folder, setup.tasks)
     return planned(setup, folder)
 

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 import tunixhack
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import make_folder
 from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
@@ -100,16 +101,17 @@ def evaluate(
         UserError: something that the user can mend, before anything is asked; or no arm has a result.
         TeacherFailed: no arm has a result, and a teacher failed for too long.
     """
-    report = report or Reporter()
+    report, chosen = report or Reporter(), None if out is None else local_path(out)
+    logs = None if inspect_logs is None else local_path(inspect_logs)
     order = Order.read(
         shard, reuse, questions=questions, samples=samples, temperature=temperature, max_tokens=max_tokens, seed=seed,
         budget=budget, ask_again=ask_again, accept_terms=accept_terms, cpu=cpu, judge=judge,
     )  # fmt: skip
     setup = Setup.find(arms, on, source, order, report)
-    folder = Path(out) if out is not None else default_folder(setup)
+    folder = chosen or default_folder(setup)
     found = ask(setup, folder, _command(arms, on, source, order, folder), report)
-    if inspect_logs is not None:
-        write_logs(Path(inspect_logs), found, {name: chosen.rows for name, chosen in setup.questions.items()})
+    if logs is not None:
+        write_logs(logs, found, {name: chosen.rows for name, chosen in setup.questions.items()})
     return found
 
 

@@ -33,9 +33,9 @@ def build(mixture: MixtureSpec, options: MixtureOptions, out: Path, report: Repo
     report, run = report or Reporter(), Run(out)
     check(mixture, options)
     check_owner(run, mixture.name, source_of(mixture))
-    each = dataclasses.replace(
-        options.each, command=command(mixture, options, out), reuse=tuple(lenders(options.each.reuse))
-    )
+    each = dataclasses.replace(options.each, reuse=tuple(lenders(options.each.reuse)))
+    options = dataclasses.replace(options, each=each)
+    each = dataclasses.replace(each, command=command(mixture, options, out))
     options = dataclasses.replace(options, each=each)
     decided = _decided(mixture, options, out, report)
     make_folder(out)

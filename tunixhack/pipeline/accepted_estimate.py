@@ -26,7 +26,7 @@ class AcceptedEstimate:
     """Of all questions that may be asked."""
     kept: Share | None = None
     """Answers that another run kept, of those that it received; None where none is named."""
-    like: Path | None = None
+    like: str | Path | None = None
     expected: tuple[Estimate, Estimate, Estimate] | None = None
     """At that share, and at the upper and the lower end of its interval of 95 %."""
 
@@ -71,7 +71,7 @@ class AcceptedEstimate:
 
 
 def estimate_accepted(
-    recipe: RecipeSpec, teacher: str, wanted: int, ceiling: int, *, like: Path | None = None, **assumed: Any
+    recipe: RecipeSpec, teacher: str, wanted: int, ceiling: int, *, like: str | Path | None = None, **assumed: Any
 ) -> AcceptedEstimate:
     """Estimate what so many accepted answers cost; nothing is asked.
 
@@ -99,13 +99,14 @@ def estimate_accepted(
     at_most = cost(ceiling)
     if like is None:
         return AcceptedEstimate(accepted=wanted, at_most=at_most)
-    kept = _kept(Run.load(like), like)
+    run = Run.load(like)
+    kept, like = _kept(run), run.place
     low, high = kept.interval
     at_share, best, worst = (cost(goal.expected(share * recipe.samples)) for share in (kept.value or 0.0, high, low))
     return AcceptedEstimate(accepted=wanted, at_most=at_most, kept=kept, like=like, expected=(at_share, best, worst))
 
 
-def _kept(run: Run, folder: Path) -> Share:
+def _kept(run: Run) -> Share:
     """Count the answers that a run kept, those among them that were more than it wanted, and all that it received."""
     kept = [part.height for part in run.latest_parts("train", ["sample"])]
     dropped = [
@@ -116,7 +117,7 @@ def _kept(run: Run, folder: Path) -> Share:
         share = Share(wanted + sum(int(one.sum()) for one in dropped), wanted + sum(map(len, dropped)))
         if share.of:
             return share
-    raise UserError(f"{folder} has no answers that steps have judged: leave --like out, or name another run")
+    raise UserError(f"{run.place} has no answers that steps have judged: leave --like out, or name another run")
 
 
 def _cost(one: Estimate) -> str:

@@ -43,13 +43,13 @@ from tunixhack.tokenizers import student_counter
 
 def build(recipe: RecipeSpec, options: BuildOptions, out: Path, report: Reporter | None = None) -> Run:
     """Build a recipe's dataset in a folder; see `tunixhack.recipe.Recipe.build`."""
-    report = report or Reporter()
-    run = Run(out)
+    report, run = report or Reporter(), Run(out)
     check_options(recipe, options)
     check_folder(run, recipe)
     recipe = as_begun(recipe, run, report.say)
     shards = of_the_same_build(recipe, options, run)
-    reused = [*lenders(options.reuse), *shards]
+    lent = lenders(options.reuse)
+    options, reused = replace(options, reuse=lent), [*lent, *shards]
     count_tokens = student_counter(recipe.student) if recipe.student else None
     pool = TeacherPool(settings_of(recipe, options), run, report, merged_states(shards))
     pool.stored_only = options.merge is not None

@@ -106,7 +106,7 @@ def check_owner(run: Run, domain: str, source: Mapping[str, Any]) -> None:
     """
     state = run.state()
     if not state and run.folder.is_dir():
-        others = run.other_files()
+        others = _other_files(run)
         if others:
             raise UserError(
                 run.without_state()
@@ -120,6 +120,18 @@ def check_owner(run: Run, domain: str, source: Mapping[str, Any]) -> None:
             raise UserError(
                 f"{run.folder} holds a run of {what} {_short(there)}, not {_short(wanted)}: choose another --out"
             )
+
+
+def _other_files(run: Run) -> list[str]:
+    """Name what stands in the folder beside stored answers, batches, and what a killed start leaves."""
+    own = {run.store.folder: run.store.own_file, run.store.batches.folder: run.store.batches.own_file}
+    found = []
+    for path in run.folder.iterdir():
+        if path in own and path.is_dir():
+            found += [f"{path.name}/{inside.name}" for inside in path.iterdir() if not own[path](inside)]
+        elif not path.name.startswith((".", "lock")):
+            found.append(path.name)
+    return sorted(found)
 
 
 def as_begun(recipe: RecipeSpec, run: Run, say: Callable[[str], None]) -> RecipeSpec:

@@ -66,7 +66,7 @@ def command_line(name: str, given: Mapping[str, object], options: BuildOptions, 
         "--seed": options.seed or None,
         "--budget": options.budget,
         "--hours": options.hours,
-        "--reuse": ",".join(str(other.folder) for other in lenders(options.reuse)) or None,
+        "--reuse": ",".join(other.place for other in lenders(options.reuse)) or None,
         "--shard": options.shard,
         "--out": options.addresses.get(out, out),
     }

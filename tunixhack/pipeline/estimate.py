@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tunixhack._util.addresses import as_address
 from tunixhack._util.installation import installed_version
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError, nearest
@@ -105,7 +106,7 @@ def estimate(
     questions: int,
     *,
     batch: bool = False,
-    like: Path | None = None,
+    like: str | Path | None = None,
     prompt_tokens: int | None = None,
     answer_tokens: int | None = None,
 ) -> Estimate:
@@ -158,7 +159,7 @@ def questions_and_probes(recipe: RecipeSpec, rows: int) -> tuple[int, int]:
 
 
 def _step_costs(
-    recipe: RecipeSpec, teacher: str, questions: int, *, batch: bool, like: Path | None
+    recipe: RecipeSpec, teacher: str, questions: int, *, batch: bool, like: str | Path | None
 ) -> Iterator[StepCost]:
     """Yield what each step costs that asks for something else than answers."""
     if not any(hasattr(step, "forecast") for step in recipe.steps):
@@ -204,20 +205,23 @@ def price_of(teacher: str, batch: bool = False) -> Price | None:
     return price.in_batches() if price is not None and batch else price
 
 
-def _of_samples(folder: Path) -> tuple[int, int, str]:
-    found = _seen(folder, "sample")
+def _of_samples(place: str | Path) -> tuple[int, int, str]:
+    found = _seen(place, "sample")
     if found is None:
-        raise UserError(f"{folder} has no answers whose tokens the server told: leave --like out, or name another run")
+        raise UserError(
+            f"{as_address(place) or place} has no answers whose tokens the server told: leave --like out, or name "
+            "another run"
+        )
     return found
 
 
-def _seen(folder: Path, step: str) -> tuple[int, int, str] | None:
+def _seen(place: str | Path, step: str) -> tuple[int, int, str] | None:
     """Take the mean tokens of the answers to a step that a run has stored; None where it has none."""
-    store, answers, requests = Run.load(folder).store, 0, 0
+    run, answers, requests = Run.load(place), 0, 0
 
     def stored() -> Iterator[pl.DataFrame]:
         nonlocal answers, requests
-        for rows in store.files_of("step", "usage", "count"):
+        for rows in run.store.files_of("step", "usage", "count"):
             rows = rows.filter(pl.col("step") == step)
             answers += rows.height
             requests += rows["usage"].count()
@@ -227,7 +231,7 @@ def _seen(folder: Path, step: str) -> tuple[int, int, str] | None:
     if not requests or None in (tokens["prompt_tokens"], tokens["completion_tokens"]):
         return None
     prompt, answer = tokens["prompt_tokens"] / requests, tokens["completion_tokens"] / answers
-    return round(prompt), round(answer), f"the mean of the {answers:,} answers in {folder}"
+    return round(prompt), round(answer), f"the mean of the {answers:,} answers in {run.place}"
 
 
 def _first_rows(recipe: RecipeSpec) -> pl.DataFrame:

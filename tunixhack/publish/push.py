@@ -21,6 +21,7 @@ from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.publish.public_names import publish_names, published_names
+from tunixhack.runs.find import run_to_read
 from tunixhack.runs.run import Run
 from tunixhack.runs.tables import TableWriter, is_file_of, table_files
 
@@ -56,7 +57,7 @@ def push(
     """Publish a run's dataset, in one commit; a push that was stopped goes on with the files that are missing.
 
     Args:
-        run: the run, or its folder.
+        run: the run, its folder, or its address.
         repo: ``user/name``; made where it is not there yet.
         private: make it so that only its owner sees it. One that is public already is refused.
         revision: the branch, made where it is not there yet; None for ``main``.
@@ -66,7 +67,7 @@ def push(
         UserError: one sentence for each way to fail: nothing to publish yet, no token or one that may not write, no
             network, a Hub that refuses.
     """
-    run = run if isinstance(run, Run) else Run.load(run)
+    run = run if isinstance(run, Run) else run_to_read(run)
     rows = _look(run, yes)
     if not _REPO.fullmatch(repo):
         raise UserError(f"{repo!r} is no dataset's id on the Hub, which looks like user/name")
@@ -90,14 +91,14 @@ def _look(run: Run, yes: bool) -> int:
                 "its place, or build again with the same command, which writes it anew"
             )
     if not (run.folder / CARD).is_file():
-        raise UserError(f"{run.folder} has no {CARD} yet, so there is nothing to publish: {run.status}")
+        raise UserError(f"{run.place} has no {CARD} yet, so there is nothing to publish: {run.status}")
     if not table_files(run.folder, TABLE):
-        raise UserError(f"{run.folder} has no {TABLE}.parquet yet, so there is nothing to publish: {run.status}")
+        raise UserError(f"{run.place} has no {TABLE}.parquet yet, so there is nothing to publish: {run.status}")
     rows = run.kept
     if rows == 0:
-        raise UserError(f"{run.folder}/train.parquet has no rows, so there is nothing to publish")
+        raise UserError(f"{run.place}/train.parquet has no rows, so there is nothing to publish")
     if not yes and not run.done:
-        raise UserError(f"{run.folder} is {run.status} (--yes publishes what is written: {counted(rows, 'answer')})")
+        raise UserError(f"{run.place} is {run.status} (--yes publishes what is written: {counted(rows, 'answer')})")
     _hide_private_names(run)
     return rows
 

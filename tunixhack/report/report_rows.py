@@ -96,7 +96,7 @@ def report_rows(run: Run) -> ReportRows:
         questions = questions.head(MOST_ROWS - answers.height)
         found = _repeated(run, questions)
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"the tables of {run.folder} are not what a run writes ({error}): {REMEDY}") from error
+        raise UserError(f"the tables of {run.place} are not what a run writes ({error}): {REMEDY}") from error
     return ReportRows(answers, questions, found, _longest(answers, questions), left_out)
 
 

@@ -12,10 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import write_atomically
 from tunixhack._util.progress import Reporter
 from tunixhack._util.safe_text import for_html
-from tunixhack.errors import TunixHackError
+from tunixhack.errors import TunixHackError, UserError
 from tunixhack.report.index import Index
 from tunixhack.report.packing import data_block
 from tunixhack.report.public_words import PublicWords
@@ -33,7 +34,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
 
     Args:
         run: in whatever state.
-        path: of the file; ``report.html`` in the run's folder when None.
+        path: of the file; ``report.html`` in the run's folder when None, which a run at an address has not.
 
     Returns:
         The file's path. One that was there is replaced as a whole.
@@ -41,7 +42,12 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     Raises:
         UserError: the run cannot be read, or the file not be written.
     """
-    path = path or run.folder / REPORT
+    if path is None and run.address is not None:
+        raise UserError(
+            f"the report of {run.address} is written to a file of this machine: name one with --out, such as "
+            f"{run.folder.name}.html"
+        )
+    path = local_path(path or run.folder / REPORT)
     state: dict[str, Any] = dict(run.state())
     rows = report_rows(run)
     public = PublicWords(state)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import write_atomically
 from tunixhack.errors import UserError
 
@@ -110,8 +111,9 @@ def writer_of(path: Path) -> Callable[[Iterable[Rows], Path], None]:
     """Return what writes a file of this ending.
 
     Raises:
-        UserError: nothing does.
+        UserError: nothing does, or it is at an address.
     """
+    local_path(path)
     writer = {".jsonl": _write_json_lines, ".parquet": _write_parquet}.get(path.suffix.lower())
     if writer is None:
         raise UserError(f"{path} ends in neither .jsonl nor .parquet: those are the files that rows are exported to")

@@ -8,20 +8,22 @@ from pathlib import Path
 import polars as pl
 
 from tunixhack.runs.answer_store import KEY, AnswerStore
+from tunixhack.runs.places import opened
 from tunixhack.runs.run import Run
 
 
 def lenders(runs: Sequence[str | Path | Run]) -> list[Run]:
-    """Open the runs that lend answers, given as such or as their folders; one without run.json lends them, too.
+    """Open the runs that lend answers, given as such, or as their folders or addresses.
 
-    A mixture's run lends the answers of all its parts.
+    One without run.json lends them, too. A mixture's run lends the answers of all its parts.
     """
-    opened = [run if isinstance(run, Run) else _lender(Path(run)) for run in runs]
-    return [one for run in opened for one in (run.parts() or [run])]
+    found = [run if isinstance(run, Run) else _lender(run) for run in runs]
+    return [one for run in found for one in (run.parts() or [run])]
 
 
-def _lender(folder: Path) -> Run:
-    return Run(folder) if Run(folder).without_state() else Run.load(folder)
+def _lender(place: str | Path) -> Run:
+    run = Run(*opened(place, answers=True))
+    return run if run.without_state() else run.checked()
 
 
 def not_lent(store: AnswerStore, lent: Sequence[AnswerStore], *columns: str) -> Iterator[pl.DataFrame]:

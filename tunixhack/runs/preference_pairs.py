@@ -164,7 +164,7 @@ def pairs_of(run: Run, by: str, options: Mapping[str, Any]) -> PreferencePairs:
     found = preference_pairs(run.train, run.rejected, chosen, seed)
     if not found.rows:
         raise UserError(
-            f"{run.folder} gives no pair by {by}: none of {counted(found.of, 'question')} has a kept answer that is "
+            f"{run.place} gives no pair by {by}: none of {counted(found.of, 'question')} has a kept answer that is "
             "better than another one"
         )
     return found

@@ -47,10 +47,10 @@ def rejected_rows(run: Run, reason: str | None = None, count: int = 2) -> Reject
     """
     reasons, taken = _first_of_each(run.latest_parts("rejected"), count)
     if taken is None:
-        raise UserError(f"{run.folder} has no rejected.parquet yet: {run.status}")
+        raise UserError(f"{run.place} has no rejected.parquet yet: {run.status}")
     if reason is not None:
         if reason not in reasons:
-            raise UserError(f"no row of {run.folder} was dropped as {reason!r}: {nearest(reason, reasons)}")
+            raise UserError(f"no row of {run.place} was dropped as {reason!r}: {nearest(reason, reasons)}")
         taken = taken.filter(reason=reason)
     on = ["request_key", "sample", "seed"]
     asked = taken.select(KEY)

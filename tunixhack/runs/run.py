@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tunixhack._util.addresses import no_folder
 from tunixhack._util.files import write_json
 from tunixhack._util.ids import rank
 from tunixhack._util.lock import owner
@@ -35,8 +34,14 @@ from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import ANSWERS, WORK, AnswerStore, Received
 from tunixhack.runs.divide import divide
 from tunixhack.runs.funnel import as_frame
+from tunixhack.runs.places import opened
 from tunixhack.runs.shard_names import holds_shards
 from tunixhack.runs.signature import how_to_go_on
+from tunixhack.runs.state import DONE as DONE
+from tunixhack.runs.state import REPORT as REPORT
+from tunixhack.runs.state import RUNNING as RUNNING
+from tunixhack.runs.state import STATE as STATE
+from tunixhack.runs.state import STOPPED as STOPPED
 from tunixhack.runs.state import RunRecord, read_state
 from tunixhack.runs.tables import beginning, height, is_written, read_table, table_files, table_parts
 
@@ -47,11 +52,8 @@ if TYPE_CHECKING:
     from tunixhack.formats import ExportedRows
     from tunixhack.runs.preference_pairs import By
 
-STATE = "run.json"
-REPORT = "report.html"
 MOST_LOOKED_AT = 50_000
 """Kept answers among which samples are looked for."""
-RUNNING, STOPPED, DONE = "running", "stopped", "done"
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,28 +66,45 @@ class Run:
     """
 
     folder: Path
+    address: str | None = None
+    """Where on an object store it was fetched from; None of a run of this machine."""
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
-        """Open a run's folder.
+        """Open a run's folder, or the run at an address, which is fetched first as far as it has changed.
+
+        Args:
+            folder: of the run, or its address, such as ``s3://bucket/runs/math``.
 
         Raises:
-            UserError: there is no run in it.
+            UserError: there is no run, or the store cannot be asked.
         """
-        run = cls(Path(folder))
+        return cls(*opened(folder, answers=True)).checked()
+
+    def checked(self) -> Run:
+        """Return the run itself, which has a record that can be read.
+
+        Raises:
+            UserError: it has none.
+        """
         try:
-            if not run.folder.is_dir():
-                raise UserError(no_folder(folder))
-            if not (run.folder / STATE).exists():
-                raise UserError(run.without_state() or f"{folder} is not the folder of a run: it has no {STATE}")
+            if not self.folder.is_dir():
+                raise UserError(f"there is no folder {self.place}")
+            if not (self.folder / STATE).exists():
+                raise UserError(self.without_state() or f"{self.place} is not the folder of a run: it has no {STATE}")
         except OSError as error:
-            raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
-        run.state()
-        return run
+            raise UserError(f"{self.place} cannot be looked into: {error.strerror or error}") from error
+        self.state()
+        return self
+
+    @property
+    def place(self) -> str:
+        """The run's folder, or the address that it was fetched from."""
+        return self.address or str(self.folder)
 
     def __repr__(self) -> str:
         """Say in a line which folder it is and how far the run is."""
-        return for_terminal(f"Run({str(self.folder)!r}: {_or_sentence(self._told)})")
+        return for_terminal(f"Run({self.place!r}: {_or_sentence(self._told)})")
 
     def _repr_html_(self) -> str:
         """Return the funnel and two answers for a notebook, and where its report is; all of it escaped."""
@@ -94,11 +113,11 @@ class Run:
 
         try:
             kept = self.samples(2) if is_written(self.folder, "train") else ()
-            shown = run_html(f"{self.folder}: {self.status}", self.state(), kept)
+            shown = run_html(f"{self.place}: {self.status}", self.state(), kept)
             report = self.folder / REPORT
             return shown + (paragraph(f"all rows, to look through in a browser: {report}") if report.exists() else "")
         except TunixHackError as error:  # what a notebook shows must not end in a traceback
-            return paragraph(f"{self.folder}: {error}")
+            return paragraph(f"{self.place}: {error}")
 
     def _told(self) -> str:
         if not self.state():
@@ -123,27 +142,16 @@ class Run:
         """Say how to go on where shards are instead of a run, or answers without their run.json; None for neither."""
         if holds_shards(self.folder):
             return (
-                f"{self.folder} holds the shards of a build and is no run itself: build with --shard goes on with "
-                f"them, and tunixhack merge {self.folder} --out OTHER makes one run of them"
+                f"{self.place} holds the shards of a build and is no run itself: build with --shard goes on with "
+                f"them, and tunixhack merge {self.place} --out OTHER makes one run of them"
             )
         found = self.store.received()
         if not found.answers and not found.damaged:
             return None
         return (
-            f"{self.folder} has no {STATE} any more, but {found}: restore {STATE}, or build with another --out and "
-            f"--reuse {self.folder}, which takes over the answers to the same requests"
+            f"{self.place} has no {STATE} any more, but {found}: restore {STATE}, or build with another --out and "
+            f"--reuse {self.place}, which takes over the answers to the same requests"
         )
-
-    def other_files(self) -> list[str]:
-        """Name what stands in the folder beside stored answers, batches, and what a killed start leaves."""
-        own = {self.store.folder: self.store.own_file, self.store.batches.folder: self.store.batches.own_file}
-        found = []
-        for path in self.folder.iterdir():
-            if path in own and path.is_dir():
-                found += [f"{path.name}/{inside.name}" for inside in path.iterdir() if not own[path](inside)]
-            elif not path.name.startswith((".", "lock")):
-                found.append(path.name)
-        return sorted(found)
 
     def save(self, state: RunRecord) -> None:
         """Replace run.json."""
@@ -156,7 +164,8 @@ class Run:
 
     def parts(self) -> list[Run]:
         """Return the runs of a mixture's parts, as far as they are there; none of another run."""
-        parts = [Run(self.folder / part["name"]) for part in self.state().get("parts", [])]
+        names = [part["name"] for part in self.state().get("parts", [])]
+        parts = [Run(self.folder / name, self.address and f"{self.address}/{name}") for name in names]
         return [part for part in parts if (part.folder / STATE).exists()]
 
     @property
@@ -237,7 +246,7 @@ class Run:
         train = self._with_ids(self.train)
         if not 1 <= rows <= train.height:
             raise UserError(
-                f"{self.folder} has {counted(train.height, 'kept answer')}: a subset of {rows:,} cannot be taken"
+                f"{self.place} has {counted(train.height, 'kept answer')}: a subset of {rows:,} cannot be taken"
             )
         seed = self.state().get("order", {}).get("seed") or 0
         questions = train.select("question_id").unique()
@@ -380,7 +389,7 @@ class Run:
 
     def _check_written(self, name: str) -> None:
         if not table_files(self.folder, name):
-            raise UserError(f"{self.folder} has no {name}.parquet yet: {self.status}")
+            raise UserError(f"{self.place} has no {name}.parquet yet: {self.status}")
 
 
 def _or_sentence(tell: Callable[[], str]) -> str:

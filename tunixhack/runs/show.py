@@ -24,7 +24,7 @@ def print_run(run: Run, samples: int = 2) -> None:
     """
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)  # a narrow terminal wraps lines, which reads better than cut columns
-    console.print(Text(for_terminal(f"{run.folder}: {run.status}"), style="bold"), end="\n\n")
+    console.print(Text(for_terminal(f"{run.place}: {run.status}"), style="bold"), end="\n\n")
     console.print(run.funnel_table())
     for sentence in run_sentences(run.state()):
         style = "yellow" if sentence == DEMONSTRATION else ""
@@ -45,6 +45,7 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
     return {
         "folder": str(run.folder),
+        **({"address": run.address} if run.address else {}),
         "state": state.get("state"),
         "status": run.status,
         "rows": rows,

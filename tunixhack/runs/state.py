@@ -18,6 +18,10 @@ from typing import Any, TypedDict, cast
 from tunixhack.errors import UserError
 from tunixhack.runs.funnel import FunnelLine
 
+STATE, REPORT = "run.json", "report.html"
+"""The names in a run's folder of the record that is read here, and of the page for a browser."""
+RUNNING, STOPPED, DONE = "running", "stopped", "done"
+"""What ``state`` says in it."""
 SCHEMA = 2
 """Version of run.json's shape. Files of version 0.1.0 of the package have none, and are of the first."""
 LARGEST = 64 * 2**20

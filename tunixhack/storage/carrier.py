@@ -23,7 +23,7 @@ from tunixhack._util.wire_json import read_json
 from tunixhack.errors import UserError
 from tunixhack.runs.answer_store import KEY, WORK
 from tunixhack.runs.journal import rows_of
-from tunixhack.runs.run import DONE
+from tunixhack.runs.state import DONE
 from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.names import (
     PROGRESS,

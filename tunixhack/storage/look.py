@@ -1,22 +1,19 @@
-"""What stands at an address, looked at without building: how far shards are, and a whole run."""
+"""How far the shards at an address are, told by their records alone."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tunixhack._util.addresses import as_address, as_path
 from tunixhack.errors import UserError
-from tunixhack.runs.run import DONE, RUNNING, STATE
 from tunixhack.runs.shard_folders import shard_progress
 from tunixhack.runs.shard_names import PREPARED, holds_shards, is_shard, shard_named
 from tunixhack.runs.signature import how_to_go_on
-from tunixhack.runs.state import parse_state
+from tunixhack.runs.state import DONE, RUNNING, STATE, parse_state
 from tunixhack.storage.claims import claims
 from tunixhack.storage.names import PROGRESS
 from tunixhack.storage.objects import Objects, together
-from tunixhack.storage.working_copy import WorkingCopy, working_folder
 
 
 def progress_of(place: str) -> list[dict[str, Any]] | None:
@@ -40,24 +37,6 @@ def progress_of(place: str) -> list[dict[str, Any]] | None:
     told: dict[str, dict[str, Any]] = {}
     together(lambda name: told.update({name: _progress(objects, name)}), names)
     return [told[name] for name in names if told[name]] or None
-
-
-def seen(place: str) -> Path:
-    """Return the folder of a run; of one at an address, a copy of what there is to look at.
-
-    It is none that a build works in, whose tables can be newer than those up there.
-    """
-    address = as_address(place)
-    if address is None:
-        return as_path(place)
-    objects, worked_on = Objects(address), working_folder(address)
-    record = objects.read(STATE)
-    if record is None:
-        raise UserError(f"{address} is not the address of a run: it has no {STATE}, and no shards")
-    done = parse_state(record, f"{address}/{STATE}").get("state") == DONE
-    folder = worked_on.with_name(f"{worked_on.name}-seen")
-    WorkingCopy.open(folder, "").fetch(objects, answers=not done, tables=True)
-    return folder
 
 
 def _progress(objects: Objects, name: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from tunixhack._util.ids import digest
 from tunixhack.runs.answer_store import ANSWERS, BATCHES, WORK
-from tunixhack.runs.run import STATE
 from tunixhack.runs.shard_names import PREPARED, is_shard
+from tunixhack.runs.state import REPORT, STATE
 from tunixhack.runs.tables import is_file_of
 
 MANIFEST = ".storage.json"
@@ -74,6 +74,21 @@ def is_batch(name: str) -> bool:
     """Tell whether a file is a batch under way."""
     path = PurePosixPath(name)
     return path.parent.name == BATCHES and path.suffix == ".json"
+
+
+def is_received(name: str) -> bool:
+    """Tell whether an object holds what was received, and is of use to who asks or counts: no reader of tables."""
+    return is_answers(name) or is_batch(name) or Piece.read(name) is not None
+
+
+def is_read(name: str) -> bool:
+    """Tell whether an object is one that a finished run is read from: records, tables, the card.
+
+    The report is not, which holds all rows once more.
+    """
+    hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    told = is_carried(name) and not is_received(name) and PurePosixPath(name).name != REPORT
+    return told or (is_record(name) and not hidden)
 
 
 def is_journal(name: str) -> bool:

@@ -10,11 +10,13 @@ below 4 holds fsspec at 2025.3, that s3fs needs an aiobotocore below 3, which ne
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +32,34 @@ WHOLE = (*PROTOCOLS, "gcs", "memory", "hf", "oss", "oci", "ocilake", "tosfs", "l
 """Protocols of stores that take an object as a whole. Elsewhere it is written under another name, and renamed."""
 AT_ONCE = 8
 """Objects that are fetched beside one another."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""What a disk answers that is full."""
+_VERSIONS = (
+    "version",
+    "VersionId",
+    "generation",
+    "e_tag",
+    "ETag",
+    "etag",
+    "last_modified",
+    "LastModified",
+    "mtime",
+    "modified",
+    "updated",
+    "created",
+)
+"""What stores tell of an object that is another one after it was written anew, each by names of its own."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object, as a listing tells of it."""
+
+    size: int
+    """In bytes."""
+    version: str | None
+    """Another one after the object was written anew; None where the store tells nothing of the kind."""
 
 
 class Objects:
@@ -60,14 +89,18 @@ class Objects:
         self._root = str(self._fs._strip_protocol(address)).rstrip("/")
 
     def sizes(self, under: str = "") -> dict[str, int]:
-        """Return the bytes of each object below a folder, by its name from there.
+        """Return the bytes of each object below a folder, by its name from there; see `listed`."""
+        return {name: one.size for name, one in self.listed(under).items()}
+
+    def listed(self, under: str = "") -> dict[str, Listed]:
+        """Return the objects below a folder by their names from there.
 
         Raises:
             StorageFailed: the store cannot be asked, or has no such bucket.
         """
         root = self._path(under)
 
-        def listed() -> dict[str, int]:
+        def listed() -> dict[str, Listed]:
             self._fs.invalidate_cache()
             try:
                 found = self._fs.find(root, detail=True)
@@ -75,7 +108,9 @@ class Objects:
                 if names_no_bucket(error):
                     raise
                 return {}
-            return {name[len(root) :].lstrip("/"): int(about["size"] or 0) for name, about in found.items()}
+            named = ((name[len(root) :].lstrip("/"), about) for name, about in found.items())
+            # an empty object that is called as the folder itself is how a store's own web page makes a folder
+            return {name: _listed(about) for name, about in named if name and not name.endswith("/")}
 
         return self._do("list", under, listed)
 
@@ -158,9 +193,21 @@ class Objects:
             return call()
         except StorageFailed:
             raise
+        except OSError as error:
+            if what == "read" and error.errno in NO_ROOM:  # of this machine's disk, into which an object is copied
+                raise
+            raise self._failure(error, what, name) from error
         except Exception as error:  # each implementation of fsspec has errors of its own
-            told = name.partition(".claims/")[0]  # a claim says nothing to who reads the sentence
-            raise failure(error, what, f"{self.address}/{told}".rstrip("/"), self._protocol) from error
+            raise self._failure(error, what, name) from error
+
+    def _failure(self, error: Exception, what: str, name: str) -> StorageFailed:
+        told = name.partition(".claims/")[0]  # a claim says nothing to who reads the sentence
+        return failure(error, what, f"{self.address}/{told}".rstrip("/"), self._protocol)
+
+
+def _listed(about: Mapping[str, Any]) -> Listed:
+    told = {name: str(about[name]) for name in _VERSIONS if about.get(name) is not None}
+    return Listed(int(about["size"] or 0), str(told) if told else None)
 
 
 def together(call: Callable[[T], object], given: Iterable[T]) -> None:

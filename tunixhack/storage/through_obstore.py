@@ -51,9 +51,9 @@ class Obstore:
         """Forget listings, of which none are kept."""
 
     def find(self, path: str, detail: bool) -> dict[str, dict[str, Any]]:
-        """Return what is below a folder: a mapping with ``size`` for each name."""
+        """Return what is below a folder: for each name its ``size``, ``e_tag``, ``last_modified`` and ``version``."""
         found = (one for part in self._store.list(path or None) for one in part)
-        return {str(one["path"]): {"size": one["size"]} for one in found}
+        return {str(one["path"]): dict(one) for one in found}
 
     def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
         """Return the folders in a folder; its objects are left out."""

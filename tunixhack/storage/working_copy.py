@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from tunixhack._util.cache import cache_dir
 from tunixhack._util.files import make_folder, write_atomically, write_json
@@ -31,6 +32,7 @@ from tunixhack.storage.names import (
 )
 from tunixhack.storage.objects import Objects, together
 
+T = TypeVar("T")
 VARIABLE = "TUNIXHACK_STORAGE"
 """The variable that names the folder of all working copies."""
 KEPT_RECORDS = 20
@@ -40,10 +42,14 @@ KEPT_RECORDS = 20
 def working_folder(address: str) -> Path:
     """Return the folder in which what has an address is worked on; the same every time."""
     above = os.environ.get(VARIABLE)
-    last = "".join(one if one.isalnum() or one in "-_." else "-" for one in address.rpartition("/")[2])[:40]
     return (
         Path(above).expanduser() if above else cache_dir() / "storage"
-    ) / f"{last}-{digest('storage', address)[:12]}"
+    ) / f"{last_name(address)}-{digest('storage', address)[:12]}"
+
+
+def last_name(address: str) -> str:
+    """Return the last part of an address as a part of a file's name."""
+    return "".join(one if one.isalnum() or one in "-_." else "-" for one in address.rpartition("/")[2])[:40]
 
 
 @dataclass
@@ -116,7 +122,7 @@ class WorkingCopy:
         wanted = (
             {name: local for name in there if (local := self._wanted(name, there[name])) is not None} if answers else {}
         )
-        wanted |= {name: name for name in there if tables and is_table(name) and _is_safe(name)}
+        wanted |= {name: name for name in there if tables and is_table(name) and is_safe(name)}
         journals = self.journals() if any(Piece.read(name) for name in wanted) else {}
         for name in [name for name in wanted if self._is_here(name, there[name], journals)]:
             del wanted[name]
@@ -154,7 +160,7 @@ class WorkingCopy:
 
     def _wanted(self, name: str, size: int) -> str | None:
         """Return where an object is fetched to; None where it is not."""
-        if not _is_safe(name):
+        if not is_safe(name):
             return None
         if is_answers(name):
             local = local_name(name, self.copy)
@@ -176,9 +182,9 @@ class WorkingCopy:
             return False
 
 
-def own(there: dict[str, int]) -> dict[str, int]:
+def own(there: dict[str, T]) -> dict[str, T]:
     """Return the objects of a run without those of shards beside it."""
-    return {name: size for name, size in there.items() if not is_beside(name) and not name.startswith(".claims/")}
+    return {name: one for name, one in there.items() if not is_beside(name) and not name.startswith(".claims/")}
 
 
 def hash_of(content: bytes) -> str:
@@ -194,7 +200,7 @@ def _depth(name: str) -> int:
     return name.count("/")
 
 
-def _is_safe(name: str) -> bool:
+def is_safe(name: str) -> bool:
     """Tell whether a name leads to no other folder: whoever can write the bucket has chosen it."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts and "\0" not in name and "\\" not in name

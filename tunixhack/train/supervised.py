@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import make_folder
 from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
@@ -94,7 +95,7 @@ def sft(
     """Train a student on datasets, or go on with a training that was stopped.
 
     Args:
-        datasets: one or several; see `tunixhack.train.data.datasets.read_all`.
+        datasets: one or several, runs' folders and addresses among them; see `tunixhack.train.data.datasets.read_all`.
         model: the student to begin with; see `tunixhack.train.models.load.find`.
         method: ``full``, ``lora`` or ``qlora``.
         out: the training's folder; ``students/`` and the first dataset's name if left out. Started again with the same
@@ -134,6 +135,10 @@ def sft(
     >>> from tunixhack import train  # doctest: +SKIP
     >>> student = train.sft("runs/creative", "google/gemma-3-1b-it", epochs=2, hours=8.5)  # doctest: +SKIP
     """
+    folder = None if out is None else local_path(out)
+    for place in (scratch, resume_from):
+        if place is not None:
+            local_path(place)
     clock = Clock(hours, started)
     report = report or Reporter()
     stop = StopRequest()
@@ -174,7 +179,7 @@ def sft(
             read = group.first_alone("data", lambda: read_all(datasets))
             base = group.first_alone("model", lambda: find(model, accept_terms=accept_terms, say=report.say))
         _check_length(base, chosen)
-        folder = Path(out) if out is not None else Path("students") / Path(read[0].name).stem
+        folder = folder or Path("students") / Path(read[0].name).stem
         options = RunOptions(
             out=folder,
             scratch=Path(scratch) / folder.name if scratch is not None else folder,

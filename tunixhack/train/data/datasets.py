@@ -1,7 +1,7 @@
 """The examples that a student learns from, out of one or several datasets, whatever wrote them.
 
 ====================================== ==================================================================
-a run's folder, or a `Run`             ``train.parquet``: question and context, reasoning, answer
+a run's folder or address, or a `Run`  ``train.parquet``: question and context, reasoning, answer
 a `Dataset`                            one that was read before, such as the first rows of another
 ``.jsonl``, ``.json``, ``.parquet``, … a file that `tunixhack.sources.files` reads
 ``user/name:config/split@revision``    a dataset of the Hub; all but ``user/name`` may be left out
@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunixhack._util.addresses import as_address
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 from tunixhack.train.data.example_file import ExampleWriter
@@ -68,7 +69,7 @@ def read(place: str | Path | Run, weight: float = 1.0) -> Dataset:
     """Read a dataset.
 
     Args:
-        place: a run or its folder, a file, or a Hub dataset's id.
+        place: a run, its folder or its address, a file, or a Hub dataset's id.
         weight: see `Dataset.weight`.
 
     Raises:
@@ -170,16 +171,17 @@ def _dataset(rows: Iterable[Row], *, name: str, weight: float, notes: Sequence[s
 
 def _rows(place: str | Path | Run) -> tuple[Iterator[Row], list[str]]:
     """Open a place; return its rows, and what is to be told about it."""
+    from tunixhack.runs.find import find_run
     from tunixhack.runs.run import Run
     from tunixhack.runs.tables import table_files
     from tunixhack.sources.files import file_rows
 
     if isinstance(place, Run):
         return _run_rows(place)
+    if (run := find_run(place)) is not None:
+        return _run_rows(run)
     path = Path(place).expanduser()
     if path.is_dir():
-        if (path / "run.json").exists():
-            return _run_rows(Run.load(path))
         if files := table_files(path, "train"):
             return chain.from_iterable(map(file_rows, files)), []
         raise UserError(f"{place} is not the folder of a run, which has a train.parquet: name a run, or one file in it")
@@ -194,11 +196,11 @@ def _run_rows(run: Run) -> tuple[Iterator[Row], list[str]]:
     missing = [column for column in ("question", "reasoning", "answer") if column not in first.columns]
     if missing:
         raise UserError(
-            f"{run.folder / 'train.parquet'} has no column {missing[0]}, without which there is nothing to learn: "
+            f"{run.place}/train.parquet has no column {missing[0]}, without which there is nothing to learn: "
             "build again with the same command, which writes it anew from the stored answers"
         )
     if not run.kept:
-        raise UserError(f"{run.folder} has no answers to learn from: see `tunixhack show {run.folder}` for the reasons")
+        raise UserError(f"{run.place} has no answers to learn from: see `tunixhack show {run.place}` for the reasons")
     notes = [] if run.status == "finished" else [f"{run.folder.name} is {run.condition}"]
     if "local" in state.get("teachers", {}):
         notes.append(
@@ -224,14 +226,14 @@ def _file_or_hub_rows(place: str) -> Iterator[Row]:
 def _name(place: str | Path | Run | Dataset) -> str:
     if isinstance(place, Dataset):
         return place.name
-    return str(place) if isinstance(place, str | Path) else str(place.folder)
+    return (as_address(place) or str(place)) if isinstance(place, str | Path) else place.place
 
 
 def stem(name: str) -> str:
     """Name the domain of rows that tell none: the file, folder or Hub dataset they are in.
 
-    >>> stem("data/poems.v2.jsonl"), stem("user/poems:main/train@v1")
-    ('poems.v2', 'poems')
+    >>> stem("data/poems.v2.jsonl"), stem("user/poems:main/train@v1"), stem("s3://bucket/runs/poems")
+    ('poems.v2', 'poems', 'poems')
     """
-    last = Path(re.split("[:@]", name)[0]).name
+    last = Path(as_address(name) or re.split("[:@]", name)[0]).name
     return re.sub(r"\.(jsonl?|ndjson|csv|tsv|parquet)(\.(gz|bz2|xz))?$", "", last, flags=re.IGNORECASE) or "questions"

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from tunixhack._util.addresses import local_path
 from tunixhack._util.files import write_json
 from tunixhack._util.installation import install_command
 from tunixhack._util.safe_text import print_text
@@ -62,7 +63,7 @@ def export(
         UserError: ``out`` holds other files, the weights are not finite, the disk is too small, or a check failed, in
             which case nothing is left.
     """
-    out = Path(out).expanduser()
+    out = local_path(out).expanduser()
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"no student can be exported as {name!r}: {nearest(str(name), FORMATS)}")
