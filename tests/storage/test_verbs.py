@@ -213,7 +213,6 @@ def test_an_address_is_published_like_its_folder(
 WRITES = {
     "train --out": "train rows.jsonl --model gemma-3-270m --out ADDRESS",
     "train --scratch": "train rows.jsonl --model gemma-3-270m --scratch ADDRESS",
-    "train --resume-from": "train rows.jsonl --model gemma-3-270m --resume-from ADDRESS",
     "generate --out": "generate student QUESTION --out ADDRESS/replies.jsonl",
     "export of a run": "export RUN ADDRESS/rows.jsonl",
     "export of a student": "export student ADDRESS",
@@ -244,9 +243,22 @@ def test_what_no_build_writes_is_not_written_to_an_address_nor_to_a_folder_of_th
     assert sorted(path.name for path in Path().iterdir()) == ["rows.jsonl"]
 
 
-def test_evaluations_are_read_from_folders(both: Both, tunixhack: Command):
-    said = tunixhack("evaluate", "local", "--on", "math", "--source", "shipped", "--plan", "--reuse", ADDRESS).sentence
-    assert said == f"--reuse {ADDRESS}: evaluations are read from folders of this machine; copy it here"
+READS = {
+    "train --resume-from": "train rows.jsonl --model gemma-3-270m --resume-from ADDRESS",
+    "generate": "generate ADDRESS QUESTION",
+    "evaluate --reuse": "evaluate local --on math --source shipped --plan --reuse ADDRESS",
+    "lint": "lint ADDRESS",
+    "dedup": "dedup ADDRESS",
+}
+
+
+@pytest.mark.parametrize("command", READS.values(), ids=list(READS))
+def test_students_evaluations_and_files_are_read_from_this_machine(command: str, both: Both, tunixhack: Command):
+    found = tunixhack(*command.replace("ADDRESS", ADDRESS).split())
+    assert found.code == 2
+    said = f"{ADDRESS} is an address, and nothing is read from one but runs: copy what is there to this machine by the"
+    assert found.sentence.startswith(said)
+    assert not list(Path().iterdir())
 
 
 def test_what_is_built_at_s3_is_read_from_there(

@@ -52,6 +52,21 @@ def local_path(place: str | Path) -> Path:
     )
 
 
+def path_to_read(place: str | Path) -> Path:
+    """Return a place that something else than a run is read from as a path of this machine.
+
+    Raises:
+        UserError: it is an address.
+    """
+    address = as_address(place)
+    if address is None:
+        return as_path(place)
+    raise UserError(
+        f"{address} is an address, and nothing is read from one but runs: copy what is there to this machine by the "
+        "store's own tool, and name the copy"
+    )
+
+
 def has_secret(address: str) -> bool:
     """Tell whether an address has a password, a query or a user where a bucket belongs, which can be secret.
 

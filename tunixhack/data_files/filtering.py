@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunixhack._util.addresses import path_to_read
 from tunixhack._util.progress import Reporter
 from tunixhack._util.texts import is_blank
 from tunixhack._util.wording import counted
@@ -42,11 +43,13 @@ class Outputs:
             out: the file for what is kept.
 
         Raises:
-            UserError: one of them is there already, or is of a kind that is not written.
+            UserError: one of them is there already, or is of a kind that is not written; or the source is at an
+                address.
 
         >>> Outputs.beside(Path("train.csv"), "dedup").kept.name
         'train.dedup.jsonl'
         """
+        path_to_read(source)
         name = source.name.removesuffix(source.suffix) if source.suffix in (".gz", ".bz2", ".xz") else source.name
         ending = kind(source) if kind(source) in WRITTEN else ".jsonl"
         compressed = source.suffix if name != source.name and ending != ".parquet" else ""

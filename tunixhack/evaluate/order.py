@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from tunixhack._util.addresses import as_address
+from tunixhack._util.addresses import path_to_read
 from tunixhack._util.parts import read_part
 from tunixhack.errors import UserError
 from tunixhack.teachers.registry.address import public_name
@@ -92,9 +92,7 @@ class Order:
         listed = reuse.split(",") if isinstance(reuse, str) else [reuse] if isinstance(reuse, Path) else list(reuse)
         folders = tuple(Path(one) for one in listed if str(one).strip())
         for folder in folders:
-            if address := as_address(folder):
-                raise UserError(f"--reuse {address}: evaluations are read from folders of this machine; copy it here")
-            if not folder.is_dir():
+            if not path_to_read(folder).is_dir():
                 raise UserError(f"there is no folder {folder}, whose replies --reuse would take over")
         own = {name: options.pop(name) for name in ("samples", "temperature") if name in options}
         told = {name: value for name, value in own.items() if value is not None}

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from tunixhack._util.addresses import path_to_read
 from tunixhack.errors import UserError
 from tunixhack.sources.arrow_rows import table_rows
 from tunixhack.sources.json_files import json_lines, json_rows
@@ -100,8 +101,9 @@ def check_file(path: Path) -> None:
     """Say what is wrong with a file before it is read.
 
     Raises:
-        UserError: it is missing, a folder, of another kind, or not to be opened.
+        UserError: it is missing, at an address, a folder, of another kind, or not to be opened.
     """
+    path_to_read(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder: name one file in it")
     if not path.exists():

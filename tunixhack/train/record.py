@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tunixhack
+from tunixhack._util.addresses import path_to_read
 from tunixhack._util.files import write_json
 from tunixhack._util.installation import installed_version
 from tunixhack.errors import UserError
@@ -146,7 +147,7 @@ def read(folder: Path) -> TrainingRecord:
     Raises:
         UserError: there is none, or it is damaged, or it has what only a later version can read.
     """
-    path = folder / FILE
+    path = path_to_read(folder) / FILE
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from tunixhack._util.addresses import local_path
+from tunixhack._util.addresses import local_path, path_to_read
 from tunixhack._util.files import make_folder
 from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
@@ -136,9 +136,10 @@ def sft(
     >>> student = train.sft("runs/creative", "google/gemma-3-1b-it", epochs=2, hours=8.5)  # doctest: +SKIP
     """
     folder = None if out is None else local_path(out)
-    for place in (scratch, resume_from):
-        if place is not None:
-            local_path(place)
+    if scratch is not None:
+        local_path(scratch)
+    if resume_from is not None:
+        path_to_read(resume_from)
     clock = Clock(hours, started)
     report = report or Reporter()
     stop = StopRequest()
