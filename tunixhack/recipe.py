@@ -175,4 +175,4 @@ class Recipe(RecipeSpec):
             options = dataclasses.replace(options, merge=place.merge, addresses=place.addresses)
             # of a shard there is nothing to look through yet that the merged run does not show
             with with_report(place.folder, report) if options.shard is None else nullcontext():
-                return build(self, options, place.folder, report)
+                return place.run(build(self, options, place.folder, report))

@@ -93,7 +93,7 @@ def test_what_a_reader_needs_is_fetched_once_and_told_of(fetch: Callable[..., Fe
     assert first.folder.name == "poems"
     assert {name: (first.folder / name).read_bytes() for name in TABLES} == TABLES
     size = sum(len(OF_A_RUN.get(name, record("done"))) for name in first.names)
-    assert first.said == [f"fetching 8 files ({size / 1e6:,.1f} MB) of {objects.address} into {first.folder}"]
+    assert first.said == [f"fetching 8 files ({size / 1e3:,.1f} kB) of {objects.address} into {first.folder}"]
     assert fetch() == Fetch(first.folder, [], [])
     with_answers = fetch(answers=True)
     assert with_answers.names == [ANSWERS, "one/answers/000000-11111111.parquet"]
@@ -306,7 +306,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
 ):
     with monkeypatch.context() as patched:
         patched.setattr(reading.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
-        said = rf"no room for {objects.address} in .*: 0\.0 MB are to be fetched, and 0\.0 MB are free; .*{VARIABLE}"
+        said = rf"no room for {objects.address} in .*: 0\.\d kB are to be fetched, and 0\.0 kB are free; .*{VARIABLE}"
         with pytest.raises(UserError, match=said):
             fetch()
     assert fetch().names
@@ -374,7 +374,7 @@ def test_one_that_was_killed_on_s3_leaves_nothing_that_the_next_one_trips_over(b
     said: list[str] = []
     folder = fetched(objects.address, answers=False, say=said.append)
     assert said == [
-        f"fetching 3 files (0.0 MB) of {objects.address} into {folder}; {len(READ) - 2} files there already"
+        f"fetching 3 files (0.1 kB) of {objects.address} into {folder}; {len(READ) - 2} files there already"
     ]
     assert {name: (folder / name).read_bytes() for name in TABLES} == TABLES
     assert not list(folder.rglob("*.tmp"))

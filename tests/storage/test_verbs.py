@@ -120,6 +120,7 @@ def test_a_verb_says_of_an_address_what_it_says_of_the_folder(both: Both, verb: 
 def test_show_tells_both_places(both: Both, tunixhack: Command):
     told = tunixhack("show", both.address, "--json").json
     assert told["address"] == both.address
+    assert "address" not in tunixhack("show", both.folder, "--json").json
     assert Path(told["folder"]).name == "poems"
     assert told["rows"]["train"] == both.local.kept
     assert tunixhack("show", both.address).out.startswith(f"{both.address}: finished")
@@ -268,7 +269,8 @@ def test_what_is_built_at_s3_is_read_from_there(
     address = bucket.address("runs/math")
     about = ("creative", "--source", source, "--against", "none", "--teacher", teacher.url, "--questions", "4")
     about = (*about, "--samples", "2")
-    assert tunixhack("build", *about, "--out", address).code == 0
+    told = tunixhack("build", *about, "--out", address)
+    assert f"written to {address}; to publish it:\n  tunixhack push {address} USER/NAME" in told.out
     before = asked(teacher)
     exported = tunixhack("export", address, tmp_path / "rows.parquet", "--json")
     assert "fetching" in exported.err

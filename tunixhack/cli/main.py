@@ -258,7 +258,7 @@ def build(
     if not as_json and run.done and not (shard or prepare):
         from tunixhack.publish.card import publish_command
 
-        print_text(f"\nwritten to {run.folder}; to publish it:\n  {publish_command(run.folder)}")
+        print_text(f"\nwritten to {run.place}; to publish it:\n  {publish_command(run.place)}")
 
 
 @app.command(cls=Verb, epilog=examples("tunixhack prepare creative --teacher lmstudio/qwen3-14b --questions 500"))

@@ -13,7 +13,7 @@ from tunixhack.errors import UserError
 from tunixhack.evaluate.arms import Arm
 from tunixhack.evaluate.judge import Judge
 from tunixhack.evaluate.setup import Setup
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.find import find_run
 from tunixhack.train import record
 
 
@@ -60,10 +60,8 @@ def _teachers_of(arm: Arm) -> Iterator[str]:
     except UserError:
         return
     for dataset in datasets:
-        place = Path(dataset.name).expanduser()  # of one at an address, the student's own record is what is known
-        folder = place if place.is_dir() else place.parent
-        if (folder / STATE).is_file():
-            try:
-                yield from Run(folder).state().get("teachers", {})
-            except UserError:  # what is not a run's any more tells nothing
-                continue
+        try:
+            run = find_run(dataset.name) or find_run(Path(dataset.name).expanduser().parent)  # of a file in one
+            yield from run.state().get("teachers", {}) if run else ()
+        except UserError:  # what is not a run's any more, or cannot be asked for, tells nothing
+            continue

@@ -152,4 +152,4 @@ class Mixture(MixtureSpec):
             options = dataclasses.replace(options, merge=place.merge, addresses=place.addresses)
             order = MixtureOptions(scale=scale, questions=questions, rows=rows, each=options)
             with with_report(place.folder, report) if options.shard is None else nullcontext():
-                return build(self, order, place.folder, report)
+                return place.run(build(self, order, place.folder, report))

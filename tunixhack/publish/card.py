@@ -96,9 +96,9 @@ def card(state: Mapping[str, Any], kept: KeptAnswers, source: QuestionSource) ->
     return "\n".join(lines) + "\n"
 
 
-def publish_command(folder: Path) -> str:
+def publish_command(place: str | Path) -> str:
     """Return the line that puts the dataset on the Hub: the card and the kept answers, nothing else."""
-    return f"tunixhack push {shlex.quote(str(folder))} USER/NAME"
+    return f"tunixhack push {shlex.quote(str(place))} USER/NAME"
 
 
 def teachers(state: Mapping[str, Any], kept: Collection[str]) -> str:

@@ -67,7 +67,7 @@ class Run:
 
     folder: Path
     address: str | None = None
-    """Where on an object store it was fetched from; None of a run of this machine."""
+    """On an object store, of which the folder is a copy; None of a run of this machine."""
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -99,7 +99,7 @@ class Run:
 
     @property
     def place(self) -> str:
-        """The run's folder, or the address that it was fetched from."""
+        """The run's folder, or its address on an object store."""
         return self.address or str(self.folder)
 
     def __repr__(self) -> str:

@@ -179,7 +179,7 @@ class _Copy:
                 f"; {counted(len(wanted) - len(missing), 'file')} there already" if len(missing) < len(wanted) else ""
             )
             self.say(
-                f"fetching {counted(len(missing), 'file')} ({size / 1e6:,.1f} MB) of {self.objects.address} into "
+                f"fetching {counted(len(missing), 'file')} ({_bytes(size)}) of {self.objects.address} into "
                 f"{self.folder}{left}"
             )
         make_folder(self.folder)
@@ -223,7 +223,7 @@ class _Copy:
 
     def _check_room(self, size: int) -> None:
         if (free := shutil.disk_usage(self.folder.parent).free) < size:
-            raise self._no_room(f"{size / 1e6:,.1f} MB are to be fetched, and {free / 1e6:,.1f} MB are free")
+            raise self._no_room(f"{_bytes(size)} are to be fetched, and {_bytes(free)} are free")
 
     def _no_room(self, why: str) -> UserError:
         return UserError(
@@ -234,6 +234,10 @@ class _Copy:
 
 def _tables(listed: dict[str, Listed]) -> dict[str, Listed]:
     return {name: one for name, one in listed.items() if is_read(name)}
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB"
 
 
 def _noted(listed: Listed, size: int, changed: int) -> list[Any]:

@@ -6,7 +6,7 @@ import _thread
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -184,6 +184,12 @@ class Place:
     """Of the shards that are merged."""
     addresses: Mapping[Path, str]
     """What the user named, by the folders that stand for it here."""
+    address: str | None = None
+    """Of the run; None where it is in a folder of the user's."""
+
+    def run(self, run: Run) -> Run:
+        """Return a run that was built here as the one that the user knows."""
+        return replace(run, address=self.address)
 
 
 @contextmanager
@@ -209,4 +215,5 @@ def placed(out: str | Path, part: str, merge: str | Path | None, report: Reporte
         if address := as_address(out):
             folder = stack.enter_context(worked_on(address, part, report))
             addresses[folder.parent if part else folder] = address
-        yield Place(folder, from_, addresses)
+            address = f"{address}/{part}".rstrip("/")
+        yield Place(folder, from_, addresses, address)
