@@ -25,8 +25,8 @@ def ablate(
         list[str],
         typer.Argument(
             metavar="WHAT…",
-            help="Runs' folders, files of rows, Hub datasets, domains or domain files, as LABEL=WHAT where a name is "
-            "wanted; the first is the baseline. One alone is compared with the base.",
+            help="Runs' folders or addresses, files of rows, Hub datasets, domains or domain files, as LABEL=WHAT "
+            "where a name is wanted; the first is the baseline. One alone is compared with the base.",
         ),
     ],
     model: Annotated[str, typer.Option(help="What students are made of, as for train; several with commas between.")],

@@ -214,7 +214,8 @@ def build(
     reuse: Annotated[
         str | None,
         typer.Option(
-            help="Other runs' folders, with commas between, whose answers are taken over.", rich_help_panel=SPENDING
+            help="Other runs' folders or addresses, with commas between, whose answers are taken over.",
+            rich_help_panel=SPENDING,
         ),
     ] = None,
     out: Annotated[

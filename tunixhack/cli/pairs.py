@@ -18,7 +18,7 @@ EXAMPLES = examples(
 
 
 def pairs(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, or its address.")],
     out: Annotated[Path, typer.Option(help="The .jsonl or .parquet file to write; it is replaced as a whole.")],
     by: Annotated[str, typer.Option(help="What makes an answer better: verify, vote, judge or length.")] = "verify",
     per_question: Annotated[int, typer.Option(help="The most pairs of one question.")] = 1,

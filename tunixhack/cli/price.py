@@ -32,7 +32,8 @@ def price(
     prompt_tokens: Annotated[int | None, typer.Option(help="Of one request; else by the domain's own prompts.")] = None,
     answer_tokens: Annotated[int | None, typer.Option(help="Of one answer; else by the kind of trace.")] = None,
     like: Annotated[
-        Path | None, typer.Option(help="A run, or its pilot or preview, whose answers' tokens are taken.")
+        Path | None,
+        typer.Option(help="A run or its address, or its pilot or preview, whose answers' tokens are taken."),
     ] = None,
     as_json: Json = False,
 ) -> None:

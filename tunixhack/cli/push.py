@@ -15,7 +15,7 @@ EXAMPLES = examples("tunixhack push runs/math USER/NAME --private")
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, or its address.")],
     repo: Annotated[str, typer.Argument(help="The dataset on the Hub, as USER/NAME; made if it is not there.")],
     private: Annotated[bool, typer.Option("--private", help="Make it so that only you see it.")] = False,
     revision: Annotated[str | None, typer.Option(help="The branch; main if left out.")] = None,

@@ -15,8 +15,10 @@ EXAMPLES = examples("tunixhack report runs/math --open", "tunixhack report runs/
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
-    out: Annotated[Path | None, typer.Option(help="The file to write; RUN/report.html if left out.")] = None,
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not, or its address.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write; RUN/report.html if left out; needed with an address.")
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -34,7 +34,8 @@ class TrainVerb(Verb):
 
 def train(
     datasets: Annotated[
-        list[str], typer.Argument(help="Runs' folders, files, or Hub datasets; PLACE=WEIGHT to draw one more often.")
+        list[str],
+        typer.Argument(help="Runs' folders or addresses, files, or Hub datasets; PLACE=WEIGHT to draw one more often."),
     ],
     model: Annotated[
         str, typer.Option(help="A folder, a Hub id, kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, gemma-3-270m or FILE.gguf.")
@@ -167,7 +168,7 @@ def generate(
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="The folder of a run, or of a training.")],
+    source: Annotated[Path, typer.Argument(help="The folder of a run or its address, or the folder of a training.")],
     target: Annotated[Path, typer.Argument(help="For a run a .jsonl or .parquet file, for a student a new folder.")],
     formats: Annotated[
         str | None,
