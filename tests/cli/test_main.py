@@ -269,10 +269,10 @@ def test_a_servers_own_words_are_one_line_and_no_terminal_obeys_them(
 def test_what_goes_wrong_for_nobody_to_mend_is_told_without_effect_on_the_terminal(
     tunixhack: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    def broken(folder: Path) -> Run:
+    def broken(run: Run) -> Run:
         raise RuntimeError(hostile.ALL)
 
-    monkeypatch.setattr(Run, "load", broken)
+    monkeypatch.setattr(Run, "checked", broken)
     told = tunixhack("show", tmp_path)
     assert told.code == 1
     assert told.err.startswith("Traceback")

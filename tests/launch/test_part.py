@@ -40,6 +40,26 @@ def test_the_parts_of_a_build_have_their_folders_and_logs_apart():
     assert len({part.log for part in every}) == 4
 
 
+def test_the_parts_of_a_build_at_an_address_have_addresses_and_their_logs_here():
+    build = ShardedBuild(words=["build", "creative", "--out", "s3://bucket/runs/a"], shards=1, launcher="ray")
+    parts = Parts.of(build, build.out / "ray", "prepared")
+    assert [part.run for part in (parts.prepare, *parts.shards, parts.merge)] == [
+        "s3://bucket/runs/a/prepared",
+        "s3://bucket/runs/a/shard-1-of-1",
+        "s3://bucket/runs/a-whole",
+    ]
+    assert str(parts.prepare.log) == "runs/a/ray/prepare.log"
+
+
+def test_where_a_part_is_at_an_address_each_machine_has_its_own_logs(tmp_path: Path):
+    part = Part(name="shard 1/2", words=("--version",), run="memory://b/a/shard-1-of-2", log=Path("runs/a/ray/1.log"))
+    assert run_part(part, tmp_path).code == 0
+    assert (tmp_path / "runs" / "a" / "ray" / "1.log").read_text().startswith("tunixhack ")
+    outcome = run_part(part, tmp_path / "elsewhere")
+    assert "does not see" in outcome.sentence
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_failure_has_its_code_and_the_sentence_of_its_log(folder: Path):
     outcome = run_part(a_part(folder, "show", "nothing"), folder)
     assert outcome.code == 2

@@ -112,11 +112,12 @@ def test_a_build_on_a_cluster_equals_the_unsharded_one_though_a_shard_and_a_serv
     assert "2 shards of 2 ended before, and stay as they are" in said
 
 
-def test_a_build_at_an_address_is_refused_before_anything_is_started():
+def test_servers_for_a_build_at_an_address_are_refused_before_anything_is_started():
     pytest.importorskip("ray", reason="Ray is not installed, which the extra [ray] brings")
-    words = ["build", "creative", "--out", "s3://bucket/runs/large"]
-    with pytest.raises(UserError, match=r"--out s3://bucket/runs/large: .*give a folder that all machines see"):
-        RayBuild(build=ShardedBuild(words=words, shards=2, launcher="ray"))
+    words = ["build", "creative", "--teacher", "@servers.txt#m", "--out", "s3://bucket/runs/large"]
+    servers = ServersWanted(count=1, command=SERVER, needs={"made_for_servers": 1.0})
+    with pytest.raises(UserError, match=r"--out s3://bucket/runs/large: with --servers, .* that all machines see"):
+        RayBuild(build=ShardedBuild(words=words, shards=2, launcher="ray"), servers=servers)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from tunixhack.launch.part import Outcome, Part, PartLost, Parts
 from tunixhack.launch.ray import FINISHED, RayBuild
 from tunixhack.launch.sharded_build import ShardedBuild
 from tunixhack.runs.run import Run
+from tunixhack.storage.objects import Objects
 
 
 class RayError(Exception):
@@ -68,6 +70,23 @@ def test_a_part_is_left_out_once_it_has_ended_under_the_same_words(build: RayBui
     assert more._run_stage(InPlace({}), shards(more), None, again=False) == 3
     (build.logs / FINISHED).write_text('{"shard 1/3": [')
     assert build._run_stage(InPlace({}), parts, None, again=False) == 3, "a torn file says nothing"
+
+
+def test_a_part_at_an_address_is_left_out_once_its_record_there_says_that_it_has_ended(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "imported_ray", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    objects = Objects(f"memory://{abs(hash(request.node.nodeid))}/large")
+    words = ["build", "creative", "--out", objects.address]
+    build = RayBuild(build=ShardedBuild(words=words, shards=3, launcher="ray"))
+    assert build._run_stage(InPlace({}), shards(build), None, again=False) == 3
+    for number, state in ((1, "done"), (2, "running")):
+        record = {"domain": "creative", "source": {}, "funnel": [], "state": state}
+        objects.write(f"shard-{number}-of-3/run.json", json.dumps(record).encode())
+    ray = InPlace({})
+    assert build._run_stage(ray, shards(build), None, again=False) == 2
+    assert ray.ran == ["shard 2/3", "shard 3/3"]
 
 
 def test_a_build_is_launched_once_at_a_time(build: RayBuild):

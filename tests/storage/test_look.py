@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tunixhack.storage.look import progress_of
+from tunixhack._util.lock import locked
+from tunixhack.storage.look import is_done, is_held, progress_of
 from tunixhack.storage.objects import Objects
 
 
@@ -61,6 +62,24 @@ def test_one_at_work_names_its_owner(objects: Objects):
 def test_what_others_write_about_progress_is_not_believed(objects: Objects, progress: bytes):
     objects.write("shard-1-of-1/.progress.json", progress)
     assert [line["answers"] for line in progress_of(objects.address) or []] == [0]
+
+
+def test_whether_a_run_has_ended_and_is_held_is_seen_at_its_address(objects: Objects, tmp_path: Path):
+    place = f"{objects.address}/shard-1-of-2"
+    assert not is_done(place)
+    assert not is_held(place)
+    objects.write("shard-1-of-2/run.json", record("running"))
+    assert not is_done(place)
+    objects.write("shard-1-of-2/run.json", record("done"))
+    assert is_done(place)
+    claim = {"token": "a" * 32, "host": "gpu3", "pid": 7, "start": 1, "system": "x", "enters": False, "beat": 4}
+    objects.write(f".claims/shard-1-of-2/{'a' * 32}.json", json.dumps(claim | {"when": "12:00"}).encode())
+    assert is_held(place)
+    assert not is_held(f"{objects.address}/shard-2-of-2")
+    assert not is_done(tmp_path)
+    assert not is_held(tmp_path)
+    with locked(tmp_path):
+        assert is_held(tmp_path)
 
 
 def test_a_folder_without_shards_and_a_run_at_an_address_have_no_progress(objects: Objects, tmp_path: Path):

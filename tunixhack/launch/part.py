@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunixhack._util.child_process import end, module_command, spawn
-from tunixhack._util.lock import owner
+from tunixhack._util.files import make_folder
 from tunixhack.errors import UserError
 from tunixhack.launch import kept_process
 from tunixhack.launch.sharded_build import ShardedBuild
+from tunixhack.storage.look import is_held
 
 KILLED = 128
 """Exit codes from here on are those of processes that a signal ended."""
@@ -33,13 +34,13 @@ class Part:
     Args:
         name: as it is told of, such as ``shard 3/16``.
         words: of its command, behind the program's name.
-        run: the folder of its run.
+        run: the folder of its run, or its address.
         log: the file that its output is appended to.
     """
 
     name: str
     words: tuple[str, ...]
-    run: Path
+    run: Path | str
     log: Path
 
 
@@ -81,17 +82,17 @@ class Parts:
             Part(
                 name=f"shard {shard}",
                 words=tuple(build.shard(shard)),
-                run=build.out / shard.folder,
+                run=build.at(shard.folder),
                 log=logs / f"{shard.folder}.log",
             )
             for shard in build.numbers()
         ]
         return cls(
             prepare=Part(
-                name="prepare", words=tuple(build.prepare()), run=build.out / prepared, log=logs / "prepare.log"
+                name="prepare", words=tuple(build.prepare()), run=build.at(prepared), log=logs / "prepare.log"
             ),
             shards=tuple(shards),
-            merge=Part(name="merge", words=tuple(build.merge()), run=Path(build.whole), log=logs / "merge.log"),
+            merge=Part(name="merge", words=tuple(build.merge()), run=build.whole, log=logs / "merge.log"),
         )
 
 
@@ -106,11 +107,13 @@ def run_part(part: Part, folder: Path) -> Outcome:
         PartLost: its process was killed.
     """
     began, machine = time.monotonic(), socket.gethostname()
-    log = folder / part.log
+    log, run = folder / part.log, part.run if isinstance(part.run, str) else folder / part.run
 
     def ended(code: int, sentence: str) -> Outcome:
         return Outcome(code=code, sentence=sentence, machine=machine, seconds=time.monotonic() - began)
 
+    if isinstance(run, str) and folder.is_dir():
+        make_folder(log.parent)  # what the machines share is at the address, and each has its own parts' logs
     unseen = [needed for needed in (folder, log.parent) if not needed.is_dir()]
     if unseen:
         return ended(
@@ -119,7 +122,7 @@ def run_part(part: Part, folder: Path) -> Outcome:
             "machines have under the same path",
         )
     code, tries = _run(part, folder, log), 1
-    while code == UserError.exit_code and owner(folder / part.run) is not None and tries < LOCKED_TRIES:
+    while code == UserError.exit_code and is_held(run) and tries < LOCKED_TRIES:
         time.sleep(LOCKED_PAUSE)
         code, tries = _run(part, folder, log), tries + 1
     if code < 0 or code >= KILLED:

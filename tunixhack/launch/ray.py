@@ -1,7 +1,8 @@
 """A build in shards on a Ray cluster: a task for each part, started again elsewhere when its machine dies.
 
 A task runs the command that a person would type, as a process. What it has asked lies in the shard's folder on storage
-that all machines see, so that whoever runs it next goes on from there. Retries, and where there is room, are Ray's [1].
+that all machines see, or at an address, so that whoever runs it next goes on from there. Retries, and where there is
+room, are Ray's [1].
 
 [1] Moritz et al., Ray: A Distributed Framework for Emerging AI Applications, 2018, https://arxiv.org/abs/1712.05889
 """
@@ -23,8 +24,8 @@ from tunixhack.launch.part import Outcome, Part, PartLost, Parts, run_part
 from tunixhack.launch.ray_cluster import NOT_INSTALLED, connected, imported_ray, lacks_this_package
 from tunixhack.launch.ray_servers import RayServers, ServersWanted
 from tunixhack.launch.sharded_build import ShardedBuild
-from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED
+from tunixhack.storage.look import is_done
 
 FOLDER = "ray"
 """The folder of the logs, in that of the build."""
@@ -71,10 +72,10 @@ class RayBuild:
         imported_ray()
         if self.servers:
             self.servers.file(self.build)
-        if self.build.address is not None:
+        if self.servers and self.build.address is not None:
             raise UserError(
-                f"--out {self.build.address}: launch ray sees by the folders of shards what has ended, so give a "
-                "folder that all machines see; by hand, or by launch slurm, shards are built at addresses as well"
+                f"--out {self.build.address}: with --servers, launch ray keeps their list in a folder that all "
+                "machines see, so build in one, too; or start servers apart from it, and build at the address"
             )
         if self.retries < 0:
             raise UserError(f"--retries {self.retries}: give 0 or more")
@@ -84,8 +85,8 @@ class RayBuild:
         """The folder of the logs."""
         return self.build.out / FOLDER
 
-    def run(self, address: str = "auto") -> Path:
-        """Run all parts that have not ended yet; returns the folder of the merged run.
+    def run(self, address: str = "auto") -> Path | str:
+        """Run all parts that have not ended yet; returns the folder of the merged run, or its address.
 
         Args:
             address: of the cluster: ``auto`` for that of this machine or of the job, ``HOST:6379``, or
@@ -109,7 +110,7 @@ class RayBuild:
             ran = 0
             for stage in stages:
                 ran += self._run_stage(ray, stage, started, again=ran > 0 and stage == [parts.merge])
-        return Path(self.build.whole)
+        return self.build.whole
 
     def _tell_of_room(self, ray: Any) -> None:
         most = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
@@ -201,7 +202,7 @@ class RayBuild:
 
     def _ended(self, part: Part) -> bool:
         """Tell whether a part has ended under the same words, and nothing has been done to it since."""
-        return self._finished().get(part.name) == [*part.words] and Run(part.run).done
+        return self._finished().get(part.name) == [*part.words] and is_done(part.run)
 
     def _note_end(self, part: Part) -> None:
         write_json(self.logs / FINISHED, self._finished() | {part.name: [*part.words]})

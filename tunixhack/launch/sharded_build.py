@@ -90,6 +90,14 @@ class ShardedBuild:
         """The folder of the merged run, or its address."""
         return f"{self.address}-whole" if self.address else self.out.with_name(f"{self.out.name}-whole")
 
+    def at(self, name: str) -> Path | str:
+        """Return the folder of a part's run, or its address.
+
+        Args:
+            name: of the folder in that of the build.
+        """
+        return f"{self.address}/{name}" if self.address else self.out / name
+
     def option(self, name: str) -> str | None:
         """Return what an option of the build is given; None where it is not there."""
         for word, following in zip(self.words, [*self.words[1:], ""], strict=True):

@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 
 from tunixhack._util.owner import Owner
 from tunixhack.errors import UserError
+from tunixhack.runs.shard_names import PREPARED, is_shard
 from tunixhack.storage.failures import StorageFailed
 from tunixhack.storage.objects import Objects
 
@@ -130,6 +131,18 @@ def claims(objects: Objects, name: str) -> list[Claim]:
         if claim is not None:
             found.append(claim)
     return sorted(found, key=lambda claim: claim.token)
+
+
+def holder(address: str) -> Claim | None:
+    """Return the claim of who holds a run at an address, alive or not; None if nobody does.
+
+    Args:
+        address: of a whole run, or of a shard, whose claim stands beside all shards.
+    """
+    above, _, last = address.rpartition("/")
+    is_part = "://" in above and (is_shard(last) or last == PREPARED)
+    found = claims(Objects(above if is_part else address), last if is_part else "")
+    return next((claim for claim in found if not claim.enters), None)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def _wait_for_build(objects: Objects, say: Callable[[str], None]) -> bool:
     beats: set[tuple[str, int]] = set()
     looks = 0
     while True:
-        done, holder = _is_done(objects), _holder(objects)
+        done, holder = _is_done(objects), claims.holder(objects.address)
         if holder is None or holder.running() is False or holder.process == Process.current():
             return done
         heard = f"{holder}, last heard of at {holder.when} by its clock"
@@ -129,10 +129,6 @@ def _wait_for_build(objects: Objects, say: Callable[[str], None]) -> bool:
     if len(beats) == 1:  # it has shown no sign of life for a minute
         return True
     raise UserError(f"{objects.address} is in use by {heard}: wait for it, or stop it")
-
-
-def _holder(objects: Objects) -> claims.Claim | None:
-    return next((claim for claim in claims.claims(objects, "") if not claim.enters), None)
 
 
 def _is_done(objects: Objects) -> bool:
