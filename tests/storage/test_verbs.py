@@ -211,6 +211,8 @@ def test_an_address_is_published_like_its_folder(
     assert sent["train.parquet"] == (both.folder / "train.parquet").read_bytes()
 
 
+TRAIN = ("train", "generate", "export", "evaluate", "ablate")
+"""Verbs that need what trains, or their students."""
 WRITES = {
     "train --out": "train rows.jsonl --model gemma-3-270m --out ADDRESS",
     "train --scratch": "train rows.jsonl --model gemma-3-270m --scratch ADDRESS",
@@ -237,6 +239,8 @@ def test_what_no_build_writes_is_not_written_to_an_address_nor_to_a_folder_of_th
 ):
     Path("rows.jsonl").write_text('{"question": "What is 2 and 2?", "reasoning": "2, 3, 4.", "answer": "4"}\n')
     words = command.replace("RUN", str(both.folder)).replace("ADDRESS", ADDRESS).split()
+    if words[0] in TRAIN:
+        pytest.importorskip("tunix", reason="needs tunixhack[train]")
     found = tunixhack(*words)
     assert found.code == 2
     assert found.sentence.startswith(ADDRESS)
@@ -255,7 +259,10 @@ READS = {
 
 @pytest.mark.parametrize("command", READS.values(), ids=list(READS))
 def test_students_evaluations_and_files_are_read_from_this_machine(command: str, both: Both, tunixhack: Command):
-    found = tunixhack(*command.replace("ADDRESS", ADDRESS).split())
+    words = command.replace("ADDRESS", ADDRESS).split()
+    if words[0] in TRAIN:
+        pytest.importorskip("tunix", reason="needs tunixhack[train]")
+    found = tunixhack(*words)
     assert found.code == 2
     said = f"{ADDRESS} is an address, and nothing is read from one but runs: copy what is there to this machine by the"
     assert found.sentence.startswith(said)
