@@ -13,6 +13,7 @@ import pytest
 
 from tests.builds import small_recipe, write_questions
 from tests.commands import Command, Result
+from tests.examples import SLOW
 from tests.folder_seconds import FolderSeconds
 from tunixhack.cli import main as cli
 from tunixhack.errors import UserError
@@ -26,8 +27,10 @@ collect_ignore = ["written_by_0", "written_by_1"]
 """What users have on their disks, a domain file of their own among it, is read by its test and holds none itself."""
 
 
-# an example may take as long as it takes on a machine with other work
-hypothesis.settings.register_profile("tunixhack", deadline=None)
+# An example, and its making, may take as long as it takes on a machine with other work, and the same ones are tried
+# each time: whether a change is good is no matter of luck. Others are looked for with --hypothesis-profile=searching.
+hypothesis.settings.register_profile("searching", deadline=None, derandomize=False, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("tunixhack", deadline=None, derandomize=True, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("tunixhack")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from tests.ablate.conftest import WriteRows, run, tables
 from tests.commands import Command
 from tests.processes import Started, command
 from tests.train import toy
-from tests.waiting import wait_for
 from tunixhack.ablate import Ablation
 from tunixhack.ablate.ablation import CURVE, FILE
 from tunixhack.errors import UserError
@@ -74,17 +74,22 @@ def test_one_that_was_killed_says_the_same_as_one_that_was_not(
     words += ["--questions", "24", "--max-tokens", "8", "--max-seq-len", "128", "--batch-size", "4", "--epochs", "1"]
     words += ["--learning-rate", "1e-2", "--cpu"]
     for moment in ("students/wrong-16-0/student.json", "evals/choose/exam", "students/right-16-1/actor"):
-        started = Started(tmp_path / "log", command, *words)
-        _wait_for(tmp_path / "killed" / moment, started)
-        started.send(signal.SIGKILL)
-        assert started.wait() == -signal.SIGKILL
+        started = Started(tmp_path / "log", killed_at, tmp_path / "killed" / moment, words)
+        assert started.wait() == -signal.SIGKILL, started.said
+        assert (tmp_path / "killed" / moment).exists()
     found = run(arms, tiny, exam, tmp_path / "killed")
     assert tables(found) == tables(whole)
 
 
-def _wait_for(place: Path, started: Started) -> None:
-    wait_for(lambda: place.exists() or not started.running)
-    assert started.running, started.said
+def killed_at(place: Path, words: list[str]) -> None:
+    """Run a command, in a process of its own, that is killed where it opens a file once a place is there."""
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and place.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+    command(*words)
 
 
 # what is compared

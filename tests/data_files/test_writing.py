@@ -6,9 +6,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import ONE_FIXTURE
 from tunixhack.data_files.reading import RowFile
 from tunixhack.data_files.writing import write_rows
 from tunixhack.errors import UserError
@@ -28,7 +29,7 @@ def without_nulls(value: object) -> object:
     return [without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=ONE_FIXTURE, max_examples=40)
 @given(pieces=st.lists(st.lists(ROW, min_size=1, max_size=3), min_size=1, max_size=3))
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson.gz", "rows.parquet"])
 def test_rows_come_back_as_they_were_written(tmp_path: Path, name: str, pieces: list[list[dict]]):

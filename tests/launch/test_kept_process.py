@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.waiting import wait_for
+from tests.children import has_ended
+from tests.waiting import PATIENCE, wait_for
 from tunixhack._util.child_process import end, spawn
 from tunixhack.launch.kept_process import MODULE, NOT_STARTED
 
@@ -35,8 +36,8 @@ def test_it_and_what_it_started_end_with_the_parent_and_when_it_is_killed_itself
         process.kill()
     else:
         process.stdin.close()  # as the parent's death does
-    wait_for(lambda: all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in (child, grandchild)))
-    assert process.wait(60) == (-signal.SIGKILL if how == "it is killed" else 0)
+    wait_for(lambda: has_ended(child) and has_ended(grandchild))
+    assert process.wait(PATIENCE) == (-signal.SIGKILL if how == "it is killed" else 0)
     end(process)
 
 
@@ -49,12 +50,12 @@ def test_it_and_what_it_started_end_with_the_parent_and_when_it_is_killed_itself
 )
 def test_it_ends_with_the_commands_code_and_a_signal_is_told_as_a_shell_does(code: str, ends: int, tmp_path: Path):
     process = start(tmp_path / "log", sys.executable, "-c", code)
-    assert process.wait(60) == ends
+    assert process.wait(PATIENCE) == ends
     end(process)
 
 
 def test_a_command_that_is_not_there_is_told_of_in_the_log(tmp_path: Path):
     process = start(tmp_path / "log", "no-such-program")
-    assert process.wait(60) == NOT_STARTED
+    assert process.wait(PATIENCE) == NOT_STARTED
     end(process)
     assert (tmp_path / "log").read_text() == "no-such-program cannot be started: No such file or directory\n"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.children import children_with
 from tests.waiting import wait_for
 from tunixhack._util.lock import locked
 from tunixhack.launch import part as module
@@ -84,15 +84,14 @@ def test_one_that_is_killed_is_lost_and_no_failure_of_its_own(folder: Path, sour
 
         def kill() -> None:
             wait_for(lambda: teacher.stats["requests"] > 0)
-            for child in psutil.Process().children(recursive=True):
-                if "creative" in child.cmdline() and "tunixhack.launch.kept_process" not in child.cmdline():
-                    child.kill()
+            for child in children_with("creative", without="tunixhack.launch.kept_process"):
+                child.kill()
 
-        killing = threading.Thread(target=kill)
-        killing.start()
-        with pytest.raises(PartLost, match="was ended from outside"):
-            run_part(a_part(folder, *words.split()), folder)
-        killing.join()
+        with ThreadPoolExecutor(1) as pool:
+            killing = pool.submit(kill)
+            with pytest.raises(PartLost, match="was ended from outside"):
+                run_part(a_part(folder, *words.split()), folder)
+            killing.result()
 
 
 def test_a_folder_that_another_process_is_at_is_tried_again_and_then_told_of(

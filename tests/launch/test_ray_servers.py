@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.waiting import wait_for
+from tests.children import children_with
+from tests.waiting import PATIENCE, wait_for
 from tunixhack.errors import UserError
 from tunixhack.launch.ray_servers import FAILED_STARTS, HEADER, RayServers, ServerProcess, ServersWanted, read_needs
 from tunixhack.launch.sharded_build import ShardedBuild
@@ -67,16 +67,20 @@ def started(tmp_path: Path) -> Iterator[Callable[[str], ServerProcess]]:
         server.stop()
 
 
-def test_a_server_that_dies_is_started_again_under_another_address(started: Callable[[str], ServerProcess]):
-    server = started(SCRIPTED)
+def test_a_server_that_dies_is_started_again_under_another_address(
+    started: Callable[[str], ServerProcess], tmp_path: Path
+):
+    loaded = tmp_path / "loaded"
+    waiting = f"until [ -e {shlex.quote(str(loaded))} ]; do sleep 0.05; done; exec {SCRIPTED}"
+    server = started(shlex.join(["sh", "-c", waiting]))
     assert server.look()["url"] == "", "it is not told of before it answers"
+    loaded.touch()
     wait_for(lambda: server.look()["url"])
     first = server.look()["url"]
-    with urllib.request.urlopen(f"{first}/models", timeout=60) as reply:
+    with urllib.request.urlopen(f"{first}/models", timeout=PATIENCE) as reply:
         assert json.load(reply)["data"]
-    for child in psutil.Process().children(recursive=True):
-        if "tunixhack.testing" in child.cmdline() and "tunixhack.launch.kept_process" not in child.cmdline():
-            child.kill()
+    for child in children_with("tunixhack.testing", without="tunixhack.launch.kept_process"):
+        child.kill()
     wait_for(lambda: server.look()["url"] not in ("", first))
     assert server.look()["why"] is None
 
@@ -94,7 +98,7 @@ def test_llama_cpp_is_a_server_by_itself(local_model: Path, started: Callable[[s
     command = f"{shlex.quote(sys.executable)} -m tunixhack.teachers.local.llama_server {shlex.quote(str(local_model))}"
     server = started(f"{command} --slots 1 --context 256 --host {{host}} --port {{port}}")
     wait_for(lambda: server.look()["url"])
-    with urllib.request.urlopen(f"{server.look()['url']}/models", timeout=60) as reply:
+    with urllib.request.urlopen(f"{server.look()['url']}/models", timeout=PATIENCE) as reply:
         assert json.load(reply)["data"][0]["id"] == local_model.stem
 
 

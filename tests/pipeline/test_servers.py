@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.builds import asked, build, equal
-from tests.waiting import wait_for
+from tests.holding import Gate
+from tests.ports import reserved_port
+from tests.waiting import PATIENCE, wait_for
 from tunixhack import LengthFilter
+from tunixhack._util.files import write_text
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
 from tunixhack.pipeline import answer_blocks
 from tunixhack.recipe import Recipe
 from tunixhack.teachers.registry.address import addresses_in, is_group, public_name
 from tunixhack.teachers.transport import request_loop
-from tunixhack.testing import Faults, ScriptedTeacher
+from tunixhack.teachers.transport.servers import Servers
+from tunixhack.testing import ScriptedTeacher
 
 ALIKE: dict[str, Any] = {"dialect": "vllm", "context": 8192}
 
@@ -154,60 +160,111 @@ def test_servers_that_do_not_tell_what_they_serve_need_a_name_for_it(recipe: Rec
         assert asked(silent) + asked(other) == before
 
 
+@pytest.fixture
+def held() -> Iterator[tuple[ScriptedTeacher, Gate]]:
+    """A server that answers four choices, and holds what comes next until its gate is opened."""
+    gate = Gate(free=4)
+    with ScriptedTeacher(answer=gate, **ALIKE) as server:
+        try:
+            yield server, gate
+        finally:
+            gate.open()
+
+
+@contextmanager
+def meanwhile(gate: Gate, work: Callable[[], object]) -> Iterator[None]:
+    """Do something while a server holds its answers, and let it go on when that is done."""
+
+    def do() -> None:
+        try:
+            assert gate.reached.wait(PATIENCE)
+            work()
+        finally:
+            gate.open()
+
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(do)
+        yield
+        doing.result()
+
+
 def test_a_server_that_is_away_is_told_of_and_asked_as_soon_as_it_comes(
-    recipe: Recipe, one: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, held: tuple[ScriptedTeacher, Gate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
-    one.change(faults=Faults(latency=0.2))
-    with ScriptedTeacher(**ALIKE) as gone:
-        port, url = int(gone.url.split(":")[2].removesuffix("/v1")), gone.url
-    said, late = Said(), ScriptedTeacher(port=port, **ALIKE)
-    coming = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), late.__enter__()))
-    coming.start()
-    try:
-        run = build(recipe, f"{one.url},{url}#scripted", tmp_path / "run", questions=10, report=said, concurrency=2)
-        coming.join()
-        assert asked(late) > 0
-        assert asked(one) + asked(late) == 40
-    finally:
-        late.stop()
+    one, gate = held
+    with reserved_port() as port:
+        said, late = Said(), ScriptedTeacher(port=port, **ALIKE)
+
+        def come() -> None:
+            late.__enter__()
+            wait_for(lambda: asked(late) > 0)
+
+        url = f"http://127.0.0.1:{port}/v1"
+        try:
+            with meanwhile(gate, come):
+                spec = f"{one.url},{url}#scripted"
+                run = build(recipe, spec, tmp_path / "run", questions=10, report=said, concurrency=2)
+            assert gate.given + asked(late) == 40
+        finally:
+            late.stop()
     assert run.train.height == 40
     assert any(f"{url} does not answer" in one for one in said.sentences)
     assert any(f"{url} has come" in one for one in said.sentences)
 
 
 def test_a_file_of_servers_is_read_again_while_it_runs(
-    recipe: Recipe, one: ScriptedTeacher, two: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    held: tuple[ScriptedTeacher, Gate],
+    two: ScriptedTeacher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    one, gate = held
+    read, update = threading.Event(), Servers.update
+
+    def updated(self: Servers, addresses: Collection[str]) -> None:
+        update(self, addresses)
+        if two.url in addresses:
+            read.set()
+
     monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
-    one.change(faults=Faults(latency=0.2))
+    monkeypatch.setattr(Servers, "update", updated)
     file = tmp_path / "servers.txt"
     file.write_text(f"# ours\n{one.url}\n\n")
-    changing = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), file.write_text(f"{two.url}\n")))
-    changing.start()
-    run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2)
-    changing.join()
+
+    def change() -> None:
+        write_text(file, f"{two.url}\n")
+        assert read.wait(PATIENCE)
+
+    with meanwhile(gate, change):
+        run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2)
     assert asked(two) > 40
-    assert run.train.height == asked(one) + asked(two) == 80
+    assert run.train.height == gate.given + asked(two) == 80
 
 
 def test_a_server_of_another_model_that_comes_while_it_runs_is_told_of_once_and_not_asked(
-    recipe: Recipe, one: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, held: tuple[ScriptedTeacher, Gate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(request_loop, "LOOK_FOR_SERVERS", 0.05)
-    one.change(faults=Faults(latency=0.2))
+    one, gate = held
     file, said = tmp_path / "servers.txt", Said()
     file.write_text(f"{one.url}\n")
+
+    def told() -> list[str]:
+        return [one for one in said.sentences if "serves another quantisation" in one and "is not asked" in one]
+
     with ScriptedTeacher(dialect="llamacpp", context=8192) as other:
-        listed = f"{one.url}\n{other.url}\n"
-        changing = threading.Thread(target=lambda: (wait_for(lambda: asked(one) > 4), file.write_text(listed)))
-        changing.start()
-        run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2, report=said)
-        changing.join()
+
+        def change() -> None:
+            write_text(file, f"{one.url}\n{other.url}\n")
+            wait_for(told)
+
+        with meanwhile(gate, change):
+            run = build(recipe, f"@{file}#scripted", tmp_path / "run", questions=20, concurrency=2, report=said)
         assert asked(other) == 0
-    assert run.train.height == asked(one) == 80
-    told = [one for one in said.sentences if "serves another quantisation" in one and "is not asked" in one]
-    assert len(told) == 1
+    assert run.train.height == gate.given == 80
+    assert len(told()) == 1
 
 
 def test_bad_lists_are_a_sentence(recipe: Recipe, one: ScriptedTeacher, tmp_path: Path):

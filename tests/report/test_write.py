@@ -13,12 +13,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import hostile
 from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
+from tests.examples import ONE_FIXTURE
 from tests.report.runs import answers, dropped, run_of
 from tunixhack._util.progress import Reporter
 from tunixhack._util.safe_text import for_terminal
@@ -221,7 +222,7 @@ def test_words_of_others_are_text_in_it_and_their_odd_characters_are_kept(tmp_pa
 
 
 @given(domain=st.text(), step=st.text(), note=st.text())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@settings(suppress_health_check=ONE_FIXTURE, max_examples=15)
 def test_any_words_of_a_run_are_text_in_its_page(domain: str, step: str, note: str, tmp_path: Path):
     line = {"step": step, "rows_in": 1, "note": note, "reasons": {step: 1}}
     page = Page(write_report(run_of(tmp_path, answers("x"), domain=domain, funnel=[line], tunixhack=note)))

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.builds import asked, build, equal
+from tests.holding import Gate
 from tunixhack.errors import UserError
 from tunixhack.recipe import Recipe
 from tunixhack.runs import journal_writer
 from tunixhack.runs.journal_writer import JournalWriter
 from tunixhack.runs.run import Run
-from tunixhack.testing import Faults, ScriptedTeacher
+from tunixhack.teachers.transport.call_state import CallState
+from tunixhack.testing import ScriptedTeacher
 
 
 class Disk:
@@ -114,24 +116,30 @@ def test_a_disk_that_does_not_keep_a_line_is_told_of(disk: Disk, lost: list[OSEr
     assert lost == [disk.error]
 
 
-def test_a_disk_that_keeps_no_answers_stops_the_build(
-    recipe: Recipe, teacher: ScriptedTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_disk_that_keeps_no_answers_stops_the_build(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     out = tmp_path / "run"
-    keep = os.fsync
+    keep, gate, note = os.fsync, Gate(free=5), CallState.record_write_error
     monkeypatch.setattr(journal_writer, "PAUSE", 0.0)
-    teacher.change(faults=Faults(latency=0.1))  # or the build could be done before the disk has told
-    with monkeypatch.context() as patch:
 
-        def broken(descriptor: int) -> None:
-            if "responses" in Path(f"/dev/fd/{descriptor}").resolve().name:
-                raise OSError(5, "Input/output error")
-            keep(descriptor)
+    def noted(self: CallState, error: OSError) -> None:
+        note(self, error)
+        gate.open()  # no sooner, or the build could be done before
 
-        patch.setattr(os, "fsync", broken)
-        with pytest.raises(UserError, match=r"cannot write to .*\.work: Input/output error; what was received before"):
-            build(recipe, teacher, out, concurrency=1)
-    before = asked(teacher)
-    # one may have been in flight when the disk had told; the others were read back, and may be lost yet
-    assert before - 1 <= Run.load(out).store.received().answers <= before
-    assert equal(build(recipe, teacher, out), build(recipe, teacher, tmp_path / "other"))
+    monkeypatch.setattr(CallState, "record_write_error", noted)
+    with ScriptedTeacher(answer=gate) as teacher:
+        with monkeypatch.context() as patch:
+
+            def broken(descriptor: int) -> None:
+                if "responses" in Path(f"/dev/fd/{descriptor}").resolve().name:
+                    raise OSError(5, "Input/output error")
+                keep(descriptor)
+
+            patch.setattr(os, "fsync", broken)
+            with pytest.raises(
+                UserError, match=r"cannot write to .*\.work: Input/output error; what was received before"
+            ):
+                build(recipe, teacher, out, concurrency=1)
+        before = asked(teacher)
+        # one may have been in flight when the disk had told; the others were read back, and may be lost yet
+        assert before - 1 <= Run.load(out).store.received().answers <= before
+        assert equal(build(recipe, teacher, out), build(recipe, teacher, tmp_path / "other"))

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import hostile
 from tests.builds import QUIET, build, small_recipe, write_questions
 from tests.commands import Command
+from tests.examples import ONE_FIXTURE
 from tunixhack.bakeoff.compare import compare
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.publish.push import push
@@ -167,7 +168,7 @@ def nothing_or_a_sentence(call: Callable[[], object]) -> None:
     assert not hostile.obeyed(said)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=ONE_FIXTURE)
 @given(data=st.data())
 def test_whoever_reads_it_has_a_result_or_a_sentence(
     data: st.DataObject,
@@ -198,7 +199,7 @@ def test_whoever_reads_it_has_a_result_or_a_sentence(
     assert not hostile.obeyed(capsys.readouterr().out)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=ONE_FIXTURE)
 @given(data=st.data())
 def test_a_build_goes_on_with_it_or_says_why_not(
     data: st.DataObject, finished: tuple[Recipe, ScriptedTeacher, Run], tmp_path_factory: pytest.TempPathFactory

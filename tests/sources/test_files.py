@@ -12,9 +12,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import ONE_FIXTURE
 from tunixhack.errors import UserError
 from tunixhack.sources.files import file_rows
 
@@ -194,7 +195,7 @@ def test_a_parquet_value_that_python_does_not_have_is_told_of_where_it_is_read(t
         rows[0]["text"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=ONE_FIXTURE)
 @given(st.binary(max_size=60), st.sampled_from(["q.jsonl", "q.json", "q.csv", "q.parquet", "q.json.gz"]))
 def test_any_bytes_are_rows_or_one_sentence(tmp_path: Path, content: bytes, name: str) -> None:
     path = written(tmp_path, name, content)

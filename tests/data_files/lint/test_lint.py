@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data_files.lint.rows import PLANTED, SHAPES, lines, said, turns
+from tests.examples import ONE_FIXTURE
 from tunixhack.data_files.lint.asked_checks import contamination, over_long, wrong_language
 from tunixhack.data_files.lint.kinds import KINDS, MENDED
 from tunixhack.data_files.lint.lint import Report, lint
@@ -116,7 +117,7 @@ ROWS = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=ONE_FIXTURE, max_examples=150)
 @given(rows=st.lists(ROWS, min_size=1, max_size=5))
 def test_mending_twice_is_mending_once_whatever_the_rows(tmp_path: Path, rows: list[dict]):
     once, twice = tmp_path / "once.jsonl", tmp_path / "twice.jsonl"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import reserved_port
 from tests.teachers.odd_server import GOOD, completion, odd_server
 from tests.waiting import PATIENCE
 from tunixhack.errors import UserError
@@ -266,7 +267,7 @@ def test_the_limit_goes_by_the_name_that_the_server_has_for_it():
 def ask_both(url: str) -> list[str]:
     """The sentences for a GET and for a POST."""
     sentences = []
-    for ask in (lambda: get_json(url, {}), lambda: post_json(url, {}, {"messages": LONGEST}, 5.0, print)):
+    for ask in (lambda: get_json(url, {}), lambda: post_json(url, {}, {"messages": LONGEST}, PATIENCE, print)):
         with pytest.raises(UserError) as raised:
             ask()
         sentences.append(str(raised.value))
@@ -299,15 +300,10 @@ def test_what_no_chat_server_answers_is_one_sentence_with_its_place(status: int,
             assert "\n" not in said
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def test_nobody_there_is_one_sentence():
-    for said in ask_both(f"http://127.0.0.1:{free_port()}/v1"):
-        assert said.startswith("no server answers at http://127.0.0.1:")
+    with reserved_port() as port:
+        for said in ask_both(f"http://127.0.0.1:{port}/v1"):
+            assert said.startswith("no server answers at http://127.0.0.1:")
 
 
 @pytest.mark.parametrize("address", ["http://", "http://127.0.0.1:99999/v1", "http://a b/v1", "http://[::1/v1"])
@@ -373,7 +369,7 @@ def test_a_key_that_a_server_echoes_is_not_in_the_sentence(before: int):
 
     headers = {"Authorization": "Bearer sk-0123456789abcdefghij"}
     with odd_server(reply) as server, pytest.raises(UserError) as raised:
-        post_json(server.url, headers, {"messages": LONGEST}, 5.0, print)
+        post_json(server.url, headers, {"messages": LONGEST}, PATIENCE, print)
     assert "sk-0123" not in str(raised.value)
 
 
@@ -421,10 +417,10 @@ def test_a_model_that_never_loads_is_not_waited_for_for_ever(monkeypatch: pytest
     monkeypatch.setattr(http, "LOADING_PATIENCE", 0.1)
     loading = ScriptedTeacher(loading_seconds=100)
     with loading as teacher, pytest.raises(UserError, match="is still loading its model after"):
-        post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, 5.0, print)
+        post_json(f"{teacher.url}/chat/completions", {}, {"messages": LONGEST}, PATIENCE, print)
 
 
 def test_503_without_loading_is_a_failure_like_any_other():
     overloaded = odd_server(lambda *_: (503, {"error": "overloaded"}))
     with overloaded as server, pytest.raises(UserError, match="HTTP 503"):
-        post_json(server.url, {}, {"messages": LONGEST}, 5.0, print)
+        post_json(server.url, {}, {"messages": LONGEST}, PATIENCE, print)

@@ -28,7 +28,7 @@ def test_without_xllamacpp_the_extra_that_brings_it_is_named(tmp_path: Path, mon
 # from here on with a real server -------------------------------------------------------------------------------------
 
 
-def choices(server: EmbeddedServer, timeout: float = 120, **body: Any) -> list[str]:
+def choices(server: EmbeddedServer, timeout: float = PATIENCE, **body: Any) -> list[str]:
     messages = [{"role": "user", "content": "Tell me about rain."}]
     body = {"messages": messages, "max_tokens": 24, "temperature": 0.8} | body
     response = requests.post(f"{server.url}/chat/completions", json=body, timeout=timeout)
@@ -81,10 +81,10 @@ def _busy(server: EmbeddedServer) -> int:
 
 @pytest.mark.embedded
 def test_a_killed_server_is_noticed_and_its_clients_get_an_error(local_model: Path) -> None:
-    with EmbeddedServer(local_model, slots=2, context=256) as server, ThreadPoolExecutor(1) as pool:
+    with EmbeddedServer(local_model, slots=2, context=2048) as server, ThreadPoolExecutor(1) as pool:
         assert server.alive()
         assert server._process is not None
-        pending = pool.submit(choices, server, max_tokens=200, n=2, ignore_eos=True)
+        pending = pool.submit(choices, server, max_tokens=1900, n=2, ignore_eos=True)  # half a minute of writing
         wait_for(lambda: _busy(server))
         os.kill(server._process.pid, signal.SIGKILL)
         with pytest.raises(requests.ConnectionError):

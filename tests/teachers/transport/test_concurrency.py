@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ports import reserved_port
 from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.waiting import PATIENCE
 from tunixhack.teachers.transport import concurrency as pacing
 from tunixhack.teachers.transport import retries
 from tunixhack.teachers.transport.call_state import CallState
@@ -146,7 +148,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def send(url: str, count: int, folder: Path, **endpoint: Any) -> CallState:
-    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0} | endpoint)))
+    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": PATIENCE} | endpoint)))
     in_thread(lambda: send_requests(rows(count), {}, folder, state), state)
     return state
 
@@ -233,19 +235,19 @@ def test_no_secret_is_in_the_reason_for_slowing_down():
 def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It is started again within its patience, after more tries than one request has."""
     monkeypatch.setattr(retries, "MOST_TRIES", 2)
-    with ScriptedTeacher() as first:
-        port = int(first.url.split(":")[2].removesuffix("/v1"))
-    state = CallState(Endpoint(url=first.url, model="odd", timeout=5.0, patience=60))
-    again = ScriptedTeacher(port=port)
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}/v1"
+        state = CallState(Endpoint(url=url, model="odd", timeout=PATIENCE, patience=PATIENCE))
+        again = ScriptedTeacher(port=port)
 
-    def tick() -> None:
-        if not again.url and len(state._outcomes) >= 10:
-            again.__enter__()
+        def tick() -> None:
+            if not again.url and len(state._outcomes) >= 10:
+                again.__enter__()
 
-    try:
-        in_thread(lambda: send_requests(rows(2), {}, tmp_path, state), state, tick)
-    finally:
-        again.stop()
+        try:
+            in_thread(lambda: send_requests(rows(2), {}, tmp_path, state), state, tick)
+        finally:
+            again.stop()
     assert state.successes == 2
     assert not state.failures
     assert state.gave_up is None
@@ -253,7 +255,6 @@ def test_no_request_is_used_up_by_a_server_that_is_away(tmp_path: Path, monkeypa
 
 @pytest.mark.usefixtures("no_pauses")
 def test_a_server_that_stays_away_is_given_up_after_its_patience(tmp_path: Path):
-    with ScriptedTeacher() as gone:
-        url = gone.url
-    state = send(url, 2, tmp_path, patience=0.5)
+    with reserved_port() as port:
+        state = send(f"http://127.0.0.1:{port}/v1", 2, tmp_path, patience=0.5)
     assert "has not answered for" in (state.gave_up or "")

@@ -10,6 +10,7 @@ import inspect
 import json
 import logging
 import re
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +18,9 @@ from typing import Any, ClassVar
 import pytest
 
 import tunixhack
-from tests.teachers.odd_server import GOOD, completion, odd_server
+from tests.teachers.odd_server import GOOD, Reply, completion, odd_server
 from tests.teachers.transport.test_request_loop import UNWRITABLE, message_rows, received, send
+from tests.waiting import PATIENCE
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.recipes.creative import CreativeWriting
 from tunixhack.teachers.transport import _curator, _curator_online, retries
@@ -28,7 +30,7 @@ from tunixhack.teachers.transport._curator import LLM, HardenedLLM, PromptFormat
 from tunixhack.teachers.transport._curator_online import GenericResponse, OnlineProcessor, OpenAIOnlineRequestProcessor
 from tunixhack.teachers.transport.call_state import CallState
 from tunixhack.teachers.transport.endpoint import Endpoint
-from tunixhack.testing import Faults, ScriptedTeacher, toy_questions
+from tunixhack.testing import ScriptedTeacher, toy_questions
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
@@ -162,10 +164,23 @@ def test_the_limits_are_ours_and_a_request_costs_nothing_of_them():
     assert processor.estimate_total_tokens([{"role": "user", "content": "x" * 10_000}]).total in (None, 0)
 
 
-def test_as_many_requests_are_in_flight_as_were_allowed(teacher: ScriptedTeacher, tmp_path: Path):
-    teacher.change(faults=Faults(latency=0.1))
-    writer(teacher.url, backend_params={"max_concurrent_requests": 3})(toy_questions(9), working_dir=str(tmp_path))
-    assert teacher.stats["max_concurrency"] == 3
+def test_as_many_requests_are_in_flight_as_were_allowed(tmp_path: Path):
+    """Each is answered when two others are there, too."""
+    three, lock, inside = threading.Barrier(3), threading.Lock(), [0, 0]
+
+    def reply(body: dict[str, Any], headers: Any) -> Reply:
+        with lock:
+            inside[0] += 1
+            inside[1] = max(inside)
+        three.wait(PATIENCE)
+        with lock:
+            inside[0] -= 1
+        return 200, completion(GOOD)
+
+    with odd_server(reply) as server:
+        writer(server.url, backend_params={"max_concurrent_requests": 3})(toy_questions(9), working_dir=str(tmp_path))
+        assert len(server.asked) == 9
+    assert inside == [0, 3]
 
 
 # _hash_fingerprint
@@ -245,7 +260,7 @@ def test_the_key_is_in_no_file_no_log_and_no_message(
     with caplog.at_level(logging.DEBUG), odd_server(echoing(status, before)) as server:
         endpoint = {"headers": {"Authorization": f"Bearer {key}"}, "secret": key}
         state = send(server.url, message_rows("fine", "not"), tmp_path / "engine", **endpoint)
-        llm = writer(server.url, backend_params={"api_key": key, "request_timeout": 5})
+        llm = writer(server.url, backend_params={"api_key": key, "request_timeout": int(PATIENCE)})
         response = llm([{"question": "fine"}, {"question": "not"}], working_dir=str(tmp_path / "plain"))
         with pytest.raises(TeacherFailed, match="none of 1 row was answered: 1 time: ") as raised:
             llm([{"question": "not"}], working_dir=str(tmp_path / "failing"))

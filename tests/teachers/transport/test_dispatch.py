@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from tunixhack.testing import Faults, ScriptedTeacher
 
 ONE_BY_ONE: dict[str, Any] = {"dialect": "vllm", "context": 8192, "n_supported": False}
 """Servers that take one choice a request, so that a question's samples are several."""
+
+PREFLIGHT = 4
+"""Requests by which a build learns of such a server what it can do."""
 
 
 def rows(questions: int, samples: int) -> list[dict[str, Any]]:
@@ -109,12 +112,16 @@ def test_the_samples_of_a_question_are_asked_of_one_server_where_they_are_single
 
 
 def test_what_waits_for_a_server_that_dies_goes_to_another(recipe: Recipe, tmp_path: Path):
-    slow = Faults(latency=0.3)
-    with ScriptedTeacher(**ONE_BY_ONE, faults=slow) as one, ScriptedTeacher(**ONE_BY_ONE, process=True) as two:
-        two.change(faults=slow)
-        spec = f"{one.url},{two.url}#scripted"
-        killing = threading.Thread(target=lambda: (wait_for(lambda: asked(two) > 2), two.stop()))
-        killing.start()
-        run = build(recipe, spec, tmp_path / "run", questions=6, concurrency=4)
-        killing.join()
+    answered = ("ok",) * (PREFLIGHT + 3)
+    with ScriptedTeacher(**ONE_BY_ONE) as one, ScriptedTeacher(**ONE_BY_ONE, process=True) as two:
+        two.change(faults=Faults(script=answered + ("hang",) * 99))
+
+        def kill() -> None:
+            wait_for(lambda: two.stats["requests"] > len(answered))
+            two.stop()
+
+        with ThreadPoolExecutor(1) as pool:
+            killing = pool.submit(kill)
+            run = build(recipe, f"{one.url},{two.url}#scripted", tmp_path / "run", questions=6, concurrency=4)
+            killing.result()
     assert run.train.height == 24

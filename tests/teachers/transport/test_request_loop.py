@@ -42,7 +42,7 @@ def message_rows(*contents: str) -> list[dict[str, Any]]:
 
 def send(url: str, rows: list[dict[str, Any]], folder: Path, **endpoint: Any) -> CallState:
     """Send rows the way the engine does, and return the call; what came is in the folder."""
-    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": 5.0, "attempts": 2} | endpoint)))
+    state = CallState(Endpoint(**({"url": url, "model": "odd", "timeout": PATIENCE, "attempts": 2} | endpoint)))
     in_thread(lambda: send_requests(rows, {}, folder, state), state)
     return state
 

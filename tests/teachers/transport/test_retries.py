@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_questions_that_are_refused_for_what_they_ask_do_not_end_the_others(
 ):
     def answer(body: dict[str, Any], headers: Any) -> Reply:
         # every other question, whole rows of them one after the other
-        refused = body["max_tokens"] > 100 and hash(body["messages"][-1]["content"]) % 4
+        refused = body["max_tokens"] > 100 and zlib.crc32(body["messages"][-1]["content"].encode()) % 4
         return reply if refused else (200, completion(GOOD))
 
     with odd_server(answer) as server, pytest.raises(TeacherFailed, match="answers were not received"):

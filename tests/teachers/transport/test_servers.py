@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clock import Clock
+from tests.holding import Gate
+from tests.ports import reserved_port
 from tests.teachers.transport.test_request_loop import message_rows, received
 from tunixhack.teachers.transport import servers as module
 from tunixhack.teachers.transport.call_state import CallState
@@ -133,10 +135,22 @@ def call(urls: list[str], count: int, folder: Path, tick: Any = None, **endpoint
 
 
 def test_a_slow_server_gets_fewer_requests(tmp_path: Path):
-    with ScriptedTeacher(faults=Faults(latency=0.2)) as slow, ScriptedTeacher(faults=Faults(latency=0.01)) as fast:
-        state = call([slow.url, fast.url], 120, tmp_path, concurrency=8)
-        assert slow.stats["requests"] + fast.stats["requests"] == 120
-        assert slow.stats["requests"] < fast.stats["requests"]
+    """It holds its first answers until the other has given eighty of 120."""
+    slow, fast = Gate(seeds_from=0), Gate(free=80, seeds_from=0)
+    with ScriptedTeacher(answer=slow) as slow_one, ScriptedTeacher(answer=fast) as fast_one:
+
+        def look(state: CallState) -> None:
+            if fast.reached.is_set():
+                slow.open()
+                fast.open()
+
+        try:
+            state = call([slow_one.url, fast_one.url], 120, tmp_path, look, concurrency=8)
+        finally:
+            slow.open()
+            fast.open()
+    assert slow.given + fast.given == 120
+    assert slow.given < fast.given
     assert state.successes == len(received(tmp_path)) == 120
 
 
@@ -154,8 +168,7 @@ def test_what_a_killed_server_had_in_flight_is_asked_of_the_others_and_nothing_i
 
 
 def test_when_all_are_away_for_longer_than_the_patience_the_call_is_given_up(tmp_path: Path):
-    with ScriptedTeacher() as one, ScriptedTeacher() as two:
-        gone = [one.url, two.url]
-    state = call(gone, 4, tmp_path, patience=1.5)
+    with reserved_port() as one, reserved_port() as two:
+        state = call([f"http://127.0.0.1:{port}/v1" for port in (one, two)], 4, tmp_path, patience=1.5)
     assert "has not answered for" in (state.gave_up or "")
     assert received(tmp_path) == []

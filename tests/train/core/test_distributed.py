@@ -13,7 +13,7 @@ pytest.importorskip("jax", reason="needs tunixhack[train]")
 
 import jax
 
-from tests.train.hosts import free_port
+from tests.ports import reserved_port
 from tunixhack.errors import UserError
 from tunixhack.train.core import distributed
 from tunixhack.train.core.distributed import Cluster, find_cluster
@@ -116,7 +116,8 @@ def test_a_pod_of_compute_engine_is_known_by_its_metadata(workers, several):
 
 
 def test_a_tpu_without_metadata_is_alone():
-    assert find_cluster({"GCE_METADATA_IP": f"localhost:{free_port()}"}, tpu=True) is None
+    with reserved_port() as port:
+        assert find_cluster({"GCE_METADATA_IP": f"127.0.0.1:{port}"}, tpu=True) is None
 
 
 @pytest.fixture
@@ -129,12 +130,13 @@ def soon(monkeypatch):
 
 
 def test_process_0_that_is_not_there_is_a_sentence_with_its_address(soon):
-    soon("JAX_COORDINATOR_ADDRESS", f"localhost:{free_port()}")
     said = []
-    with pytest.raises(
-        UserError, match=r"process 0 was not reached at localhost:\d+ within .* the same command in all"
-    ):
-        distributed.meet(said.append)
+    with reserved_port() as port:
+        soon("JAX_COORDINATOR_ADDRESS", f"127.0.0.1:{port}")
+        with pytest.raises(
+            UserError, match=rf"process 0 was not reached at 127.0.0.1:{port} within .* the same command in all"
+        ):
+            distributed.meet(said.append)
     assert said == ["one of several processes, by JAX_COORDINATOR_ADDRESS: looking for process 0 for up to 0.1 s"]
 
 

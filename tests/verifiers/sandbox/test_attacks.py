@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.children import children_with, has_ended, parent_of
 from tests.waiting import wait_for
 from tunixhack.verifiers import code
 from tunixhack.verifiers.sandbox.pool import Limits, Ran, Sandbox
@@ -98,10 +99,10 @@ def value(box: Sandbox, body: str, call: str = "f()") -> Any:
 
 def leftovers(box: Sandbox) -> list[psutil.Process]:
     """Return the processes below the hosts, but for one that stands in its own namespace and is the host itself."""
-    hosts = [one for one in psutil.Process().children() if "tunixhack.verifiers.sandbox.host" in one.cmdline()]
+    hosts = children_with("tunixhack.verifiers.sandbox.host", deep=False)
     assert hosts
     below = [child for host in hosts for child in host.children(recursive=True)]
-    return [one for one in below if one.parent() not in hosts]
+    return [one for one in below if parent_of(one) not in (None, *(host.pid for host in hosts))]
 
 
 def test_the_code_has_no_rights_and_the_layers_are_told(box: Sandbox):
@@ -432,7 +433,7 @@ def test_all_processes_end_when_ours_is_killed(tmp_path: Path):
     wait_for(lambda: len(psutil.Process(started.pid).children(recursive=True)) >= 3)
     below = psutil.Process(started.pid).children(recursive=True)
     started.send(signal.SIGKILL)
-    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in below))
+    wait_for(lambda: all(map(has_ended, below)))
 
 
 def endless() -> None:
