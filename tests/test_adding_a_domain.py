@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Command
+from tests.waiting import PATIENCE
 from tunixhack.runs.run import Run
 from tunixhack.testing import ScriptedTeacher
 
@@ -123,7 +124,7 @@ def test_the_test_of_the_page_passes(law: ScriptedTeacher):
     (line,) = shell("pytest")
     _, *arguments = shlex.split(line)
     done = subprocess.run(
-        [sys.executable, *arguments, "-q", "-p", "no:cacheprovider"], capture_output=True, text=True, timeout=120
+        [sys.executable, *arguments, "-q", "-p", "no:cacheprovider"], capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout

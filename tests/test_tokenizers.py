@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub import Hub
+from tests.waiting import PATIENCE
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.tokenizers import BATCH, student_counter
 
@@ -77,7 +78,7 @@ def counted_by(hub: Hub, student: str, home: Path, **environment: str) -> subpro
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"} | environment
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, env=clean, cwd=ROOT, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, env=clean, cwd=ROOT, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.commands import Command
 from tests.hub_push import PushHub
 from tests.recorded_port import when_free
 from tests.teachers.named import named
+from tests.waiting import PATIENCE
 from tunixhack import Run
 from tunixhack._util import lock
 from tunixhack.testing import Faults, ScriptedTeacher
@@ -279,7 +280,7 @@ def provider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def post(url: str, body: bytes | None) -> dict[str, Any]:
     key = {"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, key), timeout=60) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, body, key), timeout=PATIENCE) as response:
         told: dict[str, Any] = json.load(response)
     return told
 

@@ -78,7 +78,7 @@ def test_the_package_itself_imports_no_file_of_the_working_folder(crowded: Path)
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": root},
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -322,8 +322,11 @@ def test_an_empty_result_is_exit_4_with_no_line_that_would_publish_it(tunixhack:
 
 
 def test_ctrl_c_is_exit_130_and_says_how_to_go_on(tunixhack: Command, domain: Path):
+    sent: list[int] = []
+
     def interrupting(messages: list[dict[str, Any]], seed: int) -> str:
-        if seed > 10**6:  # no preflight's
+        if seed > 10**6 and not sent:  # no preflight's
+            sent.append(seed)
             os.kill(os.getpid(), signal.SIGINT)
         return "<reasoning>r</reasoning><answer>a</answer>"
 

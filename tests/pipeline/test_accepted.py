@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -434,14 +435,14 @@ def test_killed_at_random_moments_it_keeps_the_same_rows(teacher: ScriptedTeache
     work(source, teacher.url, tmp_path / "whole")
     whole = Run.load(tmp_path / "whole")
     teacher.reset()
-    teacher.change(faults=Faults(latency=0.02))
     out, in_all = tmp_path / "run", whole.store.answers()["usage"].drop_nulls().len()
     moments = sorted(random.Random(KILLS).sample(range(1, in_all), KILLS))
     for number, moment in enumerate(moments):
+        teacher.change(faults=Faults(script=("ok",) * moment + ("hang",) * 999))
         process = Started(tmp_path / f"log{number}", work, source, teacher.url, out)
-        wait_for(lambda at=moment, one=process: teacher.stats["answered"] >= at or not one.running)
+        wait_for(lambda at=moment, one=process: teacher.stats["requests"] > at or not one.running)
         process.kill()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, process.said
     teacher.change(faults=Faults())
     work(source, teacher.url, out)
     run = Run.load(out)

@@ -15,6 +15,7 @@ import pytest
 from tests.builds import build, small_recipe, write_questions
 from tests.commands import Command
 from tests.hub_push import PushHub
+from tests.waiting import PATIENCE
 from tunixhack.errors import TeacherFailed, UserError
 from tunixhack.publish.push import push
 from tunixhack.runs.run import Run
@@ -84,7 +85,7 @@ def test_it_is_loaded_back_as_the_kept_answers(run: Run, hub: PushHub, tmp_path:
     load = f"import datasets; datasets.load_dataset({NAME!r})['train'].to_parquet('back.parquet')"
     for command in (["-m", "tunixhack", "push", str(run.folder), NAME, "--private"], ["-c", load]):
         done = subprocess.run(
-            [sys.executable, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            [sys.executable, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import jax
 from flax import nnx
 
 from tests.train.toy import SETTINGS, sums, write_sums, write_toy
+from tests.waiting import PATIENCE
 from tunixhack import train
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import UserError
@@ -41,6 +41,26 @@ try:
 except UserError as error:
     sys.exit(str(error))
 """
+FILLING = """
+import sys, time
+from pathlib import Path
+from tunixhack.train.run.loop import Loop
+small, after_step = Path(sys.argv[3]), Loop.after_step
+def filled(self, result):
+    after_step(self, result)
+    if result.step != 6:
+        return
+    while not any((small / "out" / "actor").glob("*/checksums.json")):
+        time.sleep(0.02)
+    with (small / "filler").open("wb", buffering=0) as file:  # a buffer would be written again on closing
+        try:
+            while True:
+                file.write(bytes(65536))
+        except OSError:
+            pass
+Loop.after_step = filled
+"""
+"""Behind step 6, and as soon as a checkpoint is whole, nothing more goes onto the disk."""
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +91,6 @@ class StepTime:
 
 def losses(folder):
     return {line["step"]: line["loss"] for line in metrics.read(folder) if "loss" in line}
-
-
-def start(rows, tiny, options, **environment):
-    """Start a training in a process of its own."""
-    arguments = [json.dumps([str(rows), str(tiny)]), json.dumps(options, default=str)]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"} | environment
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
 
 
 def test_a_training_teaches_and_tells_what_it_did(toy):
@@ -315,28 +326,21 @@ def test_a_full_disk_loses_no_earlier_checkpoint(toy, tmp_path):
         pytest.skip("no file system of a chosen size can be made here")
     try:
         options = SETTINGS | {"out": tmp_path / "out", "scratch": small, "save_every": 0, "method": "full"}
-        del options["out"]
         # full checkpoints of 2 MB: the disk takes some, and is filled up under way
-        process = start(rows, tiny, options | {"out": tmp_path / "out"})
-        # steps do not wait for a checkpoint that is being written
-        while len(losses(tmp_path / "out")) < 6 or not any((small / "out" / "actor").glob("*/checksums.json")):
-            assert process.poll() is None, process.communicate()[1][-3000:]
-            time.sleep(0.02)
-        with (small / "filler").open("wb", buffering=0) as file:  # a buffer would be written again on closing
-            try:
-                while True:
-                    file.write(bytes(65536))
-            except OSError:
-                pass
-        said = process.communicate(timeout=200)[1]
-        assert process.returncode != 0
-        assert "No space left" in said
+        arguments = (json.dumps([str(rows), str(tiny)]), json.dumps(options, default=str), str(small))
+        ended = subprocess.run(
+            [sys.executable, "-c", FILLING + COMMAND, *arguments],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert ended.returncode != 0
+        assert "No space left" in ended.stderr
         place = checkpoints.latest(small / "out" / "actor")
         assert place is not None
         (small / "filler").unlink()
-        process = start(rows, tiny, options | {"out": tmp_path / "out"})
-        said = process.communicate(timeout=200)[1]
-        assert process.returncode == 0, said[-3000:]
+        train.sft(rows, tiny, cpu=True, **options, report=Reporter(quiet=True))
         assert train.Student.load(tmp_path / "out")
     finally:
         subprocess.run(["umount", str(small)], check=False)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from safetensors.numpy import load_file
 
+from tests.waiting import PATIENCE
 from tunixhack._util.cache import cache_dir
 from tunixhack.errors import UserError
 from tunixhack.teachers.local import model_file, server_process
@@ -244,7 +245,7 @@ def judged(request):
 def ask(url, path, **content):
     import requests
 
-    answer = requests.post(f"{url}{path}", json=content, timeout=120)
+    answer = requests.post(f"{url}{path}", json=content, timeout=PATIENCE)
     answer.raise_for_status()
     return answer.json()
 

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 from tests.hub import Hub
+from tests.waiting import PATIENCE
 from tunixhack.errors import UserError
 from tunixhack.testing.student import write_tiny_student
 from tunixhack.train.models.hub import HUB_ID, needed_files
@@ -66,7 +67,7 @@ def look_for(hub, home, repo, revision=None, **environment):
     clean |= {"HF_HUB_DISABLE_XET": "1", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", FIND, json.dumps([repo, revision])],
-        env=clean | environment, cwd=home, capture_output=True, text=True, timeout=120, check=False,
+        env=clean | environment, cwd=home, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.rpartition("ANSWER")[2])
