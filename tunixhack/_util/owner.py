@@ -54,9 +54,13 @@ class Owner:
             and 0 < self.pid < 2**31
         )
 
+    @property
+    def process(self) -> Process:
+        """The process, whether or not it runs."""
+        return Process(self.pid, self.start, self.system)
+
     def running(self) -> bool | None:
         """Tell whether it is alive; None where that cannot be seen from here."""
-        process = Process(self.pid, self.start, self.system)
-        if process == Process.current():
+        if self.process == Process.current():
             return self.token in _TOKENS  # one that was interrupted while it took hold has nothing
-        return process.running()
+        return self.process.running()
