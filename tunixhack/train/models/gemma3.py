@@ -24,7 +24,7 @@ from tunixhack.train.data.chat import GEMMA
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope, whole
 from tunixhack.train.models.joined import joined, kept
-from tunixhack.train.models.packed import Kind, Packed, attend_as, by_rows, hidden_states, lora_scale, run_layers
+from tunixhack.train.models.packed import Kind, PackedRows, attend_as, by_rows, hidden_states, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
@@ -143,8 +143,8 @@ class Gemma3(tunix_gemma3.Gemma3):  # type: ignore[misc]  # tunix has no types
     def __call__(
         self, last_tokens: jax.Array, positions: Any = None, cache: Any = None, attention_mask: Any = None, **rest: Any
     ) -> Any:
-        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
-        if not isinstance(attention_mask, Packed):
+        """Give the hidden states behind the last norm where the mask is `PackedRows`; else what Tunix's model gives."""
+        if not isinstance(attention_mask, PackedRows):
             return super().__call__(last_tokens, positions, cache, attention_mask, **rest)
         config = self.config
         bases, scales = (
@@ -168,7 +168,7 @@ def _layer(
     x: jax.Array,
     kind: Kind,
     *,
-    packed: Packed,
+    packed: PackedRows,
     turned: Rotation,
     windows: Sequence[int | None],
     lora_scale: float | None,

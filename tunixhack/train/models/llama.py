@@ -23,7 +23,7 @@ from tunixhack.train.data.chat import CHATML
 from tunixhack.train.models import llama_like
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope
-from tunixhack.train.models.packed import Packed, hidden_states
+from tunixhack.train.models.packed import PackedRows, hidden_states
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 
@@ -86,17 +86,17 @@ class Llama(tunix_llama.Llama3):  # type: ignore[misc]  # tunix has no types
         input_tokens: jax.Array,
         positions: jax.Array,
         cache: dict[str, Cache] | None,
-        attention_mask: jax.Array | Packed,
+        attention_mask: jax.Array | PackedRows,
     ) -> Any:
-        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives.
+        """Give the hidden states behind the last norm where the mask is `PackedRows`; else what Tunix's model gives.
 
         Args:
             input_tokens: int [B, L].
             positions: int [B, L].
             cache: by layer, or None.
-            attention_mask: bool [B, L, S], or `Packed`.
+            attention_mask: bool [B, L, S], or `PackedRows`.
         """
-        if not isinstance(attention_mask, Packed):
+        if not isinstance(attention_mask, PackedRows):
             return super().__call__(input_tokens, positions, cache, attention_mask)
         turned = Rotation.of(positions, self.config.head_dim, self.config.rope_theta)
         return llama_like.final_states(self, input_tokens, attention_mask, turned)

@@ -14,7 +14,7 @@ from flax import nnx
 from tunixhack.errors import UserError
 from tunixhack.train.models.hf_config import whole
 from tunixhack.train.models.joined import joined, kept
-from tunixhack.train.models.packed import Kind, Packed, by_rows, lora_scale, run_layers
+from tunixhack.train.models.packed import Kind, PackedRows, by_rows, lora_scale, run_layers
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.weight_layout import linear, out_of_heads, to_heads, whole_array
 
@@ -103,7 +103,7 @@ def to_huggingface(model: Any) -> Iterator[tuple[str, Array]]:
         yield "lm_head.weight", linear(whole_array(model.lm_head.w))
 
 
-def final_states(model: Any, tokens: jax.Array, packed: Packed, turned: Rotation) -> jax.Array:
+def final_states(model: Any, tokens: jax.Array, packed: PackedRows, turned: Rotation) -> jax.Array:
     """Return the hidden states behind the last norm, [B, L, D], of packed rows; to be called in ``__call__``.
 
     Args:
@@ -119,7 +119,7 @@ def final_states(model: Any, tokens: jax.Array, packed: Packed, turned: Rotation
 
 
 def _layer(
-    layer: Any, x: jax.Array, _: Kind, *, packed: Packed, turned: Rotation, lora_scale: float | None
+    layer: Any, x: jax.Array, _: Kind, *, packed: PackedRows, turned: Rotation, lora_scale: float | None
 ) -> jax.Array:
     """Compute a layer on states [B, L, D]; all are of one kind."""
     attention, mlp = layer.attn, layer.mlp

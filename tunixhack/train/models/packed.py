@@ -38,7 +38,7 @@ Layer = Callable[[Any, jax.Array, Kind], jax.Array]
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedRows:
     """What a model is called with in the place of an attention mask where it shall compute packed rows."""
 
     segments: Any
@@ -77,7 +77,7 @@ def run_layers(model: Any, layer: Layer, x: jax.Array, kinds: npt.NDArray[np.int
 
 
 def attend_as(
-    kind: Kind, windows: Sequence[int | None], packed: Packed, q: jax.Array, k: jax.Array, v: jax.Array
+    kind: Kind, windows: Sequence[int | None], packed: PackedRows, q: jax.Array, k: jax.Array, v: jax.Array
 ) -> jax.Array:
     """Attend, to q, k and v as `Attend` takes them, with the window of a kind of layer.
 
@@ -129,7 +129,7 @@ def by_rows(x: jax.Array) -> jax.Array:
 
 
 _LEAST = jax.checkpoint_policies.save_only_these_names(SAVED)
-"""Beside each layer's input, what attention gave: the dearest part of a layer."""
+"""Beside each layer's input, what attention gave: the most costly part of a layer."""
 
 _PRODUCTS = jax.checkpoint_policies.save_only_these_names(SAVED, PRODUCT)
 """What products with weights gave, too. All else, such as norms and gates, is computed again: reading it would take as
@@ -164,7 +164,7 @@ def hidden_states(
         [B, L, D] in the model's dtype; no numbers in rows that the attention cannot take.
     """
     seen, right = prepared(attend, segments)
-    found: jax.Array = model(tokens, positions, None, Packed(seen, attend))
+    found: jax.Array = model(tokens, positions, None, PackedRows(seen, attend))
     return found if right is None else jnp.where(right[:, None, None], found, jnp.nan)
 
 

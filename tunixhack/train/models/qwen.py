@@ -27,7 +27,7 @@ from tunixhack.train.data.chat import CHATML
 from tunixhack.train.models import llama_like, packed
 from tunixhack.train.models.family import Family
 from tunixhack.train.models.hf_config import expect, rope
-from tunixhack.train.models.packed import Packed
+from tunixhack.train.models.packed import PackedRows
 from tunixhack.train.models.rotation import Rotation
 from tunixhack.train.models.safetensors_header import loading_mode
 
@@ -55,7 +55,7 @@ class Einsum(nnx.Module):
         return jnp.einsum(self.einsum_str, x, matrix)
 
 
-class _PackedRows:
+class _Qwen:
     """Makes a Qwen of Tunix's one with `Einsum`, which computes packed rows by `tunixhack.train.models.packed`."""
 
     def __init__(self, config: Config, *, rngs: nnx.Rngs) -> None:
@@ -68,8 +68,8 @@ class _PackedRows:
     def __call__(
         self, input_tokens: jax.Array, positions: jax.Array, cache: Any, attention_mask: Any = None, **rest: Any
     ) -> Any:
-        """Give the hidden states behind the last norm where the mask is `Packed`; else what Tunix's model gives."""
-        if not isinstance(attention_mask, Packed):
+        """Give the hidden states behind the last norm where the mask is `PackedRows`; else what Tunix's model gives."""
+        if not isinstance(attention_mask, PackedRows):
             return super().__call__(input_tokens, positions, cache, attention_mask, **rest)  # type: ignore[misc]
         config: Config = self.config  # type: ignore[attr-defined]
         # Tunix's Qwen rounds sines to the type that it computes in
@@ -77,11 +77,11 @@ class _PackedRows:
         return llama_like.final_states(self, input_tokens, attention_mask, turned)
 
 
-class Qwen2(_PackedRows, tunix_qwen2.Qwen2):  # type: ignore[misc]  # Tunix has no types
+class Qwen2(_Qwen, tunix_qwen2.Qwen2):  # type: ignore[misc]  # Tunix has no types
     """Qwen 2.5."""
 
 
-class Qwen3(_PackedRows, tunix_qwen3.Qwen3):  # type: ignore[misc]
+class Qwen3(_Qwen, tunix_qwen3.Qwen3):  # type: ignore[misc]
     """Qwen 3, whose rotary base is `_BASE_OF_3`, as `configure` has made sure."""
 
 
