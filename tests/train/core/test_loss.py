@@ -1,5 +1,7 @@
 """The loss of packed rows: what Tunix's own gives, what each row gives alone, and never more logits than a chunk."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -29,13 +31,20 @@ def model():
     return tiny_gemma3()
 
 
-def losses(model, batch, chunk=16):
-    states = hidden_states(
-        model, jnp.asarray(batch.tokens), jnp.asarray(batch.positions), jnp.asarray(batch.segments), dense
-    )
-    return token_losses(
-        states, output_table(model), jnp.asarray(batch.tokens), jnp.asarray(batch.loss_mask), chunk=chunk
-    )
+@nnx.jit
+def losses_of(model, tokens, positions, segments, learnt):
+    """Return the losses of rows; compiled once for all of one shape."""
+    states = hidden_states(model, tokens, positions, segments, dense)
+    return token_losses(states, output_table(model), tokens, learnt, chunk=16)
+
+
+def losses(model, batch):
+    return losses_of(model, *map(jnp.asarray, (batch.tokens, batch.positions, batch.segments, batch.loss_mask)))
+
+
+def filled(row):
+    """Return a row by itself, with padding up to the length of all."""
+    return jnp.asarray(np.pad(row, (0, LENGTH - len(row))))[None]
 
 
 def blocks_of(size, monkeypatch):
@@ -59,11 +68,8 @@ def test_a_packed_row_has_the_losses_it_has_alone(model):
     for line, segments in enumerate(batch.segments):
         for segment in range(1, segments.max() + 1):
             here = np.flatnonzero(segments == segment)
-            tokens = jnp.asarray(batch.tokens[line, here])[None]
-            ones = jnp.ones(tokens.shape, jnp.int32)
-            states = hidden_states(model, tokens, jnp.arange(len(here))[None], ones, dense)
-            mask = jnp.asarray(batch.loss_mask[line, here])[None]
-            alone = np.asarray(token_losses(states, output_table(model), tokens, mask, chunk=16))[0]
+            row = (batch.tokens[line, here], np.arange(len(here)), np.ones(len(here), np.int32))
+            alone = np.asarray(losses_of(model, *map(filled, (*row, batch.loss_mask[line, here]))))[0, : len(here) - 1]
             np.testing.assert_allclose(packed[line, here[1:] - 1], alone, atol=1e-5)
             found += int((alone > 0).sum())
     assert found == int(data.loss_mask[:-1].sum())
@@ -80,24 +86,41 @@ def test_a_row_does_not_see_its_neighbour(model):
     assert not np.allclose(first[~others], second[~others], atol=1e-6)
 
 
-@pytest.mark.parametrize(("chunk", "block"), [(7, 512), (16, 64), (63, 32), (1000, 512)])
-def test_loss_and_gradients_are_those_of_tunix(model, chunk, block, monkeypatch):
-    blocks_of(block, monkeypatch)
+@pytest.fixture(scope="module")
+def of_tunix(model):
+    """A batch, and the loss and the gradients that Tunix has of it."""
     _, batch = some([20, 11, 30, 25, 1])
-    tokens, positions = jnp.asarray(batch.tokens), jnp.asarray(batch.positions)
-    segments, learnt = jnp.asarray(batch.segments), jnp.asarray(batch.loss_mask)
-    seen = seen_pairs(segments, None)
+    tokens, positions, segments, learnt = map(
+        jnp.asarray, (batch.tokens, batch.positions, batch.segments, batch.loss_mask)
+    )
 
-    def ours(model):
-        return mean_loss(
-            hidden_states(model, tokens, positions, segments, dense), output_table(model), tokens, learnt, chunk=chunk
-        )
-
+    @nnx.jit
     def theirs(model):
-        return peft_trainer._default_loss_fn(model, tokens, learnt, positions, seen)
+        return nnx.value_and_grad(
+            lambda model: peft_trainer._default_loss_fn(model, tokens, learnt, positions, seen_pairs(segments, None))
+        )(model)
 
-    our_loss, our_gradients = nnx.value_and_grad(ours)(model)
-    their_loss, their_gradients = nnx.value_and_grad(theirs)(model)
+    return (tokens, positions, segments, learnt), theirs(model)
+
+
+@pytest.mark.parametrize(("chunk", "block"), [(7, 512), (16, 64), (63, 32), (1000, 512)])
+def test_loss_and_gradients_are_those_of_tunix(model, of_tunix, chunk, block, monkeypatch):
+    blocks_of(block, monkeypatch)
+    (tokens, positions, segments, learnt), (their_loss, their_gradients) = of_tunix
+
+    @nnx.jit
+    def ours(model):
+        return nnx.value_and_grad(
+            lambda model: mean_loss(
+                hidden_states(model, tokens, positions, segments, dense),
+                output_table(model),
+                tokens,
+                learnt,
+                chunk=chunk,
+            )
+        )(model)
+
+    our_loss, our_gradients = ours(model)
     assert float(our_loss) == pytest.approx(float(their_loss), rel=1e-5)
     for one, other in zip(jax.tree.leaves(our_gradients), jax.tree.leaves(their_gradients), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -111,24 +134,35 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(rows, seed):
     states, table = (jnp.asarray(numbers.normal(size=size), jnp.float32) for size in ((2, 9, 4), (24, 4)))
     tokens, counts = jnp.asarray(numbers.integers(0, 24, (2, 9))), jnp.asarray(numbers.normal(size=(2, 8)))
 
+    arrays = (states, table, tokens, jnp.asarray(rows), counts)
+    with pytest.MonkeyPatch.context() as patch:
+        blocks_of(8, patch)
+        for found, wanted in zip(
+            jax.tree.leaves(losses_and_gradients("ours", *arrays)),
+            jax.tree.leaves(losses_and_gradients("whole", *arrays)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+@partial(jax.jit, static_argnums=0)
+def losses_and_gradients(of, states, table, tokens, rows, counts):
+    """Return losses, and gradients of the states, of the table and of both; compiled once for all numbers."""
+
     def whole(states, table):
         logits = states[:, :-1] @ table.T
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
-        return jnp.where(jnp.asarray(rows)[:, 1:], losses, 0)
+        return jnp.where(rows[:, 1:], losses, 0)
 
     def ours(states, table):
-        return token_losses(states, table, tokens, jnp.asarray(rows), chunk=3)
+        return token_losses(states, table, tokens, rows, chunk=3)
 
-    with pytest.MonkeyPatch.context() as patch:
-        blocks_of(8, patch)
-        np.testing.assert_allclose(ours(states, table), whole(states, table), atol=1e-5)
-        for learnt in ((0,), (1,), (0, 1)):
-            wanted, found = (
-                jax.grad(lambda *arrays, of=of: (of(*arrays) * counts).sum(), argnums=learnt)(states, table)
-                for of in (whole, ours)
-            )
-            for one, other in zip(found, wanted, strict=True):
-                np.testing.assert_allclose(one, other, atol=1e-5)
+    computed = {"whole": whole, "ours": ours}[of]
+    gradients = [
+        jax.grad(lambda *arrays: (computed(*arrays) * counts).sum(), argnums=learnt)(states, table)
+        for learnt in ((0,), (1,), (0, 1))
+    ]
+    return computed(states, table), gradients
 
 
 @settings(max_examples=200, deadline=None)

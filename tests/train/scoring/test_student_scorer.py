@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("tunix", reason="needs tunixhack[train]")
 
 import jax.numpy as jnp
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +26,8 @@ from tunixhack.train.data.chat import Rendered
 from tunixhack.train.scoring import student_scorer
 from tunixhack.train.scoring.student_scorer import StudentScorer
 
+SAME = 256
+"""Tokens of which a row of the reference has a multiple, so that few lengths are compiled."""
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "then", "it", "ran", "in", "an", "hour"]
 
 
@@ -47,16 +51,24 @@ def rendered(scorer: StudentScorer, *rows: dict[str, Any]) -> list[Rendered]:
     return [one for one in found if not isinstance(one, str)]
 
 
+@partial(nnx.jit, static_argnums=0)
+def states_and_table(family: Any, model: Any, tokens: Any, segments: Any) -> tuple[Any, Any]:
+    """Return the states of one row by itself, and the matrix that makes logits of them; compiled once for a length."""
+    positions = jnp.arange(tokens.shape[1])[None]
+    return family.hidden_states(model, tokens, positions, segments, dense), family.output_table(model)
+
+
 def reference(scorer: StudentScorer, one: Rendered) -> tuple[int, float, float]:
     """Return tokens, mean loss and ratio of a row by itself, from all of its logits in fp64."""
-    student = scorer.found.student
-    tokens = jnp.asarray(one.tokens)[None]
-    states = student.base.family.hidden_states(
-        student.model, tokens, jnp.arange(tokens.shape[1])[None], jnp.ones_like(tokens), dense
+    student, count = scorer.found.student, len(one.tokens)
+    padded = -(-count // SAME) * SAME  # what follows the last token is seen by none before it
+    tokens = np.zeros((1, padded), np.int32)
+    tokens[0, :count] = one.tokens
+    states, table = states_and_table(
+        student.base.family, student.model, jnp.asarray(tokens), jnp.asarray(np.arange(padded)[None] < count, jnp.int32)
     )
-    table = np.asarray(student.base.family.output_table(student.model), np.float64)
     here = np.flatnonzero(one.loss_mask)
-    logits = np.asarray(states, np.float64)[0, here - 1] @ table.T
+    logits = np.asarray(states, np.float64)[0, here - 1] @ np.asarray(table, np.float64).T
     wanted = np.take_along_axis(logits, one.tokens[here][:, None].astype(int), 1)
     losses = np.log(np.exp(logits).sum(1)) - wanted[:, 0]
     ranks = np.minimum(1 + (logits > wanted).sum(1), 100)
