@@ -19,117 +19,34 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")  # nothing is computed
 os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # libtpu would ask a cloud machine's metadata server
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import qwix
+from common.compiled import Compiled, compiled, ours, weights
 from common.training import unrolled
 from flax import nnx
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from tunix.models.gemma3 import model as gemma3
 
 from tunixhack.train.attention.sharded import Sharded
 from tunixhack.train.attention.splash import Splash
 from tunixhack.train.core.memory_estimate import estimate_memory, shape_of
-from tunixhack.train.core.step import learnt_state, loss_and_gradients, make_optimizer, undo_unless_finite
-from tunixhack.train.models.gemma3 import FAMILY, Gemma3
+from tunixhack.train.models.gemma3 import FAMILY
 from tunixhack.train.models.stacking import stack
-from tunixhack.train.settings import Settings, settings
+from tunixhack.train.settings import settings
 
 TOPOLOGY = "v5e:2x4"
 CHIP = 16 * 2**30
 """Bytes of a chip's memory."""
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """What the compiler says of a step."""
-
-    seconds: float
-    """Of the processor, to compile."""
-    gigabytes: float
-    """Of a chip: the step's arguments, and what it holds while it computes."""
-    fusions: int
-    """What is left of its operations."""
-
-
-def weights(config: Any, method: str) -> nnx.Module:
-    """Make a student of shapes, with adapters where a method has them."""
-
-    def make() -> nnx.Module:
-        model: nnx.Module = Gemma3(config, rngs=nnx.Rngs(0))
-        if method == "full":
-            return model
-        provider = qwix.LoraProvider(module_path=FAMILY.lora_modules, rank=16, alpha=32.0)
-        adapted: Any = qwix.apply_lora_to_model(model, provider, rngs=nnx.Rngs(0), **model.get_model_input())
-        adapted.lora_scale = 2.0
-        return adapted  # type: ignore[no-any-return]
-
-    abstract: nnx.Module = nnx.eval_shape(make)
-    frozen = jnp.float32 if method == "full" else jnp.bfloat16
-
-    def typed(variable: Any) -> Any:
-        dtype = jnp.float32 if isinstance(variable, nnx.LoRAParam) else frozen
-        return variable.replace(jax.ShapeDtypeStruct(variable.get_value().shape, dtype))
-
-    state = jax.tree.map(typed, nnx.state(abstract), is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
-    nnx.update(abstract, state)
-    return abstract
-
-
-def on(mesh: Mesh, module: Any) -> Any:
-    """Return a module of shapes with what each is split over."""
-    graph, state = nnx.split(module)
-    where = nnx.get_named_sharding(state, mesh)
-    placed = jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), state, where)
-    return nnx.merge(graph, placed)
-
-
-def ours(mesh: Mesh, plan: Settings, kind: Any) -> Callable[..., Any]:
-    """Return loss and gradients as the trainer has them, with the attention that a TPU gets."""
-    attend = Sharded(Splash(), mesh) if mesh.size > 1 else Splash()
-
-    def compute(model: nnx.Module, batch: Any) -> Any:
-        return loss_and_gradients(model, kind, FAMILY, batch, plan, jnp.bfloat16, attend)
-
-    return compute
-
-
-def compiled(mesh: Mesh, model: Any, plan: Settings, kind: Any, compute: Callable[..., Any]) -> Compiled:
-    """Compile a step with its update."""
-    optimizer = nnx.eval_shape(lambda model: nnx.Optimizer(model, make_optimizer(plan), wrt=kind), model)
-
-    def step(model: nnx.Module, optimizer: Any, batch: Any, rate: jax.Array) -> Any:
-        total, gradients = compute(model, batch)
-        norm = optax.tree.norm(gradients)
-        before = learnt_state(model, optimizer, kind)
-        optimizer.update(model, gradients, learning_rate=rate)
-        undo_unless_finite(model, optimizer, kind, jnp.isfinite(norm), before)
-        return total, norm
-
-    rows = NamedSharding(mesh, PartitionSpec("fsdp"))
-    shape = (plan.batch_size, plan.max_seq_len)
-    whole = jax.ShapeDtypeStruct(shape, jnp.int32, sharding=rows)
-    batch = dict.fromkeys(("tokens", "segments", "positions"), whole)
-    batch["loss_mask"] = jax.ShapeDtypeStruct(shape, jnp.bool_, sharding=rows)
-    rate = jax.ShapeDtypeStruct((), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec()))
-    with mesh:
-        lowered = nnx.jit(step, donate_argnames=("optimizer",)).lower(on(mesh, model), on(mesh, optimizer), batch, rate)
-        began = time.process_time()
-        found = lowered.compile()
-    memory = found.memory_analysis()
-    held = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-    return Compiled(time.process_time() - began, held / 1e9, found.as_text().count(" fusion("))
+def fusions(step: Compiled) -> int:
+    """Count what is left of a step's operations."""
+    return step.text.count(" fusion(")
 
 
 def main() -> None:
@@ -155,18 +72,19 @@ def main() -> None:
     kind = nnx.Param if asked.method == "full" else nnx.LoRAParam
     plain, stacked = weights(config, asked.method), weights(config, asked.method)
     stack(stacked)
-    found = compiled(mesh, stacked, plan, kind, ours(mesh, plan, kind))
+    attend = Sharded(Splash(), mesh) if mesh.size > 1 else Splash()
+    found = compiled(mesh, stacked, plan, kind, ours(plan, kind, attend))
     told = estimate_memory(shape_of(FAMILY.tensors(config), settings=plan), plan, devices=mesh.size, remat=asked.remat)
     print(f"tpu_memory_told: {told.total / 1e9 / found.gigabytes:.2f}")
     print(
         f"  {asked.method}, one row of {asked.length:,} tokens a chip{', remat' if asked.remat else ''}: "
-        f"{found.gigabytes:.1f} GB of {CHIP / 1e9:.1f}, told {told.total / 1e9:.1f}; {found.fusions:,} fusions, "
+        f"{found.gigabytes:.1f} GB of {CHIP / 1e9:.1f}, told {told.total / 1e9:.1f}; {fusions(found):,} fusions, "
         f"{found.seconds:.0f} s of the processor to compile"
     )
     if asked.peer:
         peer = compiled(mesh, plain, plan, kind, unrolled(kind, jnp.bfloat16))
         print(f"tpu_compile: {found.seconds / peer.seconds:.2f}")
-        print(f"  Tunix's layers: {peer.gigabytes:.1f} GB, {peer.fusions:,} fusions, {peer.seconds:.0f} s")
+        print(f"  Tunix's layers: {peer.gigabytes:.1f} GB, {fusions(peer):,} fusions, {peer.seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ EXPERIMENTS = (
     _train("lora-4x2048-dense", "lora", 4, 2048, attention="dense"),
     Experiment(name="transformers-lora", kind="transformers_train", arguments={"method": "lora", "rows": 4}, limit=100),
     Experiment(name="tunix-lora", kind="tunix_train", arguments={"rows": 16}, goal="(a peer)"),
+    # what a loop over layers costs, and what it saves in compiling
+    _train("lora-4x2048-one-by-one", "lora", 4, 2048, single_layers=True),
     _train("lora-1x8192", "lora", 1, 8192, "2 × lora-1x8192-dense"),
     _train("lora-1x8192-dense", "lora", 1, 8192, attention="dense"),
     _train("full-4x2048", "full", 4, 2048, "1.5 × full-4x2048-dense"),

@@ -57,7 +57,7 @@ def train_steps(work: Path, asked: dict[str, Any], steps: int) -> dict[str, Any]
 
     Args:
         work: has the student and the rows.
-        asked: method, rows, length, and attention.
+        asked: method, rows, length, attention, and whether layers are computed one by one and not in a loop.
         steps: how many are made before those of the profile.
     """
     import jax
@@ -68,7 +68,10 @@ def train_steps(work: Path, asked: dict[str, Any], steps: int) -> dict[str, Any]
     attention = None if asked.get("attention", "chosen") == "chosen" else asked["attention"]
     # not what is measured, and with all weights 12 GB
     Trainer._save_last_checkpoint = lambda self: None  # type: ignore[method-assign]
-    out = work / f"out-{asked['method']}-{asked['rows']}-{asked['length']}-{asked.get('attention')}"
+    if asked.get("single_layers"):
+        Trainer._stack_layers = Trainer.unstack_layers = lambda self: None  # type: ignore[method-assign]
+    which = (asked["method"], asked["rows"], asked["length"], asked.get("attention"), asked.get("single_layers", False))
+    out = work / "-".join(["out", *map(str, which)])
     # a profile of a processor has no kernels to count
     watching = Watching(None if jax.default_backend() == "cpu" else out / "profile", steps)
     train.sft(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import pytest
 
 from benchmarks.accelerator import __main__ as script
@@ -109,16 +110,17 @@ def test_an_unknown_experiment_is_named(capsys: pytest.CaptureFixture[str]):
 def test_the_whole_of_it_on_a_processor(tmp_path: Path):
     """Half a minute: several processes import jax, and one trains, as none but the script itself can show."""
     pytest.importorskip("tunix", reason="needs tunixhack[train]")
-    names = "lora-4x2048,lora-4x2048-dense,transformers-lora,attention"
+    names = "lora-4x2048,lora-4x2048-dense,lora-4x2048-one-by-one,transformers-lora,attention"
     options = ["--shape", "tiny", "--minutes", "30", "--only", names, "--out", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "benchmarks.accelerator", *options], cwd=ROOT, check=True, timeout=1200)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert [results[name]["ended"] for name in ("make", "device", *names.split(","))] == ["well"] * 6
+    assert [results[name]["ended"] for name in ("make", "device", *names.split(","))] == ["well"] * 7
     trained = results["lora-4x2048"]
     assert trained["tokens_per_second"] > 0
     assert trained["first_step_seconds"] > 0
     assert trained["told"].endswith("B")
     assert len(trained["losses"]) == 6
+    np.testing.assert_allclose(results["lora-4x2048-one-by-one"]["losses"], trained["losses"], rtol=1e-2)
     for name in names.split(",")[1:]:
         assert "skipped" in results[name] or {"tokens_per_second", "paths"} & set(results[name])
     assert "| lora-4x2048 |" in (tmp_path / "table.md").read_text()
