@@ -13,7 +13,8 @@ from tests.builds import QUIET, small_recipe, write_questions
 from tests.odd_replies import damaging
 from tunixhack.errors import TunixHackError
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.steps.parse import Parse
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.registry import resolve

@@ -20,9 +20,10 @@ from tunixhack._util.lock import locked
 from tunixhack.errors import LimitReached, NearlyAllDropped, UserError
 from tunixhack.pipeline.shard import Shard
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import REPORT, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.shard_folders import shard_progress
 from tunixhack.runs.shard_names import holds_shards, shard_folders
+from tunixhack.runs.state import REPORT
 from tunixhack.testing import ScriptedTeacher
 
 OF = 4

@@ -43,12 +43,10 @@ def local_path(place: str | Path) -> Path:
     Raises:
         UserError: it is an address.
     """
-    address = as_address(place)
-    if address is None:
-        return as_path(place)
-    raise UserError(
-        f"{address} is an address, and nothing is written to one but by build, prepare and merge: give a path of this "
-        "machine, and copy what is there to the store by the store's own tool"
+    return _no_address(
+        place,
+        "nothing is written to one but by build, prepare and merge: give a path of this machine, and copy what is "
+        "there to the store by the store's own tool",
     )
 
 
@@ -58,13 +56,18 @@ def path_to_read(place: str | Path) -> Path:
     Raises:
         UserError: it is an address.
     """
-    address = as_address(place)
-    if address is None:
-        return as_path(place)
-    raise UserError(
-        f"{address} is an address, and nothing is read from one but runs: copy what is there to this machine by the "
-        "store's own tool, and name the copy"
+    return _no_address(
+        place,
+        "nothing is read from one but runs: copy what is there to this machine by the store's own tool, and name the "
+        "copy",
     )
+
+
+def _no_address(place: str | Path, why: str) -> Path:
+    address = as_address(place)
+    if address is not None:
+        raise UserError(f"{address} is an address, and {why}")
+    return as_path(place)
 
 
 def has_secret(address: str) -> bool:

@@ -11,7 +11,8 @@ from tunixhack.ablate.arms import TrainedArm
 from tunixhack.ablate.options import Options
 from tunixhack.errors import MissingExtra, UserError
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.registry.address import public_name
 

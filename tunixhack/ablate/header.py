@@ -16,7 +16,8 @@ from tunixhack.ablate.options import TRAININGS, Options
 from tunixhack.ablate.questions import Questions
 from tunixhack.errors import UserError
 from tunixhack.evaluate.order import Order
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.teachers.registry.address import public_name
 from tunixhack.train import record
 from tunixhack.train.settings import Settings, differences

@@ -23,7 +23,8 @@ from tunixhack.evaluate.statistics.trainings import pooled_spread
 from tunixhack.evaluate.task import find_tasks
 from tunixhack.pipeline.estimate import estimate
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.teachers.reference import REFERENCE
 from tunixhack.teachers.registry.address import public_name
 

@@ -25,7 +25,8 @@ from tunixhack.pipeline.build_command import build_command
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.pipeline.quota import most_kept
 from tunixhack.recipe import Recipe
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.runs.tables import written_at
 from tunixhack.steps.base import Step, selects, share_kept
 from tunixhack.steps.sample import Sample

@@ -9,7 +9,7 @@ from tunixhack.errors import UserError
 from tunixhack.evaluate.evaluation import FILE, Evaluation
 from tunixhack.evaluate.setup import Setup
 from tunixhack.evaluate.task import Task
-from tunixhack.runs.run import STATE
+from tunixhack.runs.state import STATE
 
 
 def default_folder(setup: Setup) -> Path:

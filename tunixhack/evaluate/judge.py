@@ -22,8 +22,8 @@ from tunixhack.evaluate.task import Task
 from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import TeacherSettings
 from tunixhack.runs.funnel import FunnelLine, count_tokens
-from tunixhack.runs.run import DONE, RUNNING, STATE, STOPPED, Run
-from tunixhack.runs.state import SCHEMA
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import DONE, RUNNING, SCHEMA, STATE, STOPPED
 from tunixhack.steps.request import Request
 from tunixhack.teachers.prices import dollars
 from tunixhack.teachers.reference import REFERENCE

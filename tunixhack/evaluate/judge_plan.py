@@ -19,7 +19,7 @@ from tunixhack.evaluate.task import Task, TaskQuestions
 from tunixhack.formats import user_message
 from tunixhack.judging.pairs import Pair
 from tunixhack.pipeline.estimate import PROMPTS, price_of
-from tunixhack.runs.run import STATE
+from tunixhack.runs.state import STATE
 from tunixhack.steps.request_forecast import tokens_of
 
 ANSWER_TOKENS, REPLY_TOKENS = 300, 60

@@ -26,7 +26,8 @@ from tunixhack.evaluate.stored import known_keys
 from tunixhack.evaluate.task import Task, TaskQuestions
 from tunixhack.evaluate.teachers import teacher_recipe, teacher_replies
 from tunixhack.pipeline.estimate import estimate
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.runs.tables import is_written
 
 SCORES_ASSUMED = (0.05, 0.5)

@@ -14,7 +14,8 @@ from tunixhack.pipeline.build import build
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.recipe import Recipe
 from tunixhack.runs.answer_store import KEY
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 from tunixhack.steps.sample import Sample
 
 

@@ -21,7 +21,8 @@ from tunixhack.pipeline import build as pipeline
 from tunixhack.pipeline.build_checks import check_owner
 from tunixhack.pipeline.options import BuildOptions
 from tunixhack.runs.lenders import lenders
-from tunixhack.runs.run import DONE, STOPPED, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import DONE, STOPPED
 from tunixhack.runs.tables import is_written
 
 FAILURES = 2

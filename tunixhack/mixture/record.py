@@ -19,9 +19,9 @@ from tunixhack.mixture.options import MixtureOptions
 from tunixhack.mixture.spec import MixtureSpec
 from tunixhack.publish.mixture_card import mixture_card
 from tunixhack.runs.funnel import FunnelLine
-from tunixhack.runs.run import RUNNING, STATE, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.signature import sign
-from tunixhack.runs.state import SCHEMA, RunRecord
+from tunixhack.runs.state import RUNNING, SCHEMA, STATE, RunRecord
 from tunixhack.runs.tables import pattern
 
 

@@ -33,8 +33,9 @@ from tunixhack.pipeline.teacher_pool import TeacherPool
 from tunixhack.pipeline.teacher_settings import settings_of
 from tunixhack.runs.funnel import FunnelLine
 from tunixhack.runs.lenders import lenders
-from tunixhack.runs.run import DONE, STOPPED, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.schema import CORE
+from tunixhack.runs.state import DONE, STOPPED
 from tunixhack.sources.source import Loaded
 from tunixhack.steps.sample import Sample
 from tunixhack.teachers.reference import REFERENCE

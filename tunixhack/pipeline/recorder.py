@@ -25,10 +25,10 @@ from tunixhack.pipeline.wording_figures import WordingFigures
 from tunixhack.publish.card import KeptAnswers, card
 from tunixhack.publish.public_names import publish_names, published_names
 from tunixhack.runs.funnel import FunnelLine, count_reasons, count_tokens
-from tunixhack.runs.run import DONE, RUNNING, STATE, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.schema import QUESTION, conform
 from tunixhack.runs.signature import sign
-from tunixhack.runs.state import SCHEMA, RunRecord
+from tunixhack.runs.state import DONE, RUNNING, SCHEMA, STATE, RunRecord
 from tunixhack.runs.tables import pattern, write_table
 from tunixhack.steps.base import step_name
 from tunixhack.teachers.prices import dollars

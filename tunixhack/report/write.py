@@ -22,7 +22,8 @@ from tunixhack.report.packing import data_block
 from tunixhack.report.public_words import PublicWords
 from tunixhack.report.report_rows import ReportRows, entries, report_rows
 from tunixhack.report.sections import figures, funnel_section, lengths_section, scores_section
-from tunixhack.runs.run import REPORT, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import REPORT
 from tunixhack.runs.tables import written_at
 
 CHUNK = 400_000

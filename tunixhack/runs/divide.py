@@ -1,11 +1,13 @@
-"""Division of questions into parts by shares."""
+"""Order and division of a run's answers by their questions: beginnings, and parts by shares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tunixhack._util.ids import digest
+import polars as pl
+
+from tunixhack._util.ids import digest, rank
 from tunixhack._util.wording import counted
 from tunixhack.errors import UserError
 
@@ -54,3 +56,15 @@ def apportion(total: int, shares: list[float]) -> list[int]:
     for at in by_remainder[: max(0, round(sum(exact)) - sum(found))]:
         found[at] += 1
     return found
+
+
+def by_rank(answers: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Sort answers by their questions' ranks and their samples, so that a subset is the beginning of a larger one.
+
+    Args:
+        answers: with ``question_id`` and ``sample``.
+        seed: of the run.
+    """
+    questions = answers.select("question_id").unique()
+    ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]], dtype=pl.String)
+    return answers.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")

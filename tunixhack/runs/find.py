@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tunixhack._util.addresses import as_address, as_path
 from tunixhack.runs.places import opened
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
+from tunixhack.runs.state import STATE
 
 
 def run_to_read(place: str | Path) -> Run:

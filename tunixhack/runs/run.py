@@ -26,23 +26,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tunixhack._util.files import write_json
-from tunixhack._util.ids import rank
 from tunixhack._util.lock import owner
 from tunixhack._util.safe_text import for_terminal
 from tunixhack._util.wording import counted
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import ANSWERS, WORK, AnswerStore, Received
-from tunixhack.runs.divide import divide
+from tunixhack.runs.divide import by_rank, divide
 from tunixhack.runs.funnel import as_frame
 from tunixhack.runs.places import opened
 from tunixhack.runs.shard_names import holds_shards
 from tunixhack.runs.signature import how_to_go_on
-from tunixhack.runs.state import DONE as DONE
-from tunixhack.runs.state import REPORT as REPORT
-from tunixhack.runs.state import RUNNING as RUNNING
-from tunixhack.runs.state import STATE as STATE
-from tunixhack.runs.state import STOPPED as STOPPED
-from tunixhack.runs.state import RunRecord, read_state
+from tunixhack.runs.state import DONE, REPORT, STATE, STOPPED, RunRecord, read_state
 from tunixhack.runs.tables import beginning, height, is_written, read_table, table_files, table_parts
 
 if TYPE_CHECKING:
@@ -249,10 +243,7 @@ class Run:
                 f"{self.place} has {counted(train.height, 'kept answer')}: a subset of {rows:,} cannot be taken"
             )
         seed = self.state().get("order", {}).get("seed") or 0
-        questions = train.select("question_id").unique()
-        ranks = pl.Series("rank", [rank(seed, question) for question in questions["question_id"]])
-        ordered = train.join(questions.with_columns(ranks), on="question_id").sort("rank", "sample").drop("rank")
-        return _dataset(ordered.head(rows))
+        return _dataset(by_rank(train, seed).head(rows))
 
     def split(self, **shares: float) -> dict[str, Dataset]:
         """Divide the kept answers by question, such as for SFT first and RL behind it.

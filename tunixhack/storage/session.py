@@ -17,8 +17,9 @@ from tunixhack._util.lock import locked
 from tunixhack._util.progress import Reporter
 from tunixhack.errors import TunixHackError, UserError
 from tunixhack.runs.answer_store import KEY_FIELDS
-from tunixhack.runs.run import STATE, Run
+from tunixhack.runs.run import Run
 from tunixhack.runs.shard_names import PREPARED, holds_shards, is_shard, shard_folders
+from tunixhack.runs.state import STATE
 from tunixhack.storage.carrier import Carrier
 from tunixhack.storage.claims import Held, claimed
 from tunixhack.storage.failures import StorageFailed
