@@ -35,9 +35,6 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 from tunix.models.gemma3 import model as gemma3
 
-from tunixhack.train.attention.base import Attend
-from tunixhack.train.attention.choose import LARGE_BLOCK
-from tunixhack.train.attention.chunked import Chunked
 from tunixhack.train.attention.cudnn import Packed
 from tunixhack.train.core.memory_estimate import estimate_memory, shape_of
 from tunixhack.train.models.gemma3 import FAMILY
@@ -65,13 +62,6 @@ SEGMENTS = 33
 """The most that a row has, padding as one of them: of rows of 175 tokens on average some 12 are in 2,048."""
 
 
-def attention(name: str, config: gemma3.ModelConfig) -> Attend:
-    """Return an attention as a GPU gets it."""
-    if name == "chunked":
-        return Chunked(LARGE_BLOCK, rows_together=True)
-    return Packed(SEGMENTS, config.num_heads, config.num_kv_heads, config.head_dim)
-
-
 def told(name: str, step: Compiled) -> str:
     return f"  {name}: {step.gigabytes:.1f} GB, {count_kernels(step.text):,} kernels, {step.seconds:.0f} s"
 
@@ -82,7 +72,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--length", type=int, default=2048, help="tokens of a training row")
     parser.add_argument("--layers", type=int, default=26)
-    parser.add_argument("--attention", choices=("cudnn", "chunked"), default="cudnn")
     parser.add_argument("--unrolled", action="store_true", help="compile our layers one by one, too")
     parser.add_argument("--peer", action="store_true", help="compile Tunix's own layers, too")
     asked = parser.parse_args()
@@ -98,13 +87,14 @@ def main() -> None:
     config = dataclasses.replace(gemma3.ModelConfig.gemma3_1b_it(), num_layers=asked.layers)
     plan = settings(asked.method, batch_size=asked.rows, max_seq_len=asked.length)
     kind = nnx.Param if asked.method == "full" else nnx.LoRAParam
-    compute = ours(plan, kind, attention(asked.attention, config))
+    attend = Packed(SEGMENTS, config.num_heads, config.num_kv_heads, config.head_dim)
+    compute = ours(plan, kind, attend)
     stacked = weights(config, asked.method)
     stack(stacked)
     found = compiled(mesh, stacked, plan, kind, compute)
     expected = estimate_memory(shape_of(FAMILY.tensors(config), settings=plan), plan).total / 1e9
     print(f"gpu_memory_told: {expected / found.gigabytes:.2f}")
-    print(told(f"{asked.method}, {asked.rows} rows of {asked.length:,} tokens, {asked.attention}", found), flush=True)
+    print(told(f"{asked.method}, {asked.rows} rows of {asked.length:,} tokens", found), flush=True)
     if asked.unrolled:
         print(told("the same layers one by one", compiled(mesh, weights(config, asked.method), plan, kind, compute)))
     if asked.peer:
