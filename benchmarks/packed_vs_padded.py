@@ -29,11 +29,12 @@ from common.training import (
     options,
     our_loss,
     packed,
-    packed_input,
     padded,
     padded_input,
     print_ratio,
+    segmented_input,
     solutions,
+    student,
 )
 from flax import nnx
 from tunix.sft import peft_trainer
@@ -54,7 +55,7 @@ def nll(model: nnx.Module, data: TokenSet, batch: int) -> tuple[float, float]:
     for one in Packed(whole, max_seq_len=LENGTH, batch_size=batch, validation=True):
         arrays = {"tokens": one.tokens, "loss_mask": one.loss_mask}
         arrays |= {"segments": one.segments, "positions": one.positions}
-        sums[0] += float(ours(model, **packed_input(jax.tree.map(jax.numpy.asarray, arrays)))) * learnt(one)
+        sums[0] += float(ours(model, **segmented_input(jax.tree.map(jax.numpy.asarray, arrays)))) * learnt(one)
     for one in padded(data, 1):
         sums[1] += float(tunix(model, **padded_input(jax.tree.map(jax.numpy.asarray, one)))) * learnt(one)
     count = int(data.loss_mask.sum())
@@ -65,7 +66,8 @@ def compare(name: str, data: TokenSet, rounds: int, folder: Path) -> None:
     batch, config = BATCH[name], STUDENTS[name]()
     ours = Ours(config, METHOD[name], batch, folder)
     if name == "tiny":
-        ours_nll, tunix_nll = nll(ours.model, data, batch)
+        # a trainer stacks its student's layers, which Tunix's loss does not take
+        ours_nll, tunix_nll = nll(student(config, METHOD[name], ours.mesh), data, batch)
         print(f"packed_nll_difference: {abs(ours_nll / tunix_nll - 1):.1e}")
         print(f"  {ours_nll:.6f} packed, {tunix_nll:.6f} filled up, {int(data.loss_mask.sum()):,} tokens")
     theirs = Bare(config, METHOD[name], batch, "padded")
