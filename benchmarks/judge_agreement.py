@@ -39,7 +39,7 @@ from tunixhack.judging.grading import Grade
 from tunixhack.judging.raters import Graded, Rater
 from tunixhack.steps import judge_figures as step_figures
 from tunixhack.steps.base import Ask
-from tunixhack.steps.judge_figures import JudgeFigures, judge_figures
+from tunixhack.steps.judge_figures import JudgeFigures, grading_figures
 
 SEEDS = {20261127: 0.4, 1: 0.8, 42: 1.6}
 """Seeds, and the noise of a judge's grades in units of the scale, whose true grades spread by one."""
@@ -105,7 +105,7 @@ def graded(draws: Draws, noise: float, love: float, *, asked: bool = False) -> J
     for at, one in np.ndindex(QUESTIONS, EACH):
         given = {Rater(None, number): [Grade(int(grade)) for grade in of[at, one]] for number, of in enumerate(passes)}
         found.append(Graded(CRITERIA, given))
-    figures = judge_figures(rows, found)
+    figures = grading_figures(rows, found, [Rater(None, number) for number in range(2)]).judge
     if asked:
         verdict = RubricJudge(criteria=CRITERIA)(pl.DataFrame(rows), Context(ask=scripted(passes)))
         assert verdict.details == {"judge": figures.as_dict()}
