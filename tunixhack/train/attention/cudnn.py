@@ -36,6 +36,9 @@ VERSION = jax.version.__version_info__[:2]
 FEW = 128
 """Segments of a training row up to which softmax's numbers are kept: at most 2 KB a token and layer of four heads."""
 
+Windows = tuple[int | None, ...]
+"""How many tokens one sees, for each kind of layer; see `Attend`."""
+
 
 class Segments(NamedTuple):
     """The segments of a batch as cuDNN reads them: one after the other, those of all rows at the front."""
@@ -75,7 +78,7 @@ class Packed:
         return jnp.where(right[:, None, None, None], self(q, k, v, places, window), jnp.nan)
 
     def by_kind(
-        self, kind: jax.Array, windows: tuple[int | None, ...], q: jax.Array, k: jax.Array, v: jax.Array, segments: Any
+        self, kind: jax.Array, windows: Windows, q: jax.Array, k: jax.Array, v: jax.Array, segments: Any
     ) -> jax.Array:
         """Attend with one of several windows; see `tunixhack.train.attention.base.attend_by_kind`.
 
@@ -103,9 +106,6 @@ def _to_front(array: jax.Array, fill: int) -> jax.Array:
     flat = array.ravel()
     (places,) = jnp.nonzero(flat >= 0, size=flat.size, fill_value=flat.size)
     return jnp.take(flat, places, fill_value=fill).reshape(array.shape)
-
-
-Windows = tuple[int | None, ...]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(5,))
