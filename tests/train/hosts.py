@@ -5,23 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
 from unittest import mock
 
+from tests.ports import reserved_port
 from tests.train.eight import FLAGS, ROOT
 
 PATIENCE = 400.0
 """Seconds that a process may take, on two cores that others use, too."""
-
-
-def free_port():
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("localhost", 0))
-        return one.getsockname()[1]
 
 
 def environment(port, index, count=2):
@@ -40,24 +33,24 @@ def environment(port, index, count=2):
 @contextmanager
 def started(asked, count=2):
     """Start a process for each list of calls of `main`, all of one training; what still runs at the end is killed."""
-    port = free_port()
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.train.hosts", json.dumps(calls, default=str)],
-            cwd=ROOT,
-            env=environment(port, index, count),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index, calls in enumerate(asked)
-    ]
-    try:
-        yield children
-    finally:
-        for child in children:
-            child.kill()
-            child.communicate()
+    with reserved_port() as port:
+        children = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.train.hosts", json.dumps(calls, default=str)],
+                cwd=ROOT,
+                env=environment(port, index, count),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for index, calls in enumerate(asked)
+        ]
+        try:
+            yield children
+        finally:
+            for child in children:
+                child.kill()
+                child.communicate()
 
 
 def ends(asked):
